@@ -1,0 +1,217 @@
+"""The trial array: K training runs of one shape as one batched program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradstudy.models.clipping import GradientClipper
+from gradstudy.models.optimizers import OptimizerName, make_optimizer
+from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch
+from gradstudy.models.tasks.batches import TrialBatches
+from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.workspace import Workspace
+
+INITIAL_BATCHES = 4
+"""How many of a trial's first batches measure the loss of its untrained model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """What makes one trial's training differ from its neighbours'.
+
+    Attributes:
+        seed: of the initial parameters, the order of the data and dropout.
+        strategy: clipping strategy, a name in ``STRATEGIES``.
+        threshold: in the unit of the strategy; None where it has none.
+        learning_rate: of the optimizer.
+    """
+
+    seed: int
+    strategy: str
+    threshold: float | None
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """What trials did in a block of steps; rows are steps, columns slots. Of one trial, the arrays are [steps].
+
+    Attributes:
+        loss: training loss before each step, [steps, n].
+        grad_norm: global norm of the gradient before clipping, [steps, n].
+        applied_norm: the same after clipping; 0 where the guard skipped the step, [steps, n].
+        clipped: whether the strategy changed the gradient, [steps, n].
+    """
+
+    loss: NDArray[np.float64]
+    grad_norm: NDArray[np.float64]
+    applied_norm: NDArray[np.float64]
+    clipped: NDArray[np.bool_]
+
+    def of_slot(self, slot: int, steps: int) -> "Telemetry":
+        """The first steps of one slot."""
+        return Telemetry(
+            loss=self.loss[:steps, slot],
+            grad_norm=self.grad_norm[:steps, slot],
+            applied_norm=self.applied_norm[:steps, slot],
+            clipped=self.clipped[:steps, slot],
+        )
+
+    @staticmethod
+    def concatenated(blocks: Sequence["Telemetry"]) -> "Telemetry":
+        """Blocks one after the other."""
+        return Telemetry(
+            loss=np.concatenate([block.loss for block in blocks]),
+            grad_norm=np.concatenate([block.grad_norm for block in blocks]),
+            applied_norm=np.concatenate([block.applied_norm for block in blocks]),
+            clipped=np.concatenate([block.clipped for block in blocks]),
+        )
+
+
+class TrialArray:
+    """K slots that train models of one shape, each at its own step, batch, learning rate and strategy.
+
+    Active trials occupy the slots 0 to n - 1; evicting one moves the last into its place. A trial's numbers do not
+    depend on its neighbours.
+    """
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        data: TokenPairs,
+        *,
+        slots: int,
+        batch_size: int,
+        optimizer: OptimizerName = "sgd",
+        steps: int,
+        guard: bool = False,
+        validation_pairs: int = 256,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Make an empty array.
+
+        Args:
+            shape: of every model.
+            data: training and validation pairs.
+            slots: the largest number of trials at once, K.
+            batch_size: sequences in each training batch.
+            optimizer: of every trial.
+            steps: the longest training run; strategies with memory size it by this.
+            guard: whether a step with a non-finite loss or gradient is skipped.
+            validation_pairs: how many validation pairs ``validation_loss`` takes at most.
+            dtype: of parameters and computation.
+            device: of everything.
+        """
+        self.device = torch.device(device)
+        self.slots = slots
+        self.guard = guard
+        self.workspace = Workspace(dtype, self.device)
+        self.model = EncoderDecoder(shape, self.workspace)
+        self.active = 0
+        size = self.model.layout.size
+        self.parameters = torch.zeros(slots, size, dtype=dtype, device=self.device)
+        self.gradients = torch.zeros_like(self.parameters)
+        self._optimizer = make_optimizer(optimizer, slots, size, dtype, self.device)
+        self._clipper = GradientClipper(self.model.layout, slots, steps, dtype, self.device)
+        self._batches = TrialBatches(data, slots, batch_size, self.device)
+        self._validation = self._batches.validation(validation_pairs)
+        self._learning_rate = torch.zeros(slots, dtype=dtype, device=self.device)
+        self._seed = torch.zeros(slots, dtype=torch.int64, device=self.device)
+        self._step = np.zeros(slots, dtype=np.int64)
+
+    def admit(self, run: TrainingRun) -> int:
+        """Put a trial into the next free slot, untrained, and return the slot.
+
+        Raises:
+            IndexError: all slots are taken.
+        """
+        slot = self.active
+        if slot == self.slots:
+            raise IndexError(f"all {self.slots} slots of the array are taken")
+        self.active += 1
+        self.parameters[slot] = self.model.initialize(run.seed)
+        self._optimizer.reset(slot)
+        self._clipper.assign(slot, run.strategy, run.threshold)
+        self._batches.admit(slot, run.seed)
+        self._learning_rate[slot] = run.learning_rate
+        self._seed[slot] = run.seed
+        self._step[slot] = 0
+        return slot
+
+    def evict(self, slot: int) -> None:
+        """Free a slot; the trial of the last active slot moves into it."""
+        self.active -= 1
+        last = self.active
+        if slot == last:
+            return
+        self.parameters[slot] = self.parameters[last]
+        self._optimizer.move(last, slot)
+        self._clipper.move(last, slot)
+        self._batches.move(last, slot)
+        for state in (self._learning_rate, self._seed, self._step):
+            state[slot] = state[last]
+
+    def train(self, steps: int) -> Telemetry:
+        """Advance every active trial by ``steps`` training steps and report on them.
+
+        The device is waited for once, at the end.
+        """
+        recorded = [self._train_step() for _ in range(steps)]
+        loss, grad_norm, applied_norm, clipped = torch.stack(recorded).double().cpu().unbind(1)
+        return Telemetry(
+            loss=loss.numpy(),
+            grad_norm=grad_norm.numpy(),
+            applied_norm=applied_norm.numpy(),
+            clipped=clipped.bool().numpy(),
+        )
+
+    def _train_step(self) -> Tensor:
+        """One step of every active trial; loss, norm, applied norm and clipped as rows, [4, n]."""
+        active = slice(self.active)
+        batch = self._batches.batch(self._step[active])
+        parameters, gradients = self.parameters[active], self.gradients[active]
+        views = {
+            name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()
+        }
+        keys = self._seed[active] * _DROPOUT_STRIDE + torch.from_numpy(self._step[active]).to(self.device)
+        loss = self.model.loss(views, batch, keys)
+        computed = torch.autograd.grad(loss.sum(), list(views.values()))
+        torch._foreach_copy_(list(self.model.layout.views(gradients).values()), computed)
+        loss = loss.detach()
+        clip = self._clipper(gradients, parameters)
+        applied_norm = clip.applied_norm
+        taken = torch.ones_like(loss)
+        if self.guard:
+            finite = torch.isfinite(loss) & torch.isfinite(clip.grad_norm)
+            taken = finite.to(loss.dtype)
+            torch.where(finite.unsqueeze(1), gradients, 0, out=gradients)
+            applied_norm = torch.where(finite, applied_norm, 0)
+        self._optimizer.step(parameters, gradients, self._learning_rate[active], taken)
+        self._step[active] += 1
+        return torch.stack([loss, clip.grad_norm, applied_norm, clip.clipped.to(loss.dtype)])
+
+    @torch.no_grad()
+    def initial_loss(self, slot: int) -> float:
+        """Training loss of a slot's model on its first batches; call it before the first step."""
+        views = self._slot_views(slot)
+        losses = [
+            self.model.loss(views, self._batches.slot_batch(slot, step)) for step in range(INITIAL_BATCHES)
+        ]
+        return float(torch.cat(losses).mean())
+
+    @torch.no_grad()
+    def validation_loss(self, slot: int) -> float:
+        """Loss of a slot's model on the validation pairs, in nats a token."""
+        return float(self.model.loss(self._slot_views(slot), self._validation))
+
+    def _slot_views(self, slot: int) -> dict[str, Tensor]:
+        return self.model.layout.views(self.parameters[slot : slot + 1])
+
+
+_DROPOUT_STRIDE = 1 << 32
+"""Steps that a seed's dropout masks can count before they meet those of the next seed."""

@@ -1,0 +1,74 @@
+"""AutoClip: clip at a percentile of the norms seen so far (Seetharaman et al. 2020, arXiv 2007.14469)."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from gradstudy.models.clipping.scale_rules import norm_coefficient
+
+
+class AutoClip:
+    """The norms that each slot has seen, kept sorted, with infinity after the last.
+
+    With s sorted, inserting x gives ``min(s[j], max(s[j - 1], x))`` at j: no sort, and x = inf changes
+    nothing, which is how a non-finite norm is left out.
+    """
+
+    def __init__(self, slots: int, steps: int, dtype: torch.dtype, device: torch.device) -> None:
+        """Make room for ``steps`` norms in each of ``slots``; it grows when they are not enough."""
+        self._sorted = torch.full((slots, steps), torch.inf, dtype=dtype, device=device)
+        self._count = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._calls = np.zeros(slots, dtype=np.int64)
+
+    def reset(self, slot: int) -> None:
+        """Forget the norms of ``slot``."""
+        self._sorted[slot] = torch.inf
+        self._count[slot] = 0
+        self._calls[slot] = 0
+
+    def move(self, source: int, target: int) -> None:
+        """Copy the norms of slot ``source`` to slot ``target``."""
+        self._sorted[target] = self._sorted[source]
+        self._count[target] = self._count[source]
+        self._calls[target] = self._calls[source]
+
+    def __call__(self, slots: npt.NDArray[np.int64], rows: Tensor, norm: Tensor, percent: Tensor) -> Tensor:
+        """Record the norms and return the coefficients.
+
+        Args:
+            slots: ``[K]``, the slots that are stepped.
+            rows: ``slots`` as a tensor on the device.
+            norm: ``[K]``, this step's gradient norms; they count among the norms seen.
+            percent: ``[K]``, the percentile to clip at, above 0 and up to 100.
+
+        Returns:
+            Coefficients ``[K]``. As long as a slot has seen no finite norm, it clips at 0.
+        """
+        self._calls[slots] += 1
+        if self._calls[slots].max() > self._sorted.shape[1]:
+            self._sorted = pad(self._sorted, (0, self._sorted.shape[1]), value=torch.inf)
+        finite = norm.isfinite()
+        seen = _insert(self._sorted.index_select(0, rows), torch.where(finite, norm, torch.inf))
+        count = self._count.index_select(0, rows) + finite
+        self._sorted.index_copy_(0, rows, seen)
+        self._count.index_copy_(0, rows, count)
+        return norm_coefficient(norm, _percentile(seen, count, percent))
+
+
+def _insert(ascending: Tensor, value: Tensor) -> Tensor:
+    """Insert one value ``[K]`` into each ascending row of ``[K, N]``, dropping the last (infinite) entry."""
+    previous = pad(ascending[:, :-1], (1, 0), value=-torch.inf)
+    return torch.minimum(ascending, torch.maximum(previous, value.unsqueeze(1)))
+
+
+def _percentile(ascending: Tensor, count: Tensor, percent: Tensor) -> Tensor:
+    """``numpy.percentile`` of the first ``count`` entries of each row; 0 where there are none."""
+    last = (count - 1).clamp(min=0)
+    position = last * (percent / 100)
+    lower = position.long()
+    upper = torch.minimum(lower + 1, last)
+    low = ascending.gather(1, lower.unsqueeze(1)).squeeze(1)
+    high = ascending.gather(1, upper.unsqueeze(1)).squeeze(1)
+    return torch.where(count > 0, low + (high - low) * (position - lower), 0.0)

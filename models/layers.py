@@ -1,0 +1,107 @@
+"""The layers around the recurrent ones, over a trial axis: token lookup, affine map, cross-entropy.
+
+Shapes: K trials, T time steps, B sequences a batch, R = T * B rows, V symbols. Results are written to buffers of a
+workspace.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from gradstudy.models.workspace import Workspace
+
+
+class _Lookup(Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, tokens: Tensor, workspace: Workspace, name: str) -> Tensor:
+        trials, symbols, width = table.shape
+        first_row = torch.arange(0, trials * symbols, symbols, device=tokens.device)
+        rows = (tokens + first_row.view(-1, 1, 1)).flatten()
+        out = workspace.empty(f"{name}.lookup", *tokens.shape, width)
+        torch.index_select(table.reshape(-1, width), 0, rows, out=out.view(-1, width))
+        ctx.rows = rows
+        ctx.table_shape = table.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        trials, symbols, width = ctx.table_shape
+        grad = grads[0].flatten(0, 2)
+        rows: Tensor = ctx.rows
+        grad_table = torch.ops.aten.embedding_dense_backward(grad, rows, trials * symbols, -1, False)
+        return grad_table.view(trials, symbols, width), None, None, None
+
+
+def lookup(table: Tensor, tokens: Tensor, workspace: Workspace, name: str) -> Tensor:
+    """Take a row of each trial's table [K, V, D] for each token [K, T, B]: [K, T, B, D]."""
+    out: Tensor = _Lookup.apply(table, tokens, workspace, name)
+    return out
+
+
+class _Affine(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str
+    ) -> Tensor:
+        out = workspace.empty(f"{name}.affine", x.shape[0], x.shape[1], weight.shape[2])
+        torch.baddbmm(bias.unsqueeze(1), x, weight, out=out)
+        ctx.saved = (x, weight)
+        ctx.workspace = workspace
+        ctx.name = name
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        x, weight = ctx.saved
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = ctx.workspace.empty(f"{ctx.name}.grad_x", *x.shape)
+            torch.bmm(grad, weight.transpose(1, 2), out=grad_x)
+        return grad_x, torch.bmm(x.transpose(1, 2), grad), grad.sum(1), None, None
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:
+    """Map rows [K, R, I] with weights [K, I, O] and biases [K, O] to [K, R, O]."""
+    out: Tensor = _Affine.apply(x, weight, bias, workspace, name)
+    return out
+
+
+class _CrossEntropy(Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor, workspace: Workspace) -> Tensor:
+        log_probabilities = workspace.empty("cross_entropy", *logits.shape)
+        torch._log_softmax(logits, -1, False, out=log_probabilities)  # pyright: ignore[reportAttributeAccessIssue]
+        chosen = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        ctx.saved = (log_probabilities, targets, weights)
+        return -torch.where(weights > 0, chosen * weights, 0).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        log_probabilities, targets, weights = ctx.saved
+        probabilities = log_probabilities.exp_()
+        minus_one = torch.full_like(weights, -1).unsqueeze(-1)
+        probabilities.scatter_add_(-1, targets.unsqueeze(-1), minus_one)
+        scale = (weights * grad.unsqueeze(-1)).unsqueeze(-1)
+        return probabilities.mul_(scale), None, None, None
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, workspace: Workspace) -> Tensor:
+    """Mean cross-entropy over the tokens of each trial, in nats.
+
+    Args:
+        logits: [K, R, V].
+        targets: symbol numbers, [K, R].
+        mask: True where a target counts, [K, R]; each trial has at least one.
+        workspace: for the log-probabilities.
+
+    Returns:
+        The loss of each trial, [K], the same as ``torch.nn.functional.cross_entropy`` over its counted rows.
+    """
+    weights = mask.to(logits.dtype)
+    weights /= weights.sum(1, keepdim=True)
+    loss: Tensor = _CrossEntropy.apply(logits, targets, weights, workspace)
+    return loss

@@ -1,0 +1,232 @@
+"""The encoder-decoder: K models of one shape as one program.
+
+Shapes: K trials, B sequences a batch, S source positions, U target positions, H hidden units, V symbols.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gradstudy.models.activations import gate_scale
+from gradstudy.models.dropout import dropout
+from gradstudy.models.gru import gru
+from gradstudy.models.layers import affine, cross_entropy, lookup
+from gradstudy.models.lstm import lstm
+from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.workspace import Workspace
+
+Cell = Literal["lstm", "gru"]
+GATES: dict[Cell, int] = {"lstm": 4, "gru": 3}
+CANDIDATE: dict[Cell, int] = {"lstm": 2, "gru": 2}
+PAD = 0
+"""The symbol number that fills up short sequences."""
+BEGIN = 1
+"""The symbol number that the decoder reads first."""
+_CLOSED = 1e4
+"""A pre-activation at which the logistic function is exactly 1, and exactly 0 at its negative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """What trials must have in common to share an array.
+
+    Attributes:
+        cell: of encoder and decoder.
+        source_vocabulary: number of source symbols, with padding.
+        target_vocabulary: number of target symbols, with padding, begin and end.
+        embedding_size: of source and target symbols.
+        hidden_size: of each layer.
+        layers: of the encoder, and as many of the decoder.
+        attention: whether the decoder attends to the encoder's outputs (dot product, Luong et al. 2015,
+            arXiv 1508.04025, without input feeding).
+        dropout: rate between layers and before the output layer.
+    """
+
+    cell: Cell
+    source_vocabulary: int
+    target_vocabulary: int
+    embedding_size: int
+    hidden_size: int
+    layers: int = 1
+    attention: bool = False
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """One batch of each trial.
+
+    Attributes:
+        source: symbol numbers, padded at the front, [K, B, S].
+        target: symbol numbers, padded at the end, with the end symbol, [K, B, U].
+    """
+
+    source: Tensor
+    target: Tensor
+
+
+def _layout(shape: ModelShape) -> ParameterLayout:
+    hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
+    shapes: dict[str, tuple[tuple[int, ...], int | None]] = {}
+    for side, vocabulary in (("encoder", shape.source_vocabulary), ("decoder", shape.target_vocabulary)):
+        shapes[f"{side}_embedding.weight"] = ((vocabulary, shape.embedding_size), 0)
+        for layer in range(shape.layers):
+            inputs = shape.embedding_size if layer == 0 else hidden
+            shapes[f"{side}.weight_ih_l{layer}"] = ((inputs, gates), 1)
+            shapes[f"{side}.weight_hh_l{layer}"] = ((hidden, gates), 1)
+            shapes[f"{side}.bias_ih_l{layer}"] = ((gates,), None)
+            shapes[f"{side}.bias_hh_l{layer}"] = ((gates,), None)
+    if shape.attention:
+        shapes["attention.weight"] = ((2 * hidden, hidden), 1)
+    shapes["output.weight"] = ((hidden, shape.target_vocabulary), 1)
+    shapes["output.bias"] = ((shape.target_vocabulary,), None)
+    return ParameterLayout(shapes)
+
+
+class EncoderDecoder:
+    """An encoder-decoder with teacher forcing, over a trial axis.
+
+    Parameters carry the names of the torch modules that they correspond to (``encoder_embedding``, ``encoder``,
+    ``decoder_embedding``, ``decoder``, ``attention``, ``output``); weights that torch keeps as [out, in] are [in, out].
+    """
+
+    def __init__(self, shape: ModelShape, workspace: Workspace) -> None:
+        self.shape = shape
+        self.workspace = workspace
+        self.layout = _layout(shape)
+        like = torch.empty(0, dtype=workspace.dtype, device=workspace.device)
+        cell, hidden = shape.cell, shape.hidden_size
+        self._scale = gate_scale(GATES[cell], CANDIDATE[cell], hidden, like)
+        # Padding closes the LSTM's input gate, or holds the GRU's update gate open, so that the state stays at its
+        # initial zero until a source begins, and no gradient passes.
+        gate, value = (0, -_CLOSED) if cell == "lstm" else (1, _CLOSED)
+        self._closed = torch.zeros_like(self._scale)
+        self._closed[gate * hidden : (gate + 1) * hidden] = value
+
+    def initialize(self, seed: int) -> Tensor:
+        """Draw one model's parameters [P] as torch's modules do, built in layout order after ``manual_seed(seed)``.
+
+        Embeddings are standard normal, recurrent parameters uniform in +-1/sqrt(H), linear ones in
+        +-1/sqrt(inputs).
+        """
+        generator = torch.Generator().manual_seed(seed)
+        flat = torch.zeros(1, self.layout.size, dtype=self.workspace.dtype)
+        for parameter in self.layout.parameters:
+            view = parameter.view(flat)[0]
+            torch_order = view.T if parameter.unit_axis == 1 else view
+            drawn = torch.empty(torch_order.shape, dtype=view.dtype)
+            module = parameter.name.partition(".")[0]
+            if module.endswith("_embedding"):
+                drawn.normal_(generator=generator)
+            else:
+                inputs = 2 * self.shape.hidden_size if module == "attention" else self.shape.hidden_size
+                bound = 1 / math.sqrt(inputs)
+                drawn.uniform_(-bound, bound, generator=generator)
+            torch_order.copy_(drawn)
+        return flat[0].to(self.workspace.device)
+
+    def loss(
+        self, parameters: dict[str, Tensor], batch: TokenBatch, dropout_keys: Tensor | None = None
+    ) -> Tensor:
+        """Token-mean cross-entropy of each trial under teacher forcing, in nats, [K].
+
+        Args:
+            parameters: the layout's views, each [K, ...].
+            batch: one batch of each trial.
+            dropout_keys: one 64-bit integer for each trial and step, [K]; None switches dropout off.
+        """
+        shape, target = self.shape, batch.target
+        source_steps = batch.source.transpose(1, 2)
+        trials, length, size = source_steps.shape
+        zeros = self._scale.new_zeros(trials, size, shape.hidden_size)
+        start = [(zeros, zeros)] * shape.layers
+        padding = source_steps == PAD
+        from_end = torch.arange(length - 1, -1, -1, device=target.device)
+        memory, states = self._stack(
+            "encoder", parameters, source_steps, start, dropout_keys, from_end, padding
+        )
+        begin = torch.full_like(target[:, :, :1], BEGIN)
+        inputs = torch.cat([begin, target[:, :, :-1]], 2).transpose(1, 2)
+        positions = torch.arange(inputs.shape[1], device=target.device)
+        hidden, _ = self._stack("decoder", parameters, inputs, states, dropout_keys, positions, None)
+        if shape.attention:
+            hidden = _attend(hidden, memory, padding, parameters["attention.weight"])
+        if shape.dropout > 0 and dropout_keys is not None:
+            hidden = dropout(hidden, shape.dropout, dropout_keys, positions, 2 * shape.layers)
+        logits = affine(
+            hidden.flatten(1, 2),
+            parameters["output.weight"],
+            parameters["output.bias"],
+            self.workspace,
+            "output",
+        )
+        targets = target.transpose(1, 2).flatten(1)
+        return cross_entropy(logits, targets, targets != PAD, self.workspace)
+
+    def _stack(
+        self,
+        side: Literal["encoder", "decoder"],
+        parameters: dict[str, Tensor],
+        tokens: Tensor,
+        states: list[tuple[Tensor, Tensor]],
+        dropout_keys: Tensor | None,
+        positions: Tensor,
+        padding: Tensor | None,
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Run the layers of one side over tokens [K, T, B]; outputs [K, T, B, H] and each layer's last state."""
+        shape = self.shape
+        outputs = tokens
+        last_states = []
+        for layer, state in enumerate(states):
+            name = f"{side}.l{layer}"
+            weight, recurrent, bias, recurrent_bias = (
+                parameters[f"{side}.{kind}_l{layer}"] * self._scale
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            candidate_bias = recurrent_bias[:, None, 2 * shape.hidden_size :]
+            if shape.cell == "gru":
+                recurrent_bias = torch.cat(
+                    [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias[:, 0])], 1
+                )
+            if layer == 0:
+                # A vocabulary has fewer symbols than a batch has tokens: project the symbols, then look them up.
+                table = affine(
+                    parameters[f"{side}_embedding.weight"],
+                    weight,
+                    bias + recurrent_bias,
+                    self.workspace,
+                    name,
+                )
+                if padding is not None:
+                    is_padding = torch.arange(table.shape[1], device=table.device) == PAD
+                    table = table + is_padding.unsqueeze(-1) * self._closed
+                gates = lookup(table, tokens, self.workspace, name)
+            else:
+                if shape.dropout > 0 and dropout_keys is not None:
+                    number = 2 * layer + (side == "decoder")
+                    outputs = dropout(outputs, shape.dropout, dropout_keys, positions, number)
+                rows = outputs.flatten(1, 2)
+                projected = affine(rows, weight, bias + recurrent_bias, self.workspace, name)
+                gates = projected.unflatten(1, outputs.shape[1:3])
+                if padding is not None:
+                    gates = gates + padding.unsqueeze(-1) * self._closed
+            if shape.cell == "lstm":
+                outputs, h, c = lstm(gates, recurrent, *state, self.workspace, name)
+            else:
+                outputs, h = gru(gates, recurrent, candidate_bias, state[0], self.workspace, name)
+                c = h
+            last_states.append((h, c))
+        return outputs, last_states
+
+
+def _attend(hidden: Tensor, memory: Tensor, padding: Tensor, weight: Tensor) -> Tensor:
+    """Luong's dot-product attention of decoder states [K, U, B, H] over encoder states [K, S, B, H]."""
+    queries, keys = hidden.transpose(1, 2), memory.transpose(1, 2)
+    scores = queries @ keys.transpose(2, 3)
+    scores = scores.masked_fill(padding.transpose(1, 2).unsqueeze(2), -math.inf)
+    context = torch.softmax(scores, -1) @ keys
+    combined = torch.cat([context, queries], -1).transpose(1, 2)
+    return torch.tanh(combined.flatten(1, 2) @ weight).unflatten(1, hidden.shape[1:3])

@@ -1,0 +1,145 @@
+"""Pairs of symbol sequences as padded tensors: what a token task trains on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradstudy.models.tasks.errors import TaskError
+
+PAD = "<pad>"
+BEGIN = "<begin>"
+END = "<end>"
+
+SOURCE_RESERVED = (PAD,)
+"""The source symbols that come before a task's own; padding is number 0."""
+
+TARGET_RESERVED = (PAD, BEGIN, END)
+"""The target symbols that come before a task's own: 0, 1 (what the decoder reads first) and 2."""
+
+PAD_NUMBER, BEGIN_NUMBER, END_NUMBER = range(len(TARGET_RESERVED))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenPairs:
+    """N pairs of symbol sequences, split into training and validation.
+
+    Attributes:
+        source: symbol numbers, padded at the front, without begin or end, int64 ``[N, S]``.
+        source_length: symbols before padding, int64 ``[N]``.
+        target: symbol numbers, padded at the end; the last symbol is the end symbol, int64 ``[N, U]``.
+        target_length: symbols before padding, the end symbol among them, int64 ``[N]``.
+        source_vocabulary: the source symbols by number.
+        target_vocabulary: the target symbols by number.
+        train: numbers of the training pairs, int64.
+        validation: numbers of the validation pairs, in random order, int64; none is a training pair.
+        dropped: pairs of the origin that were left out.
+        origin: where the pairs come from, one line for the report.
+    """
+
+    source: Tensor
+    source_length: Tensor
+    target: Tensor
+    target_length: Tensor
+    source_vocabulary: tuple[str, ...]
+    target_vocabulary: tuple[str, ...]
+    train: Tensor
+    validation: Tensor
+    dropped: int
+    origin: str
+
+    def source_symbols(self, pair: int) -> list[str]:
+        """The source sequence of a pair."""
+        return self._symbols(self.source[pair], self.source_vocabulary)
+
+    def target_symbols(self, pair: int) -> list[str]:
+        """The target sequence of a pair, without the end symbol."""
+        return self._symbols(self.target[pair], self.target_vocabulary)[:-1]
+
+    @staticmethod
+    def _symbols(row: Tensor, vocabulary: tuple[str, ...]) -> list[str]:
+        return [vocabulary[number] for number in row.tolist() if number != PAD_NUMBER]
+
+
+def encode_pairs(
+    sources: Sequence[Sequence[str]],
+    targets: Sequence[Sequence[str]],
+    *,
+    held_out: NDArray[np.int64],
+    origin: str,
+    dropped: int = 0,
+) -> TokenPairs:
+    """Number the symbols of N pairs, in sorted order of the symbols.
+
+    Args:
+        sources: N sequences of at least one symbol; a string is a sequence of letters.
+        targets: N sequences.
+        held_out: numbers of the pairs to validate on.
+        origin: where the pairs come from.
+        dropped: pairs of the origin that are not among these.
+
+    Raises:
+        TaskError: there is nothing to train on or nothing to validate on.
+    """
+    if len(held_out) in (0, len(sources)):
+        raise TaskError(
+            f"{origin}: there must be at least one pair to train on and one to validate on, but there are "
+            f"{len(sources) - len(held_out)} and {len(held_out)}"
+        )
+    source_vocabulary = SOURCE_RESERVED + _symbols_of(sources)
+    target_vocabulary = TARGET_RESERVED + _symbols_of(targets)
+    source, source_length = _encode(sources, source_vocabulary)
+    target, target_length = _encode(targets, target_vocabulary, end=(END_NUMBER,))
+    train = np.setdiff1d(np.arange(len(sources)), held_out)
+    return TokenPairs(
+        source=_pad_front(source, source_length),
+        source_length=torch.from_numpy(source_length),
+        target=_pad_end(target, target_length),
+        target_length=torch.from_numpy(target_length),
+        source_vocabulary=source_vocabulary,
+        target_vocabulary=target_vocabulary,
+        train=torch.from_numpy(train),
+        validation=torch.from_numpy(held_out),
+        dropped=dropped,
+        origin=origin,
+    )
+
+
+def hold_out(pairs: int, share: float, seed: int) -> NDArray[np.int64]:
+    """Numbers of a random ``share`` of the pairs, at least one, in random order."""
+    order = np.random.default_rng(seed).permutation(pairs)
+    return order[: max(1, round(share * pairs))].astype(np.int64)
+
+
+def _symbols_of(sequences: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(sorted({symbol for sequence in sequences for symbol in sequence}))
+
+
+def _encode(
+    sequences: Sequence[Sequence[str]], vocabulary: tuple[str, ...], end: tuple[int, ...] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All symbol numbers one after the other ``[sum of lengths]``, and the lengths ``[N]``."""
+    number = {symbol: number for number, symbol in enumerate(vocabulary)}
+    flat = [n for sequence in sequences for n in (*map(number.__getitem__, sequence), *end)]
+    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences)) + len(end)
+    return np.array(flat, dtype=np.int64), lengths
+
+
+def _pad_end(flat: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+    positions = np.arange(lengths.max(initial=0))
+    return _fill(flat, positions < lengths[:, None])
+
+
+def _pad_front(flat: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+    positions = np.arange(lengths.max(initial=0))[::-1]
+    return _fill(flat, positions < lengths[:, None])
+
+
+def _fill(flat: NDArray[np.int64], taken: NDArray[np.bool_]) -> Tensor:
+    """Put the symbols, in order, where ``taken`` ``[N, L]`` is true, and padding elsewhere."""
+    padded = np.full(taken.shape, PAD_NUMBER, dtype=np.int64)
+    padded[taken] = flat
+    return torch.from_numpy(padded)

@@ -1,0 +1,1 @@
+"""What people run: the ``gradstudy`` command, one file per verb."""

@@ -1,0 +1,135 @@
+"""``gradstudy launch``: create or resume a study and run it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradstudy.scripts.edge import INTERRUPTED
+from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+
+if TYPE_CHECKING:
+    from gradstudy.scripts.spec_input import Values
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
+
+DEFAULT_SLOTS = 16
+
+
+def launch(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="Name of the study, or its spec.")],
+    storage: Storage = DEFAULT_STORAGE,
+    task: Annotated[str | None, typer.Option(help="What to train on; see `gradstudy tasks`.")] = None,
+    task_option: Annotated[
+        list[str] | None, typer.Option(help="Option of the task; repeatable.", metavar="NAME=VALUE")
+    ] = None,
+    cells: Annotated[str | None, typer.Option(help="Comma-separated: lstm, gru.")] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Comma-separated, or all; see `gradstudy strategies`.")
+    ] = None,
+    lr: Annotated[str | None, typer.Option(help="Range of the learning rate.", metavar="LOW:HIGH")] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="Range of a strategy's threshold; repeatable.", metavar="STRATEGY=LOW:HIGH"),
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials of the study.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps of each trial.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Hidden units of each layer.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers of the encoder, and of the decoder.")] = None,
+    attention: Annotated[
+        bool | None, typer.Option("--attention/--no-attention", help="Attend to the encoder's outputs.")
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout rate.")] = None,
+    guard: Annotated[
+        bool | None, typer.Option("--guard/--no-guard", help="Skip steps with a non-finite gradient.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="qmc, random or tpe.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
+    slots: Annotated[int, typer.Option(min=1, help="Trials that are trained at once.")] = DEFAULT_SLOTS,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to compute with.", show_default="all cores")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+) -> None:
+    """Create a study, or resume the one of this name, and run it."""
+    from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
+
+    thresholds = assignments("--threshold", threshold, "norm=0.01:10")
+    flags = given_values(
+        {
+            "task": task,
+            "task_options": assignments("--task-option", task_option, "max_length=8"),
+            "optimizer": optimizer,
+            "trials": trials,
+            "steps": steps,
+            "batch_size": batch_size,
+            "guard": guard,
+            "sampler": sampler,
+            "seed": seed,
+            "model": {"hidden_size": hidden, "layers": layers, "attention": attention, "dropout": dropout},
+            "space": {
+                "cells": names(cells),
+                "strategies": None if strategies == "all" else names(strategies),
+                "learning_rate": bounds("--lr", lr),
+                "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
+            },
+        }
+    )
+    _launch(name, flags, storage, slots, threads, device)
+
+
+def _launch(
+    name: str, flags: "Values", storage: str, slots: int, threads: int | None, device: str
+) -> None:
+    from gradstudy.scripts.spec_input import merged, read_spec_file
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.errors import NotFoundError
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.launch import create_or_resume, stored_spec
+    from gradstudy.study.spec import parse_spec
+
+    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
+    spec = parse_spec(merged({"name": name} | from_file, flags))
+    with Database.open(storage, create=True) as database:
+        if not flags and not from_file:
+            # The name alone resumes a study as it was launched.
+            try:
+                spec = stored_spec(find_study(database, name))
+            except NotFoundError:
+                pass
+        _run(database, create_or_resume(database, spec), slots, threads, device)
+
+
+def _run(
+    database: "Database", record: "StudyRecord", slots: int, threads: int | None, device: str
+) -> None:
+    """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
+    import torch
+
+    from gradstudy.models.tasks.catalogue import load_task
+    from gradstudy.scripts.progress import StudyProgress
+    from gradstudy.scripts.stopping import stop_on_signal
+    from gradstudy.storage.progress import REMAINING, count_outcomes
+    from gradstudy.study.launch import stored_spec
+    from gradstudy.study.worker import Worker
+
+    if threads:
+        torch.set_num_threads(threads)
+    spec = stored_spec(record)
+    counts = count_outcomes(database.engine, record.study_id)
+    if not counts[REMAINING] and not counts["running"]:
+        typer.echo(f"study {record.name} is done: all {record.budget} trials have ended")
+        return
+    data = load_task(spec.task, **spec.task_options)
+    typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
+    typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
+    with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
+        worker = Worker(database, record, spec, data, slots=slots, device=device, listener=progress)
+        worker.run(stop)
+    counts = count_outcomes(database.engine, record.study_id)
+    if stop.is_set() and counts[REMAINING]:
+        typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(f"done; now: gradstudy report {record.name}")

@@ -1,0 +1,54 @@
+"""The ``gradstudy`` command: one file per verb."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from gradstudy.scripts import delete, launch, query, replay, report, status, strategies, tasks
+from gradstudy.scripts.edge import DEBUG_VARIABLE, edge
+
+app = typer.Typer(
+    name="gradstudy",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for verb in (
+    launch.launch,
+    status.status,
+    report.report,
+    replay.replay,
+    query.query,
+    strategies.strategies,
+    tasks.tasks,
+    delete.delete,
+):
+    app.command()(edge(verb))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gradstudy {version('gradstudy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def gradstudy(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Find the learning rate, clip threshold and strategy that keep LSTM and GRU seq2seq models from diverging."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

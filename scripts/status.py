@@ -1,0 +1,36 @@
+"""``gradstudy status [NAME]``: how far the studies are."""
+
+from typing import Annotated
+
+import typer
+
+from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+
+
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the study.", show_default="every study")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Show progress and outcomes so far."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.progress import count_outcomes
+    from gradstudy.storage.studies import find_study, list_studies
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    with Database.open(storage) as database:
+        records = [find_study(database, name)] if name else list_studies(database)
+        counts = [count_outcomes(database.engine, record.study_id) for record in records]
+    table.add_column("study")
+    for heading in ("trials", *(counts[0] if counts else ())):
+        table.add_column(heading, justify="right")
+    for record, row in zip(records, counts, strict=True):
+        table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()))
+    if records:
+        Console().print(table)
+    else:
+        typer.echo(f"{database.display_url} holds no studies yet")

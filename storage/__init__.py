@@ -1,0 +1,1 @@
+"""What is kept: the schema, its migrations, claims, the recorder and the queries."""

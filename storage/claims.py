@@ -1,0 +1,195 @@
+"""Claims: who runs which trial. However many workers claim, a study never has more trials than its budget.
+
+A claim is proved by worker and attempt together: a worker that lost a trial cannot write to it any more.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradstudy.storage.bins import half_decade
+from gradstudy.storage.clock import utc_now
+from gradstudy.storage.errors import ClaimLostError, NotFoundError
+from gradstudy.storage.schema import Step, Study, Trial
+from gradstudy.storage.transactions import writing
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingRow:
+    """A setting as the database holds it; ``factors`` is what else the user varies."""
+
+    cell: str
+    strategy: str
+    threshold: float | None
+    learning_rate: float
+    factors: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A trial that a worker runs.
+
+    Attributes:
+        id: of the row in ``gradstudy_trial``.
+        ordinal: of the trial within the budget, from 0.
+        attempt: 1 at first, one more each time that a trial that had begun is claimed again.
+        trial_id: Optuna's; None until the worker has asked Optuna and attached the trial.
+        setting: None until then.
+        seed: of the trial; every attempt has the same.
+    """
+
+    id: int
+    study_id: int
+    ordinal: int
+    attempt: int
+    worker_id: int
+    trial_id: int | None
+    setting: SettingRow | None
+    seed: int
+
+
+def claim_trial(engine: Engine, study_id: int, worker_id: int, seed_of: Callable[[int], int]) -> Claim | None:
+    """Claim a trial that was given back, else the next of the budget; None when there is neither.
+
+    Args:
+        engine: of the database.
+        study_id: which study.
+        worker_id: who claims.
+        seed_of: gives the seed of an ordinal; it fits in 63 bits.
+
+    Raises:
+        NotFoundError: there is no such study (any more).
+    """
+    tried = -1
+    while True:
+        with writing(engine) as connection:
+            given_back = connection.scalar(_given_back(study_id))
+            if given_back is not None:
+                if _take(connection, given_back, worker_id):
+                    return _read(connection, given_back)
+                continue  # another worker was faster
+        with writing(engine) as connection:
+            ordinal = _next_ordinal(connection, study_id)
+            if ordinal is None:
+                return None
+            try:
+                return _insert(connection, study_id, ordinal, worker_id, seed_of(ordinal))
+            except IntegrityError:
+                if ordinal == tried:  # not the race for an ordinal, which moves on
+                    raise
+                tried = ordinal
+                connection.rollback()
+
+
+def attach_trial(engine: Engine, claim: Claim, trial_id: int, setting: SettingRow) -> Claim:
+    """Store which Optuna trial it is and with which setting; the trial begins now.
+
+    Raises:
+        ClaimLostError: the trial was given to another worker.
+    """
+    values = {
+        "trial_id": trial_id,
+        "cell": setting.cell,
+        "strategy": setting.strategy,
+        "threshold": setting.threshold,
+        "threshold_bin": half_decade(setting.threshold),
+        "learning_rate": setting.learning_rate,
+        "learning_rate_bin": half_decade(setting.learning_rate),
+        "factors": setting.factors,
+        "started_at": utc_now(),
+    }
+    with writing(engine) as connection:
+        if connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount != 1:
+            raise ClaimLostError(
+                f"trial {claim.ordinal} of study {claim.study_id} does not belong to worker "
+                f"{claim.worker_id} any more"
+            )
+    return replace(claim, trial_id=trial_id, setting=setting)
+
+
+def give_back(engine: Engine, claim: Claim) -> bool:
+    """Let another worker begin the trial anew; False when it did not belong to this one any more."""
+    with writing(engine) as connection:
+        given = connection.execute(
+            update(Trial).where(still_owned(claim)).values(worker_id=None, steps=0)
+        ).rowcount
+        if given and claim.trial_id is not None:
+            connection.execute(delete(Step).where(Step.trial_id == claim.trial_id))
+    return given == 1
+
+
+def still_owned(claim: Claim) -> ColumnElement[bool]:
+    """The condition that a trial is open and belongs to the claim."""
+    return and_(
+        Trial.id == claim.id,
+        Trial.worker_id == claim.worker_id,
+        Trial.attempt == claim.attempt,
+        Trial.outcome.is_(None),
+    )
+
+
+def _given_back(study_id: int) -> Any:
+    return (
+        select(Trial.id)
+        .where(Trial.study_id == study_id, Trial.worker_id.is_(None), Trial.outcome.is_(None))
+        .order_by(Trial.ordinal)
+        .limit(1)
+    )
+
+
+def _take(connection: Connection, trial: int, worker_id: int) -> bool:
+    had_begun = Trial.started_at.is_not(None)
+    taken = connection.execute(
+        update(Trial)
+        .where(Trial.id == trial, Trial.worker_id.is_(None), Trial.outcome.is_(None))
+        .values(
+            worker_id=worker_id,
+            attempt=case((had_begun, Trial.attempt + 1), else_=Trial.attempt),
+            started_at=case((had_begun, utc_now()), else_=None),
+        )
+    )
+    return taken.rowcount == 1
+
+
+def _next_ordinal(connection: Connection, study_id: int) -> int | None:
+    budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
+    if budget is None:
+        raise NotFoundError(f"there is no study with the number {study_id}")
+    last = connection.scalar(select(func.max(Trial.ordinal)).where(Trial.study_id == study_id))
+    ordinal = 0 if last is None else last + 1
+    return ordinal if ordinal < budget else None
+
+
+def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int, seed: int) -> Claim:
+    made = connection.execute(
+        insert(Trial).values(
+            study_id=study_id, ordinal=ordinal, worker_id=worker_id, attempt=1, seed=seed, steps=0
+        )
+    ).inserted_primary_key
+    assert made is not None
+    return _read(connection, made[0])
+
+
+def _read(connection: Connection, trial: int) -> Claim:
+    row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).one()
+    setting = None
+    if row.trial_id is not None:
+        setting = SettingRow(
+            cell=row.cell,
+            strategy=row.strategy,
+            threshold=row.threshold,
+            learning_rate=row.learning_rate,
+            factors=row.factors,
+        )
+    return Claim(
+        id=row.id,
+        study_id=row.study_id,
+        ordinal=row.ordinal,
+        attempt=row.attempt,
+        worker_id=row.worker_id,
+        trial_id=row.trial_id,
+        setting=setting,
+        seed=row.seed,
+    )

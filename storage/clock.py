@@ -1,0 +1,37 @@
+"""The database's own clock: machines that share a database need not agree on the time."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DateTime
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class utc_now(FunctionElement[datetime]):  # noqa: N801 (SQL functions are lower case)
+    """The current time in UTC, without a zone, as the database sees it."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(utc_now)
+def _standard(element: utc_now, compiler: Any, **kwargs: Any) -> str:
+    return "CURRENT_TIMESTAMP"
+
+
+@compiles(utc_now, "sqlite")
+def _sqlite(element: utc_now, compiler: Any, **kwargs: Any) -> str:
+    # Milliseconds, padded to the microseconds that SQLAlchemy writes, so that times compare as text.
+    # SQLite takes an expression as a column's default only in parentheses.
+    return "(strftime('%Y-%m-%d %H:%M:%f000', 'now'))"
+
+
+@compiles(utc_now, "postgresql")
+def _postgresql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
+    return "timezone('utc', clock_timestamp())"
+
+
+@compiles(utc_now, "mysql", "mariadb")
+def _mysql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
+    return "UTC_TIMESTAMP()"

@@ -1,0 +1,157 @@
+"""A database that holds gradstudy's studies: opening it, making it, closing it."""
+
+from contextlib import nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from gradstudy.storage import migrate
+from gradstudy.storage.errors import (
+    ForeignDatabaseError,
+    NotFoundError,
+    SchemaVersionError,
+)
+from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, open_optuna_storage
+from gradstudy.storage.sqlite import (
+    check_writable,
+    configure_sqlite,
+    creation_lock,
+    table_names,
+    use_write_ahead_log,
+)
+from gradstudy.storage.transactions import reading
+from gradstudy.storage.urls import display, parse, sqlite_path
+from sqlalchemy import URL, create_engine, inspect
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from optuna.storages import RDBStorage
+
+
+class Database:
+    """An open database.
+
+    Attributes:
+        url: with its password; for connecting, never for printing.
+        display_url: for printing.
+        path: the file of an SQLite database, None for a server.
+        engine: for gradstudy's tables; at most two connections.
+    """
+
+    def __init__(self, url: URL) -> None:
+        """Prepare the engine; nothing is opened yet. Use `open`."""
+        self.url = url
+        self.display_url = display(url)
+        self.path = sqlite_path(url)
+        self.engine = create_engine(url, **POOL)
+        if self.path is not None:
+            configure_sqlite(self.engine)
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False) -> Self:
+        """Open the database at a URL.
+
+        Args:
+            url: ``sqlite:///FILE`` or that of a server.
+            create: make what is missing, and upgrade what is old. A database of Optuna's is taken over: its
+                studies stay as they are.
+
+        Raises:
+            StorageError: one of its kinds, with one sentence on what to do.
+        """
+        database = cls(parse(url))
+        try:
+            if create:
+                database._make()
+            else:
+                database._require()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @cached_property
+    def optuna_storage(self) -> "RDBStorage":
+        """Optuna's storage on this database, opened on first use."""
+        return open_optuna_storage(self.url, make_tables=False)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+        if "optuna_storage" in self.__dict__:
+            self.optuna_storage.scoped_session.remove()
+            self.optuna_storage.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        self.close()
+
+    def _require(self) -> None:
+        tables = self._tables()
+        if not tables:
+            raise NotFoundError(f"there is no database at {self.display_url}; `gradstudy launch` makes one")
+        if migrate.VERSION_TABLE in tables:
+            self._require_newest()
+        elif tables >= OPTUNA_TABLES:
+            raise ForeignDatabaseError(
+                f"{self.display_url} holds Optuna studies but none of gradstudy's; "
+                "`gradstudy launch` adds one"
+            )
+        else:
+            raise self._not_ours(tables)
+
+    def _require_newest(self) -> None:
+        revision = migrate.current_revision(self.engine)
+        migrate.check_known(self.engine, revision)
+        if revision != migrate.HEAD:
+            raise SchemaVersionError(
+                f"{self.display_url} was made by an older gradstudy (tables {revision}, now {migrate.HEAD}); "
+                "`gradstudy launch` upgrades it"
+            )
+
+    def _make(self) -> None:
+        if self.path is not None and not self.path.parent.is_dir():
+            raise NotFoundError(
+                f"there is no folder {self.path.parent.absolute()} to make {self.path.name} in; make it first"
+            )
+        if self._is_ready():
+            return
+        with creation_lock(self.path) if self.path is not None else nullcontext():
+            if not self._is_ready():  # another process may have made the tables while we waited
+                self._make_tables()
+
+    def _is_ready(self) -> bool:
+        tables = self._tables()
+        if migrate.VERSION_TABLE not in tables:
+            if self.path is not None and tables and not tables >= OPTUNA_TABLES:
+                raise self._not_ours(tables)
+            return False
+        revision = migrate.current_revision(self.engine)
+        migrate.check_known(self.engine, revision)
+        if self.path is not None:
+            check_writable(self.path)
+        return revision == migrate.HEAD
+
+    def _make_tables(self) -> None:
+        if self.path is not None:
+            use_write_ahead_log(self.path)
+        # Optuna's tables come first: gradstudy's refer to them. Old ones must stay as they are.
+        has_optuna = self._tables() >= OPTUNA_TABLES
+        self.__dict__["optuna_storage"] = open_optuna_storage(self.url, make_tables=not has_optuna)
+        migrate.upgrade(self.engine)
+
+    def _tables(self) -> set[str]:
+        if self.path is not None:
+            return table_names(self.path)
+        with reading(self.engine) as connection:
+            return set(inspect(connection).get_table_names())
+
+    def _not_ours(self, tables: set[str]) -> ForeignDatabaseError:
+        return ForeignDatabaseError(
+            f"{self.display_url} holds other tables ({', '.join(sorted(tables)[:3])}) "
+            "and none of gradstudy's; name another database"
+        )

@@ -1,0 +1,71 @@
+"""What can go wrong with a database, each as one sentence without a password.
+
+StorageError
+├── UrlError (ValueError)          what was given is no database URL that can be used
+├── NotFoundError (KeyError)       there is no such database or study
+├── ForeignDatabaseError           there is something, and it is not gradstudy's
+├── SchemaVersionError             the tables were made by another version
+├── UnwritableError (OSError)      the file or folder cannot be written
+├── UnavailableError (OSError)     the database does not answer, is locked or is full
+├── StudyExistsError (ValueError)  the name is taken
+├── ClaimLostError                 the trial now belongs to another worker
+└── QueryError                     a read-only query cannot be answered
+    ├── WriteRefusedError          it would have changed the database
+    └── QueryTimeoutError (TimeoutError)
+"""
+
+
+class StorageError(Exception):
+    """The base of every error that `gradstudy.storage` raises on purpose."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        """Return the sentence as it is: KeyError would put it in quotes."""
+        return self.sentence
+
+
+class UrlError(StorageError, ValueError):
+    """What was given is not a database URL, or no driver for it is installed."""
+
+
+class NotFoundError(StorageError, KeyError):
+    """There is no such database or study."""
+
+
+class ForeignDatabaseError(StorageError):
+    """The file or database holds something else than gradstudy's studies."""
+
+
+class SchemaVersionError(StorageError):
+    """The tables are older or newer than this version of gradstudy or Optuna."""
+
+
+class UnwritableError(StorageError, OSError):
+    """The database file or its folder cannot be written."""
+
+
+class UnavailableError(StorageError, OSError):
+    """The database does not answer, stayed locked, or is full."""
+
+
+class StudyExistsError(StorageError, ValueError):
+    """A study of that name exists already."""
+
+
+class ClaimLostError(StorageError):
+    """The trial was given to another worker in the meantime."""
+
+
+class QueryError(StorageError):
+    """A query that cannot be answered as it is written."""
+
+
+class WriteRefusedError(QueryError):
+    """The database refused a statement that would have changed something."""
+
+
+class QueryTimeoutError(QueryError, TimeoutError):
+    """The query took longer than it was allowed to."""

@@ -1,0 +1,75 @@
+"""Results as pandas frames."""
+
+from collections.abc import Sequence
+from json import loads
+from typing import Any
+
+import pandas as pd
+from gradstudy.storage.database import Database
+from gradstudy.storage.studies import find_study
+from gradstudy.storage.transactions import reading
+from sqlalchemy import bindparam, text
+
+# Said outright, because a column that is all NULL tells nothing about its type.
+WORDS = ("study", "cell", "strategy", "outcome", "reason", "host", "state")
+COUNTS = ("diverged_at_step", "spikes", "skipped_steps", "worker")
+"""Whole numbers that may be missing."""
+NUMBERS = (
+    "threshold", "learning_rate", "threshold_bin", "learning_rate_bin", "initial_loss", "final_loss",
+    "initial_validation_loss", "validation_loss", "objective", "grad_norm_p50", "grad_norm_p90",
+    "grad_norm_max", "clipped_fraction", "seconds", "loss", "grad_norm", "applied_norm",
+)  # fmt: skip
+TYPES = dict.fromkeys(WORDS, "str") | dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(NUMBERS, "float64")
+
+
+def read_trials(db: Database, study: str) -> pd.DataFrame:
+    """The view ``trial_result`` of a study, by number; ``factors`` are dictionaries, times are UTC.
+
+    Raises:
+        NotFoundError: there is no such study.
+    """
+    frame = _read(db, study, "SELECT * FROM trial_result WHERE study = :study ORDER BY number")
+    frame["factors"] = frame["factors"].map(_decoded).astype("object")
+    for column in ("started_at", "finished_at"):
+        frame[column] = pd.to_datetime(frame[column], format="ISO8601")
+    return frame
+
+
+def read_steps(
+    db: Database, study: str, numbers: Sequence[int] | None = None, every: int = 1
+) -> pd.DataFrame:
+    """The view ``step_result`` of a study, by number and step.
+
+    Args:
+        db: where the study is.
+        study: its name.
+        numbers: of the trials; None for all.
+        every: only steps that are a multiple of it, for drawing.
+
+    Raises:
+        NotFoundError: there is no such study.
+    """
+    query = "SELECT * FROM step_result WHERE study = :study AND MOD(step, :every) = 0"
+    if db.engine.dialect.name == "sqlite":  # MOD() is not in every build
+        query = query.replace("MOD(step, :every)", "step % :every")
+    if numbers is None:
+        return _read(db, study, f"{query} ORDER BY number, step", every=every)
+    query += " AND number IN :numbers ORDER BY number, step"
+    return _read(db, study, query, every=every, numbers=list(numbers))
+
+
+def _read(db: Database, study: str, query: str, **values: Any) -> pd.DataFrame:
+    find_study(db, study)
+    statement = text(query)
+    if "numbers" in values:
+        statement = statement.bindparams(bindparam("numbers", expanding=True))
+    with reading(db.engine) as connection:
+        frame = pd.read_sql_query(statement, connection, params={"study": study, **values})
+    return frame.astype({column: kind for column, kind in TYPES.items() if column in frame})
+
+
+def _decoded(factors: Any) -> dict[str, Any]:
+    """SQLite and MySQL give JSON as text, PostgreSQL decoded."""
+    if isinstance(factors, dict):
+        return factors
+    return loads(factors) if factors else {}

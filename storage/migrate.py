@@ -1,0 +1,66 @@
+"""Making and upgrading gradstudy's tables; nothing else makes them."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradstudy.storage.errors import SchemaVersionError
+from gradstudy.storage.transactions import reading, writing
+from gradstudy.storage.urls import display
+from sqlalchemy import Connection, Engine, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+VERSION_TABLE = "gradstudy_alembic_version"
+"""Optuna owns ``alembic_version``; a second history needs a table of its own."""
+
+HEAD = "0003"
+"""The newest revision, known without importing Alembic."""
+
+
+def config(connection: Connection) -> "Config":
+    """Alembic's configuration for a connection."""
+    from alembic.config import Config
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    made = Config()
+    folder = Path(__file__).with_name("migrations")
+    made.set_main_option("script_location", str(folder).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring gradstudy's tables to the newest revision, in one transaction where the database can."""
+    from alembic import command
+
+    with writing(engine) as connection:
+        command.upgrade(config(connection), "head")
+
+
+def current_revision(engine: Engine) -> str:
+    """The revision of the tables in a database that has gradstudy's."""
+    with reading(engine) as connection:
+        return str(connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one())
+
+
+def check_known(engine: Engine, revision: str) -> None:
+    """Refuse tables that a later gradstudy has made.
+
+    Raises:
+        SchemaVersionError: the revision is not one of those that this version knows.
+    """
+    if revision == HEAD:
+        return
+    from alembic.script import ScriptDirectory
+
+    with engine.connect() as connection:
+        known = {
+            script.revision for script in ScriptDirectory.from_config(config(connection)).walk_revisions()
+        }
+    if revision not in known:
+        raise SchemaVersionError(
+            f"{display(engine.url)} was made by a newer gradstudy "
+            f"(tables {revision}, this one knows {HEAD}); upgrade gradstudy to use it"
+        )

@@ -1,0 +1,1 @@
+"""gradstudy's Alembic environment; `gradstudy.storage.migrate` runs it."""

@@ -1,0 +1,46 @@
+"""Optuna's own storage on gradstudy's database, with the same manners on SQLite."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from gradstudy.storage.errors import SchemaVersionError
+from gradstudy.storage.sqlite import BUSY_SECONDS, configure_sqlite
+from gradstudy.storage.urls import display
+from sqlalchemy import URL
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+OPTUNA_TABLES = frozenset({"studies", "trials", "trial_values", "alembic_version"})
+"""Tables that tell a database of Optuna's from any other."""
+
+POOL = {"pool_size": 1, "max_overflow": 1}
+"""Two connections at most for each engine: one for the worker, one for its heartbeat."""
+
+
+def open_optuna_storage(url: URL, *, make_tables: bool) -> "RDBStorage":
+    """Open Optuna's storage; importing Optuna takes a while, so only who needs it calls this.
+
+    Raises:
+        SchemaVersionError: Optuna's tables were made by another version of Optuna.
+    """
+    from optuna.storages import RDBStorage
+
+    # "A new study created in RDB" is not for the users of gradstudy.
+    logging.getLogger("optuna.storages").setLevel(logging.WARNING)
+    sqlite = url.get_backend_name() == "sqlite"
+    connect_args = {"timeout": BUSY_SECONDS} if sqlite else {}
+    try:
+        storage = RDBStorage(
+            url.render_as_string(hide_password=False),
+            engine_kwargs={**POOL, "connect_args": connect_args},
+            skip_table_creation=not make_tables,
+        )
+    except RuntimeError as error:
+        raise SchemaVersionError(
+            f"{display(url)} was made by another version of Optuna; "
+            f"`optuna storage upgrade --storage {display(url)}` upgrades its tables"
+        ) from error
+    if sqlite:
+        configure_sqlite(storage.engine)
+    return storage

@@ -1,0 +1,47 @@
+"""The result of a trial, as it is written."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gradstudy.storage.outcomes import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """How a trial ended; each field is the column of that name. Numbers that are not finite become NULL.
+
+    Attributes:
+        steps: how many training steps were made.
+        final_loss: the smoothed training loss at the end.
+        grad_norm_p50: the median of the gradient's norm before clipping; p90 and max likewise.
+        clipped_fraction: of the steps, how many were clipped.
+        seconds: from the first step to the last.
+        error: the traceback of a failed trial.
+    """
+
+    outcome: Outcome
+    steps: int
+    reason: str | None = None
+    diverged_at_step: int | None = None
+    initial_loss: float | None = None
+    final_loss: float | None = None
+    initial_validation_loss: float | None = None
+    validation_loss: float | None = None
+    objective: float | None = None
+    grad_norm_p50: float | None = None
+    grad_norm_p90: float | None = None
+    grad_norm_max: float | None = None
+    clipped_fraction: float | None = None
+    spikes: int | None = None
+    skipped_steps: int | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The values by column, with None for what is not finite."""
+        return {field.name: _finite(getattr(self, field.name)) for field in fields(self)}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

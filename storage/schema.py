@@ -1,0 +1,182 @@
+"""gradstudy's tables. Migrations make them; a test compares the two.
+
+Strings have a length because MySQL wants one; floats are ``DOUBLE`` because MySQL's ``FLOAT`` has 24 bits.
+Times are UTC without a zone, as in Optuna's tables.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from gradstudy.storage.outcomes import Outcome
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING_CONVENTION = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+
+Word = Annotated[str, mapped_column(String(64))]
+"""A cell, a strategy, a reason, a version: short, so that it can be part of an index."""
+
+OutcomeType = Enum(
+    Outcome,
+    name="outcome",
+    native_enum=False,
+    create_constraint=True,
+    length=16,
+    values_callable=lambda outcomes: [outcome.value for outcome in outcomes],
+)
+
+
+class Base(DeclarativeBase):
+    """The base of gradstudy's tables."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class)
+        float: Double(),
+        datetime: DateTime(),
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+# Optuna makes and owns these two. Only the columns that gradstudy refers to are named.
+STUDIES = Table(
+    "studies",
+    Base.metadata,
+    Column("study_id", Integer, primary_key=True),
+    Column("study_name", String(512), nullable=False),
+)
+TRIALS = Table(
+    "trials",
+    Base.metadata,
+    Column("trial_id", Integer, primary_key=True),
+    Column("number", Integer),
+    Column("study_id", Integer),
+)
+
+
+class Study(Base):
+    """A study's spec, budget and versions. Its name is in Optuna's ``studies``."""
+
+    __tablename__ = "gradstudy_study"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    spec: Mapped[dict[str, Any]]
+    budget: Mapped[int]
+    """How many trials the study may have."""
+    created_at: Mapped[datetime]
+    gradstudy_version: Mapped[Word]
+    optuna_version: Mapped[Word]
+    torch_version: Mapped[Word]
+
+
+class Worker(Base):
+    """A process that runs trials."""
+
+    __tablename__ = "gradstudy_worker"
+    # A worker's number is never used twice: it is half of what proves a claim.
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    worker_id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    device: Mapped[Word]
+    started_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+
+
+class Trial(Base):
+    """A trial: one ordinal of a study's budget, who runs it, its setting and its result.
+
+    ``trial_id`` is NULL between the claim and Optuna's ask; ``worker_id`` is NULL when nobody runs it;
+    ``outcome`` is NULL until it has ended.
+    """
+
+    __tablename__ = "gradstudy_trial"
+    __table_args__ = (
+        UniqueConstraint("study_id", "ordinal"),
+        UniqueConstraint("trial_id"),
+        Index(None, "worker_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("gradstudy_study.study_id", ondelete="CASCADE"))
+    ordinal: Mapped[int]
+    trial_id: Mapped[int | None] = mapped_column(ForeignKey("trials.trial_id", ondelete="CASCADE"))
+    worker_id: Mapped[int | None] = mapped_column(ForeignKey("gradstudy_worker.worker_id"))
+    attempt: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
+
+    cell: Mapped[Word | None]
+    strategy: Mapped[Word | None]
+    threshold: Mapped[float | None]
+    threshold_bin: Mapped[float | None]
+    learning_rate: Mapped[float | None]
+    learning_rate_bin: Mapped[float | None]
+    # PostgreSQL can group by JSONB, not by JSON.
+    factors: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
+
+    outcome: Mapped[Outcome | None] = mapped_column(OutcomeType)
+    reason: Mapped[Word | None]
+    diverged_at_step: Mapped[int | None]
+    steps: Mapped[int]
+    initial_loss: Mapped[float | None]
+    final_loss: Mapped[float | None]
+    """The smoothed training loss at the end."""
+    initial_validation_loss: Mapped[float | None]
+    validation_loss: Mapped[float | None]
+    objective: Mapped[float | None]
+    grad_norm_p50: Mapped[float | None]
+    grad_norm_p90: Mapped[float | None]
+    grad_norm_max: Mapped[float | None]
+    clipped_fraction: Mapped[float | None]
+    spikes: Mapped[int | None]
+    skipped_steps: Mapped[int | None]
+    seconds: Mapped[float | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    """The traceback of a failed trial."""
+
+
+class Step(Base):
+    """One training step of one trial; a number that was not finite is NULL."""
+
+    __tablename__ = "gradstudy_step"
+    # The primary key is the only way in, so SQLite need not keep a second tree for row numbers.
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.trial_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    loss: Mapped[float | None]
+    grad_norm: Mapped[float | None]
+    applied_norm: Mapped[float | None]
+    learning_rate: Mapped[float | None]

@@ -1,0 +1,133 @@
+"""What is particular to SQLite: how its connections behave, and what a file is before it is opened."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gradstudy.storage.errors import ForeignDatabaseError, UnwritableError
+from gradstudy.storage.transactions import READS_ONLY
+from sqlalchemy import Connection, Engine, event
+
+BUSY_SECONDS = 60
+"""How long a connection waits for the write lock. Transactions take milliseconds; many workers may queue."""
+
+MAGIC = b"SQLite format 3\0"
+"""The first bytes of every SQLite file that is not empty (https://sqlite.org/fileformat.html)."""
+
+
+def configure_sqlite(engine: Engine) -> None:
+    """Make an engine's connections honour foreign keys, wait for locks and begin with the lock they need.
+
+    Connections that are already open are closed, because they know nothing of it.
+    """
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    engine.dispose()
+
+
+def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None  # Python's own BEGIN would come too late and be DEFERRED
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # With a write-ahead log this may lose the last moments at a power cut, and never the consistency.
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _on_begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN DEFERRED" if reads else "BEGIN IMMEDIATE")
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a file so that SQLite itself refuses to change it."""
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def table_names(path: Path) -> set[str]:
+    """The tables in a file, none where there is no file; the file is not changed.
+
+    Raises:
+        ForeignDatabaseError: it is not an SQLite file.
+        UnwritableError: it cannot be opened.
+    """
+    if not path.exists():
+        return set()
+    if path.is_dir():
+        raise ForeignDatabaseError(f"{path} is a folder, not an SQLite file")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+        if start not in {b"", MAGIC}:
+            raise ForeignDatabaseError(f"{path} is not an SQLite file")
+        with closing(connect_read_only(path)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.OperationalError as error:
+        # In a folder that cannot be written, a write-ahead log cannot even be read.
+        raise UnwritableError(f"{path} cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise ForeignDatabaseError(f"{path} cannot be read as an SQLite file: {error}") from error
+    except OSError as error:
+        raise UnwritableError(f"{path} cannot be opened: {error.strerror}") from error
+    return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+def check_writable(path: Path) -> None:
+    """Take and release the write lock.
+
+    Raises:
+        UnwritableError: the file or its folder is read-only, or stayed locked.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        raise UnwritableError(f"{path} cannot be written: {error}") from error
+
+
+@contextmanager
+def creation_lock(path: Path) -> Iterator[None]:
+    """Let one process at a time make the tables of a file; SQLite's own locking does it on every system.
+
+    The lock file goes away after a success: who comes later finds the tables made.
+
+    Raises:
+        UnwritableError: the lock or the file itself cannot be written.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        with closing(_hold(lock)):
+            yield
+    except sqlite3.OperationalError as error:
+        raise UnwritableError(f"{path} cannot be written: {error}") from error
+    with suppress(OSError):
+        lock.unlink()
+
+
+def _hold(lock: Path) -> sqlite3.Connection:
+    while True:
+        connection = sqlite3.connect(lock, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            connection.close()
+            # A lock file that was removed while we waited shows as an I/O error; then there is a new one to try.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
+                raise
+        else:
+            return connection
+
+
+def use_write_ahead_log(path: Path) -> None:
+    """Let readers and one writer work at the same time; the file remembers it."""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")

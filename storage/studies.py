@@ -1,0 +1,127 @@
+"""Studies: a spec and a budget under a name, on top of Optuna's study of that name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gradstudy.storage.clock import utc_now
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.schema import STUDIES, TRIALS, Study
+from gradstudy.storage.transactions import reading, writing
+from sqlalchemy import Select, insert, select
+from sqlalchemy.exc import IntegrityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """What a study was launched with."""
+
+    gradstudy: str
+    optuna: str
+    torch: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """A study as it was launched; ``created_at`` is UTC without a zone."""
+
+    study_id: int
+    name: str
+    spec: dict[str, Any]
+    budget: int
+    created_at: datetime
+    versions: Versions
+
+
+def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, versions: Versions) -> int:
+    """Make a study of ``budget`` trials and Optuna's study for it; return its ``study_id``.
+
+    Raises:
+        StudyExistsError: there is one of that name, gradstudy's or somebody else's in Optuna's tables.
+    """
+    study_id = _optuna_study(db, name)
+    row = insert(Study).values(
+        study_id=study_id,
+        spec=spec,
+        budget=budget,
+        created_at=utc_now(),
+        gradstudy_version=versions.gradstudy,
+        optuna_version=versions.optuna,
+        torch_version=versions.torch,
+    )
+    try:
+        with writing(db.engine) as connection:
+            connection.execute(row)
+    except IntegrityError as error:
+        raise StudyExistsError(f"there is a study '{name}' in {db.display_url} already") from error
+    return study_id
+
+
+def find_study(db: Database, name: str) -> StudyRecord:
+    """The study of a name.
+
+    Raises:
+        NotFoundError: there is none; the sentence lists those that there are.
+    """
+    with reading(db.engine) as connection:
+        row = connection.execute(_records().where(STUDIES.c.study_name == name)).one_or_none()
+    if row is not None:
+        return _record(row)
+    names = [study.name for study in list_studies(db)]
+    known = f"there are: {', '.join(names)}" if names else "it holds no studies yet"
+    raise NotFoundError(f"there is no study '{name}' in {db.display_url}; {known}")
+
+
+def list_studies(db: Database) -> list[StudyRecord]:
+    """Every study of gradstudy's, the oldest first."""
+    with reading(db.engine) as connection:
+        return [_record(row) for row in connection.execute(_records().order_by(Study.study_id))]
+
+
+def delete_study(db: Database, name: str) -> None:
+    """Delete a study and everything of it, Optuna's rows and gradstudy's; the workers stay.
+
+    Raises:
+        NotFoundError: there is no such study.
+    """
+    # Optuna deletes its rows in one transaction, and gradstudy's go with them by their foreign keys.
+    db.optuna_storage.delete_study(find_study(db, name).study_id)
+
+
+def _optuna_study(db: Database, name: str) -> int:
+    """Make Optuna's study, or take over one without trials: what a launch that was cut off leaves."""
+    from optuna.exceptions import DuplicatedStudyError
+    from optuna.study import StudyDirection
+
+    try:
+        return db.optuna_storage.create_new_study([StudyDirection.MINIMIZE], name)
+    except DuplicatedStudyError:
+        study_id = db.optuna_storage.get_study_id_from_name(name)
+    with reading(db.engine) as connection:
+        if connection.scalar(select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id).limit(1)):
+            raise StudyExistsError(f"there is a study '{name}' in {db.display_url} already")
+    if db.optuna_storage.get_study_directions(study_id) != [StudyDirection.MINIMIZE]:
+        raise StudyExistsError(
+            f"there is an Optuna study '{name}' in {db.display_url} that does not minimize"
+        )
+    return study_id
+
+
+def _records() -> Select[Any]:
+    return select(*Study.__table__.c, STUDIES.c.study_name).join_from(
+        Study, STUDIES, STUDIES.c.study_id == Study.study_id
+    )
+
+
+def _record(row: Any) -> StudyRecord:
+    return StudyRecord(
+        study_id=row.study_id,
+        name=row.study_name,
+        spec=row.spec,
+        budget=row.budget,
+        created_at=row.created_at,
+        versions=Versions(
+            gradstudy=row.gradstudy_version, optuna=row.optuna_version, torch=row.torch_version
+        ),
+    )

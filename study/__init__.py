@@ -1,0 +1,1 @@
+"""How settings are searched: specs, divergence, the worker loop and the reports."""

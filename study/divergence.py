@@ -1,0 +1,146 @@
+"""When a training run has diverged, stalled or trained.
+
+The loss is smoothed by an exponential moving average with a half-life of 10 steps, corrected for its start (as in
+Adam, arXiv 1412.6980). A spike is no divergence: runs recover from several times the initial loss. What does not come
+back is a loss that is not finite or that blows up beyond a multiple of the initial loss; what has not come back by the
+end of the budget is worse than the untrained model.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field
+
+Outcome = Literal["trained", "stalled", "diverged", "pruned", "failed"]
+Reason = Literal["non_finite_loss", "non_finite_gradient", "blow_up", "no_recovery"]
+LossKind = Literal["cross_entropy", "mae", "huber", "mse"]
+
+
+class DivergenceRule(BaseModel):
+    """The constants of the definition of divergence, part of every spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    half_life: float = Field(default=10.0, gt=0, description="of the smoothed loss, in steps")
+    blow_up: float = Field(
+        default=5.0, gt=1, description="smoothed loss over initial loss that ends a run, for absolute errors"
+    )
+    blow_up_squared: float = Field(default=100.0, gt=1, description="the same for squared errors")
+    stalled_above: float = Field(
+        default=0.99, gt=0, le=1, description="a run that ends above this share of the initial loss has stalled"
+    )
+    skipped_in_a_row: int = Field(
+        default=5, ge=1, description="steps that the non-finite guard may skip in a row before the run ends"
+    )
+
+    def blow_up_factor(self, loss: LossKind) -> float:
+        """The multiple of the initial loss at which a run has blown up."""
+        return self.blow_up_squared if loss == "mse" else self.blow_up
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended.
+
+    Attributes:
+        outcome: trained, stalled or diverged.
+        reason: of a divergence.
+        step: at which it diverged, counted from 0; None when it was only known at the end or did not diverge.
+    """
+
+    outcome: Outcome
+    reason: Reason | None = None
+    step: int | None = None
+
+
+class DivergenceMonitor:
+    """Watches one training run, step by step."""
+
+    def __init__(
+        self,
+        initial_loss: float,
+        rule: DivergenceRule | None = None,
+        *,
+        loss: LossKind = "cross_entropy",
+        guard: bool = False,
+    ) -> None:
+        """Start watching.
+
+        Args:
+            initial_loss: l0, of the untrained model on the first batches, in the unit of the loss.
+            rule: the constants; the defaults are those of a study.
+            loss: which loss is watched.
+            guard: whether the loop skips steps with a non-finite loss or gradient.
+        """
+        self.rule = rule or DivergenceRule()
+        self.initial_loss = initial_loss
+        self.guard = guard
+        self.steps = 0
+        self.skipped_steps = 0
+        self._skipped_in_a_row = 0
+        self._limit = self.rule.blow_up_factor(loss) * initial_loss
+        self._decay = 0.5 ** (1 / self.rule.half_life)
+        self._average = 0.0
+        self._weight = 0.0
+
+    @property
+    def smoothed_loss(self) -> float:
+        """s_t, the bias-corrected moving average of the finite losses so far; NaN before the first."""
+        return self._average / self._weight if self._weight else math.nan
+
+    @property
+    def margin(self) -> float:
+        """ln(s_t / l0): positive when the run is worse than untrained; NaN before the first finite loss."""
+        smoothed = self.smoothed_loss
+        if smoothed <= 0 or self.initial_loss <= 0:
+            return -math.inf if smoothed <= self.initial_loss else math.inf
+        return math.log(smoothed / self.initial_loss)
+
+    def observe(self, loss: float, grad_norm: float) -> Verdict | None:
+        """Take in one step: the loss before it and the gradient's norm before clipping.
+
+        Returns:
+            The verdict when the run has diverged and should stop, otherwise None.
+        """
+        step = self.steps
+        self.steps += 1
+        reason: Reason | None = None
+        if not math.isfinite(loss):
+            reason = "non_finite_loss"
+        elif not math.isfinite(grad_norm):
+            reason = "non_finite_gradient"
+        if reason and self.guard:
+            self.skipped_steps += 1
+            self._skipped_in_a_row += 1
+            if self._skipped_in_a_row < self.rule.skipped_in_a_row:
+                reason = None
+        else:
+            self._skipped_in_a_row = 0
+        if reason:
+            return Verdict("diverged", reason, step)
+        if math.isfinite(loss):
+            self._average = self._decay * self._average + (1 - self._decay) * loss
+            self._weight = self._decay * self._weight + (1 - self._decay)
+            if self.smoothed_loss > self._limit:
+                return Verdict("diverged", "blow_up", step)
+        return None
+
+    def observe_all(self, losses: ArrayLike, grad_norms: ArrayLike) -> Verdict | None:
+        """Take in several steps, [steps] each, up to the one that diverges."""
+        for loss, grad_norm in zip(np.asarray(losses).tolist(), np.asarray(grad_norms).tolist(), strict=True):
+            verdict = self.observe(loss, grad_norm)
+            if verdict:
+                return verdict
+        return None
+
+    def finish(self) -> Verdict:
+        """The verdict on a run that reached the end of its budget."""
+        smoothed = self.smoothed_loss
+        if not smoothed <= self.initial_loss:
+            return Verdict("diverged", "no_recovery")
+        if smoothed > self.rule.stalled_above * self.initial_loss:
+            return Verdict("stalled")
+        return Verdict("trained")

@@ -1,0 +1,28 @@
+"""What can go wrong with a study that its user can mend.
+
+StudyError
+├── SpecError          a spec that is not valid
+├── SpecChangedError   a spec that differs from the stored one of the same name
+├── TrialNotFoundError a trial number that the study does not have
+└── WorkFailedError    a study whose trials fail
+"""
+
+
+class StudyError(Exception):
+    """Base of the errors of this room; its text is one sentence for the user."""
+
+
+class SpecError(StudyError, ValueError):
+    """A spec, or a part of it, is not valid."""
+
+
+class SpecChangedError(StudyError):
+    """The study exists with another spec."""
+
+
+class TrialNotFoundError(StudyError, LookupError):
+    """The study has no trial of that number, or it has no result yet."""
+
+
+class WorkFailedError(StudyError):
+    """Too many trials failed for reasons other than divergence."""

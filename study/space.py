@@ -1,0 +1,43 @@
+"""From a spec to Optuna's search space, and from an Optuna trial to a setting."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import optuna
+
+from gradstudy.study.spec import CellName, StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is searched, for one trial.
+
+    Attributes:
+        cell: lstm or gru.
+        strategy: clipping strategy.
+        threshold: in the strategy's unit; None where it has none.
+        learning_rate: of the optimizer.
+    """
+
+    cell: CellName
+    strategy: str
+    threshold: float | None
+    learning_rate: float
+
+
+def threshold_parameter(strategy: str) -> str:
+    """The Optuna parameter that holds a strategy's threshold: thresholds of two strategies share no axis."""
+    return f"threshold_{strategy}"
+
+
+def suggest(trial: optuna.Trial, spec: StudySpec) -> Setting:
+    """Ask a trial for its setting."""
+    space = spec.space
+    cell = cast("CellName", trial.suggest_categorical("cell", list(space.cells)))
+    strategy = cast("str", trial.suggest_categorical("strategy", list(space.strategies)))
+    bounds = space.threshold_range(strategy)
+    threshold = None
+    if bounds:
+        threshold = trial.suggest_float(threshold_parameter(strategy), *bounds, log=True)
+    learning_rate = trial.suggest_float("learning_rate", *space.learning_rate, log=True)
+    return Setting(cell=cell, strategy=strategy, threshold=threshold, learning_rate=learning_rate)

@@ -1,0 +1,169 @@
+"""Everything that defines a study: validated, and stored with it as JSON."""
+
+import math
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.tasks.catalogue import TASKS
+from gradstudy.study.divergence import DivergenceRule
+from gradstudy.study.errors import SpecError
+
+CellName = Literal["lstm", "gru"]
+SamplerName = Literal["random", "qmc", "tpe"]
+STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if not (0 < low < high and math.isfinite(high)):
+        raise ValueError(f"must rise from a positive number to a larger one, but got {low:g}:{high:g}")
+    return bounds
+
+
+LogRange = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""A range that is searched on a logarithmic axis: (low, high) with 0 < low < high."""
+
+
+class ModelSpec(_Part):
+    """The encoder-decoder that every trial trains."""
+
+    hidden_size: int = Field(default=64, ge=1, le=4096)
+    embedding_size: int | None = Field(default=None, ge=1, le=4096, description="the hidden size when not given")
+    layers: int = Field(default=1, ge=1, le=16)
+    attention: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class SearchSpace(_Part):
+    """What is searched: cell, strategy, threshold where the strategy has one, learning rate."""
+
+    cells: tuple[CellName, ...] = ("lstm", "gru")
+    strategies: tuple[str, ...] = tuple(STRATEGIES)
+    learning_rate: LogRange = (1e-2, 100.0)
+    thresholds: dict[str, LogRange] = Field(
+        default_factory=dict, description="strategy -> range; the catalogue's range where not given"
+    )
+
+    @field_validator("cells", "strategies")
+    @classmethod
+    def _some_and_different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"must name at least one and none twice, but got {', '.join(names) or 'none'}")
+        return names
+
+    @field_validator("strategies")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in STRATEGIES:
+                raise ValueError(f"must be among {', '.join(STRATEGIES)}, but got {name!r}")
+        return names
+
+    @model_validator(mode="after")
+    def _thresholds_of_searched_strategies(self) -> Self:
+        takes = [name for name in self.strategies if STRATEGIES[name].unit is not None]
+        for name in self.thresholds:
+            if name not in takes:
+                accepted = ", ".join(takes) or "none of the searched strategies"
+                raise ValueError(f"thresholds are taken by {accepted}, but got one for {name!r}")
+        return self
+
+    def threshold_range(self, strategy: str) -> tuple[float, float] | None:
+        """The range of a strategy's threshold in its own unit; None where it has no threshold."""
+        entry = STRATEGIES[strategy]
+        if entry.low is None or entry.high is None:
+            return None
+        return self.thresholds.get(strategy, (entry.low, entry.high))
+
+
+class StudySpec(_Part):
+    """A study: a search over settings on one task with one budget."""
+
+    name: str
+    task: str = "cmudict"
+    task_options: dict[str, int] = Field(default_factory=dict)
+    model: ModelSpec = ModelSpec()
+    optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
+    steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
+    batch_size: int = Field(default=32, ge=1, le=65_536)
+    trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget")
+    sampler: SamplerName = "qmc"
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
+    guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
+    space: SearchSpace = SearchSpace()
+    divergence: DivergenceRule = DivergenceRule()
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.match(STUDY_NAME, name):
+            raise ValueError(
+                "must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
+                f"but got {name!r}"
+            )
+        return name
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f"must be one of {', '.join(TASKS)}, but got {task!r}")
+        return task
+
+    @model_validator(mode="after")
+    def _known_task_options(self) -> Self:
+        TASKS[self.task].settings(self.task_options)
+        return self
+
+
+def parse_spec(values: dict[str, Any]) -> StudySpec:
+    """Validate a spec.
+
+    Raises:
+        SpecError: one sentence for the first field that is wrong, with what was given and what is accepted.
+    """
+    try:
+        return StudySpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "spec"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            raise SpecError(f"{field}: there is no such field in a spec") from None
+        if "but got" not in message:
+            message = f"{message[0].lower()}{message[1:]}, but got {first['input']!r}"
+        raise SpecError(f"{field} {message}") from None
+
+
+def differences(stored: StudySpec, given: StudySpec) -> list[str]:
+    """One line for each field in which two specs differ: ``field: stored value -> given value``."""
+    return [
+        f"{field}: {old} -> {new}"
+        for field, old, new in _differing("", stored.model_dump(mode="json"), given.model_dump(mode="json"))
+    ]
+
+
+def _differing(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    rows = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            rows += _differing(f"{prefix}{key}.", before, after)
+        elif before != after:
+            rows.append((f"{prefix}{key}", before, after))
+    return rows

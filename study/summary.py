@@ -1,0 +1,49 @@
+"""What is kept of a trial's telemetry once it has ended."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+SPIKE_SIGMAS = 6.0
+"""A spike is a loss more than this many standard deviations above the mean of the losses before it (OLMo-core)."""
+SPIKE_WINDOW = 128
+"""How many losses before it that mean and deviation are taken over (OLMo-core)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientSummary:
+    """Gradient norms before clipping, over the steps at which they were finite; None when there were none.
+
+    Attributes:
+        p50: median.
+        p90: 90th percentile.
+        largest: maximum.
+        clipped_fraction: share of all steps whose gradient the strategy changed.
+    """
+
+    p50: float | None
+    p90: float | None
+    largest: float | None
+    clipped_fraction: float | None
+
+
+def summarize_gradients(grad_norm: NDArray[np.float64], clipped: NDArray[np.bool_]) -> GradientSummary:
+    """Summarize a trial's norms [steps] and whether each step was clipped [steps]."""
+    finite = grad_norm[np.isfinite(grad_norm)]
+    if not finite.size:
+        return GradientSummary(p50=None, p90=None, largest=None, clipped_fraction=None)
+    p50, p90 = np.percentile(finite, [50, 90])
+    return GradientSummary(
+        p50=float(p50), p90=float(p90), largest=float(finite.max()), clipped_fraction=float(clipped.mean())
+    )
+
+
+def count_spikes(losses: NDArray[np.float64]) -> int:
+    """How many finite losses [steps] lie more than 6 sigma above the mean of the 128 before them."""
+    finite = losses[np.isfinite(losses)]
+    if len(finite) <= SPIKE_WINDOW:
+        return 0
+    before = sliding_window_view(finite, SPIKE_WINDOW)[:-1]
+    return int((finite[SPIKE_WINDOW:] > before.mean(1) + SPIKE_SIGMAS * before.std(1)).sum())

@@ -1,0 +1,180 @@
+"""Trials in the slots of an array: each from its first step to its result."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
+from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.storage.outcomes import Outcome
+from gradstudy.storage.results import TrialResult
+from gradstudy.study.divergence import DivergenceMonitor, Verdict
+from gradstudy.study.space import Setting
+from gradstudy.study.spec import StudySpec
+from gradstudy.study.summary import count_spikes, summarize_gradients
+
+Key = TypeVar("Key")
+
+BLOCK = 10
+"""Steps between two looks at the losses: a diverged trial trains this many steps in vain at most."""
+MARGIN_BOUND = 10.0
+"""Largest absolute margin ln(s_T / l0) that is told to Optuna: a factor of 22,000."""
+SMALLEST_VIOLATION = 1e-9
+"""Margin of a run that diverged by less than floating point shows: Optuna counts 0 as feasible."""
+
+
+@dataclass
+class Trial:
+    """A trial that is being trained in a slot of an array."""
+
+    run: TrainingRun
+    monitor: DivergenceMonitor
+    initial_validation_loss: float
+    started: float = field(default_factory=time.monotonic)
+    blocks: list[Telemetry] = field(default_factory=list)
+
+    def observe(self, telemetry: Telemetry, slot: int) -> Verdict | None:
+        """Take in a block of steps; what comes after a divergence is forgotten."""
+        before = self.monitor.steps
+        verdict = self.monitor.observe_all(telemetry.loss[:, slot], telemetry.grad_norm[:, slot])
+        self.blocks.append(telemetry.of_slot(slot, self.monitor.steps - before))
+        return verdict
+
+    def telemetry(self) -> Telemetry:
+        """Every step so far; each array is [steps]."""
+        return Telemetry.concatenated(self.blocks)
+
+    def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
+        """The trial's result; ``validation_loss`` is NaN for a diverged trial.
+
+        The objective is the validation loss, at most that of the untrained model, which a diverged trial gets.
+        """
+        monitor = self.monitor
+        telemetry = self.telemetry()
+        gradients = summarize_gradients(telemetry.grad_norm, telemetry.clipped)
+        objective = self.initial_validation_loss
+        if verdict.outcome != "diverged" and validation_loss < objective:
+            objective = validation_loss
+        return TrialResult(
+            outcome=Outcome(verdict.outcome),
+            reason=verdict.reason,
+            diverged_at_step=verdict.step,
+            steps=monitor.steps,
+            initial_loss=monitor.initial_loss,
+            final_loss=monitor.smoothed_loss,
+            initial_validation_loss=self.initial_validation_loss,
+            validation_loss=validation_loss,
+            objective=objective,
+            grad_norm_p50=gradients.p50,
+            grad_norm_p90=gradients.p90,
+            grad_norm_max=gradients.largest,
+            clipped_fraction=gradients.clipped_fraction,
+            spikes=count_spikes(telemetry.loss),
+            skipped_steps=monitor.skipped_steps,
+            seconds=time.monotonic() - self.started,
+        )
+
+
+def bounded_margin(margin: float, verdict: Verdict) -> float:
+    """ln(s_T / l0) as it is told to Optuna: finite, and positive exactly when the trial diverged."""
+    if verdict.outcome != "diverged":
+        return min(max(margin, -MARGIN_BOUND), 0.0)
+    if verdict.reason in ("non_finite_loss", "non_finite_gradient"):
+        return MARGIN_BOUND
+    return min(max(margin, SMALLEST_VIOLATION), MARGIN_BOUND)
+
+
+@dataclass(frozen=True)
+class Ended(Generic[Key]):
+    """A trial that has left its slot.
+
+    Attributes:
+        key: what the trial was admitted with.
+        trial: with its telemetry.
+        verdict: how it ended.
+        result: the numbers that are kept.
+    """
+
+    key: Key
+    trial: Trial
+    verdict: Verdict
+    result: TrialResult
+
+
+class Slots(Generic[Key]):
+    """A trial array with the trials in it, each known by the key that it was admitted with."""
+
+    def __init__(self, array: TrialArray, spec: StudySpec) -> None:
+        self.array = array
+        self.keys: list[Key] = []
+        self._spec = spec
+        self._trials: list[Trial] = []
+
+    def admit(self, key: Key, setting: Setting, seed: int) -> None:
+        """Put a trial into a free slot and measure its untrained model."""
+        run = TrainingRun(
+            seed=seed,
+            strategy=setting.strategy,
+            threshold=setting.threshold,
+            learning_rate=setting.learning_rate,
+        )
+        slot = self.array.admit(run)
+        monitor = DivergenceMonitor(
+            self.array.initial_loss(slot), self._spec.divergence, guard=self._spec.guard
+        )
+        self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
+        self.keys.append(key)
+
+    def advance(self) -> list[Ended[Key]]:
+        """Train every trial for a block of steps; those that are through leave their slots."""
+        left = min(self._spec.steps - trial.monitor.steps for trial in self._trials)
+        telemetry = self.array.train(min(BLOCK, left))
+        ended = []
+        # From the last slot to the first: a slot that is freed is filled with the last one, which is done.
+        for slot in range(len(self._trials) - 1, -1, -1):
+            trial = self._trials[slot]
+            verdict = trial.observe(telemetry, slot)
+            if verdict is None and trial.monitor.steps == self._spec.steps:
+                verdict = trial.monitor.finish()
+            if verdict:
+                diverged = verdict.outcome == "diverged"
+                validation_loss = math.nan if diverged else self.array.validation_loss(slot)
+                key = self._evict(slot)
+                ended.append(Ended(key, trial, verdict, trial.result(verdict, validation_loss)))
+        return ended
+
+    def _evict(self, slot: int) -> Key:
+        self.array.evict(slot)
+        key = self.keys[slot]
+        self.keys[slot] = self.keys[-1]
+        self._trials[slot] = self._trials[-1]
+        self.keys.pop()
+        self._trials.pop()
+        return key
+
+
+def make_array(spec: StudySpec, cell: str, data: TokenPairs, slots: int, device: str) -> TrialArray:
+    """An array for the trials of one cell of a study."""
+    model = spec.model
+    shape = ModelShape(
+        cell="lstm" if cell == "lstm" else "gru",
+        source_vocabulary=len(data.source_vocabulary),
+        target_vocabulary=len(data.target_vocabulary),
+        embedding_size=model.embedding_size or model.hidden_size,
+        hidden_size=model.hidden_size,
+        layers=model.layers,
+        attention=model.attention,
+        dropout=model.dropout,
+    )
+    return TrialArray(
+        shape,
+        data,
+        slots=slots,
+        batch_size=spec.batch_size,
+        optimizer=spec.optimizer,
+        steps=spec.steps,
+        guard=spec.guard,
+        device=device,
+    )

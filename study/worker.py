@@ -1,0 +1,212 @@
+"""The worker: claims trials, trains them in its slots, writes their results, tells Optuna."""
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.storage.abandoned import abandoned_workers, release_worker
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back
+from gradstudy.storage.database import Database
+from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
+from gradstudy.study.samplers import make_sampler
+from gradstudy.study.space import Setting, suggest
+from gradstudy.study.spec import StudySpec
+from gradstudy.study.training import Ended, Slots, bounded_margin, make_array
+
+SHOWN = (
+    "outcome",
+    "reason",
+    "diverged_at_step",
+    "final_loss",
+    "validation_loss",
+    "grad_norm_p50",
+    "grad_norm_p90",
+    "grad_norm_max",
+    "clipped_fraction",
+    "seconds",
+)
+"""The columns of a result that Optuna's user attributes carry, so that optuna-dashboard shows them."""
+
+
+class Listener(Protocol):
+    """What a worker tells those who watch it."""
+
+    def started(self, number: int) -> None:
+        """A trial has begun."""
+
+    def finished(self, number: int, result: TrialResult) -> None:
+        """A trial has ended and is stored."""
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    """What the database and Optuna know a running trial by."""
+
+    claim: Claim
+    trial: optuna.Trial
+
+
+class Worker:
+    """Runs trials of one study until its budget is used up or it is told to stop."""
+
+    def __init__(
+        self,
+        database: Database,
+        record: StudyRecord,
+        spec: StudySpec,
+        data: TokenPairs,
+        *,
+        slots: int,
+        device: str = "cpu",
+        listener: Listener,
+    ) -> None:
+        """Register a worker of a study.
+
+        Args:
+            database: that holds the study.
+            record: of the study.
+            spec: of the study.
+            data: of its task.
+            slots: trials at once, over all cells.
+            device: where to train.
+            listener: who is told of trials that begin and end.
+        """
+        self._database = database
+        self._record = record
+        self._spec = spec
+        self._data = data
+        self._slots = slots
+        self._device = device
+        self._listener = listener
+        self._arrays: dict[str, Slots[_Claimed]] = {}
+        self._recorder = Recorder(database.engine)
+        self._study = optuna.load_study(
+            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec)
+        )
+        self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until no trial is left to claim, or until ``stop`` is set; then give back what is running."""
+        try:
+            self._recover()
+            while not stop.is_set():
+                self._fill()
+                busy = [slots for slots in self._arrays.values() if slots.keys]
+                if not busy:
+                    break
+                for slots in busy:
+                    for ended in slots.advance():
+                        self._store(ended)
+                touch_worker(self._database.engine, self._worker_id)
+        finally:
+            self._give_back_all()
+            stop_worker(self._database.engine, self._worker_id)
+
+    def _recover(self) -> None:
+        """Give back what workers of this machine left behind that are no longer alive."""
+        engine = self._database.engine
+        for worker in abandoned_workers(engine, socket.gethostname(), _is_alive):
+            for trial_id in release_worker(engine, worker):
+                self._database.optuna_storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def _fill(self) -> None:
+        """Claim trials until all slots are taken or none is left."""
+        while sum(len(slots.keys) for slots in self._arrays.values()) < self._slots:
+            claim = claim_trial(self._database.engine, self._record.study_id, self._worker_id, self._seed)
+            if claim is None:
+                return
+            claimed, setting = self._begin(claim)
+            slots = self._arrays.get(setting.cell)
+            if slots is None:
+                array = make_array(self._spec, setting.cell, self._data, self._slots, self._device)
+                slots = self._arrays[setting.cell] = Slots(array, self._spec)
+            slots.admit(claimed, setting, claim.seed)
+            self._listener.started(claimed.trial.number)
+
+    def _seed(self, ordinal: int) -> int:
+        """The seed of a trial: a function of the study's seed and the trial's place in the budget."""
+        return int(np.random.SeedSequence([self._spec.seed, ordinal]).generate_state(1)[0])
+
+    def _begin(self, claim: Claim) -> tuple[_Claimed, Setting]:
+        """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
+        if claim.trial_id is not None and claim.setting is not None:
+            self._database.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.RUNNING)
+            return _Claimed(claim, optuna.Trial(self._study, claim.trial_id)), stored_setting(claim.setting)
+        trial = self._study.ask()
+        setting = suggest(trial, self._spec)
+        row = SettingRow(
+            cell=setting.cell,
+            strategy=setting.strategy,
+            threshold=setting.threshold,
+            learning_rate=setting.learning_rate,
+            factors={},
+        )
+        claim = attach_trial(self._database.engine, claim, trial._trial_id, row)
+        return _Claimed(claim, trial), setting
+
+    def _store(self, ended: Ended[_Claimed]) -> None:
+        """Write a trial's result with its steps, and tell Optuna unless the trial was lost meanwhile."""
+        claim, trial = ended.key.claim, ended.key.trial
+        telemetry = ended.trial.telemetry()
+        self._recorder.add_steps(
+            claim,
+            0,
+            telemetry.loss,
+            telemetry.grad_norm,
+            telemetry.applied_norm,
+            ended.trial.run.learning_rate,
+        )
+        if not self._recorder.finish(claim, ended.result):
+            return
+        trial.set_constraint("divergence", bounded_margin(ended.trial.monitor.margin, ended.verdict))
+        for name, value in shown(ended.result).items():
+            trial.set_user_attr(name, value)
+        self._study.tell(trial, ended.result.objective)
+        self._listener.finished(trial.number, ended.result)
+
+    def _give_back_all(self) -> None:
+        for slots in self._arrays.values():
+            for claimed in slots.keys:
+                claim = claimed.claim
+                if give_back(self._database.engine, claim) and claim.trial_id is not None:
+                    self._database.optuna_storage.set_trial_state_values(
+                        claim.trial_id, TrialState.WAITING
+                    )
+            slots.keys.clear()
+
+
+def stored_setting(row: SettingRow) -> Setting:
+    """A setting as it was stored."""
+    return Setting(
+        cell="lstm" if row.cell == "lstm" else "gru",
+        strategy=row.strategy,
+        threshold=row.threshold,
+        learning_rate=row.learning_rate,
+    )
+
+
+def shown(result: TrialResult) -> dict[str, Any]:
+    """The user attributes of a trial."""
+    columns = result.columns()
+    return {name: columns[name] for name in SHOWN if columns[name] is not None}
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,126 @@
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
+from gradstudy.storage.database import Database
+from gradstudy.storage.outcomes import Outcome
+from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import Versions, create_study
+from gradstudy.storage.workers import register_worker
+
+VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
+SETTING = SettingRow(
+    cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={"hidden_size": 32}
+)
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    Database.open(f"sqlite:///{path}", create=True).close()
+    return path
+
+
+@pytest.fixture
+def path(empty_file: Path, tmp_path: Path) -> Path:
+    """A database file without studies."""
+    return Path(shutil.copy(empty_file, tmp_path / "study.db"))
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def db(url: str) -> Iterator[Database]:
+    with Database.open(url) as database:
+        yield database
+
+
+@pytest.fixture
+def study_id(db: Database) -> int:
+    return create_study(db, "s", {"task": "copy"}, 5, VERSIONS)
+
+
+@pytest.fixture
+def worker_id(db: Database) -> int:
+    return register_worker(db.engine, "here", 17, "cpu")
+
+
+@pytest.fixture
+def claim_next(db: Database, study_id: int, worker_id: int) -> Callable[[], Claim]:
+    """Claim the next trial, which must be there."""
+
+    def claim_it() -> Claim:
+        claim = claim_trial(db.engine, study_id, worker_id, lambda ordinal: 1000 + ordinal)
+        assert claim is not None
+        return claim
+
+    return claim_it
+
+
+@pytest.fixture
+def begin(db: Database, study_id: int, claim_next: Callable[[], Claim]) -> Callable[..., Claim]:
+    """Claim a trial, ask Optuna and attach it."""
+
+    def begin_it(setting: SettingRow = SETTING) -> Claim:
+        claim = claim_next()
+        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study_id), setting)
+
+    return begin_it
+
+
+@pytest.fixture
+def run(db: Database, begin: Callable[..., Claim]) -> Callable[..., Claim]:
+    """Begin a trial, record ``losses`` and finish it."""
+
+    def run_it(outcome: str, losses: Any = (1.0, 2.0), setting: SettingRow = SETTING, **result: Any) -> Claim:
+        claim = begin(setting)
+        recorder = Recorder(db.engine)
+        recorder.add_steps(claim, 0, losses, losses, losses, setting.learning_rate)
+        assert recorder.finish(claim, TrialResult(outcome=Outcome(outcome), steps=len(losses), **result))
+        return claim
+
+    return run_it
+
+
+@pytest.fixture
+def rows(db: Database) -> Callable[[str], list[Any]]:
+    """What a statement gives."""
+
+    def rows_of(sql: str) -> list[Any]:
+        with db.engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    return rows_of
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that everybody can enter: pytest's own are closed to all but the owner."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def lock_out(folder: Path) -> Iterator[Callable[[], None]]:
+    """Make the folder read-only, and give up root's rights to write all the same."""
+    user = os.geteuid()
+
+    def lock() -> None:
+        for item in (folder, *folder.iterdir()):
+            item.chmod(0o555)
+        if user == 0:
+            os.seteuid(65534)
+
+    yield lock
+    os.seteuid(user)
+    folder.chmod(0o755)

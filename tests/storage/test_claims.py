@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from gradstudy.storage.bins import half_decade
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import ClaimLostError, NotFoundError, StorageError
+from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.workers import register_worker
+from sqlalchemy.exc import IntegrityError
+
+Begin = Callable[..., Claim]
+Rows = Callable[[str], list[Any]]
+
+
+def test_claims_use_up_the_budget(db: Database, study_id: int, worker_id: int) -> None:
+    claims = [claim_trial(db.engine, study_id, worker_id, lambda n: n * n) for _ in range(6)]
+    assert [claim and (claim.ordinal, claim.seed, claim.attempt) for claim in claims] == [
+        (0, 0, 1), (1, 1, 1), (2, 4, 1), (3, 9, 1), (4, 16, 1), None,
+    ]  # fmt: skip
+
+
+def test_a_new_claim_has_no_setting_until_it_is_attached(begin: Begin, claim_next: Begin) -> None:
+    assert claim_next().setting is None
+    assert begin().setting is not None
+
+
+def test_a_trial_that_was_given_back_comes_first_with_its_setting_and_seed(
+    db: Database, begin: Begin, claim_next: Begin, study_id: int
+) -> None:
+    setting = SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=2.0, factors={})
+    first = begin(setting)
+    begin()
+    assert give_back(db.engine, first)
+    other = register_worker(db.engine, "there", 1, "cpu")
+    again = claim_trial(db.engine, study_id, other, lambda _: -1)
+    assert again == Claim(
+        id=first.id, study_id=study_id, ordinal=0, attempt=2, worker_id=other,
+        trial_id=first.trial_id, setting=setting, seed=1000,
+    )  # fmt: skip
+    assert claim_next().ordinal == 2
+
+
+def test_a_trial_that_had_not_begun_does_not_lose_an_attempt(db: Database, claim_next: Begin) -> None:
+    claim = claim_next()
+    give_back(db.engine, claim)
+    assert claim_next() == claim
+
+
+def test_giving_back_removes_the_steps(db: Database, begin: Begin, rows: Rows) -> None:
+    claim = begin()
+    recorder = Recorder(db.engine)
+    recorder.add_steps(claim, 0, [1.0, 2.0], 1.0, 1.0, 1.0)
+    recorder.flush()
+    assert rows("SELECT steps FROM gradstudy_trial") == [(2,)]
+    give_back(db.engine, claim)
+    assert rows("SELECT steps FROM gradstudy_trial") == [(0,)]
+    assert rows("SELECT * FROM gradstudy_step") == []
+
+
+def test_a_lost_claim_can_neither_be_given_back_nor_attached(db: Database, begin: Begin) -> None:
+    lost = begin()
+    give_back(db.engine, lost)
+    begun_again = begin()
+    assert begun_again.ordinal == lost.ordinal
+    assert not give_back(db.engine, lost)
+    assert lost.setting is not None
+    with pytest.raises(ClaimLostError, match="trial 0 of study 1 does not belong to worker 1 any more"):
+        attach_trial(db.engine, lost, 1, lost.setting)
+
+
+def test_a_missing_study_or_worker_is_an_error(db: Database, study_id: int, worker_id: int) -> None:
+    with pytest.raises(NotFoundError, match="there is no study with the number 99"):
+        claim_trial(db.engine, 99, worker_id, int)
+    with pytest.raises(IntegrityError):
+        claim_trial(db.engine, study_id, 99, int)
+
+
+def test_the_counts_add_up_to_the_budget(
+    db: Database, study_id: int, run: Callable[..., Claim], begin: Begin, claim_next: Begin
+) -> None:
+    run("diverged")
+    run("trained")
+    begin()
+    give_back(db.engine, claim_next())
+    assert count_outcomes(db.engine, study_id) == {
+        "trained": 1, "stalled": 0, "diverged": 1, "pruned": 0, "failed": 0, "running": 1, "remaining": 2,
+    }  # fmt: skip
+    with pytest.raises(StorageError):
+        count_outcomes(db.engine, 99)
+
+
+def test_every_trial_of_a_half_decade_has_the_same_bin() -> None:
+    edges = [10 ** (exponent / 2) for exponent in range(-12, 13)]
+    assert [half_decade(edge) for edge in edges] == edges
+    assert {half_decade(edge * 1.5) for edge in edges} == set(edges)
+    assert half_decade(0.7) == 10**-0.5
+    assert [half_decade(value) for value in (None, 0.0, -1.0, float("inf"))] == [None] * 4

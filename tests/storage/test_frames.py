@@ -1,0 +1,83 @@
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from gradstudy.storage.claims import Claim, SettingRow
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.frames import read_steps, read_trials
+
+Run = Callable[..., Claim]
+OUTCOMES = ["diverged", "trained", "stalled", "diverged", "failed"]
+
+
+@pytest.fixture
+def outcomes(db: Database, run: Run) -> list[str]:
+    for outcome in OUTCOMES:
+        claim = run(outcome, losses=(1.0, float("nan"), 3.0))
+        assert claim.trial_id is not None
+        state = optuna.trial.TrialState.FAIL if outcome == "failed" else optuna.trial.TrialState.COMPLETE
+        db.optuna_storage.set_trial_state_values(claim.trial_id, state, [1.0])
+    return OUTCOMES
+
+
+def test_every_trial_is_in_the_frame_with_optunas_state(db: Database, outcomes: list[str]) -> None:
+    frame = read_trials(db, "s")
+    assert frame["outcome"].tolist() == outcomes
+    assert frame["number"].tolist() == [0, 1, 2, 3, 4]
+    study = optuna.load_study(study_name="s", storage=db.optuna_storage)
+    assert Counter(frame["state"]) == Counter(trial.state.name for trial in study.trials)
+    assert frame["trial_id"].tolist() == [trial._trial_id for trial in study.trials]
+
+
+def test_columns_have_their_types_even_when_empty(db: Database, run: Run) -> None:
+    run("trained")
+    frame = read_trials(db, "s")
+    assert frame["factors"].tolist() == [{"hidden_size": 32}]
+    kinds = {name: str(frame[name].dtype) for name in ("diverged_at_step", "final_loss", "reason", "worker")}
+    assert kinds == {"diverged_at_step": "Int64", "final_loss": "float64", "reason": "str", "worker": "Int64"}
+    assert (frame["finished_at"] >= frame["started_at"]).all()
+
+
+def test_a_trial_that_optuna_does_not_know_yet_is_left_out(db: Database, claim_next: Run, begin: Run) -> None:
+    claim_next()
+    begin()
+    assert read_trials(db, "s")["ordinal"].tolist() == [1]
+
+
+def test_steps_can_be_chosen(db: Database, outcomes: list[str]) -> None:
+    assert len(read_steps(db, "s")) == 3 * len(outcomes)
+    frame = read_steps(db, "s", numbers=[3, 1], every=2)
+    assert list(zip(frame["number"], frame["step"], frame["loss"], frame["outcome"], strict=True)) == [
+        (1, 0, 1.0, "trained"),
+        (1, 2, 3.0, "trained"),
+        (3, 0, 1.0, "diverged"),
+        (3, 2, 3.0, "diverged"),
+    ]
+    assert read_steps(db, "s", numbers=[]).empty
+
+
+def test_an_empty_study_gives_empty_frames_and_a_missing_one_an_error(db: Database, study_id: int) -> None:
+    assert read_trials(db, "s").empty
+    assert read_steps(db, "s").empty
+    for read in (read_trials, read_steps):
+        with pytest.raises(NotFoundError):
+            read(db, "t")
+
+
+def test_the_summary_counts_each_setting(run: Run, rows: Callable[[str], list[Any]]) -> None:
+    def setting(learning_rate: float) -> SettingRow:
+        return SettingRow(
+            cell="gru", strategy="none", threshold=None, learning_rate=learning_rate, factors={}
+        )
+
+    for outcome, learning_rate in (
+        ("diverged", 2.0), ("trained", 1.0), ("stalled", 3.0), ("failed", 2.0), ("diverged", 20.0),
+    ):  # fmt: skip
+        run(outcome, setting=setting(learning_rate))
+    assert rows("SELECT * FROM setting_summary ORDER BY learning_rate_bin") == [
+        ("s", "gru", "none", None, 1.0, 3, 1, pytest.approx(1 / 3)),
+        ("s", "gru", "none", None, 10.0, 1, 1, 1.0),
+    ]

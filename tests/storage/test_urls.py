@@ -1,0 +1,39 @@
+import pytest
+from gradstudy.storage.errors import UrlError
+from gradstudy.storage.urls import display, parse
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("results.db", "'results.db' is not a database URL; for an SQLite file write sqlite:///results.db"),
+        ("/tmp/a.db", "'/tmp/a.db' is not a database URL; for an SQLite file write sqlite:////tmp/a.db"),
+        ("", "the database URL is empty; accepted are sqlite:///FILE"),
+        ("oracle://u:secret@h/d", "'oracle' databases are not supported; accepted are sqlite:///FILE"),
+        ("nosuch://u:secret@h/d", "'nosuch' databases are not supported"),
+        ("u:secret@h/d", "this is not a database URL (not shown: it may hold a password)"),
+        ("postgresql+nosuch://u:secret@h/d", "'postgresql+nosuch' is not a known driver"),
+        (
+            "postgresql+pg8000://u:secret@h/d",
+            "postgresql+pg8000://u:***@h/d needs the Python package 'pg8000', which is not installed",
+        ),
+        ("sqlite://", "sqlite:// is not a file, and workers share a file; write sqlite:///FILE"),
+        ("sqlite:///:memory:", "sqlite:///%3Amemory%3A is not a file"),
+    ],
+)
+def test_a_bad_url_is_explained_without_its_password(given: str, sentence: str) -> None:
+    with pytest.raises(UrlError) as caught:
+        parse(given)
+    assert str(caught.value).startswith(sentence)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_url_gets_the_driver_that_is_installed() -> None:
+    assert parse("postgresql://u@h/d").drivername == "postgresql+psycopg"
+    assert parse("mysql://u@h/d").drivername == "mysql+pymysql"
+
+
+def test_passwords_are_hidden_wherever_they_are() -> None:
+    url = parse("postgresql://u:secret@h/d?sslpassword=secret&application_name=me")
+    assert "secret" not in display(url)
+    assert "application_name=me" in display(url)
