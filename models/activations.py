@@ -16,7 +16,7 @@ def finish_tanh(s: Tensor, one: Tensor) -> None:
 
 
 def tanh(x: Tensor, one: Tensor, out: Tensor) -> None:
-    """Write tanh(x) to ``out``; ``one`` is a tensor [] that holds 1."""
+    """Take the hyperbolic tangent of ``x`` into ``out``; ``one`` is a tensor [] that holds 1."""
     torch.mul(x, TANH_SCALE, out=out)
     torch.sigmoid(out, out=out)
     finish_tanh(out, one)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.optimizers import OptimizerName, make_optimizer
-from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch
+from gradstudy.models.seq2seq import EncoderDecoder, ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.models.workspace import Workspace
@@ -175,13 +175,12 @@ class TrialArray:
         active = slice(self.active)
         batch = self._batches.batch(self._step[active])
         parameters, gradients = self.parameters[active], self.gradients[active]
-        views = {
-            name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()
-        }
+        views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
         keys = self._seed[active] * _DROPOUT_STRIDE + torch.from_numpy(self._step[active]).to(self.device)
         loss = self.model.loss(views, batch, keys)
         computed = torch.autograd.grad(loss.sum(), list(views.values()))
-        torch._foreach_copy_(list(self.model.layout.views(gradients).values()), computed)
+        for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
+            view.copy_(gradient)
         loss = loss.detach()
         clip = self._clipper(gradients, parameters)
         applied_norm = clip.applied_norm
@@ -189,8 +188,8 @@ class TrialArray:
         if self.guard:
             finite = torch.isfinite(loss) & torch.isfinite(clip.grad_norm)
             taken = finite.to(loss.dtype)
-            torch.where(finite.unsqueeze(1), gradients, 0, out=gradients)
-            applied_norm = torch.where(finite, applied_norm, 0)
+            gradients.masked_fill_(~finite.unsqueeze(1), 0)
+            applied_norm = applied_norm.masked_fill(~finite, 0)
         self._optimizer.step(parameters, gradients, self._learning_rate[active], taken)
         self._step[active] += 1
         return torch.stack([loss, clip.grad_norm, applied_norm, clip.clipped.to(loss.dtype)])
@@ -199,9 +198,7 @@ class TrialArray:
     def initial_loss(self, slot: int) -> float:
         """Training loss of a slot's model on its first batches; call it before the first step."""
         views = self._slot_views(slot)
-        losses = [
-            self.model.loss(views, self._batches.slot_batch(slot, step)) for step in range(INITIAL_BATCHES)
-        ]
+        losses = [self.model.loss(views, self._batches.slot_batch(slot, step)) for step in range(INITIAL_BATCHES)]
         return float(torch.cat(losses).mean())
 
     @torch.no_grad()

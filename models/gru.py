@@ -39,9 +39,7 @@ class _GRU(Function):
         r_z_inputs = gates[..., : 2 * hidden].unflatten(-1, (2, hidden)).movedim(-2, 0).unbind(2)
         n_inputs = gates[..., 2 * hidden :].unbind(1)
         h_steps = outputs.unbind(1)
-        for t, (step_gates, candidate) in enumerate(
-            zip(activations.unbind(0), recurrent.unbind(0), strict=True)
-        ):
+        for t, (step_gates, candidate) in enumerate(zip(activations.unbind(0), recurrent.unbind(0), strict=True)):
             torch.bmm(h_steps[t], weight, out=before)
             r_z = step_gates[:2]
             torch.add(r_z_inputs[t], r_z_before, out=r_z)
@@ -119,5 +117,5 @@ def gru(
 
     Source: Cho et al. 2014, arXiv 1406.1078, in the form of ``torch.nn.GRU``.
     """
-    outputs: Tensor = _GRU.apply(gates, weight, candidate_bias, h0, workspace, name)
+    outputs: Tensor = _GRU.apply(gates, weight, candidate_bias, h0, workspace, name)  # type: ignore[no-untyped-call]
     return outputs, outputs[:, -1]

@@ -36,15 +36,13 @@ class _Lookup(Function):
 
 def lookup(table: Tensor, tokens: Tensor, workspace: Workspace, name: str) -> Tensor:
     """Take a row of each trial's table [K, V, D] for each token [K, T, B]: [K, T, B, D]."""
-    out: Tensor = _Lookup.apply(table, tokens, workspace, name)
+    out: Tensor = _Lookup.apply(table, tokens, workspace, name)  # type: ignore[no-untyped-call]
     return out
 
 
 class _Affine(Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:
         out = workspace.empty(f"{name}.affine", x.shape[0], x.shape[1], weight.shape[2])
         torch.baddbmm(bias.unsqueeze(1), x, weight, out=out)
         ctx.saved = (x, weight)
@@ -65,7 +63,7 @@ class _Affine(Function):
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:
     """Map rows [K, R, I] with weights [K, I, O] and biases [K, O] to [K, R, O]."""
-    out: Tensor = _Affine.apply(x, weight, bias, workspace, name)
+    out: Tensor = _Affine.apply(x, weight, bias, workspace, name)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -73,7 +71,7 @@ class _CrossEntropy(Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor, workspace: Workspace) -> Tensor:
         log_probabilities = workspace.empty("cross_entropy", *logits.shape)
-        torch._log_softmax(logits, -1, False, out=log_probabilities)  # pyright: ignore[reportAttributeAccessIssue]
+        torch.ops.aten._log_softmax.out(logits, -1, False, out=log_probabilities)
         chosen = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         ctx.saved = (log_probabilities, targets, weights)
         return -torch.where(weights > 0, chosen * weights, 0).sum(1)
@@ -103,5 +101,5 @@ def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, workspace: Work
     """
     weights = mask.to(logits.dtype)
     weights /= weights.sum(1, keepdim=True)
-    loss: Tensor = _CrossEntropy.apply(logits, targets, weights, workspace)
+    loss: Tensor = _CrossEntropy.apply(logits, targets, weights, workspace)  # type: ignore[no-untyped-call]
     return loss

@@ -24,7 +24,8 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 def by_gate(gates: Tensor) -> Tensor:
     """View [..., G * H] with G = 4 as [4, ..., H]."""
-    return gates.unflatten(-1, (GATES, -1)).movedim(-2, 0)
+    view: Tensor = gates.unflatten(-1, (GATES, -1)).movedim(-2, 0)
+    return view
 
 
 class _LSTM(Function):
@@ -44,9 +45,7 @@ class _LSTM(Function):
         outputs[:, 0] = h0
         cells[0] = c0
         h_steps, c_steps, x_steps = outputs.unbind(1), cells.unbind(0), gates.unbind(1)
-        for t, (step_gates, tanh_c) in enumerate(
-            zip(activations.unbind(0), squashed.unbind(0), strict=True)
-        ):
+        for t, (step_gates, tanh_c) in enumerate(zip(activations.unbind(0), squashed.unbind(0), strict=True)):
             torch.baddbmm(x_steps[t], h_steps[t], weight, out=before)
             torch.sigmoid(before_by_gate, out=step_gates)
             i, f, g, o = step_gates.unbind(0)
@@ -69,7 +68,7 @@ class _LSTM(Function):
         steps, _, trials, batch, hidden = activations.shape
         grad_gates = workspace.empty(f"{ctx.name}.grad_gates", trials, steps, batch, GATES * hidden)
         dh = workspace.empty("lstm.dh", trials, batch, hidden)
-        dc = workspace.empty("lstm.dc", trials, batch, hidden)
+        dc = workspace.empty(f"{ctx.name}.dc", trials, batch, hidden)
         product = workspace.empty("lstm.product", trials, batch, hidden)
         dc.copy_(grad_c)
         dh.copy_(grad_outputs[:, steps - 1])
@@ -119,5 +118,5 @@ def lstm(
 
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as ``torch.nn.LSTM``.
     """
-    outputs, c = _LSTM.apply(gates, weight, h0, c0, workspace, name)
+    outputs, c = _LSTM.apply(gates, weight, h0, c0, workspace, name)  # type: ignore[no-untyped-call]
     return outputs, outputs[:, -1], c

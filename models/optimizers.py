@@ -25,7 +25,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
-        """Update ``parameters`` [n, P] from ``gradients`` [n, P] with ``learning_rate`` [n]; ``taken`` [n] is 0 or 1."""
+        """Update ``parameters`` [n, P] from ``gradients`` [n, P]; ``learning_rate`` and ``taken`` (0 or 1) are [n]."""
 
     def reset(self, slot: int) -> None:
         """Forget the state of a slot."""
@@ -88,9 +88,7 @@ def _decay(rate: float, taken: Tensor) -> Tensor:
     return (1 - taken * (1 - rate)).unsqueeze(1)
 
 
-def make_optimizer(
-    name: OptimizerName, slots: int, size: int, dtype: torch.dtype, device: torch.device
-) -> Optimizer:
+def make_optimizer(name: OptimizerName, slots: int, size: int, dtype: torch.dtype, device: torch.device) -> Optimizer:
     """An optimizer for ``slots`` trials of ``size`` parameters each."""
     match name:
         case "sgd":

@@ -34,7 +34,8 @@ class Parameter:
 
     def view(self, flat: Tensor) -> Tensor:
         """The parameter's part of a flat tensor ``[K, P]`` as ``[K, *shape]``, sharing memory."""
-        return flat[:, self.offset : self.offset + self.numel].unflatten(1, self.shape)
+        view: Tensor = flat[:, self.offset : self.offset + self.numel].unflatten(1, self.shape)
+        return view
 
 
 class ParameterLayout:

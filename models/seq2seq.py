@@ -128,9 +128,7 @@ class EncoderDecoder:
             torch_order.copy_(drawn)
         return flat[0].to(self.workspace.device)
 
-    def loss(
-        self, parameters: dict[str, Tensor], batch: TokenBatch, dropout_keys: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, parameters: dict[str, Tensor], batch: TokenBatch, dropout_keys: Tensor | None = None) -> Tensor:
         """Token-mean cross-entropy of each trial under teacher forcing, in nats, [K].
 
         Args:
@@ -145,9 +143,7 @@ class EncoderDecoder:
         start = [(zeros, zeros)] * shape.layers
         padding = source_steps == PAD
         from_end = torch.arange(length - 1, -1, -1, device=target.device)
-        memory, states = self._stack(
-            "encoder", parameters, source_steps, start, dropout_keys, from_end, padding
-        )
+        memory, states = self._stack("encoder", parameters, source_steps, start, dropout_keys, from_end, padding)
         begin = torch.full_like(target[:, :, :1], BEGIN)
         inputs = torch.cat([begin, target[:, :, :-1]], 2).transpose(1, 2)
         positions = torch.arange(inputs.shape[1], device=target.device)
@@ -229,4 +225,5 @@ def _attend(hidden: Tensor, memory: Tensor, padding: Tensor, weight: Tensor) -> 
     scores = scores.masked_fill(padding.transpose(1, 2).unsqueeze(2), -math.inf)
     context = torch.softmax(scores, -1) @ keys
     combined = torch.cat([context, queries], -1).transpose(1, 2)
-    return torch.tanh(combined.flatten(1, 2) @ weight).unflatten(1, hidden.shape[1:3])
+    attended: Tensor = torch.tanh(combined.flatten(1, 2) @ weight).unflatten(1, hidden.shape[1:3])
+    return attended

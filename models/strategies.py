@@ -47,8 +47,8 @@ class Strategy:
         elif not (0 < threshold <= self.limit and math.isfinite(threshold)):
             at_most = "" if math.isinf(self.limit) else f", at most {self.limit:g}"
             raise StrategyError(
-                f"the threshold of strategy '{self.name}' ({self.unit}) must be a finite number above 0{at_most}, "
-                f"but got {threshold!r}"
+                f"the threshold of strategy '{self.name}' ({self.unit}) must be a finite number above 0"
+                f"{at_most}, but got {threshold!r}"
             )
 
     def pytorch(self, threshold: float | None = None) -> str:

@@ -13,7 +13,7 @@ KEPT, SOME, LOST = "[green]●[/]", "[yellow]◐[/]", "[red]✕[/]"
 
 
 def divergence_map(report: "Report") -> "RenderableType":
-    """One row for each strategy and threshold bin, one column for each learning-rate bin, cells side by side."""
+    """One row for each strategy and decade of threshold, one column for each learning-rate bin, cells side by side."""
     from rich.console import Group
     from rich.table import Table
 
@@ -31,16 +31,17 @@ def divergence_map(report: "Report") -> "RenderableType":
     order = list(report.study.spec["space"]["strategies"])
     for strategy in sorted(bins["strategy"].unique(), key=order.index):
         rows = bins[bins["strategy"] == strategy]
-        for number, threshold in enumerate(sorted(rows["threshold_bin"].unique())):
-            row = rows[(rows["threshold_bin"] == threshold) | rows["threshold_bin"].isna()]
+        for number, threshold in enumerate(sorted(rows["threshold_decade"].unique())):
+            row = rows[(rows["threshold_decade"] == threshold) | rows["threshold_decade"].isna()]
             marks: list[str] = []
             for cell in cells:
                 of_cell = row[row["cell"] == cell].set_index("learning_rate_bin")
                 marks += [_mark(of_cell, learning_rate) for learning_rate in learning_rates] + [""]
-            table.add_row(
-                strategy if number == 0 else "", "-" if threshold != threshold else _short(threshold), *marks
-            )
-    legend = f"{KEPT} none diverged  {SOME} some  {LOST} all; bins of half a decade, named by their lower edge"
+            table.add_row(strategy if number == 0 else "", "-" if threshold != threshold else _short(threshold), *marks)
+    legend = (
+        f"{KEPT} none diverged  {SOME} some  {LOST} all; learning rates by half decades, thresholds by decades, "
+        "from their lower edge"
+    )
     return Group(table, "", legend)
 
 

@@ -1,5 +1,6 @@
 """``gradstudy launch``: create or resume a study and run it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,9 +25,7 @@ def launch(
         list[str] | None, typer.Option(help="Option of the task; repeatable.", metavar="NAME=VALUE")
     ] = None,
     cells: Annotated[str | None, typer.Option(help="Comma-separated: lstm, gru.")] = None,
-    strategies: Annotated[
-        str | None, typer.Option(help="Comma-separated, or all; see `gradstudy strategies`.")
-    ] = None,
+    strategies: Annotated[str | None, typer.Option(help="Comma-separated, or all; see `gradstudy strategies`.")] = None,
     lr: Annotated[str | None, typer.Option(help="Range of the learning rate.", metavar="LOW:HIGH")] = None,
     threshold: Annotated[
         list[str] | None,
@@ -80,9 +79,7 @@ def launch(
     _launch(name, flags, storage, slots, threads, device)
 
 
-def _launch(
-    name: str, flags: "Values", storage: str, slots: int, threads: int | None, device: str
-) -> None:
+def _launch(name: str, flags: "Values", storage: str, slots: int, threads: int | None, device: str) -> None:
     from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
     from gradstudy.storage.errors import NotFoundError
@@ -95,16 +92,12 @@ def _launch(
     with Database.open(storage, create=True) as database:
         if not flags and not from_file:
             # The name alone resumes a study as it was launched.
-            try:
+            with suppress(NotFoundError):
                 spec = stored_spec(find_study(database, name))
-            except NotFoundError:
-                pass
         _run(database, create_or_resume(database, spec), slots, threads, device)
 
 
-def _run(
-    database: "Database", record: "StudyRecord", slots: int, threads: int | None, device: str
-) -> None:
+def _run(database: "Database", record: "StudyRecord", slots: int, threads: int | None, device: str) -> None:
     """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
     import torch
 

@@ -1,6 +1,7 @@
 """The ``gradstudy`` command: one file per verb."""
 
 import os
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (
+VERBS: tuple[Callable[..., None], ...] = (
     launch.launch,
     status.status,
     report.report,
@@ -25,7 +26,8 @@ for verb in (
     strategies.strategies,
     tasks.tasks,
     delete.delete,
-):
+)
+for verb in VERBS:
     app.command()(edge(verb))
 
 

@@ -46,7 +46,7 @@ def _write_table(columns: list[str], rows: Rows) -> None:
     Console().print(table)
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401
+def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -47,9 +47,9 @@ def _title(made: "Report") -> str:
 
 
 def _answer(made: "Report") -> "RenderableType":
+    from rich.console import Group
     from rich.panel import Panel
     from rich.syntax import Syntax
-    from rich.console import Group
 
     best = made.recommendation
     if best is None:
@@ -70,16 +70,15 @@ def _answer(made: "Report") -> "RenderableType":
 def _strategies(made: "Report") -> "RenderableType":
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", padding=(0, 1))
-    table.add_column("cell\n")
-    table.add_column("strategy\n")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("cell\n", no_wrap=True)
+    table.add_column("strategy\n", no_wrap=True)
     for heading in (
-        "runs\n",
-        "diverged\n",
+        "diverged\n/ runs",
         "rate, 95%\ninterval",
         "largest lr\nkept",
         "smallest lr\ndiverged",
-        "best val.\nloss",
+        "best\nloss",
         "updates\nclipped",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -87,9 +86,8 @@ def _strategies(made: "Report") -> "RenderableType":
         table.add_row(
             row["cell"],
             row["strategy"],
-            f"{row['runs']}",
-            f"{row['diverged']}",
-            f"{row['rate']:.0%}  {row['rate_low']:.0%}-{row['rate_high']:.0%}",
+            f"{row['diverged']} / {row['runs']}",
+            f"{row['rate']:.0%}, {row['rate_low']:.0%}-{row['rate_high']:.0%}",
             _number(row["largest_kept_learning_rate"], ".3g"),
             _number(row["smallest_diverged_learning_rate"], ".3g"),
             _number(row["best_validation_loss"], ".3f"),
@@ -99,4 +97,4 @@ def _strategies(made: "Report") -> "RenderableType":
 
 
 def _number(value: float, form: str) -> str:
-    return "-" if value != value else format(value, form)  # noqa: PLR0124 (NaN)
+    return "-" if value != value else format(value, form)

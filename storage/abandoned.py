@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from sqlalchemy import Engine, delete, select, update
+
 from gradstudy.storage.schema import Step, Trial, Worker
 from gradstudy.storage.transactions import reading, writing
-from sqlalchemy import Engine, delete, select, update
 
 
 def release_worker(engine: Engine, worker_id: int) -> list[int]:

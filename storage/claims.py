@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.errors import ClaimLostError, NotFoundError
 from gradstudy.storage.schema import Step, Study, Trial
 from gradstudy.storage.transactions import writing
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +104,7 @@ def attach_trial(engine: Engine, claim: Claim, trial_id: int, setting: SettingRo
     with writing(engine) as connection:
         if connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount != 1:
             raise ClaimLostError(
-                f"trial {claim.ordinal} of study {claim.study_id} does not belong to worker "
-                f"{claim.worker_id} any more"
+                f"trial {claim.ordinal} of study {claim.study_id} does not belong to worker {claim.worker_id} any more"
             )
     return replace(claim, trial_id=trial_id, setting=setting)
 
@@ -112,9 +112,7 @@ def attach_trial(engine: Engine, claim: Claim, trial_id: int, setting: SettingRo
 def give_back(engine: Engine, claim: Claim) -> bool:
     """Let another worker begin the trial anew; False when it did not belong to this one any more."""
     with writing(engine) as connection:
-        given = connection.execute(
-            update(Trial).where(still_owned(claim)).values(worker_id=None, steps=0)
-        ).rowcount
+        given = connection.execute(update(Trial).where(still_owned(claim)).values(worker_id=None, steps=0)).rowcount
         if given and claim.trial_id is not None:
             connection.execute(delete(Step).where(Step.trial_id == claim.trial_id))
     return given == 1
@@ -164,9 +162,7 @@ def _next_ordinal(connection: Connection, study_id: int) -> int | None:
 
 def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int, seed: int) -> Claim:
     made = connection.execute(
-        insert(Trial).values(
-            study_id=study_id, ordinal=ordinal, worker_id=worker_id, attempt=1, seed=seed, steps=0
-        )
+        insert(Trial).values(study_id=study_id, ordinal=ordinal, worker_id=worker_id, attempt=1, seed=seed, steps=0)
     ).inserted_primary_key
     assert made is not None
     return _read(connection, made[0])

@@ -4,6 +4,8 @@ from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from sqlalchemy import URL, create_engine, inspect
+
 from gradstudy.storage import migrate
 from gradstudy.storage.errors import (
     ForeignDatabaseError,
@@ -20,7 +22,6 @@ from gradstudy.storage.sqlite import (
 )
 from gradstudy.storage.transactions import reading
 from gradstudy.storage.urls import display, parse, sqlite_path
-from sqlalchemy import URL, create_engine, inspect
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -98,8 +99,7 @@ class Database:
             self._require_newest()
         elif tables >= OPTUNA_TABLES:
             raise ForeignDatabaseError(
-                f"{self.display_url} holds Optuna studies but none of gradstudy's; "
-                "`gradstudy launch` adds one"
+                f"{self.display_url} holds Optuna studies but none of gradstudy's; `gradstudy launch` adds one"
             )
         else:
             raise self._not_ours(tables)

@@ -5,10 +5,11 @@ from json import loads
 from typing import Any
 
 import pandas as pd
+from sqlalchemy import bindparam, text
+
 from gradstudy.storage.database import Database
 from gradstudy.storage.studies import find_study
 from gradstudy.storage.transactions import reading
-from sqlalchemy import bindparam, text
 
 # Said outright, because a column that is all NULL tells nothing about its type.
 WORDS = ("study", "cell", "strategy", "outcome", "reason", "host", "state")
@@ -35,9 +36,7 @@ def read_trials(db: Database, study: str) -> pd.DataFrame:
     return frame
 
 
-def read_steps(
-    db: Database, study: str, numbers: Sequence[int] | None = None, every: int = 1
-) -> pd.DataFrame:
+def read_steps(db: Database, study: str, numbers: Sequence[int] | None = None, every: int = 1) -> pd.DataFrame:
     """The view ``step_result`` of a study, by number and step.
 
     Args:

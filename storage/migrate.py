@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection, Engine, text
+
 from gradstudy.storage.errors import SchemaVersionError
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.urls import display
-from sqlalchemy import Connection, Engine, text
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -56,9 +57,7 @@ def check_known(engine: Engine, revision: str) -> None:
     from alembic.script import ScriptDirectory
 
     with engine.connect() as connection:
-        known = {
-            script.revision for script in ScriptDirectory.from_config(config(connection)).walk_revisions()
-        }
+        known = {script.revision for script in ScriptDirectory.from_config(config(connection)).walk_revisions()}
     if revision not in known:
         raise SchemaVersionError(
             f"{display(engine.url)} was made by a newer gradstudy "

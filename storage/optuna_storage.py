@@ -3,10 +3,11 @@
 import logging
 from typing import TYPE_CHECKING
 
+from sqlalchemy import URL
+
 from gradstudy.storage.errors import SchemaVersionError
 from gradstudy.storage.sqlite import BUSY_SECONDS, configure_sqlite
 from gradstudy.storage.urls import display
-from sqlalchemy import URL
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

@@ -1,10 +1,11 @@
 """How far a study is."""
 
+from sqlalchemy import Engine, func, select
+
 from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.schema import Study, Trial
 from gradstudy.storage.transactions import reading
-from sqlalchemy import Engine, func, select
 
 RUNNING = "running"
 REMAINING = "remaining"
@@ -20,11 +21,7 @@ def count_outcomes(engine: Engine, study_id: int) -> dict[str, int]:
         NotFoundError: there is no such study.
     """
     held = Trial.worker_id.is_not(None)
-    query = (
-        select(Trial.outcome, held, func.count())
-        .where(Trial.study_id == study_id)
-        .group_by(Trial.outcome, held)
-    )
+    query = select(Trial.outcome, held, func.count()).where(Trial.study_id == study_id).group_by(Trial.outcome, held)
     with reading(engine) as connection:
         budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
         rows = connection.execute(query).all()

@@ -15,9 +15,7 @@ CHUNK = 1000
 """Rows in a chunk: enough to be quick, few enough to show the first ones at once."""
 
 
-def run_query(
-    db: Database, sql: str, *, limit_seconds: float | None = None
-) -> AbstractContextManager[Answer]:
+def run_query(db: Database, sql: str, *, limit_seconds: float | None = None) -> AbstractContextManager[Answer]:
     """Run one statement that only reads.
 
     The answer is open inside a ``with``: ``with run_query(db, sql) as (columns, chunks): ...``.

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sqlalchemy import Connection, Engine, bindparam, select, update
+
 from gradstudy.storage.claims import Claim, still_owned
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.schema import Step, Trial
 from gradstudy.storage.transactions import writing
-from numpy.typing import ArrayLike
-from sqlalchemy import Connection, Engine, bindparam, select, update
 
 StepRow = tuple[int, int, float | None, float | None, float | None, float | None]
 """The columns of ``gradstudy_step`` in their order."""
@@ -60,9 +61,7 @@ class Recorder:
         n = np.size(loss)
         columns = (_nullable(values, n) for values in (loss, grad_norm, applied_norm, learning_rate))
         buffer = self._buffers.setdefault(claim.id, _Buffer(claim))
-        buffer.rows.extend(
-            zip(repeat(claim.trial_id, n), range(first_step, first_step + n), *columns, strict=True)
-        )
+        buffer.rows.extend(zip(repeat(claim.trial_id, n), range(first_step, first_step + n), *columns, strict=True))
 
     def flush(self) -> list[Claim]:
         """Write everything that was collected, in one transaction.
@@ -116,9 +115,7 @@ class Recorder:
 def _owned(connection: Connection, buffers: Iterable[_Buffer]) -> set[int]:
     """The ids of those that still belong to their claim, held until the transaction ends."""
     claims = {buffer.claim.id: (buffer.claim.worker_id, buffer.claim.attempt) for buffer in buffers}
-    query = select(Trial.id, Trial.worker_id, Trial.attempt).where(
-        Trial.id.in_(claims), Trial.outcome.is_(None)
-    )
+    query = select(Trial.id, Trial.worker_id, Trial.attempt).where(Trial.id.in_(claims), Trial.outcome.is_(None))
     rows = connection.execute(query.with_for_update())
     return {id_ for id_, worker_id, attempt in rows if claims[id_] == (worker_id, attempt)}
 
@@ -138,6 +135,4 @@ def _insert_statement(engine: Engine) -> str:
     """The statement in the driver's own form: SQLAlchemy's would look at each of 10,000 rows."""
     columns = [column.name for column in Step.__table__.columns]
     mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
-    return (
-        f"INSERT INTO {Step.__tablename__} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
-    )
+    return f"INSERT INTO {Step.__tablename__} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"

@@ -7,7 +7,6 @@ Times are UTC without a zone, as in Optuna's tables.
 from datetime import datetime
 from typing import Annotated, Any
 
-from gradstudy.storage.outcomes import Outcome
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -26,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from gradstudy.storage.outcomes import Outcome
 
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",

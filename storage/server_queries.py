@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from gradstudy.storage.database import Database
-from gradstudy.storage.errors import QueryError, QueryTimeoutError, WriteRefusedError
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import QueryError, QueryTimeoutError, WriteRefusedError
 
 READ_ONLY = {
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
@@ -68,4 +69,6 @@ def _explained(error: DBAPIError, limit_seconds: float | None) -> QueryError:
         return WriteRefusedError("only queries that read are allowed here; the database refused to write")
     if code in TIMED_OUT:
         return QueryTimeoutError(f"the query took longer than {limit_seconds:g} seconds and was stopped")
-    return QueryError(f"the database cannot run this: {' '.join(str(said).split())}")
+    # PostgreSQL's full text shows the cursor that was put around the statement.
+    primary = getattr(getattr(said, "diag", None), "message_primary", None)
+    return QueryError(f"the database cannot run this: {' '.join(str(primary or said).split())}")

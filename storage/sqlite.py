@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import Connection, Engine, event
+
 from gradstudy.storage.errors import ForeignDatabaseError, UnwritableError
 from gradstudy.storage.transactions import READS_ONLY
-from sqlalchemy import Connection, Engine, event
 
 BUSY_SECONDS = 60
 """How long a connection waits for the write lock. Transactions take milliseconds; many workers may queue."""
@@ -81,15 +82,14 @@ def table_names(path: Path) -> set[str]:
 
 
 def check_writable(path: Path) -> None:
-    """Take and release the write lock.
+    """Try to write to a file that has gradstudy's tables, without changing anything.
 
     Raises:
         UnwritableError: the file or its folder is read-only, or stayed locked.
     """
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
+            connection.execute("DELETE FROM gradstudy_worker WHERE FALSE")
     except sqlite3.OperationalError as error:
         raise UnwritableError(f"{path} cannot be written: {error}") from error
 

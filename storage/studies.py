@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Select, insert, select
+from sqlalchemy.exc import IntegrityError
+
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.schema import STUDIES, TRIALS, Study
 from gradstudy.storage.transactions import reading, writing
-from sqlalchemy import Select, insert, select
-from sqlalchemy.exc import IntegrityError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +103,7 @@ def _optuna_study(db: Database, name: str) -> int:
         if connection.scalar(select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id).limit(1)):
             raise StudyExistsError(f"there is a study '{name}' in {db.display_url} already")
     if db.optuna_storage.get_study_directions(study_id) != [StudyDirection.MINIMIZE]:
-        raise StudyExistsError(
-            f"there is an Optuna study '{name}' in {db.display_url} that does not minimize"
-        )
+        raise StudyExistsError(f"there is an Optuna study '{name}' in {db.display_url} that does not minimize")
     return study_id
 
 
@@ -121,7 +120,5 @@ def _record(row: Any) -> StudyRecord:
         spec=row.spec,
         budget=row.budget,
         created_at=row.created_at,
-        versions=Versions(
-            gradstudy=row.gradstudy_version, optuna=row.optuna_version, torch=row.torch_version
-        ),
+        versions=Versions(gradstudy=row.gradstudy_version, optuna=row.optuna_version, torch=row.torch_version),
     )

@@ -7,10 +7,11 @@ reading and writes later cannot wait for the lock, it fails at once when another
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gradstudy.storage.errors import UnavailableError
-from gradstudy.storage.urls import display
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
+
+from gradstudy.storage.errors import UnavailableError
+from gradstudy.storage.urls import display
 
 READS_ONLY = "gradstudy_reads_only"
 """The execution option that marks a transaction as reading only."""

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from gradstudy.storage.errors import UrlError
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from gradstudy.storage.errors import UrlError
 
 ACCEPTED = "sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
 """What a person can write."""
@@ -40,7 +41,10 @@ def parse(text: str) -> URL:
 
 
 def display(url: URL) -> str:
-    """The URL as it may be printed: every password in it is hidden."""
+    """The URL as it may be printed: every password in it is hidden, and a file keeps its umlauts."""
+    plain = f"sqlite:///{url.database}"
+    if sqlite_path(url) is not None and not url.query and make_url(plain).database == url.database:
+        return plain
     hidden = {key: "***" for key in url.query if "pass" in key.lower()}
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
@@ -65,9 +69,7 @@ def _check_driver(url: URL) -> None:
     except NoSuchModuleError:
         raise UrlError(f"'{url.drivername}' is not a known driver; accepted are {ACCEPTED}") from None
     except ImportError as error:
-        raise UrlError(
-            f"{display(url)} needs the Python package '{error.name}', which is not installed"
-        ) from None
+        raise UrlError(f"{display(url)} needs the Python package '{error.name}', which is not installed") from None
 
 
 def _check_file(url: URL) -> None:

@@ -1,16 +1,15 @@
 """Workers: the processes that run trials, and when each was last seen."""
 
+from sqlalchemy import Engine, insert, update
+
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.schema import Worker
 from gradstudy.storage.transactions import writing
-from sqlalchemy import Engine, insert, update
 
 
 def register_worker(engine: Engine, host: str, pid: int, device: str) -> int:
     """Note a worker that starts; return its ``worker_id``, which no other worker has had."""
-    row = insert(Worker).values(
-        host=host, pid=pid, device=device, started_at=utc_now(), last_seen_at=utc_now()
-    )
+    row = insert(Worker).values(host=host, pid=pid, device=device, started_at=utc_now(), last_seen_at=utc_now())
     with writing(engine) as connection:
         made = connection.execute(row).inserted_primary_key
     assert made is not None
@@ -27,7 +26,5 @@ def stop_worker(engine: Engine, worker_id: int) -> None:
     """Note that a worker has stopped in good order."""
     with writing(engine) as connection:
         connection.execute(
-            update(Worker)
-            .where(Worker.worker_id == worker_id)
-            .values(last_seen_at=utc_now(), stopped_at=utc_now())
+            update(Worker).where(Worker.worker_id == worker_id).values(last_seen_at=utc_now(), stopped_at=utc_now())
         )

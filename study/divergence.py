@@ -30,7 +30,10 @@ class DivergenceRule(BaseModel):
     )
     blow_up_squared: float = Field(default=100.0, gt=1, description="the same for squared errors")
     stalled_above: float = Field(
-        default=0.99, gt=0, le=1, description="a run that ends above this share of the initial loss has stalled"
+        default=0.99,
+        gt=0,
+        le=1,
+        description="a run that ends above this share of the initial loss has stalled",
     )
     skipped_in_a_row: int = Field(
         default=5, ge=1, description="steps that the non-finite guard may skip in a row before the run ends"

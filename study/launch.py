@@ -23,9 +23,7 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     try:
         record = find_study(database, spec.name)
     except NotFoundError:
-        versions = Versions(
-            gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch")
-        )
+        versions = Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))
         create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, versions)
         return find_study(database, spec.name)
     changed = differences(stored_spec(record), spec)

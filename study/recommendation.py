@@ -66,9 +66,7 @@ def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
         near = (np.abs(learning_rate[trained, None] - learning_rate) <= NEIGHBOURHOOD) & (
             np.abs(threshold[trained, None] - threshold) <= NEIGHBOURHOOD
         )
-        parts.append(
-            group[trained].assign(neighbours=near.sum(1), neighbours_diverged=(near & diverged).sum(1))
-        )
+        parts.append(group[trained].assign(neighbours=near.sum(1), neighbours_diverged=(near & diverged).sum(1)))
     if not parts:
         return judged(trials).assign(neighbours=0, neighbours_diverged=0)
     return pd.concat(parts)
@@ -91,9 +89,7 @@ def recommend(trials: pd.DataFrame) -> Recommendation | None:
         return None
     runs, diverged = candidates["neighbours"], candidates["neighbours_diverged"]
     bounds = [wilson_interval(int(k), int(n)) for k, n in zip(diverged, runs, strict=True)]
-    candidates = candidates.assign(
-        rate_low=[low for low, _ in bounds], rate_high=[high for _, high in bounds]
-    )
+    candidates = candidates.assign(rate_low=[low for low, _ in bounds], rate_high=[high for _, high in bounds])
     safe = candidates[(diverged == 0) & (runs >= ENOUGH_RUNS)]
     if safe.empty:
         best = candidates.sort_values(["rate_high", "validation_loss"]).iloc[0]

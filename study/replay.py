@@ -1,6 +1,7 @@
 """Retraining one trial alone, to compare it with what was recorded."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ class Replay:
         steps: one row for each step, with ``loss_recorded``, ``loss_replayed`` and ``difference``, which is relative.
     """
 
-    recorded: "pd.Series[object]"
+    recorded: dict[str, Any]
     result: TrialResult
     steps: pd.DataFrame
 
@@ -44,9 +45,7 @@ class Replay:
         """Whether outcome and reason are the same and all losses agree."""
         reason = self.recorded["reason"]
         same_reason = self.result.reason == (None if pd.isna(reason) else reason)
-        return (
-            self.result.outcome == self.recorded["outcome"] and same_reason and self.first_difference is None
-        )
+        return self.result.outcome == self.recorded["outcome"] and same_reason and self.first_difference is None
 
 
 def replay_trial(database: Database, name: str, number: int, device: str = "cpu") -> Replay:
@@ -57,11 +56,12 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
         TrialNotFoundError: there is no such trial, or it has no result yet.
     """
     spec = stored_spec(find_study(database, name))
-    trials = read_trials(database, name).set_index("number", drop=False)
-    if number not in trials.index:
-        last = f"0 to {trials.index.max()}" if len(trials) else "none yet"
-        raise TrialNotFoundError(f"study {name!r} has no trial {number}; its trials are {last}")
-    recorded = trials.loc[number]
+    trials = read_trials(database, name)
+    rows = trials[trials["number"] == number].to_dict("records")
+    if not rows:
+        known = f"0 to {trials['number'].max()}" if len(trials) else "none yet"
+        raise TrialNotFoundError(f"study {name!r} has no trial {number}; its trials are {known}")
+    recorded = {str(column): value for column, value in rows[0].items()}
     if pd.isna(recorded["outcome"]) or recorded["outcome"] == "failed":
         raise TrialNotFoundError(f"trial {number} of study {name!r} has no result to compare with")
     setting = Setting(

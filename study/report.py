@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from gradstudy.storage.database import Database
@@ -20,7 +21,7 @@ class Report:
         trials: rows of ``trial_result``.
         recommendation: None when no trial trained.
         strategies: one row for each cell and strategy, see ``divergence_by``.
-        bins: the same for each cell, strategy, threshold bin and learning-rate bin of half a decade.
+        bins: the same for each cell, strategy, ``threshold_decade`` and ``learning_rate_bin`` of half a decade.
     """
 
     study: StudyRecord
@@ -37,7 +38,10 @@ def build_report(study: StudyRecord, trials: pd.DataFrame) -> Report:
         trials=trials,
         recommendation=recommend(trials),
         strategies=divergence_by(trials, ["cell", "strategy"]),
-        bins=divergence_by(trials, ["cell", "strategy", "threshold_bin", "learning_rate_bin"]),
+        bins=divergence_by(
+            trials.assign(threshold_decade=10 ** np.floor(np.log10(trials["threshold"]))),
+            ["cell", "strategy", "threshold_decade", "learning_rate_bin"],
+        ),
     )
 
 

@@ -26,9 +26,7 @@ class SobolSampler(BaseSampler):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """No parameter is sampled jointly: each axis of the point is read on its own."""
         return {}
 
@@ -44,7 +42,7 @@ class SobolSampler(BaseSampler):
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """The parameter's coordinate of the trial's point, scaled to its distribution."""
         sequence = qmc.Sobol(_THRESHOLD_AXIS + 1, scramble=True, rng=self._seed)
         if trial.number:
@@ -53,7 +51,7 @@ class SobolSampler(BaseSampler):
         return _scale(coordinate, param_distribution)
 
 
-def _scale(coordinate: float, distribution: BaseDistribution) -> Any:  # noqa: ANN401
+def _scale(coordinate: float, distribution: BaseDistribution) -> Any:
     """Map [0, 1) to a value of the distribution."""
     if isinstance(distribution, optuna.distributions.CategoricalDistribution):
         return distribution.choices[int(coordinate * len(distribution.choices))]

@@ -34,7 +34,7 @@ def suggest(trial: optuna.Trial, spec: StudySpec) -> Setting:
     """Ask a trial for its setting."""
     space = spec.space
     cell = cast("CellName", trial.suggest_categorical("cell", list(space.cells)))
-    strategy = cast("str", trial.suggest_categorical("strategy", list(space.strategies)))
+    strategy = trial.suggest_categorical("strategy", list(space.strategies))
     bounds = space.threshold_range(strategy)
     threshold = None
     if bounds:

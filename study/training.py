@@ -121,9 +121,7 @@ class Slots(Generic[Key]):
             learning_rate=setting.learning_rate,
         )
         slot = self.array.admit(run)
-        monitor = DivergenceMonitor(
-            self.array.initial_loss(slot), self._spec.divergence, guard=self._spec.guard
-        )
+        monitor = DivergenceMonitor(self.array.initial_loss(slot), self._spec.divergence, guard=self._spec.guard)
         self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
         self.keys.append(key)
 

@@ -179,9 +179,7 @@ class Worker:
             for claimed in slots.keys:
                 claim = claimed.claim
                 if give_back(self._database.engine, claim) and claim.trial_id is not None:
-                    self._database.optuna_storage.set_trial_state_values(
-                        claim.trial_id, TrialState.WAITING
-                    )
+                    self._database.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.WAITING)
             slots.keys.clear()
 
 

@@ -134,7 +134,7 @@ class GradientClipper:
     def _clip_rows(
         self, group: _Group, gradients: Tensor, parameters: Tensor, threshold: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Apply a rule that needs the entries; returns norms after it ``[m]`` and which rows changed ``[m]``."""
+        """Apply a rule that needs the entries; returns the norms after it and which rows changed, ``[m]``."""
         everywhere = len(group.slots) == len(gradients)
         rows = gradients if everywhere else gradients.index_select(0, group.rows)
         if group.strategy == "value":

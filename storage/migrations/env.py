@@ -3,6 +3,7 @@
 from typing import Any
 
 from alembic import context
+
 from gradstudy.storage.migrate import VERSION_TABLE
 from gradstudy.storage.schema import Base
 

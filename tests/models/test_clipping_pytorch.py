@@ -44,9 +44,7 @@ def test_snippet_does_what_the_trial_array_does(name):
     torch.manual_seed(0)
     model = Model().double()
     parameters = list(model.parameters())
-    layout = ParameterLayout(
-        {n: (tuple(p.shape), 0 if p.ndim > 1 else None) for n, p in model.named_parameters()}
-    )
+    layout = ParameterLayout({n: (tuple(p.shape), 0 if p.ndim > 1 else None) for n, p in model.named_parameters()})
     clip = GradientClipper(layout, 1, 60, torch.float64, "cpu")
     clip.assign(0, name, THRESHOLDS[name])
     strategy, names, clipped = STRATEGIES[name], {"torch": torch, "model": model}, 0

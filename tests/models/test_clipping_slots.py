@@ -105,6 +105,15 @@ def test_slots_without_a_trial_are_not_touched():
     assert (gradients[:2] != before[:2]).any(dim=1).all()
 
 
+def test_a_call_reads_nothing_back_from_the_device():
+    """A meta tensor has no values: whatever would wait for some raises."""
+    clip = GradientClipper(LAYOUT, len(STRATEGIES), 10, torch.float32, "meta")
+    for slot, name in enumerate(STRATEGIES):
+        clip.assign(slot, name, THRESHOLDS[name])
+    gradients = torch.zeros(len(STRATEGIES), SIZE, device="meta")
+    assert clip(gradients, gradients.clone()).clipped.shape == (len(STRATEGIES),)
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_moved_trial_continues_as_if_it_had_stayed(name):
     moved, stayed = new_clipper(["norm", "agc", name]), new_clipper([name])

@@ -54,9 +54,7 @@ def test_a_strategy_with_state_says_what_goes_before_the_loop():
 
 
 def test_unknown_strategy_lists_the_known_ones():
-    with pytest.raises(
-        StrategyError, match=r"^there is no strategy 'nrom': choose from none, norm, .*, zclip$"
-    ):
+    with pytest.raises(StrategyError, match=r"^there is no strategy 'nrom': choose from none, norm, .*, zclip$"):
         find_strategy("nrom")
 
 
@@ -78,8 +76,8 @@ def test_unknown_strategy_lists_the_known_ones():
         (
             "autoclip",
             101.0,
-            "the threshold of strategy 'autoclip' (percent of the norms seen) must be a finite number above 0, "
-            "at most 100, but got 101.0",
+            "the threshold of strategy 'autoclip' (percent of the norms seen) must be a finite number "
+            "above 0, at most 100, but got 101.0",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.outcomes import Outcome
@@ -15,9 +16,7 @@ from gradstudy.storage.studies import Versions, create_study
 from gradstudy.storage.workers import register_worker
 
 VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
-SETTING = SettingRow(
-    cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={"hidden_size": 32}
-)
+SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={"hidden_size": 32})
 
 
 @pytest.fixture(scope="session")
@@ -104,23 +103,22 @@ def rows(db: Database) -> Callable[[str], list[Any]]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody can enter: pytest's own are closed to all but the owner."""
+    """A folder that everybody can write: pytest's own are closed to all but the owner."""
     with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
+        Path(name).chmod(0o777)
         yield Path(name)
 
 
 @pytest.fixture
-def lock_out(folder: Path) -> Iterator[Callable[[], None]]:
-    """Make the folder read-only, and give up root's rights to write all the same."""
+def lock_out(folder: Path) -> Iterator[Callable[[Path], None]]:
+    """Make something read-only, and give up root's rights to write all the same."""
     user = os.geteuid()
 
-    def lock() -> None:
-        for item in (folder, *folder.iterdir()):
-            item.chmod(0o555)
+    def lock(item: Path) -> None:
+        item.chmod(0o555)
         if user == 0:
             os.seteuid(65534)
 
     yield lock
     os.seteuid(user)
-    folder.chmod(0o755)
+    folder.chmod(0o777)

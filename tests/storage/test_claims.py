@@ -2,6 +2,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back
 from gradstudy.storage.database import Database
@@ -9,7 +11,6 @@ from gradstudy.storage.errors import ClaimLostError, NotFoundError, StorageError
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.workers import register_worker
-from sqlalchemy.exc import IntegrityError
 
 Begin = Callable[..., Claim]
 Rows = Callable[[str], list[Any]]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import (
     ForeignDatabaseError,
@@ -107,18 +108,16 @@ def test_an_older_database_is_upgraded_only_when_asked(path: Path) -> None:
     Database.open(f"sqlite:///{path}").close()
 
 
-def test_a_read_only_folder_is_named(folder: Path, lock_out: Callable[[], None]) -> None:
-    lock_out()
+def test_a_read_only_folder_is_named(folder: Path, lock_out: Callable[[Path], None]) -> None:
+    lock_out(folder)
     sentence = open_error(folder / "new.db", UnwritableError, create=True)
     assert sentence.startswith(f"{folder}/new.db cannot be written: ")
 
 
-def test_a_file_in_a_read_only_folder_is_named(
-    folder: Path, path: Path, lock_out: Callable[[], None]
-) -> None:
+def test_a_file_in_a_read_only_folder_is_named(folder: Path, path: Path, lock_out: Callable[[Path], None]) -> None:
     file = folder / "study.db"
     file.write_bytes(path.read_bytes())
-    lock_out()
+    lock_out(folder)
     assert f"{file} cannot be opened: " in open_error(file, UnwritableError, create=True)
 
 
@@ -139,11 +138,11 @@ def test_nothing_but_the_file_is_left_after_closing(tmp_path: Path) -> None:
 
 
 def test_a_read_only_file_can_be_read_and_not_launched_on(
-    folder: Path, path: Path, lock_out: Callable[[], None]
+    folder: Path, path: Path, lock_out: Callable[[Path], None]
 ) -> None:
     file = folder / "study.db"
     file.write_bytes(path.read_bytes())
-    lock_out()
+    lock_out(file)
     with Database.open(f"sqlite:///{file}"):
         pass
     assert f"{file} cannot be written: " in open_error(file, UnwritableError, create=True)

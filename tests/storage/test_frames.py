@@ -4,6 +4,7 @@ from typing import Any
 
 import optuna
 import pytest
+
 from gradstudy.storage.claims import Claim, SettingRow
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
@@ -69,9 +70,7 @@ def test_an_empty_study_gives_empty_frames_and_a_missing_one_an_error(db: Databa
 
 def test_the_summary_counts_each_setting(run: Run, rows: Callable[[str], list[Any]]) -> None:
     def setting(learning_rate: float) -> SettingRow:
-        return SettingRow(
-            cell="gru", strategy="none", threshold=None, learning_rate=learning_rate, factors={}
-        )
+        return SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=learning_rate, factors={})
 
     for outcome, learning_rate in (
         ("diverged", 2.0), ("trained", 1.0), ("stalled", 3.0), ("failed", 2.0), ("diverged", 20.0),

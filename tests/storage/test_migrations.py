@@ -5,6 +5,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+
 from gradstudy.storage.database import Database
 from gradstudy.storage.migrate import HEAD, config
 

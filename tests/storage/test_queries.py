@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import QueryError, QueryTimeoutError, WriteRefusedError

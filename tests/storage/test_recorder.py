@@ -3,6 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine
+
 from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
@@ -10,7 +12,6 @@ from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.sqlite import connect_read_only
-from sqlalchemy import create_engine
 
 Begin = Callable[..., Claim]
 Rows = Callable[[str], list[Any]]
@@ -21,9 +22,7 @@ DONE = TrialResult(outcome=Outcome.TRAINED, steps=2)
 def test_steps_come_back_and_what_is_not_finite_is_null(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
     recorder = Recorder(db.engine)
-    recorder.add_steps(
-        claim, 5, np.float32([0.5, np.nan, np.inf]), [1.0, -np.inf, 3.0], np.array([1, 2, 3]), 0.25
-    )
+    recorder.add_steps(claim, 5, np.float32([0.5, np.nan, np.inf]), [1.0, -np.inf, 3.0], np.array([1, 2, 3]), 0.25)
     recorder.add_steps(claim, 8, [4.0], [5.0], np.nan, [0.125])
     assert rows(STEPS) == []
     assert recorder.flush() == []

@@ -4,6 +4,7 @@ from typing import Any
 
 import optuna
 import pytest
+
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError

@@ -1,4 +1,5 @@
 import pytest
+
 from gradstudy.storage.errors import UrlError
 from gradstudy.storage.urls import display, parse
 
@@ -18,7 +19,7 @@ from gradstudy.storage.urls import display, parse
             "postgresql+pg8000://u:***@h/d needs the Python package 'pg8000', which is not installed",
         ),
         ("sqlite://", "sqlite:// is not a file, and workers share a file; write sqlite:///FILE"),
-        ("sqlite:///:memory:", "sqlite:///%3Amemory%3A is not a file"),
+        ("sqlite:///:memory:", "sqlite:///:memory: is not a file"),
     ],
 )
 def test_a_bad_url_is_explained_without_its_password(given: str, sentence: str) -> None:
@@ -37,3 +38,9 @@ def test_passwords_are_hidden_wherever_they_are() -> None:
     url = parse("postgresql://u:secret@h/d?sslpassword=secret&application_name=me")
     assert "secret" not in display(url)
     assert "application_name=me" in display(url)
+
+
+@pytest.mark.parametrize("given", ["sqlite:///größe/my study.db", "sqlite:///a%20b%23.db?timeout=3"])
+def test_what_is_shown_names_the_same_file(given: str) -> None:
+    assert parse(display(parse(given))) == parse(given)
+    assert display(parse("sqlite:///größe/my study.db")) == "sqlite:///größe/my study.db"

@@ -96,9 +96,7 @@ def _make_trial() -> None:
         sa.ForeignKeyConstraint(
             ["trial_id"], ["trials.trial_id"], name="fk_gradstudy_trial_trial_id", ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["worker_id"], ["gradstudy_worker.worker_id"], name="fk_gradstudy_trial_worker_id"
-        ),
+        sa.ForeignKeyConstraint(["worker_id"], ["gradstudy_worker.worker_id"], name="fk_gradstudy_trial_worker_id"),
         sa.CheckConstraint(
             "outcome IN ('trained', 'stalled', 'diverged', 'pruned', 'failed')",
             name="ck_gradstudy_trial_outcome",

