@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Any
 
 import typer
 
@@ -13,10 +13,8 @@ WRONG_USAGE = 2
 INTERRUPTED = 130
 DEBUG_VARIABLE = "GRADSTUDY_DEBUG"
 
-P = ParamSpec("P")
 
-
-def edge(command: Callable[P, None]) -> Callable[P, None]:
+def edge(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command end with one sentence on standard error instead of a traceback.
 
     Errors that the user can mend by calling differently exit with 2, others that gradstudy knows with 1; anything
@@ -24,7 +22,7 @@ def edge(command: Callable[P, None]) -> Callable[P, None]:
     """
 
     @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         try:
             command(*args, **kwargs)
         except BrokenPipeError:

@@ -70,7 +70,7 @@ def _answer(made: "Report") -> "RenderableType":
 def _strategies(made: "Report") -> "RenderableType":
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("cell\n", no_wrap=True)
     table.add_column("strategy\n", no_wrap=True)
     for heading in (
@@ -86,8 +86,8 @@ def _strategies(made: "Report") -> "RenderableType":
         table.add_row(
             row["cell"],
             row["strategy"],
-            f"{row['diverged']} / {row['runs']}",
-            f"{row['rate']:.0%}, {row['rate_low']:.0%}-{row['rate_high']:.0%}",
+            f"{row['diverged']}/{row['runs']}",
+            f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}",
             _number(row["largest_kept_learning_rate"], ".3g"),
             _number(row["smallest_diverged_learning_rate"], ".3g"),
             _number(row["best_validation_loss"], ".3f"),
