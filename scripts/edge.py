@@ -22,7 +22,7 @@ def edge(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except BrokenPipeError:
