@@ -4,6 +4,7 @@ Gates are in torch's order: reset, update, candidate. Shapes: K trials, T time s
 units. As in the LSTM, pointwise operations run gate by gate over contiguous memory.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from gradstudy.models.activations import finish_tanh
+from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.workspace import Workspace
 
 GATES = 3
@@ -21,61 +23,103 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
+@dataclass(frozen=True)
+class _Step:
+    """Views of the buffers of one time step; all [K, B, H] unless noted."""
+
+    r_z: Tensor
+    """Reset and update gate, [2, K, B, H]."""
+    gates: tuple[Tensor, ...]
+    candidate: Tensor
+    """The recurrent part of the candidate, before the reset gate."""
+    h_before: Tensor
+    h: Tensor
+    grad_recurrent: Tensor
+    """Gradient of the recurrent product; columns candidate, reset, update, [K, B, 3H]."""
+    grad_columns: tuple[Tensor, ...]
+
+
+class _Buffers:
+    """One layer's buffers, and their views step by step."""
+
+    def __init__(self, workspace: Workspace, name: str, trials: int, steps: int, batch: int, hidden: int) -> None:
+        # h: [K, T + 1, B, H]; the first entry is the initial state.
+        self.h = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
+        activations = workspace.empty(f"{name}.gates", steps, GATES, trials, batch, hidden)
+        candidates = workspace.empty(f"{name}.candidate", steps, trials, batch, hidden)
+        # Columns: recurrent candidate, reset, update, input candidate. The products with the recurrent weight take
+        # the first three, the gradient of the projected inputs is the last three.
+        self.columns = workspace.empty(f"{name}.grad_gates", trials, steps, batch, 4 * hidden)
+        self.recurrent_columns = self.columns[..., : 3 * hidden]
+        self.input = workspace.empty("gru.input", trials, batch, GATES * hidden)
+        self.before = workspace.empty("gru.before", trials, batch, GATES * hidden)
+        self.r_z_input, self.n_input = _split(self.input, hidden)
+        self.r_z_before, self.n_before = _split(self.before, hidden)
+        self.dh = workspace.empty("gru.dh", trials, batch, hidden)
+        self.product = workspace.empty("gru.product", trials, batch, hidden)
+        self.before_tanh = workspace.empty("gru.before_tanh", trials, batch, hidden)
+        self.steps = [
+            _Step(
+                r_z=activations[t, :2],
+                gates=activations[t].unbind(0),
+                candidate=candidates[t],
+                h_before=self.h[:, t],
+                h=self.h[:, t + 1],
+                grad_recurrent=self.recurrent_columns[:, t],
+                grad_columns=self.columns[:, t].unflatten(-1, (4, hidden)).unbind(-2),
+            )
+            for t in range(steps)
+        ]
+
+
+def _split(gates: Tensor, hidden: int) -> tuple[Tensor, Tensor]:
+    """View [K, B, 3H] as reset and update [2, K, B, H] and candidate [K, B, H]."""
+    return gates[..., : 2 * hidden].unflatten(-1, (2, hidden)).movedim(-2, 0), gates[..., 2 * hidden :]
+
+
 class _GRU(Function):
     @staticmethod
     def forward(
-        ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, h0: Tensor, workspace: Workspace, name: str
+        ctx: Any,
+        values: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        h0: Tensor,
+        inputs: GateInputs,
+        workspace: Workspace,
+        name: str,
     ) -> Tensor:
-        trials, steps, batch, _ = gates.shape
-        hidden = weight.shape[1]
-        outputs = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
-        activations = workspace.empty(f"{name}.gates", steps, GATES, trials, batch, hidden)
-        recurrent = workspace.empty(f"{name}.candidate", steps, trials, batch, hidden)
-        before = workspace.empty("gru.before", trials, batch, GATES * hidden)
-        r_z_before = before[..., : 2 * hidden].unflatten(-1, (2, hidden)).movedim(-2, 0)
-        n_before = before[..., 2 * hidden :]
+        shape = (*inputs.shape, weight.shape[1])
+        buffers = workspace.views((name, *shape), lambda: _Buffers(workspace, name, *shape))
         one = weight.new_ones(())
-        outputs[:, 0] = h0
-        r_z_inputs = gates[..., : 2 * hidden].unflatten(-1, (2, hidden)).movedim(-2, 0).unbind(2)
-        n_inputs = gates[..., 2 * hidden :].unbind(1)
-        h_steps = outputs.unbind(1)
-        for t, (step_gates, candidate) in enumerate(zip(activations.unbind(0), recurrent.unbind(0), strict=True)):
-            torch.bmm(h_steps[t], weight, out=before)
-            r_z = step_gates[:2]
-            torch.add(r_z_inputs[t], r_z_before, out=r_z)
-            r_z.sigmoid_()
-            r, z, n = step_gates.unbind(0)
-            torch.add(n_before, bias, out=candidate)
-            torch.addcmul(n_inputs[t], r, candidate, out=n)
+        buffers.h[:, 0] = h0
+        for t, step in enumerate(buffers.steps):
+            inputs.step(t, buffers.input)
+            torch.bmm(step.h_before, weight, out=buffers.before)
+            torch.add(buffers.r_z_input, buffers.r_z_before, out=step.r_z)
+            step.r_z.sigmoid_()
+            r, z, n = step.gates
+            torch.add(buffers.n_before, bias, out=step.candidate)
+            torch.addcmul(buffers.n_input, r, step.candidate, out=n)
             n.sigmoid_()
             finish_tanh(n, one)
-            torch.lerp(n, h_steps[t], z, out=h_steps[t + 1])
-        ctx.saved = (weight, outputs, activations, recurrent)
-        ctx.workspace = workspace
-        ctx.name = name
-        return outputs[:, 1:]
+            torch.lerp(n, step.h_before, z, out=step.h)
+        ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
+        return buffers.h[:, 1:]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_outputs,) = grads
-        weight, outputs, activations, recurrent = ctx.saved
-        workspace: Workspace = ctx.workspace
-        steps, _, trials, batch, hidden = activations.shape
-        # Columns: recurrent candidate, reset, update, input candidate. The products with the recurrent weight take
-        # the first three, the gradient of the projected inputs is the last three.
-        columns = workspace.empty(f"{ctx.name}.grad_gates", trials, steps, batch, 4 * hidden)
-        dh = workspace.empty("gru.dh", trials, batch, hidden)
-        product = workspace.empty("gru.product", trials, batch, hidden)
-        before_tanh = workspace.empty("gru.before_tanh", trials, batch, hidden)
-        dh.copy_(grad_outputs[:, steps - 1])
-        transposed = weight.roll(hidden, -1).transpose(1, 2)
-        h_steps, grad_steps = outputs.unbind(1), grad_outputs.unbind(1)
-        recurrent_steps = columns[..., : 3 * hidden].unbind(1)
-        by_gate = columns.unflatten(-1, (4, hidden)).movedim(-2, 0).unbind(2)
-        for t in range(steps - 1, -1, -1):
-            r, z, n = activations[t].unbind(0)
-            dhn, dr, dz, dn = by_gate[t].unbind(0)
-            torch.sub(h_steps[t], n, out=product)
+        grad_steps = grads[0].unbind(1)
+        buffers: _Buffers = ctx.buffers
+        dh, product, before_tanh = buffers.dh, buffers.product, buffers.before_tanh
+        hidden = dh.shape[2]
+        transposed = ctx.weight.roll(hidden, -1).transpose(1, 2)
+        dh.copy_(grad_steps[-1])
+        for t in range(len(buffers.steps) - 1, -1, -1):
+            step = buffers.steps[t]
+            r, z, n = step.gates
+            dhn, dr, dz, dn = step.grad_columns
+            torch.sub(step.h_before, n, out=product)
             product.mul_(dh)
             _sigmoid_backward(product, z, grad_input=dz)
             torch.mul(dh, z, out=product)
@@ -85,26 +129,27 @@ class _GRU(Function):
             _tanh_backward(before_tanh, n, grad_input=before_tanh)
             dn.copy_(before_tanh)
             torch.mul(before_tanh, r, out=dhn)
-            before_tanh.mul_(recurrent[t])
+            before_tanh.mul_(step.candidate)
             _sigmoid_backward(before_tanh, r, grad_input=dr)
             if t > 0:
                 product.add_(grad_steps[t - 1])
-                torch.baddbmm(product, recurrent_steps[t], transposed, out=dh)
-        grad_h0 = product.baddbmm(recurrent_steps[0], transposed) if ctx.needs_input_grad[3] else None
-        recurrent_columns = columns[..., : 3 * hidden].flatten(1, 2)
-        grad_weight = torch.bmm(outputs[:, :steps].flatten(1, 2).transpose(1, 2), recurrent_columns)
-        grad_bias = columns[..., :hidden].sum((1, 2)).unsqueeze(1)
-        return columns[..., hidden:], grad_weight.roll(-hidden, -1), grad_bias, grad_h0, None, None
+                torch.baddbmm(product, step.grad_recurrent, transposed, out=dh)
+        grad_h0 = product.baddbmm(buffers.steps[0].grad_recurrent, transposed) if ctx.needs_input_grad[3] else None
+        recurrent = buffers.recurrent_columns.flatten(1, 2)
+        grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), recurrent).roll(-hidden, -1)
+        grad_bias = recurrent[..., :hidden].sum(1, keepdim=True)
+        grad_values = ctx.inputs.gradient(buffers.columns[..., hidden:])
+        return grad_values, grad_weight, grad_bias, grad_h0, None, None, None
 
 
 def gru(
-    gates: Tensor, weight: Tensor, candidate_bias: Tensor, h0: Tensor, workspace: Workspace, name: str
+    inputs: GateInputs, weight: Tensor, candidate_bias: Tensor, h0: Tensor, workspace: Workspace, name: str
 ) -> tuple[Tensor, Tensor]:
     """Run K GRU layers over T steps.
 
     Args:
-        gates: projected inputs, [K, T, B, 3H], with every bias but ``candidate_bias``; the candidate's columns
-            are multiplied by ``TANH_SCALE``.
+        inputs: projected inputs, D = 3H, with every bias but ``candidate_bias``; the candidate's columns are
+            multiplied by ``TANH_SCALE``.
         weight: recurrent weights, [K, H, 3H], scaled likewise.
         candidate_bias: the recurrent bias of the candidate, [K, 1, H], scaled likewise; it stands apart because
             the reset gate multiplies it.
@@ -117,5 +162,5 @@ def gru(
 
     Source: Cho et al. 2014, arXiv 1406.1078, in the form of ``torch.nn.GRU``.
     """
-    outputs: Tensor = _GRU.apply(gates, weight, candidate_bias, h0, workspace, name)  # type: ignore[no-untyped-call]
+    outputs: Tensor = _GRU.apply(inputs.values, weight, candidate_bias, h0, inputs, workspace, name)  # type: ignore[no-untyped-call]
     return outputs, outputs[:, -1]

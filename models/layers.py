@@ -1,4 +1,4 @@
-"""The layers around the recurrent ones, over a trial axis: token lookup, affine map, cross-entropy.
+"""The layers around the recurrent ones, over a trial axis: affine map, cross-entropy.
 
 Shapes: K trials, T time steps, B sequences a batch, R = T * B rows, V symbols. Results are written to buffers of a
 workspace.
@@ -11,33 +11,6 @@ from torch import Tensor
 from torch.autograd import Function
 
 from gradstudy.models.workspace import Workspace
-
-
-class _Lookup(Function):
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, tokens: Tensor, workspace: Workspace, name: str) -> Tensor:
-        trials, symbols, width = table.shape
-        first_row = torch.arange(0, trials * symbols, symbols, device=tokens.device)
-        rows = (tokens + first_row.view(-1, 1, 1)).flatten()
-        out = workspace.empty(f"{name}.lookup", *tokens.shape, width)
-        torch.index_select(table.reshape(-1, width), 0, rows, out=out.view(-1, width))
-        ctx.rows = rows
-        ctx.table_shape = table.shape
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        trials, symbols, width = ctx.table_shape
-        grad = grads[0].flatten(0, 2)
-        rows: Tensor = ctx.rows
-        grad_table = torch.ops.aten.embedding_dense_backward(grad, rows, trials * symbols, -1, False)
-        return grad_table.view(trials, symbols, width), None, None, None
-
-
-def lookup(table: Tensor, tokens: Tensor, workspace: Workspace, name: str) -> Tensor:
-    """Take a row of each trial's table [K, V, D] for each token [K, T, B]: [K, T, B, D]."""
-    out: Tensor = _Lookup.apply(table, tokens, workspace, name)  # type: ignore[no-untyped-call]
-    return out
 
 
 class _Affine(Function):

@@ -5,6 +5,7 @@ batch, H hidden units. The gates of one step are kept gate by gate, [4, K, B, H]
 runs over contiguous memory; only the products need [K, T, B, 4H].
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from gradstudy.models.activations import finish_tanh, tanh
+from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.workspace import Workspace
 
 GATES = 4
@@ -22,8 +24,56 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
-def by_gate(gates: Tensor) -> Tensor:
-    """View [..., G * H] with G = 4 as [4, ..., H]."""
+@dataclass(frozen=True)
+class _Step:
+    """Views of the buffers of one time step; all [K, B, H] unless noted."""
+
+    activations: Tensor
+    """All gates, [4, K, B, H]."""
+    gates: tuple[Tensor, ...]
+    c_before: Tensor
+    c: Tensor
+    tanh_c: Tensor
+    h_before: Tensor
+    h: Tensor
+    grad_before: Tensor
+    """Gradient before the activations, [K, B, 4H]."""
+    grad_gates: tuple[Tensor, ...]
+
+
+class _Buffers:
+    """One layer's buffers, and their views step by step."""
+
+    def __init__(self, workspace: Workspace, name: str, trials: int, steps: int, batch: int, hidden: int) -> None:
+        # h: [K, T + 1, B, H], c: [T + 1, K, B, H]; the first entry is the initial state.
+        self.h = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
+        self.c = workspace.empty(f"{name}.c", steps + 1, trials, batch, hidden)
+        activations = workspace.empty(f"{name}.gates", steps, GATES, trials, batch, hidden)
+        squashed = workspace.empty(f"{name}.tanh_c", steps, trials, batch, hidden)
+        self.grad_before = workspace.empty(f"{name}.grad_gates", trials, steps, batch, GATES * hidden)
+        self.before = workspace.empty("lstm.before", trials, batch, GATES * hidden)
+        self.before_by_gate = _by_gate(self.before)
+        self.dh = workspace.empty("lstm.dh", trials, batch, hidden)
+        self.dc = workspace.empty(f"{name}.dc", trials, batch, hidden)
+        self.product = workspace.empty("lstm.product", trials, batch, hidden)
+        self.steps = [
+            _Step(
+                activations=activations[t],
+                gates=activations[t].unbind(0),
+                c_before=self.c[t],
+                c=self.c[t + 1],
+                tanh_c=squashed[t],
+                h_before=self.h[:, t],
+                h=self.h[:, t + 1],
+                grad_before=self.grad_before[:, t],
+                grad_gates=_by_gate(self.grad_before[:, t]).unbind(0),
+            )
+            for t in range(steps)
+        ]
+
+
+def _by_gate(gates: Tensor) -> Tensor:
+    """View [K, B, 4H] as [4, K, B, H]."""
     view: Tensor = gates.unflatten(-1, (GATES, -1)).movedim(-2, 0)
     return view
 
@@ -31,61 +81,55 @@ def by_gate(gates: Tensor) -> Tensor:
 class _LSTM(Function):
     @staticmethod
     def forward(
-        ctx: Any, gates: Tensor, weight: Tensor, h0: Tensor, c0: Tensor, workspace: Workspace, name: str
+        ctx: Any,
+        values: Tensor,
+        weight: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        inputs: GateInputs,
+        workspace: Workspace,
+        name: str,
     ) -> tuple[Tensor, Tensor]:
-        trials, steps, batch, _ = gates.shape
-        hidden = weight.shape[1]
-        outputs = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
-        cells = workspace.empty(f"{name}.c", steps + 1, trials, batch, hidden)
-        activations = workspace.empty(f"{name}.gates", steps, GATES, trials, batch, hidden)
-        squashed = workspace.empty(f"{name}.tanh_c", steps, trials, batch, hidden)
-        before = workspace.empty("lstm.before", trials, batch, GATES * hidden)
-        before_by_gate = by_gate(before)
+        shape = (*inputs.shape, weight.shape[1])
+        buffers = workspace.views((name, *shape), lambda: _Buffers(workspace, name, *shape))
+        before, before_by_gate = buffers.before, buffers.before_by_gate
         one = weight.new_ones(())
-        outputs[:, 0] = h0
-        cells[0] = c0
-        h_steps, c_steps, x_steps = outputs.unbind(1), cells.unbind(0), gates.unbind(1)
-        for t, (step_gates, tanh_c) in enumerate(zip(activations.unbind(0), squashed.unbind(0), strict=True)):
-            torch.baddbmm(x_steps[t], h_steps[t], weight, out=before)
-            torch.sigmoid(before_by_gate, out=step_gates)
-            i, f, g, o = step_gates.unbind(0)
+        buffers.h[:, 0] = h0
+        buffers.c[0] = c0
+        for t, step in enumerate(buffers.steps):
+            inputs.step(t, before)
+            torch.baddbmm(before, step.h_before, weight, out=before)
+            torch.sigmoid(before_by_gate, out=step.activations)
+            i, f, g, o = step.gates
             finish_tanh(g, one)
-            c = c_steps[t + 1]
-            torch.mul(f, c_steps[t], out=c)
-            torch.addcmul(c, i, g, out=c)
-            tanh(c, one, out=tanh_c)
-            torch.mul(o, tanh_c, out=h_steps[t + 1])
-        ctx.saved = (weight, outputs, cells, activations, squashed)
-        ctx.workspace = workspace
-        ctx.name = name
-        return outputs[:, 1:], cells[steps]
+            torch.mul(f, step.c_before, out=step.c)
+            torch.addcmul(step.c, i, g, out=step.c)
+            tanh(step.c, one, out=step.tanh_c)
+            torch.mul(o, step.tanh_c, out=step.h)
+        ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
+        return buffers.h[:, 1:], buffers.c[-1]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_outputs, grad_c = grads
-        weight, outputs, cells, activations, squashed = ctx.saved
-        workspace: Workspace = ctx.workspace
-        steps, _, trials, batch, hidden = activations.shape
-        grad_gates = workspace.empty(f"{ctx.name}.grad_gates", trials, steps, batch, GATES * hidden)
-        dh = workspace.empty("lstm.dh", trials, batch, hidden)
-        dc = workspace.empty(f"{ctx.name}.dc", trials, batch, hidden)
-        product = workspace.empty("lstm.product", trials, batch, hidden)
+        buffers: _Buffers = ctx.buffers
+        dh, dc, product = buffers.dh, buffers.dc, buffers.product
+        grad_steps = grad_outputs.unbind(1)
+        transposed = ctx.weight.transpose(1, 2)
         dc.copy_(grad_c)
-        dh.copy_(grad_outputs[:, steps - 1])
-        transposed = weight.transpose(1, 2)
-        grad_steps, grad_gates_steps = grad_outputs.unbind(1), grad_gates.unbind(1)
-        for t in range(steps - 1, -1, -1):
-            i, f, g, o = activations[t].unbind(0)
-            di, df, dg, do = by_gate(grad_gates_steps[t]).unbind(0)
-            tanh_c = squashed[t]
-            torch.mul(dh, tanh_c, out=product)
+        dh.copy_(grad_steps[-1])
+        for t in range(len(buffers.steps) - 1, -1, -1):
+            step = buffers.steps[t]
+            i, f, g, o = step.gates
+            di, df, dg, do = step.grad_gates
+            torch.mul(dh, step.tanh_c, out=product)
             _sigmoid_backward(product, o, grad_input=do)
             torch.mul(dh, o, out=product)
-            _tanh_backward(product, tanh_c, grad_input=product)
+            _tanh_backward(product, step.tanh_c, grad_input=product)
             dc.add_(product)
             torch.mul(dc, g, out=product)
             _sigmoid_backward(product, i, grad_input=di)
-            torch.mul(dc, cells[t], out=product)
+            torch.mul(dc, step.c_before, out=product)
             _sigmoid_backward(product, f, grad_input=df)
             # The candidate's column is scaled by -2: d tanh(x) / d(-2x) = -(1 - g^2) / 2.
             torch.mul(dc, i, out=product)
@@ -93,20 +137,21 @@ class _LSTM(Function):
             _tanh_backward(product, g, grad_input=dg)
             dc.mul_(f)
             if t > 0:
-                torch.baddbmm(grad_steps[t - 1], grad_gates_steps[t], transposed, out=dh)
-        grad_weight = torch.bmm(outputs[:, :steps].flatten(1, 2).transpose(1, 2), grad_gates.flatten(1, 2))
-        grad_h0 = torch.bmm(grad_gates_steps[0], transposed) if ctx.needs_input_grad[2] else None
-        return grad_gates, grad_weight, grad_h0, dc if ctx.needs_input_grad[3] else None, None, None
+                torch.baddbmm(grad_steps[t - 1], step.grad_before, transposed, out=dh)
+        grad_before = buffers.grad_before
+        grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), grad_before.flatten(1, 2))
+        grad_h0 = torch.bmm(buffers.steps[0].grad_before, transposed) if ctx.needs_input_grad[2] else None
+        grad_c0 = dc if ctx.needs_input_grad[3] else None
+        return ctx.inputs.gradient(grad_before), grad_weight, grad_h0, grad_c0, None, None, None
 
 
 def lstm(
-    gates: Tensor, weight: Tensor, h0: Tensor, c0: Tensor, workspace: Workspace, name: str
+    inputs: GateInputs, weight: Tensor, h0: Tensor, c0: Tensor, workspace: Workspace, name: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run K LSTM layers over T steps.
 
     Args:
-        gates: projected inputs with all biases, [K, T, B, 4H]; the candidate's columns are multiplied by
-            ``TANH_SCALE``.
+        inputs: projected inputs with all biases, D = 4H; the candidate's columns are multiplied by ``TANH_SCALE``.
         weight: recurrent weights, [K, H, 4H], scaled likewise.
         h0: initial hidden state, [K, B, H].
         c0: initial cell state, [K, B, H].
@@ -118,5 +163,5 @@ def lstm(
 
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as ``torch.nn.LSTM``.
     """
-    outputs, c = _LSTM.apply(gates, weight, h0, c0, workspace, name)  # type: ignore[no-untyped-call]
+    outputs, c = _LSTM.apply(inputs.values, weight, h0, c0, inputs, workspace, name)  # type: ignore[no-untyped-call]
     return outputs, outputs[:, -1], c

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from gradstudy.models.activations import gate_scale
 from gradstudy.models.dropout import dropout
+from gradstudy.models.gate_inputs import DenseInputs, GateInputs, TokenInputs
 from gradstudy.models.gru import gru
-from gradstudy.models.layers import affine, cross_entropy, lookup
+from gradstudy.models.layers import affine, cross_entropy
 from gradstudy.models.lstm import lstm
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.workspace import Workspace
@@ -187,32 +188,27 @@ class EncoderDecoder:
                 recurrent_bias = torch.cat(
                     [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias[:, 0])], 1
                 )
+            inputs: GateInputs
             if layer == 0:
-                # A vocabulary has fewer symbols than a batch has tokens: project the symbols, then look them up.
-                table = affine(
-                    parameters[f"{side}_embedding.weight"],
-                    weight,
-                    bias + recurrent_bias,
-                    self.workspace,
-                    name,
-                )
+                embedding = parameters[f"{side}_embedding.weight"]
+                table = affine(embedding, weight, bias + recurrent_bias, self.workspace, name)
                 if padding is not None:
                     is_padding = torch.arange(table.shape[1], device=table.device) == PAD
                     table = table + is_padding.unsqueeze(-1) * self._closed
-                gates = lookup(table, tokens, self.workspace, name)
+                inputs = TokenInputs(table, tokens)
             else:
                 if shape.dropout > 0 and dropout_keys is not None:
                     number = 2 * layer + (side == "decoder")
                     outputs = dropout(outputs, shape.dropout, dropout_keys, positions, number)
-                rows = outputs.flatten(1, 2)
-                projected = affine(rows, weight, bias + recurrent_bias, self.workspace, name)
-                gates = projected.unflatten(1, outputs.shape[1:3])
+                projected = affine(outputs.flatten(1, 2), weight, bias + recurrent_bias, self.workspace, name)
+                projected = projected.unflatten(1, outputs.shape[1:3])
                 if padding is not None:
-                    gates = gates + padding.unsqueeze(-1) * self._closed
+                    projected = projected + padding.unsqueeze(-1) * self._closed
+                inputs = DenseInputs(projected)
             if shape.cell == "lstm":
-                outputs, h, c = lstm(gates, recurrent, *state, self.workspace, name)
+                outputs, h, c = lstm(inputs, recurrent, *state, self.workspace, name)
             else:
-                outputs, h = gru(gates, recurrent, candidate_bias, state[0], self.workspace, name)
+                outputs, h = gru(inputs, recurrent, candidate_bias, state[0], self.workspace, name)
                 c = h
             last_states.append((h, c))
         return outputs, last_states

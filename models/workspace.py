@@ -1,9 +1,13 @@
 """Buffers that are kept from step to step, because fresh large ones cost page faults."""
 
 import math
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Workspace:
@@ -17,6 +21,7 @@ class Workspace:
         self.dtype = dtype
         self.device = device
         self._buffers: dict[str, Tensor] = {}
+        self._views: dict[Hashable, Any] = {}
 
     def empty(self, name: str, *shape: int) -> Tensor:
         """A contiguous tensor of this shape whose content is undefined."""
@@ -25,7 +30,17 @@ class Workspace:
         if buffer is None or buffer.numel() < numel:
             buffer = torch.empty(numel, dtype=self.dtype, device=self.device)
             self._buffers[name] = buffer
+            self._views.clear()  # those of the buffer that has gone must not be used again
         return buffer[:numel].view(shape)
+
+    def views(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Views of this workspace's buffers, made once for a key: slicing costs as much as a small product."""
+        views: T | None = self._views.get(key)
+        if views is None:
+            # Making them may let a buffer grow, which forgets views of other keys: first make, then keep.
+            views = make()
+            self._views[key] = views
+        return views
 
     @property
     def nbytes(self) -> int:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gradstudy.models.activations import gate_scale
+from gradstudy.models.gate_inputs import DenseInputs, TokenInputs
 from gradstudy.models.gru import gru
 from gradstudy.models.lstm import lstm
 from gradstudy.models.workspace import Workspace
@@ -23,7 +24,7 @@ def test_lstm_backward_equals_numerical_differentiation():
     torch.manual_seed(0)
 
     def run(gates, weight, h0, c0):
-        return lstm(gates, weight, h0, c0, workspace(), "layer")
+        return lstm(DenseInputs(gates), weight, h0, c0, workspace(), "layer")
 
     assert torch.autograd.gradcheck(run, (draw(K, T, B, 4 * H), draw(K, H, 4 * H), draw(K, B, H), draw(K, B, H)))
 
@@ -32,7 +33,7 @@ def test_gru_backward_equals_numerical_differentiation():
     torch.manual_seed(0)
 
     def run(gates, weight, bias, h0):
-        return gru(gates, weight, bias, h0, workspace(), "layer")
+        return gru(DenseInputs(gates), weight, bias, h0, workspace(), "layer")
 
     assert torch.autograd.gradcheck(run, (draw(K, T, B, 3 * H), draw(K, H, 3 * H), draw(K, 1, H), draw(K, B, H)))
 
@@ -47,7 +48,12 @@ def test_lstm_outputs_equal_torchs(dtype):
     gates = (x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + layer.bias_hh_l0) * scale
     space = Workspace(dtype, torch.device("cpu"))
     outputs, last_h, last_c = lstm(
-        gates.transpose(0, 1).unsqueeze(0), (layer.weight_hh_l0.T * scale).unsqueeze(0), h0, c0, space, "layer"
+        DenseInputs(gates.transpose(0, 1).unsqueeze(0)),
+        (layer.weight_hh_l0.T * scale).unsqueeze(0),
+        h0,
+        c0,
+        space,
+        "layer",
     )
     torch.testing.assert_close(outputs[0].transpose(0, 1), expected)
     torch.testing.assert_close(last_h, h)
@@ -67,7 +73,7 @@ def test_gru_outputs_equal_torchs(dtype):
     candidate_bias = (layer.bias_hh_l0 * scale)[2 * H :].view(1, 1, H)
     space = Workspace(dtype, torch.device("cpu"))
     weight = (layer.weight_hh_l0.T * scale).unsqueeze(0)
-    outputs, last = gru(gates.transpose(0, 1).unsqueeze(0), weight, candidate_bias, h0, space, "layer")
+    outputs, last = gru(DenseInputs(gates.transpose(0, 1).unsqueeze(0)), weight, candidate_bias, h0, space, "layer")
     torch.testing.assert_close(outputs[0].transpose(0, 1), expected)
     torch.testing.assert_close(last, h)
 
@@ -78,3 +84,13 @@ def test_a_workspace_does_not_grow_for_smaller_shapes():
     held = space.nbytes
     assert space.empty("x", 3, 5).data_ptr() == large.data_ptr()
     assert space.nbytes == held
+
+
+def test_looked_up_inputs_give_the_gradient_of_the_table():
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 6, (K, T, B))
+
+    def run(table, weight, h0, c0):
+        return lstm(TokenInputs(table, tokens), weight, h0, c0, workspace(), "layer")
+
+    assert torch.autograd.gradcheck(run, (draw(K, 6, 4 * H), draw(K, H, 4 * H), draw(K, B, H), draw(K, B, H)))
