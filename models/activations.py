@@ -10,16 +10,16 @@ from torch import Tensor
 TANH_SCALE = -2.0
 
 
-def finish_tanh(s: Tensor, one: Tensor) -> None:
-    """Turn s = sigmoid(-2x) into tanh(x), in place; ``one`` is a tensor [] that holds 1."""
-    torch.sub(one, s, alpha=2, out=s)
+def finish_tanh(s: Tensor, one: Tensor, out: Tensor) -> None:
+    """Write tanh(x) to ``out`` where s = sigmoid(-2x); ``one`` is a tensor [] that holds 1."""
+    torch.sub(one, s, alpha=2, out=out)
 
 
 def tanh(x: Tensor, one: Tensor, out: Tensor) -> None:
     """Take the hyperbolic tangent of ``x`` into ``out``; ``one`` is a tensor [] that holds 1."""
     torch.mul(x, TANH_SCALE, out=out)
     torch.sigmoid(out, out=out)
-    finish_tanh(out, one)
+    finish_tanh(out, one, out)
 
 
 def gate_scale(gates: int, candidate: int, hidden_size: int, like: Tensor) -> Tensor:

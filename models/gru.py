@@ -102,7 +102,7 @@ class _GRU(Function):
             torch.add(buffers.n_before, bias, out=step.candidate)
             torch.addcmul(buffers.n_input, r, step.candidate, out=n)
             n.sigmoid_()
-            finish_tanh(n, one)
+            finish_tanh(n, one, n)
             torch.lerp(n, step.h_before, z, out=step.h)
         ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
         return buffers.h[:, 1:]

@@ -29,25 +29,34 @@ class _Step:
     """Views of the buffers of one time step; all [K, B, H] unless noted."""
 
     activations: Tensor
-    """All gates, [4, K, B, H]."""
+    """All gates after the logistic function, [4, K, B, H]; the candidate's is not yet a hyperbolic tangent."""
     gates: tuple[Tensor, ...]
+    input_forget: Tensor
+    """The first two gates, [2, K, B, H]."""
+    g: Tensor
     c_before: Tensor
+    partners: Tensor
+    """What the input and the forget gate are multiplied with: candidate g and the cell before, [2, K, B, H]."""
     c: Tensor
     tanh_c: Tensor
     h_before: Tensor
     h: Tensor
     grad_before: Tensor
     """Gradient before the activations, [K, B, 4H]."""
-    grad_gates: tuple[Tensor, ...]
+    grad_input_forget: Tensor
+    grad_candidate: Tensor
+    grad_output: Tensor
 
 
 class _Buffers:
     """One layer's buffers, and their views step by step."""
 
     def __init__(self, workspace: Workspace, name: str, trials: int, steps: int, batch: int, hidden: int) -> None:
-        # h: [K, T + 1, B, H], c: [T + 1, K, B, H]; the first entry is the initial state.
+        # [K, T + 1, B, H]; the first entry is the initial state.
         self.h = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
-        self.c = workspace.empty(f"{name}.c", steps + 1, trials, batch, hidden)
+        # Candidate and cell before each step, [T + 1, 2, K, B, H]: the last entry holds the last cell.
+        partners = workspace.empty(f"{name}.partners", steps + 1, 2, trials, batch, hidden)
+        self.first_c, self.last_c = partners[0, 1], partners[steps, 1]
         activations = workspace.empty(f"{name}.gates", steps, GATES, trials, batch, hidden)
         squashed = workspace.empty(f"{name}.tanh_c", steps, trials, batch, hidden)
         self.grad_before = workspace.empty(f"{name}.grad_gates", trials, steps, batch, GATES * hidden)
@@ -56,17 +65,23 @@ class _Buffers:
         self.dh = workspace.empty("lstm.dh", trials, batch, hidden)
         self.dc = workspace.empty(f"{name}.dc", trials, batch, hidden)
         self.product = workspace.empty("lstm.product", trials, batch, hidden)
+        self.products = workspace.empty("lstm.products", 2, trials, batch, hidden)
         self.steps = [
             _Step(
                 activations=activations[t],
                 gates=activations[t].unbind(0),
-                c_before=self.c[t],
-                c=self.c[t + 1],
+                input_forget=activations[t, :2],
+                g=partners[t, 0],
+                c_before=partners[t, 1],
+                partners=partners[t],
+                c=partners[t + 1, 1],
                 tanh_c=squashed[t],
                 h_before=self.h[:, t],
                 h=self.h[:, t + 1],
                 grad_before=self.grad_before[:, t],
-                grad_gates=_by_gate(self.grad_before[:, t]).unbind(0),
+                grad_input_forget=_by_gate(self.grad_before[:, t])[:2],
+                grad_candidate=_by_gate(self.grad_before[:, t])[CANDIDATE],
+                grad_output=_by_gate(self.grad_before[:, t])[3],
             )
             for t in range(steps)
         ]
@@ -95,46 +110,43 @@ class _LSTM(Function):
         before, before_by_gate = buffers.before, buffers.before_by_gate
         one = weight.new_ones(())
         buffers.h[:, 0] = h0
-        buffers.c[0] = c0
+        buffers.first_c.copy_(c0)
         for t, step in enumerate(buffers.steps):
             inputs.step(t, before)
             torch.baddbmm(before, step.h_before, weight, out=before)
             torch.sigmoid(before_by_gate, out=step.activations)
-            i, f, g, o = step.gates
-            finish_tanh(g, one)
+            i, f, squashed, o = step.gates
+            finish_tanh(squashed, one, out=step.g)
             torch.mul(f, step.c_before, out=step.c)
-            torch.addcmul(step.c, i, g, out=step.c)
+            torch.addcmul(step.c, i, step.g, out=step.c)
             tanh(step.c, one, out=step.tanh_c)
             torch.mul(o, step.tanh_c, out=step.h)
         ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
-        return buffers.h[:, 1:], buffers.c[-1]
+        return buffers.h[:, 1:], buffers.last_c
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_outputs, grad_c = grads
         buffers: _Buffers = ctx.buffers
-        dh, dc, product = buffers.dh, buffers.dc, buffers.product
+        dh, dc, product, products = buffers.dh, buffers.dc, buffers.product, buffers.products
         grad_steps = grad_outputs.unbind(1)
         transposed = ctx.weight.transpose(1, 2)
         dc.copy_(grad_c)
         dh.copy_(grad_steps[-1])
         for t in range(len(buffers.steps) - 1, -1, -1):
             step = buffers.steps[t]
-            i, f, g, o = step.gates
-            di, df, dg, do = step.grad_gates
+            i, f, _, o = step.gates
             torch.mul(dh, step.tanh_c, out=product)
-            _sigmoid_backward(product, o, grad_input=do)
+            _sigmoid_backward(product, o, grad_input=step.grad_output)
             torch.mul(dh, o, out=product)
             _tanh_backward(product, step.tanh_c, grad_input=product)
             dc.add_(product)
-            torch.mul(dc, g, out=product)
-            _sigmoid_backward(product, i, grad_input=di)
-            torch.mul(dc, step.c_before, out=product)
-            _sigmoid_backward(product, f, grad_input=df)
+            torch.mul(step.partners, dc, out=products)
+            _sigmoid_backward(products, step.input_forget, grad_input=step.grad_input_forget)
             # The candidate's column is scaled by -2: d tanh(x) / d(-2x) = -(1 - g^2) / 2.
             torch.mul(dc, i, out=product)
             product.mul_(-0.5)
-            _tanh_backward(product, g, grad_input=dg)
+            _tanh_backward(product, step.g, grad_input=step.grad_candidate)
             dc.mul_(f)
             if t > 0:
                 torch.baddbmm(grad_steps[t - 1], step.grad_before, transposed, out=dh)

@@ -10,6 +10,7 @@ from gradstudy.scripts.edge import INTERRUPTED
 from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
 
 if TYPE_CHECKING:
+    from gradstudy.models.tasks.pairs import TokenPairs
     from gradstudy.scripts.spec_input import Values
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
@@ -53,6 +54,7 @@ def launch(
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
+    from gradstudy.models.strategies import STRATEGIES
     from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
 
     thresholds = assignments("--threshold", threshold, "norm=0.01:10")
@@ -70,7 +72,7 @@ def launch(
             "model": {"hidden_size": hidden, "layers": layers, "attention": attention, "dropout": dropout},
             "space": {
                 "cells": names(cells),
-                "strategies": None if strategies == "all" else names(strategies),
+                "strategies": list(STRATEGIES) if strategies == "all" else names(strategies),
                 "learning_rate": bounds("--lr", lr),
                 "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
             },
@@ -82,40 +84,62 @@ def launch(
 def _launch(name: str, flags: "Values", storage: str, slots: int, threads: int | None, device: str) -> None:
     from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
-    from gradstudy.storage.errors import NotFoundError
-    from gradstudy.storage.studies import find_study
-    from gradstudy.study.launch import create_or_resume, stored_spec
+    from gradstudy.study.device import check_device
+    from gradstudy.study.launch import create_or_resume, load_data, stored_spec
     from gradstudy.study.spec import parse_spec
 
     from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
     spec = parse_spec(merged({"name": name} | from_file, flags))
+    check_device(device)
+    stored = _stored(storage, spec.name)
+    data = None
+    if stored is None:
+        data = load_data(spec)  # what keeps a study from running is said before anything is made
+    elif not flags and not from_file:
+        spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     with Database.open(storage, create=True) as database:
-        if not flags and not from_file:
-            # The name alone resumes a study as it was launched.
-            with suppress(NotFoundError):
-                spec = stored_spec(find_study(database, name))
-        _run(database, create_or_resume(database, spec), slots, threads, device)
+        _run(database, create_or_resume(database, spec), data, slots, threads, device)
 
 
-def _run(database: "Database", record: "StudyRecord", slots: int, threads: int | None, device: str) -> None:
+def _stored(storage: str, name: str) -> "StudyRecord | None":
+    """The study, if it was launched before; nothing is made by looking."""
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.errors import ForeignDatabaseError, NotFoundError, SchemaVersionError
+    from gradstudy.storage.studies import find_study
+
+    # Databases of Optuna's and of an older gradstudy are taken over; what cannot be is said when it is opened to write.
+    with suppress(NotFoundError, ForeignDatabaseError, SchemaVersionError), Database.open(storage) as database:
+        return find_study(database, name)
+    return None
+
+
+def _run(
+    database: "Database",
+    record: "StudyRecord",
+    data: "TokenPairs | None",
+    slots: int,
+    threads: int | None,
+    device: str,
+) -> None:
     """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
     import torch
 
-    from gradstudy.models.tasks.catalogue import load_task
     from gradstudy.scripts.progress import StudyProgress
     from gradstudy.scripts.stopping import stop_on_signal
-    from gradstudy.storage.progress import REMAINING, count_outcomes
-    from gradstudy.study.launch import stored_spec
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.launch import load_data, stored_spec
+    from gradstudy.study.recovery import recover
     from gradstudy.study.worker import Worker
 
     if threads:
         torch.set_num_threads(threads)
     spec = stored_spec(record)
+    recover(database, record)
     counts = count_outcomes(database.engine, record.study_id)
-    if not counts[REMAINING] and not counts["running"]:
+    if not counts[REMAINING] and not counts[RUNNING]:
         typer.echo(f"study {record.name} is done: all {record.budget} trials have ended")
         return
-    data = load_task(spec.task, **spec.task_options)
+    data = data or load_data(spec)
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
     typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
     with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
@@ -125,4 +149,8 @@ def _run(database: "Database", record: "StudyRecord", slots: int, threads: int |
     if stop.is_set() and counts[REMAINING]:
         typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
         raise typer.Exit(INTERRUPTED)
-    typer.echo(f"done; now: gradstudy report {record.name}")
+    left = counts[REMAINING] + counts[RUNNING]
+    if left:
+        typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
+    else:
+        typer.echo(f"done; now: gradstudy report {record.name}")

@@ -37,12 +37,14 @@ def query(
 def _write_table(columns: list[str], rows: Rows) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    # As plain text: brackets in the results are no markup.
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*(_shown(value) for value in row))
+        table.add_row(*(Text(_shown(value)) for value in row))
     Console().print(table)
 
 

@@ -16,8 +16,10 @@ def replay(
 ) -> None:
     """Retrain one trial alone and compare with what was recorded."""
     from gradstudy.storage.database import Database
+    from gradstudy.study.device import check_device
     from gradstudy.study.replay import TOLERANCE, replay_trial
 
+    check_device(device)
     with Database.open(storage) as database:
         replayed = replay_trial(database, name, number, device)
     recorded, result = replayed.recorded, replayed.result

@@ -6,6 +6,7 @@ from gradstudy.scripts.options import DEFAULT_STORAGE, Storage, StudyName
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
     from gradstudy.study.report import Report
 
@@ -29,6 +30,9 @@ def print_report(made: "Report", console: "Console") -> None:
     console.print(_title(made))
     console.print()
     console.print(_answer(made))
+    if made.recommendation:
+        console.print()
+        console.print(_code(made.recommendation.pytorch), soft_wrap=True, end="")
     if not made.strategies.empty:
         console.print("\n[bold]Each strategy[/]  (learning rates and thresholds over their whole ranges)\n")
         console.print(_strategies(made))
@@ -47,15 +51,11 @@ def _title(made: "Report") -> str:
 
 
 def _answer(made: "Report") -> "RenderableType":
-    from rich.console import Group
     from rich.panel import Panel
-    from rich.syntax import Syntax
 
     best = made.recommendation
     if best is None:
-        diverged = int((made.trials["outcome"] == "diverged").sum())
-        why = f"all {diverged} diverged: search lower learning rates" if diverged else "nothing has ended yet"
-        return Panel(f"No setting can be recommended: no trial trained ({why}).", title="Answer")
+        return Panel(f"No setting can be recommended: no trial trained ({_why_not(made)}).", title="Answer")
     with_threshold = "" if best.threshold is None else f" at {best.threshold:.3g}"
     text = (
         f"[bold]{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate "
@@ -63,8 +63,22 @@ def _answer(made: "Report") -> "RenderableType":
         f"validation loss {best.validation_loss:.3f}; {best.diverged} of {best.runs} runs within half a decade "
         f"diverged (95% interval {best.rate_low:.0%} to {best.rate_high:.0%}); trial {best.number}"
     )
-    code = Syntax(best.pytorch, "python", background_color="default", word_wrap=True)
-    return Panel(Group(text, "", code), title="Answer", title_align="left")
+    return Panel(text, title="Answer", title_align="left")
+
+
+def _why_not(made: "Report") -> str:
+    counts = made.trials["outcome"].value_counts()
+    diverged, stalled = int(counts.get("diverged", 0)), int(counts.get("stalled", 0))
+    if stalled:
+        return f"{diverged} diverged, {stalled} stalled: train more steps"
+    return f"all {diverged} diverged: search lower learning rates" if diverged else "nothing has ended yet"
+
+
+def _code(python: str) -> "Text":
+    """Code that can be pasted: without a frame, and with its lines as they are."""
+    from rich.syntax import Syntax
+
+    return Syntax("", "python", background_color="default").highlight(python)
 
 
 def _strategies(made: "Report") -> "RenderableType":

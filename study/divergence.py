@@ -59,6 +59,13 @@ class Verdict:
     step: int | None = None
 
 
+def log_ratio(smoothed_loss: float, initial_loss: float) -> float:
+    """ln(s / l0) of two losses; infinite where one of them is 0."""
+    if smoothed_loss <= 0 or initial_loss <= 0:
+        return -math.inf if smoothed_loss <= initial_loss else math.inf
+    return math.log(smoothed_loss / initial_loss)
+
+
 class DivergenceMonitor:
     """Watches one training run, step by step."""
 
@@ -97,10 +104,7 @@ class DivergenceMonitor:
     @property
     def margin(self) -> float:
         """ln(s_t / l0): positive when the run is worse than untrained; NaN before the first finite loss."""
-        smoothed = self.smoothed_loss
-        if smoothed <= 0 or self.initial_loss <= 0:
-            return -math.inf if smoothed <= self.initial_loss else math.inf
-        return math.log(smoothed / self.initial_loss)
+        return log_ratio(self.smoothed_loss, self.initial_loss)
 
     def observe(self, loss: float, grad_norm: float) -> Verdict | None:
         """Take in one step: the loss before it and the gradient's norm before clipping.

@@ -3,6 +3,7 @@
 StudyError
 ├── SpecError          a spec that is not valid
 ├── SpecChangedError   a spec that differs from the stored one of the same name
+├── DeviceError        a device that this machine does not have
 ├── TrialNotFoundError a trial number that the study does not have
 └── WorkFailedError    a study whose trials fail
 """
@@ -18,6 +19,10 @@ class SpecError(StudyError, ValueError):
 
 class SpecChangedError(StudyError):
     """The study exists with another spec."""
+
+
+class DeviceError(StudyError, ValueError):
+    """This machine cannot train on the device."""
 
 
 class TrialNotFoundError(StudyError, LookupError):

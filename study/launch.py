@@ -1,17 +1,38 @@
 """Creating a study, or opening the one that has the same spec."""
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
-from gradstudy.study.errors import SpecChangedError
+from gradstudy.study.errors import SpecChangedError, SpecError
 from gradstudy.study.spec import StudySpec, differences, parse_spec
+
+if TYPE_CHECKING:
+    from gradstudy.models.tasks.pairs import TokenPairs
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:
     """The spec that a study was created with."""
     return parse_spec(record.spec)
+
+
+def load_data(spec: StudySpec) -> "TokenPairs":
+    """The data of a study's task.
+
+    Raises:
+        TaskError: it cannot be loaded.
+        SpecError: a batch is larger than it.
+    """
+    data = load_task(spec.task, **spec.task_options)
+    if spec.batch_size > len(data.train):
+        raise SpecError(
+            f"batch_size must be at most the {len(data.train)} pairs that task {spec.task!r} has to train on, "
+            f"but got {spec.batch_size}"
+        )
+    return data
 
 
 def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
@@ -23,9 +44,7 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     try:
         record = find_study(database, spec.name)
     except NotFoundError:
-        versions = Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))
-        create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, versions)
-        return find_study(database, spec.name)
+        record = _create(database, spec)
     changed = differences(stored_spec(record), spec)
     if changed:
         raise SpecChangedError(
@@ -33,3 +52,15 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
             "run `gradstudy launch NAME` without options to resume it, or choose another name"
         )
     return record
+
+
+def _create(database: Database, spec: StudySpec) -> StudyRecord:
+    versions = Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))
+    try:
+        create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, versions)
+    except StudyExistsError as error:
+        try:
+            return find_study(database, spec.name)  # another process launched it at the same moment
+        except NotFoundError:
+            raise error from None  # it is Optuna's, not ours
+    return find_study(database, spec.name)

@@ -1,8 +1,11 @@
 """Which settings are tried next."""
 
+from abc import abstractmethod
 from typing import Any
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
@@ -14,17 +17,19 @@ _AXES = {"cell": 0, "strategy": 1, "learning_rate": 2}
 _THRESHOLD_AXIS = 3
 
 
-class SobolSampler(BaseSampler):
-    """Scrambled Sobol' points over cell, strategy, learning rate and threshold; trial n takes point n.
+class PointSampler(BaseSampler):
+    """Points over cell, strategy, learning rate and threshold; trial n takes point n, whichever worker asks.
 
-    Optuna's own QMCSampler leaves categorical and conditional parameters to chance, which here are all but the
-    learning rate. Thresholds share one axis of the sequence, because a trial has one threshold at most.
-
-    Source: Sobol' 1967; scrambling of Matousek 1998, as ``scipy.stats.qmc.Sobol``.
+    So a study that was interrupted goes on with the settings that it would have had. Thresholds share one axis,
+    because a trial has one threshold at most.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+
+    @abstractmethod
+    def point(self, number: int) -> NDArray[np.float64]:
+        """The point of a trial, [axes] in [0, 1)."""
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """No parameter is sampled jointly: each axis of the point is read on its own."""
@@ -44,11 +49,34 @@ class SobolSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """The parameter's coordinate of the trial's point, scaled to its distribution."""
+        coordinate = self.point(trial.number)[_AXES.get(param_name, _THRESHOLD_AXIS)]
+        return _scale(float(coordinate), param_distribution)
+
+
+class SobolSampler(PointSampler):
+    """Scrambled Sobol' points.
+
+    Optuna's own QMCSampler leaves categorical and conditional parameters to chance, which here are all but the
+    learning rate.
+
+    Source: Sobol' 1967; scrambling of Matousek 1998, as ``scipy.stats.qmc.Sobol``.
+    """
+
+    def point(self, number: int) -> NDArray[np.float64]:
+        """Point ``number`` of the sequence."""
         sequence = qmc.Sobol(_THRESHOLD_AXIS + 1, scramble=True, rng=self._seed)
-        if trial.number:
-            sequence.fast_forward(trial.number)
-        coordinate = float(sequence.random(1)[0, _AXES.get(param_name, _THRESHOLD_AXIS)])
-        return _scale(coordinate, param_distribution)
+        if number:
+            sequence.fast_forward(number)
+        point: NDArray[np.float64] = sequence.random(1)[0]
+        return point
+
+
+class RandomSampler(PointSampler):
+    """Uniform points. Optuna's RandomSampler begins anew in every process: a resumed study would repeat itself."""
+
+    def point(self, number: int) -> NDArray[np.float64]:
+        """A draw that only seed and number determine."""
+        return np.random.default_rng([self._seed, number]).random(_THRESHOLD_AXIS + 1)
 
 
 def _scale(coordinate: float, distribution: BaseDistribution) -> Any:
@@ -62,10 +90,10 @@ def _scale(coordinate: float, distribution: BaseDistribution) -> Any:
 
 
 def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
-    """The spec's sampler; workers of one study draw different random numbers."""
+    """The spec's sampler; the workers of a study, each with its own number, draw different random numbers."""
     match spec.sampler:
         case "random":
-            return optuna.samplers.RandomSampler(seed=spec.seed + worker)
+            return RandomSampler(spec.seed)
         case "qmc":
             return SobolSampler(spec.seed)
         case "tpe":

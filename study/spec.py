@@ -21,7 +21,7 @@ from gradstudy.study.errors import SpecError
 
 CellName = Literal["lstm", "gru"]
 SamplerName = Literal["random", "qmc", "tpe"]
-STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
 class _Part(BaseModel):
@@ -81,6 +81,9 @@ class SearchSpace(_Part):
             if name not in takes:
                 accepted = ", ".join(takes) or "none of the searched strategies"
                 raise ValueError(f"thresholds are taken by {accepted}, but got one for {name!r}")
+            high, limit = self.thresholds[name][1], STRATEGIES[name].limit
+            if high > limit:
+                raise ValueError(f"thresholds of {name!r} must be at most {limit:g}, but got {high:g}")
         return self
 
     def threshold_range(self, strategy: str) -> tuple[float, float] | None:
@@ -111,7 +114,7 @@ class StudySpec(_Part):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if not re.match(STUDY_NAME, name):
+        if not re.fullmatch(STUDY_NAME, name):
             raise ValueError(
                 "must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
                 f"but got {name!r}"
@@ -141,13 +144,24 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
         return StudySpec.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "spec"
-        message = first["msg"].removeprefix("Value error, ")
+        field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise SpecError(f"{field}: there is no such field in a spec") from None
-        if "but got" not in message:
-            message = f"{message[0].lower()}{message[1:]}, but got {first['input']!r}"
-        raise SpecError(f"{field} {message}") from None
+            accepted = ", ".join(_fields_beside(first["loc"]))
+            raise SpecError(f"there is no field {field!r} in a spec; accepted here are {accepted}") from None
+        if first["type"] == "missing":
+            raise SpecError(f"{field} is missing") from None
+        if first["type"] == "value_error":  # one of ours, or of a task's
+            raise SpecError(f"{field} {first['msg'].removeprefix('Value error, ')}".lstrip()) from None
+        message = first["msg"].removeprefix("Input ")
+        raise SpecError(f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}") from None
+
+
+def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The fields of the part of a spec that ``place`` is in."""
+    part: Any = StudySpec
+    for name in place[:-1]:
+        part = part.model_fields[name].annotation
+    return list(part.model_fields)
 
 
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:

@@ -19,10 +19,6 @@ Key = TypeVar("Key")
 
 BLOCK = 10
 """Steps between two looks at the losses: a diverged trial trains this many steps in vain at most."""
-MARGIN_BOUND = 10.0
-"""Largest absolute margin ln(s_T / l0) that is told to Optuna: a factor of 22,000."""
-SMALLEST_VIOLATION = 1e-9
-"""Margin of a run that diverged by less than floating point shows: Optuna counts 0 as feasible."""
 
 
 @dataclass
@@ -75,15 +71,6 @@ class Trial:
             skipped_steps=monitor.skipped_steps,
             seconds=time.monotonic() - self.started,
         )
-
-
-def bounded_margin(margin: float, verdict: Verdict) -> float:
-    """ln(s_T / l0) as it is told to Optuna: finite, and positive exactly when the trial diverged."""
-    if verdict.outcome != "diverged":
-        return min(max(margin, -MARGIN_BOUND), 0.0)
-    if verdict.reason in ("non_finite_loss", "non_finite_gradient"):
-        return MARGIN_BOUND
-    return min(max(margin, SMALLEST_VIOLATION), MARGIN_BOUND)
 
 
 @dataclass(frozen=True)

@@ -3,39 +3,29 @@
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 
 from gradstudy.models.tasks.pairs import TokenPairs
-from gradstudy.storage.abandoned import abandoned_workers, release_worker
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
+from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import make_sampler
 from gradstudy.study.space import Setting, suggest
 from gradstudy.study.spec import StudySpec
-from gradstudy.study.training import Ended, Slots, bounded_margin, make_array
-
-SHOWN = (
-    "outcome",
-    "reason",
-    "diverged_at_step",
-    "final_loss",
-    "validation_loss",
-    "grad_norm_p50",
-    "grad_norm_p90",
-    "grad_norm_max",
-    "clipped_fraction",
-    "seconds",
-)
-"""The columns of a result that Optuna's user attributes carry, so that optuna-dashboard shows them."""
+from gradstudy.study.telling import tell
+from gradstudy.study.training import Ended, Slots, make_array
 
 
 class Listener(Protocol):
@@ -90,19 +80,19 @@ class Worker:
         self._listener = listener
         self._arrays: dict[str, Slots[_Claimed]] = {}
         self._recorder = Recorder(database.engine)
-        self._study = optuna.load_study(
-            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec)
-        )
         self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
+        self._study = optuna.load_study(
+            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, self._worker_id)
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Work until no trial is left to claim, or until ``stop`` is set; then give back what is running."""
         try:
-            self._recover()
+            recover(self._database, self._record)
             while not stop.is_set():
                 self._fill()
                 busy = [slots for slots in self._arrays.values() if slots.keys]
-                if not busy:
+                if not busy and not recover(self._database, self._record):
                     break
                 for slots in busy:
                     for ended in slots.advance():
@@ -112,26 +102,23 @@ class Worker:
             self._give_back_all()
             stop_worker(self._database.engine, self._worker_id)
 
-    def _recover(self) -> None:
-        """Give back what workers of this machine left behind that are no longer alive."""
-        engine = self._database.engine
-        for worker in abandoned_workers(engine, socket.gethostname(), _is_alive):
-            for trial_id in release_worker(engine, worker):
-                self._database.optuna_storage.set_trial_state_values(trial_id, TrialState.WAITING)
-
     def _fill(self) -> None:
         """Claim trials until all slots are taken or none is left."""
         while sum(len(slots.keys) for slots in self._arrays.values()) < self._slots:
             claim = claim_trial(self._database.engine, self._record.study_id, self._worker_id, self._seed)
             if claim is None:
                 return
-            claimed, setting = self._begin(claim)
-            slots = self._arrays.get(setting.cell)
-            if slots is None:
-                array = make_array(self._spec, setting.cell, self._data, self._slots, self._device)
-                slots = self._arrays[setting.cell] = Slots(array, self._spec)
-            slots.admit(claimed, setting, claim.seed)
+            with self._given_back_on_error(claim):
+                claimed, setting = self._begin(claim)
+            with self._given_back_on_error(claimed.claim):
+                self._slots_of(setting.cell).admit(claimed, setting, claim.seed)
             self._listener.started(claimed.trial.number)
+
+    def _slots_of(self, cell: str) -> Slots[_Claimed]:
+        if cell not in self._arrays:
+            array = make_array(self._spec, cell, self._data, self._slots, self._device)
+            self._arrays[cell] = Slots(array, self._spec)
+        return self._arrays[cell]
 
     def _seed(self, ordinal: int) -> int:
         """The seed of a trial: a function of the study's seed and the trial's place in the budget."""
@@ -140,19 +127,25 @@ class Worker:
     def _begin(self, claim: Claim) -> tuple[_Claimed, Setting]:
         """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
-            self._database.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.RUNNING)
+            set_state(self._database.optuna_storage, claim.trial_id, TrialState.RUNNING)
             return _Claimed(claim, optuna.Trial(self._study, claim.trial_id)), stored_setting(claim.setting)
-        trial = self._study.ask()
-        setting = suggest(trial, self._spec)
-        row = SettingRow(
-            cell=setting.cell,
-            strategy=setting.strategy,
-            threshold=setting.threshold,
-            learning_rate=setting.learning_rate,
-            factors={},
-        )
-        claim = attach_trial(self._database.engine, claim, trial._trial_id, row)
+        trial = self._ask()
+        try:
+            setting = suggest(trial, self._spec)
+            claim = attach_trial(self._database.engine, claim, trial._trial_id, setting_row(setting))
+        except BaseException:
+            set_state(self._database.optuna_storage, trial._trial_id, TrialState.FAIL)
+            raise
         return _Claimed(claim, trial), setting
+
+    def _ask(self) -> optuna.Trial:
+        """A new trial of Optuna's.
+
+        ``Study.ask`` might answer with one that was given back, which another worker may have claimed already.
+        """
+        # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
+        study = copy(self._study)
+        return optuna.Trial(study, study._storage.create_new_trial(self._record.study_id))
 
     def _store(self, ended: Ended[_Claimed]) -> None:
         """Write a trial's result with its steps, and tell Optuna unless the trial was lost meanwhile."""
@@ -168,19 +161,38 @@ class Worker:
         )
         if not self._recorder.finish(claim, ended.result):
             return
-        trial.set_constraint("divergence", bounded_margin(ended.trial.monitor.margin, ended.verdict))
-        for name, value in shown(ended.result).items():
-            trial.set_user_attr(name, value)
-        self._study.tell(trial, ended.result.objective)
+        tell(self._study, trial, ended.result)
         self._listener.finished(trial.number, ended.result)
 
     def _give_back_all(self) -> None:
         for slots in self._arrays.values():
             for claimed in slots.keys:
-                claim = claimed.claim
-                if give_back(self._database.engine, claim) and claim.trial_id is not None:
-                    self._database.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.WAITING)
+                self._give_back(claimed.claim)
             slots.keys.clear()
+
+    def _give_back(self, claim: Claim) -> None:
+        if give_back(self._database.engine, claim) and claim.trial_id is not None:
+            set_state(self._database.optuna_storage, claim.trial_id, TrialState.WAITING)
+
+    @contextmanager
+    def _given_back_on_error(self, claim: Claim) -> Iterator[None]:
+        """Let another worker have a trial that could not begin here."""
+        try:
+            yield
+        except BaseException:
+            self._give_back(claim)
+            raise
+
+
+def setting_row(setting: Setting) -> SettingRow:
+    """A setting as it is stored."""
+    return SettingRow(
+        cell=setting.cell,
+        strategy=setting.strategy,
+        threshold=setting.threshold,
+        learning_rate=setting.learning_rate,
+        factors={},
+    )
 
 
 def stored_setting(row: SettingRow) -> Setting:
@@ -191,20 +203,3 @@ def stored_setting(row: SettingRow) -> Setting:
         threshold=row.threshold,
         learning_rate=row.learning_rate,
     )
-
-
-def shown(result: TrialResult) -> dict[str, Any]:
-    """The user attributes of a trial."""
-    columns = result.columns()
-    return {name: columns[name] for name in SHOWN if columns[name] is not None}
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,0 +1,51 @@
+"""Trials that gradstudy and Optuna see differently, because a worker died between two writes."""
+
+from dataclasses import fields
+
+from sqlalchemy import Engine, String, cast, column, exists, select, table
+
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.schema import Trial
+from gradstudy.storage.transactions import reading
+
+_TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
+# The state is a type of its own in PostgreSQL, which compares with no string.
+_STATE = cast(_TRIALS.c.state, String(8))
+
+
+def untold_results(engine: Engine, study_id: int) -> dict[int, TrialResult]:
+    """The results, by ``trial_id``, of trials of a study that have ended but are open in Optuna.
+
+    A trial is so for a moment between the recorder's last write and Optuna's.
+    """
+    columns = [getattr(Trial, field.name) for field in fields(TrialResult)]
+    query = (
+        select(_TRIALS.c.trial_id, *columns)
+        .join(_TRIALS, _TRIALS.c.trial_id == Trial.trial_id)
+        .where(Trial.study_id == study_id, Trial.outcome.is_not(None), _STATE.in_(["RUNNING", "WAITING"]))
+        .order_by(Trial.ordinal)
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(query).mappings().all()
+    return {row["trial_id"]: TrialResult(**{key: row[key] for key in row if key != "trial_id"}) for row in rows}
+
+
+def orphaned_trials(engine: Engine, study_id: int) -> list[int]:
+    """The ``trial_id`` of each trial that runs in Optuna without a row here that it is attached to.
+
+    There are none while a worker holds a claim that it has attached no trial to: it may be about to attach one.
+    """
+    attached = exists().where(Trial.trial_id == _TRIALS.c.trial_id)
+    attaching = exists().where(
+        Trial.study_id == study_id,
+        Trial.worker_id.is_not(None),
+        Trial.trial_id.is_(None),
+        Trial.outcome.is_(None),
+    )
+    query = (
+        select(_TRIALS.c.trial_id)
+        .where(_TRIALS.c.study_id == study_id, _STATE == "RUNNING", ~attached, ~attaching)
+        .order_by(_TRIALS.c.trial_id)
+    )
+    with reading(engine) as connection:
+        return list(connection.scalars(query))

@@ -1,0 +1,60 @@
+"""Putting right what workers that died left behind."""
+
+import os
+import socket
+from contextlib import suppress
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from gradstudy.storage.abandoned import abandoned_workers, release_worker
+from gradstudy.storage.database import Database
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.storage.untold import orphaned_trials, untold_results
+from gradstudy.study.telling import tell
+
+
+def recover(database: Database, record: StudyRecord) -> bool:
+    """Give back the trials of this machine's dead workers, and bring Optuna's trials of a study up to date.
+
+    Returns:
+        Whether there was a dead worker, so that there may be trials to claim.
+    """
+    engine, storage = database.engine, database.optuna_storage
+    dead = abandoned_workers(engine, socket.gethostname(), _is_alive)
+    for worker in dead:
+        for trial_id in release_worker(engine, worker):
+            set_state(storage, trial_id, TrialState.WAITING)
+    _tell_untold(database, record)
+    for trial_id in orphaned_trials(engine, record.study_id):
+        set_state(storage, trial_id, TrialState.FAIL)
+    return bool(dead)
+
+
+def set_state(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
+    """Set a trial's state in Optuna, unless it has ended there."""
+    with suppress(UpdateFinishedTrialError):
+        storage.set_trial_state_values(trial_id, state)
+
+
+def _tell_untold(database: Database, record: StudyRecord) -> None:
+    """Tell Optuna the results that a worker wrote and could not tell any more."""
+    results = untold_results(database.engine, record.study_id)
+    if results:
+        sampler = optuna.samplers.RandomSampler()  # nothing is sampled here
+        study = optuna.load_study(study_name=record.name, storage=database.optuna_storage, sampler=sampler)
+        for trial_id, result in results.items():
+            tell(study, optuna.Trial(study, trial_id), result)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,155 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradstudy.study.divergence import DivergenceMonitor, DivergenceRule, Verdict, log_ratio
+
+NAN, INF = math.nan, math.inf
+
+
+def verdict_of(losses: Any, *, norms: Any = 1.0, **monitor: Any) -> tuple[DivergenceMonitor, Verdict]:
+    """Watch a run of initial loss 1 to its end."""
+    watching = DivergenceMonitor(1.0, **monitor)
+    verdict = watching.observe_all(losses, np.broadcast_to(norms, np.shape(losses)))
+    return watching, verdict or watching.finish()
+
+
+def smoothed(losses: Any) -> float:
+    """The bias-corrected average with a half-life of 10 steps, as one weighted mean."""
+    weights = 0.5 ** (np.arange(len(losses))[::-1] / 10)
+    return float(np.average(losses, weights=weights))
+
+
+def test_the_smoothed_loss_is_a_weighted_mean_of_half_life_10() -> None:
+    losses = np.random.default_rng(0).uniform(0.1, 2, 60)
+    watching = DivergenceMonitor(1.0)
+    for step, loss in enumerate(losses):
+        watching.observe(loss, 1.0)
+        assert watching.smoothed_loss == pytest.approx(smoothed(losses[: step + 1]), rel=1e-12)
+
+
+def test_a_half_life_is_what_it_says() -> None:
+    for half_life in (1, 10, 40):
+        watching = DivergenceMonitor(1.0, DivergenceRule(half_life=half_life, blow_up=1e9))
+        watching.observe_all([1.0] * 1000 + [0.0] * half_life, [1.0] * (1000 + half_life))
+        assert watching.smoothed_loss == pytest.approx(0.5, rel=1e-5)
+
+
+def test_the_smoothed_loss_of_no_loss_is_unknown() -> None:
+    assert math.isnan(DivergenceMonitor(1.0).smoothed_loss)
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+def test_a_loss_that_is_not_finite_ends_the_run_at_once(bad: float) -> None:
+    watching, verdict = verdict_of([0.9, 0.8, bad, 0.7])
+    assert verdict == Verdict("diverged", "non_finite_loss", 2)
+    assert watching.steps == 3
+
+
+@pytest.mark.parametrize("bad", [NAN, INF])
+def test_a_gradient_that_is_not_finite_ends_the_run_at_once(bad: float) -> None:
+    _, verdict = verdict_of([0.9, 0.8, 0.7], norms=[1.0, bad, 1.0])
+    assert verdict == Verdict("diverged", "non_finite_gradient", 1)
+
+
+def test_where_both_are_not_finite_it_was_the_loss() -> None:
+    _, verdict = verdict_of([NAN], norms=[NAN])
+    assert verdict.reason == "non_finite_loss"
+
+
+def test_a_huge_finite_gradient_is_no_divergence() -> None:
+    _, verdict = verdict_of([0.9, 0.5], norms=1e300)
+    assert verdict == Verdict("trained")
+
+
+def test_the_guard_gives_up_after_five_skipped_steps_in_a_row() -> None:
+    watching, verdict = verdict_of([0.9] + [NAN] * 4 + [INF] + [0.5], guard=True)
+    assert verdict == Verdict("diverged", "non_finite_loss", 5)
+    assert watching.skipped_steps == 5
+
+
+def test_the_guard_gives_up_on_gradients_too() -> None:
+    _, verdict = verdict_of([0.9] * 8, norms=[1.0, 1.0] + [INF] * 6, guard=True)
+    assert verdict == Verdict("diverged", "non_finite_gradient", 6)
+
+
+def test_a_finite_step_lets_the_guard_count_anew() -> None:
+    watching, verdict = verdict_of(([NAN] * 4 + [0.5]) * 5, guard=True)
+    assert verdict == Verdict("trained")
+    assert watching.skipped_steps == 20
+    assert watching.smoothed_loss == 0.5
+
+
+def test_the_guard_of_a_spec_may_wait_for_fewer() -> None:
+    _, verdict = verdict_of([0.9, NAN, NAN], rule=DivergenceRule(skipped_in_a_row=2), guard=True)
+    assert verdict.step == 2
+
+
+def test_a_smoothed_loss_above_five_times_the_initial_one_blows_up_at_once() -> None:
+    losses = [1.0] * 10 + [20.0] * 10
+    first = next(step for step in range(20) if smoothed(losses[: step + 1]) > 5)
+    watching, verdict = verdict_of(losses)
+    assert verdict == Verdict("diverged", "blow_up", first)
+    assert watching.steps == first + 1
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mae", "huber"])
+def test_a_smoothed_loss_below_five_times_the_initial_one_is_no_blow_up(loss: Any) -> None:
+    assert DivergenceMonitor(1.0, loss=loss).observe_all([4.999] * 40, [1.0] * 40) is None
+    assert verdict_of([5.01], loss=loss)[1].reason == "blow_up"
+
+
+def test_a_spike_that_recovers_is_no_divergence() -> None:
+    _, verdict = verdict_of([1.0] * 100 + [40.0] + [0.5] * 100)
+    assert verdict == Verdict("trained")
+
+
+def test_squared_errors_blow_up_above_a_hundred_times_the_initial_loss() -> None:
+    assert verdict_of([99.0] * 5 + [0.1] * 200, loss="mse")[1] == Verdict("trained")
+    assert verdict_of([100.5], loss="mse")[1] == Verdict("diverged", "blow_up", 0)
+
+
+def test_ending_above_the_initial_loss_is_no_recovery() -> None:
+    _, verdict = verdict_of([0.5] * 50 + [1.1] * 200)
+    assert verdict == Verdict("diverged", "no_recovery")
+
+
+def test_a_run_that_was_above_the_initial_loss_for_186_steps_and_recovered_has_trained() -> None:
+    watching = DivergenceMonitor(1.0)
+    assert watching.observe_all([2.3] * 186, [1.0] * 186) is None
+    assert watching.margin > 0
+    assert watching.observe_all([0.6] * 114, [1.0] * 114) is None
+    assert watching.finish() == Verdict("trained")
+
+
+def test_a_run_without_a_finite_loss_has_not_recovered() -> None:
+    _, verdict = verdict_of([NAN] * 3, guard=True)
+    assert verdict == Verdict("diverged", "no_recovery")
+
+
+@pytest.mark.parametrize(("end", "outcome"), [(1.0, "stalled"), (0.995, "stalled"), (0.985, "trained")])
+def test_a_run_that_hardly_learned_has_stalled(end: float, outcome: str) -> None:
+    _, verdict = verdict_of([end] * 100)
+    assert verdict == Verdict(outcome)  # type: ignore[arg-type]
+
+
+def test_the_limits_scale_with_the_initial_loss() -> None:
+    small = DivergenceMonitor(0.01)
+    assert small.observe(0.051, 1.0) == Verdict("diverged", "blow_up", 0)
+    large = DivergenceMonitor(100.0)
+    assert large.observe_all([490.0] * 5 + [90.0] * 200, [1.0] * 205) is None
+    assert large.finish() == Verdict("trained")
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.9, 1.0, 1.2, 4.0])
+def test_the_margin_is_the_logarithm_of_the_ratio(ratio: float) -> None:
+    watching = DivergenceMonitor(3.7)
+    watching.observe(3.7 * ratio, 1.0)
+    assert watching.margin == pytest.approx(np.log(ratio), abs=1e-12)
+
+
+def test_the_margin_of_a_loss_of_nothing_is_infinite() -> None:
+    assert (log_ratio(0.0, 1.0), log_ratio(1.0, 0.0), log_ratio(0.0, 0.0)) == (-INF, INF, -INF)
+    assert math.isnan(DivergenceMonitor(1.0).margin)
