@@ -13,7 +13,7 @@ from torch.autograd import Function
 
 from gradstudy.models.activations import finish_tanh
 from gradstudy.models.gate_inputs import GateInputs
-from gradstudy.models.workspace import Workspace
+from gradstudy.models.workspace import Workspace, start_gradient
 
 GATES = 3
 CANDIDATE = 2
@@ -88,7 +88,8 @@ class _GRU(Function):
         inputs: GateInputs,
         workspace: Workspace,
         name: str,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
         shape = (*inputs.shape, weight.shape[1])
         buffers = workspace.views((name, *shape), lambda: _Buffers(workspace, name, *shape))
         one = weight.new_ones(())
@@ -105,16 +106,17 @@ class _GRU(Function):
             finish_tanh(n, one, n)
             torch.lerp(n, step.h_before, z, out=step.h)
         ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
-        return buffers.h[:, 1:]
+        return buffers.h[:, 1:], buffers.h[:, -1]
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_steps = grads[0].unbind(1)
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        grad_outputs, grad_h = grads
+        grad_steps = None if grad_outputs is None else grad_outputs.unbind(1)
         buffers: _Buffers = ctx.buffers
         dh, product, before_tanh = buffers.dh, buffers.product, buffers.before_tanh
         hidden = dh.shape[2]
         transposed = ctx.weight.roll(hidden, -1).transpose(1, 2)
-        dh.copy_(grad_steps[-1])
+        start_gradient(dh, grad_h, None if grad_steps is None else grad_steps[-1])
         for t in range(len(buffers.steps) - 1, -1, -1):
             step = buffers.steps[t]
             r, z, n = step.gates
@@ -132,7 +134,8 @@ class _GRU(Function):
             before_tanh.mul_(step.candidate)
             _sigmoid_backward(before_tanh, r, grad_input=dr)
             if t > 0:
-                product.add_(grad_steps[t - 1])
+                if grad_steps:
+                    product.add_(grad_steps[t - 1])
                 torch.baddbmm(product, step.grad_recurrent, transposed, out=dh)
         grad_h0 = product.baddbmm(buffers.steps[0].grad_recurrent, transposed) if ctx.needs_input_grad[3] else None
         recurrent = buffers.recurrent_columns.flatten(1, 2)
@@ -162,5 +165,7 @@ def gru(
 
     Source: Cho et al. 2014, arXiv 1406.1078, in the form of ``torch.nn.GRU``.
     """
-    outputs: Tensor = _GRU.apply(inputs.values, weight, candidate_bias, h0, inputs, workspace, name)  # type: ignore[no-untyped-call]
-    return outputs, outputs[:, -1]
+    results: tuple[Tensor, Tensor] = _GRU.apply(  # type: ignore[no-untyped-call]
+        inputs.values, weight, candidate_bias, h0, inputs, workspace, name
+    )
+    return results

@@ -14,7 +14,7 @@ from torch.autograd import Function
 
 from gradstudy.models.activations import finish_tanh, tanh
 from gradstudy.models.gate_inputs import GateInputs
-from gradstudy.models.workspace import Workspace
+from gradstudy.models.workspace import Workspace, start_gradient
 
 GATES = 4
 CANDIDATE = 2
@@ -104,7 +104,8 @@ class _LSTM(Function):
         inputs: GateInputs,
         workspace: Workspace,
         name: str,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
         shape = (*inputs.shape, weight.shape[1])
         buffers = workspace.views((name, *shape), lambda: _Buffers(workspace, name, *shape))
         before, before_by_gate = buffers.before, buffers.before_by_gate
@@ -122,17 +123,17 @@ class _LSTM(Function):
             tanh(step.c, one, out=step.tanh_c)
             torch.mul(o, step.tanh_c, out=step.h)
         ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
-        return buffers.h[:, 1:], buffers.last_c
+        return buffers.h[:, 1:], buffers.h[:, -1], buffers.last_c
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_outputs, grad_c = grads
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        grad_outputs, grad_h, grad_c = grads
         buffers: _Buffers = ctx.buffers
         dh, dc, product, products = buffers.dh, buffers.dc, buffers.product, buffers.products
-        grad_steps = grad_outputs.unbind(1)
+        grad_steps = None if grad_outputs is None else grad_outputs.unbind(1)
         transposed = ctx.weight.transpose(1, 2)
-        dc.copy_(grad_c)
-        dh.copy_(grad_steps[-1])
+        start_gradient(dc, grad_c)
+        start_gradient(dh, grad_h, None if grad_steps is None else grad_steps[-1])
         for t in range(len(buffers.steps) - 1, -1, -1):
             step = buffers.steps[t]
             i, f, _, o = step.gates
@@ -148,8 +149,10 @@ class _LSTM(Function):
             product.mul_(-0.5)
             _tanh_backward(product, step.g, grad_input=step.grad_candidate)
             dc.mul_(f)
-            if t > 0:
+            if t > 0 and grad_steps:
                 torch.baddbmm(grad_steps[t - 1], step.grad_before, transposed, out=dh)
+            elif t > 0:
+                torch.bmm(step.grad_before, transposed, out=dh)
         grad_before = buffers.grad_before
         grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), grad_before.flatten(1, 2))
         grad_h0 = torch.bmm(buffers.steps[0].grad_before, transposed) if ctx.needs_input_grad[2] else None
@@ -175,5 +178,7 @@ def lstm(
 
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as ``torch.nn.LSTM``.
     """
-    outputs, c = _LSTM.apply(inputs.values, weight, h0, c0, inputs, workspace, name)  # type: ignore[no-untyped-call]
-    return outputs, outputs[:, -1], c
+    results: tuple[Tensor, Tensor, Tensor] = _LSTM.apply(  # type: ignore[no-untyped-call]
+        inputs.values, weight, h0, c0, inputs, workspace, name
+    )
+    return results

@@ -46,3 +46,14 @@ class Workspace:
     def nbytes(self) -> int:
         """Memory held by all buffers, in bytes."""
         return sum(buffer.nbytes for buffer in self._buffers.values())
+
+
+def start_gradient(buffer: Tensor, *parts: Tensor | None) -> None:
+    """Write the sum of the parts that there are to a buffer; zero when there is none."""
+    given = [part for part in parts if part is not None]
+    if not given:
+        buffer.zero_()
+        return
+    buffer.copy_(given[0])
+    for part in given[1:]:
+        buffer.add_(part)

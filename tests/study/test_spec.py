@@ -105,7 +105,7 @@ def test_an_unknown_field_is_refused_and_the_known_ones_are_listed() -> None:
 
 
 def test_a_spec_without_a_name_is_refused() -> None:
-    with pytest.raises(SpecError, match="^name is missing$"):
+    with pytest.raises(SpecError, match=r"^name is missing$"):
         parse_spec({"task": "copy"})
 
 

@@ -1,0 +1,79 @@
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+
+import optuna
+import pytest
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import StudyExistsError
+from gradstudy.storage.studies import list_studies
+from gradstudy.study.device import check_device
+from gradstudy.study.errors import DeviceError, SpecChangedError, SpecError
+from gradstudy.study.launch import create_or_resume, load_data, stored_spec
+from gradstudy.study.spec import StudySpec
+
+
+def test_a_study_is_stored_with_its_spec_and_versions(db: Database, spec: StudySpec) -> None:
+    record = create_or_resume(db, spec)
+    assert stored_spec(record) == spec
+    assert (record.name, record.budget) == ("s", 12)
+    assert record.versions.torch == version("torch")
+
+
+def test_the_same_spec_opens_the_same_study(db: Database, spec: StudySpec) -> None:
+    assert create_or_resume(db, spec) == create_or_resume(db, spec)
+    assert len(list_studies(db)) == 1
+
+
+def test_a_changed_spec_is_refused_with_what_differs(db: Database, spec: StudySpec) -> None:
+    create_or_resume(db, spec)
+    with pytest.raises(SpecChangedError) as caught:
+        create_or_resume(db, spec.model_copy(update={"steps": 99, "optimizer": "adam"}))
+    assert str(caught.value) == (
+        "the study 's' exists with another spec (stored -> given): optimizer: sgd -> adam; steps: 30 -> 99; "
+        "run `gradstudy launch NAME` without options to resume it, or choose another name"
+    )
+    assert stored_spec(create_or_resume(db, spec)) == spec
+
+
+def test_launches_at_the_same_moment_make_one_study(new_db: Callable[[], Database], spec: StudySpec) -> None:
+    url = f"sqlite:///{new_db().path}"
+    names = [f"s{number}" for number in range(8)]
+    together = threading.Barrier(4)
+    made: list[list[int]] = []
+
+    def launch_all() -> None:
+        with Database.open(url) as db:
+            ids = []
+            for name in names:
+                together.wait()
+                ids.append(create_or_resume(db, spec.model_copy(update={"name": name})).study_id)
+            made.append(ids)
+
+    threads = [threading.Thread(target=launch_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 4
+    assert made == [made[0]] * 4
+
+
+def test_a_study_of_optunas_is_not_taken_over(db: Database, spec: StudySpec) -> None:
+    optuna.create_study(study_name="s", storage=db.optuna_storage).ask()
+    with pytest.raises(StudyExistsError, match="there is a study 's'"):
+        create_or_resume(db, spec)
+
+
+def test_a_batch_must_not_be_larger_than_the_data(spec: StudySpec) -> None:
+    pairs = len(load_data(spec).train)
+    assert len(load_data(spec.model_copy(update={"batch_size": pairs})).train) == pairs
+    with pytest.raises(SpecError, match=f"at most the {pairs} pairs that task 'copy' has .* but got {pairs + 1}"):
+        load_data(spec.model_copy(update={"batch_size": pairs + 1}))
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    check_device("cpu")
+    with pytest.raises(DeviceError, match=r"must be one of cpu.* on this machine, but got 'tpu'"):
+        check_device("tpu")
