@@ -1,6 +1,5 @@
 """Everything that defines a study: validated, and stored with it as JSON."""
 
-import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -23,6 +22,9 @@ CellName = Literal["lstm", "gru"]
 SamplerName = Literal["random", "qmc", "tpe"]
 STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
+LARGEST = 3e38
+"""The end of every range: trials compute with float32."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,8 +32,10 @@ class _Part(BaseModel):
 
 def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
     low, high = bounds
-    if not (0 < low < high and math.isfinite(high)):
-        raise ValueError(f"must rise from a positive number to a larger one, but got {low:g}:{high:g}")
+    if not 0 < low < high <= LARGEST:
+        raise ValueError(
+            f"must rise from a positive number to a larger one, at most {LARGEST:g}, but got {low:g}:{high:g}"
+        )
     return bounds
 
 

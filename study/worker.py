@@ -90,7 +90,7 @@ class Worker:
         try:
             recover(self._database, self._record)
             while not stop.is_set():
-                self._fill()
+                self._fill(stop)
                 busy = [slots for slots in self._arrays.values() if slots.keys]
                 if not busy and not recover(self._database, self._record):
                     break
@@ -102,9 +102,9 @@ class Worker:
             self._give_back_all()
             stop_worker(self._database.engine, self._worker_id)
 
-    def _fill(self) -> None:
-        """Claim trials until all slots are taken or none is left."""
-        while sum(len(slots.keys) for slots in self._arrays.values()) < self._slots:
+    def _fill(self, stop: threading.Event) -> None:
+        """Claim trials until all slots are taken, none is left or ``stop`` is set."""
+        while not stop.is_set() and sum(len(slots.keys) for slots in self._arrays.values()) < self._slots:
             claim = claim_trial(self._database.engine, self._record.study_id, self._worker_id, self._seed)
             if claim is None:
                 return

@@ -5,7 +5,7 @@ import pytest
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
-from gradstudy.storage.frames import read_trials
+from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.study.errors import TrialNotFoundError
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.replay import replay_trial
@@ -56,21 +56,13 @@ def test_a_replay_disagrees_when_the_record_was_changed(
     assert replay.first_difference == step
 
 
-def test_losses_that_were_not_finite_agree(
-    finished: Database, ended_as: Callable[[str], int], execute: Execute
-) -> None:
-    number = ended_as("blow_up")
-    execute(finished, "UPDATE gradstudy_trial SET learning_rate = 1e30, strategy = 'none', threshold = NULL")
-    lost = replay_trial(finished, "s", number)
-    assert lost.result.reason == "non_finite_loss"
-    steps = lost.result.steps
-    execute(
-        finished,
-        "UPDATE gradstudy_trial SET outcome = 'diverged', reason = 'non_finite_loss'",
-        f"DELETE FROM gradstudy_step WHERE step >= {steps - 1}",
-        f"INSERT INTO gradstudy_step SELECT trial_id, {steps - 1}, NULL, NULL, NULL, 1 FROM gradstudy_trial",
-    )
-    assert replay_trial(finished, "s", number).agrees
+def test_losses_that_were_not_finite_agree(db: Database, spec: StudySpec, work: Callable[..., None]) -> None:
+    space = spec.space.model_copy(update={"strategies": ("none",), "learning_rate": (1e37, 3e38)})
+    rule = spec.divergence.model_copy(update={"blow_up": 1e300})
+    work(db, spec.model_copy(update={"trials": 2, "space": space, "divergence": rule}))
+    assert read_trials(db, "s")["reason"].tolist() == ["non_finite_loss"] * 2
+    assert read_steps(db, "s", [0])["loss"].isna().sum() == 1
+    assert replay_trial(db, "s", 0).agrees
 
 
 def test_an_unknown_trial_cannot_be_replayed(finished: Database) -> None:
