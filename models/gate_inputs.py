@@ -20,9 +20,11 @@ class GateInputs(Protocol):
 
     def step(self, t: int, out: Tensor) -> None:
         """Write the inputs of step ``t`` to ``out`` [K, B, D]."""
+        ...
 
     def gradient(self, grad: Tensor) -> Tensor:
         """The gradient of ``values`` from that of all steps, [K, T, B, D]."""
+        ...
 
 
 class TokenInputs:

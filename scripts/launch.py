@@ -1,5 +1,6 @@
 """``gradstudy launch``: create or resume a study and run it."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,15 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+from gradstudy.scripts.options import DEFAULT_SLOTS, DEFAULT_STORAGE, Device, Slots, Storage, Threads
 
 if TYPE_CHECKING:
+    import threading
+
     from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.scripts.progress import StudyProgress
     from gradstudy.scripts.spec_input import Values
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
 
-DEFAULT_SLOTS = 16
+SECONDS_BETWEEN_LOOKS = 0.3
+"""How often the progress of worker processes is read from the database."""
 
 
 def launch(
@@ -47,11 +52,19 @@ def launch(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="qmc, random or tpe.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
-    slots: Annotated[int, typer.Option(min=1, help="Trials that are trained at once.")] = DEFAULT_SLOTS,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads to compute with.", show_default="all cores")
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            envvar="GRADSTUDY_WORKERS",
+            help="Worker processes on this machine.",
+            show_default="one for each core",
+            show_envvar=False,
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+    device: Device = "cpu",
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
     from gradstudy.models.strategies import STRATEGIES
@@ -78,10 +91,10 @@ def launch(
             },
         }
     )
-    _launch(name, flags, storage, slots, threads, device)
+    _launch(name, flags, storage, workers or os.cpu_count() or 1, slots, threads, device)
 
 
-def _launch(name: str, flags: "Values", storage: str, slots: int, threads: int | None, device: str) -> None:
+def _launch(name: str, flags: "Values", storage: str, workers: int, slots: int, threads: int, device: str) -> None:
     from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
@@ -98,7 +111,7 @@ def _launch(name: str, flags: "Values", storage: str, slots: int, threads: int |
     elif not flags and not from_file:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     with Database.open(storage, create=True) as database:
-        _run(database, create_or_resume(database, spec), data, slots, threads, device)
+        _run(database, create_or_resume(database, spec), data, workers, slots, threads, device)
 
 
 def _stored(storage: str, name: str) -> "StudyRecord | None":
@@ -117,22 +130,18 @@ def _run(
     database: "Database",
     record: "StudyRecord",
     data: "TokenPairs | None",
+    workers: int,
     slots: int,
-    threads: int | None,
+    threads: int,
     device: str,
 ) -> None:
     """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
-    import torch
-
     from gradstudy.scripts.progress import StudyProgress
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.study.launch import load_data, stored_spec
     from gradstudy.study.recovery import recover
-    from gradstudy.study.worker import Worker
 
-    if threads:
-        torch.set_num_threads(threads)
     spec = stored_spec(record)
     recover(database, record)
     counts = count_outcomes(database.engine, record.study_id)
@@ -143,8 +152,16 @@ def _run(
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
     typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
     with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
-        worker = Worker(database, record, spec, data, slots=slots, device=device, listener=progress)
-        worker.run(stop)
+        if workers == 1:
+            import torch
+
+            from gradstudy.study.worker import Worker
+
+            torch.set_num_threads(threads)
+            Worker(database, record, spec, data, slots=slots, device=device, listener=progress).run(stop)
+        else:
+            options = ["--slots", str(slots), "--threads", str(threads), "--device", device]
+            _run_pool(database, record, [record.name, *options], workers, progress, stop)
     counts = count_outcomes(database.engine, record.study_id)
     if stop.is_set() and counts[REMAINING]:
         typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
@@ -154,3 +171,30 @@ def _run(
         typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
     else:
         typer.echo(f"done; now: gradstudy report {record.name}")
+
+
+def _run_pool(
+    database: "Database",
+    record: "StudyRecord",
+    arguments: list[str],
+    workers: int,
+    progress: "StudyProgress",
+    stop: "threading.Event",
+) -> None:
+    """Let worker processes do the work; their trials are given back when any of them fails to end in order."""
+    from gradstudy.storage.progress import count_outcomes
+    from gradstudy.study.errors import WorkFailedError
+    from gradstudy.study.pool import WorkerPool
+    from gradstudy.study.recovery import recover
+
+    url = database.url.render_as_string(hide_password=False)
+    with WorkerPool(workers, url, arguments) as pool:
+        while pool.running():
+            if stop.wait(SECONDS_BETWEEN_LOOKS):
+                pool.ask_to_stop()
+                pool.wait()
+            progress.show(count_outcomes(database.engine, record.study_id))
+        failures = pool.failures()
+    recover(database, record)
+    if failures:
+        raise WorkFailedError("; ".join(failures))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts import delete, launch, query, replay, report, status, strategies, tasks
+from gradstudy.scripts import delete, launch, query, replay, report, status, strategies, tasks, work
 from gradstudy.scripts.edge import DEBUG_VARIABLE, edge
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 
 VERBS: tuple[Callable[..., None], ...] = (
     launch.launch,
+    work.work,
     status.status,
     report.report,
     replay.replay,
@@ -54,3 +55,7 @@ def gradstudy(
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

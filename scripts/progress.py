@@ -16,7 +16,10 @@ QUIET_SHARE = 0.1
 
 
 class StudyProgress:
-    """Shows trials done, running and diverged, trials a minute and the time left; a worker's listener."""
+    """Shows trials done, running and diverged, trials a minute and the time left.
+
+    A worker in this process tells it of each trial, as its listener; otherwise it is shown the database's counts.
+    """
 
     def __init__(self, budget: int, counts: dict[str, int], console: Console | None = None) -> None:
         """Begin from the counts that the database had."""
@@ -59,9 +62,13 @@ class StudyProgress:
         self._ended += 1
         self._diverged += result.outcome is Outcome.DIVERGED
         self._show()
-        if not self._console.is_terminal and self._ended - self._printed >= QUIET_SHARE * self._budget:
-            self._printed = self._ended
-            self._console.print(self.line(), highlight=False)
+
+    def show(self, counts: dict[str, int]) -> None:
+        """Show what the database has counted."""
+        self._running = counts[RUNNING]
+        self._ended = self._budget - counts[REMAINING] - counts[RUNNING]
+        self._diverged = counts[Outcome.DIVERGED]
+        self._show()
 
     def stopping(self) -> None:
         """Say that the work is being stopped in order."""
@@ -87,6 +94,9 @@ class StudyProgress:
 
     def _show(self) -> None:
         self._live.update(self._task, completed=self._ended, description=self.line())
+        if not self._console.is_terminal and self._ended - self._printed >= QUIET_SHARE * self._budget:
+            self._printed = self._ended
+            self._console.print(self.line(), highlight=False)
 
 
 def _clock(seconds: float) -> str:

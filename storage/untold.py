@@ -1,11 +1,12 @@
 """Trials that gradstudy and Optuna see differently, because a worker died between two writes."""
 
+from collections.abc import Callable
 from dataclasses import fields
 
 from sqlalchemy import Engine, String, cast, column, exists, select, table
 
 from gradstudy.storage.results import TrialResult
-from gradstudy.storage.schema import Trial
+from gradstudy.storage.schema import Trial, Worker
 from gradstudy.storage.transactions import reading
 
 _TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
@@ -13,21 +14,33 @@ _TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"
 _STATE = cast(_TRIALS.c.state, String(8))
 
 
-def untold_results(engine: Engine, study_id: int) -> dict[int, TrialResult]:
-    """The results, by ``trial_id``, of trials of a study that have ended but are open in Optuna.
+def untold_results(engine: Engine, study_id: int, host: str, alive: Callable[[int], bool]) -> dict[int, TrialResult]:
+    """The results, by ``trial_id``, that Optuna was never told: the trial is open there, and its worker is dead.
 
-    A trial is so for a moment between the recorder's last write and Optuna's.
+    Args:
+        engine: of the database.
+        study_id: which study.
+        host: whose processes ``alive`` can see; results of workers elsewhere are left out.
+        alive: whether the process of a pid runs; it may be about to tell.
     """
-    columns = [getattr(Trial, field.name) for field in fields(TrialResult)]
+    names = [field.name for field in fields(TrialResult)]
     query = (
-        select(_TRIALS.c.trial_id, *columns)
+        select(_TRIALS.c.trial_id, Worker.pid, *(getattr(Trial, name) for name in names))
         .join(_TRIALS, _TRIALS.c.trial_id == Trial.trial_id)
-        .where(Trial.study_id == study_id, Trial.outcome.is_not(None), _STATE.in_(["RUNNING", "WAITING"]))
+        .join(Worker, Worker.worker_id == Trial.worker_id)
+        .where(
+            Trial.study_id == study_id,
+            Trial.outcome.is_not(None),
+            Worker.host == host,
+            _STATE.in_(["RUNNING", "WAITING"]),
+        )
         .order_by(Trial.ordinal)
     )
     with reading(engine) as connection:
         rows = connection.execute(query).mappings().all()
-    return {row["trial_id"]: TrialResult(**{key: row[key] for key in row if key != "trial_id"}) for row in rows}
+    return {
+        row["trial_id"]: TrialResult(**{name: row[name] for name in names}) for row in rows if not alive(row["pid"])
+    }
 
 
 def orphaned_trials(engine: Engine, study_id: int) -> list[int]:

@@ -41,7 +41,7 @@ def set_state(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
 
 def _tell_untold(database: Database, record: StudyRecord) -> None:
     """Tell Optuna the results that a worker wrote and could not tell any more."""
-    results = untold_results(database.engine, record.study_id)
+    results = untold_results(database.engine, record.study_id, socket.gethostname(), _is_alive)
     if results:
         sampler = optuna.samplers.RandomSampler()  # nothing is sampled here
         study = optuna.load_study(study_name=record.name, storage=database.optuna_storage, sampler=sampler)

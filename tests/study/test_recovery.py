@@ -17,17 +17,19 @@ from gradstudy.study.recovery import recover
 
 ClaimAs = Callable[[int], Claim]
 States = Callable[[Database], list[str]]
+Trials = Callable[[Database], list[Any]]
+Pid = Callable[[int], None]
+Work = Callable[..., None]
 Execute = Callable[..., list[Any]]
 SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={})
 
+OPEN = "trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')"
 UNTELL = (
     "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number IN (3, 7)",
-    "DELETE FROM trial_values WHERE trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')",
+    f"DELETE FROM trial_values WHERE {OPEN}",
 )
-FORGET_ATTRIBUTES = tuple(
-    f"DELETE FROM trial_{kind}_attributes WHERE trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')"
-    for kind in ("user", "system")
-)
+FORGET = (f"DELETE FROM trial_user_attributes WHERE {OPEN}", f"DELETE FROM trial_system_attributes WHERE {OPEN}")
+"""A worker died before it told Optuna of two trials: after the attributes, and before them."""
 
 
 def recover_study(db: Database) -> bool:
@@ -38,21 +40,38 @@ def told(trials: list[Any]) -> list[Any]:
     return [(trial.state, trial.value, trial.user_attrs, trial.constraints) for trial in trials]
 
 
-@pytest.mark.parametrize("statements", [UNTELL, UNTELL + FORGET_ATTRIBUTES])
-def test_a_result_that_was_written_and_not_told_is_told(
-    finished: Database, execute: Execute, optuna_trials: Callable[[Database], list[Any]], statements: tuple[str, ...]
+@pytest.fixture
+def worked_by(finished: Database, execute: Execute) -> Callable[[int], None]:
+    """Say that the study was worked on by a process of this machine."""
+    return lambda pid: execute(finished, f"UPDATE gradstudy_worker SET pid = {pid}")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("statements", [UNTELL, UNTELL + FORGET])
+def test_a_result_that_a_dead_worker_did_not_tell_is_told(
+    finished: Database, execute: Execute, optuna_trials: Trials, worked_by: Pid, dead_pid: int, statements: Any
 ) -> None:
     before = told(optuna_trials(finished))
     execute(finished, *statements)
     assert told(optuna_trials(finished)) != before
+    worked_by(dead_pid)
     recover_study(finished)
     assert told(optuna_trials(finished)) == before
 
 
-def test_a_study_that_seemed_done_is_told_the_rest_by_the_next_worker(
-    finished: Database, execute: Execute, work: Callable[..., None], states: States
+def test_a_result_that_a_living_worker_may_be_about_to_tell_is_left_to_it(
+    finished: Database, execute: Execute, states: States, worked_by: Pid
 ) -> None:
     execute(finished, *UNTELL)
+    worked_by(os.getpid())
+    recover_study(finished)
+    assert [number for number, state in enumerate(states(finished)) if state == "RUNNING"] == [3, 7]
+
+
+def test_a_study_that_seemed_done_is_told_the_rest_by_the_next_worker(
+    finished: Database, execute: Execute, work: Work, states: States, worked_by: Pid, dead_pid: int
+) -> None:
+    execute(finished, *UNTELL)
+    worked_by(dead_pid)
     work(finished)
     assert states(finished) == ["COMPLETE"] * 12
 
@@ -105,7 +124,7 @@ def test_only_trials_of_the_dead_are_given_back(
 
 
 def test_a_worker_leaves_alone_what_another_took_back_and_optuna_still_offers(
-    db: Database, states: States, claim_as: ClaimAs, work: Callable[..., None]
+    db: Database, states: States, claim_as: ClaimAs, work: Work
 ) -> None:
     claim = claim_as(os.getpid())
     claim = attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
@@ -118,7 +137,7 @@ def test_a_worker_leaves_alone_what_another_took_back_and_optuna_still_offers(
 
 
 def test_a_worker_that_is_through_takes_over_from_one_that_died_meanwhile(
-    db: Database, states: States, claim_as: ClaimAs, work: Callable[..., None]
+    db: Database, states: States, claim_as: ClaimAs, work: Work
 ) -> None:
     other = subprocess.Popen(["sleep", "1000"])
 

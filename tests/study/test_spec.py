@@ -47,8 +47,8 @@ def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("bounds", "shown"),
-    [((100, 1), "100:1"), ((1, 1), "1:1"), ((0, 1), "0:1"), ((-1, 1), "-1:1"), ((1, float("inf")), "1:inf"), ((1, 1e39), "1:1e+39"),
-     ((float("nan"), 1), "nan:1"), ((1, float("nan")), "1:nan")],
+    [((100, 1), "100:1"), ((1, 1), "1:1"), ((0, 1), "0:1"), ((-1, 1), "-1:1"), ((1, 1e39), "1:1e+39"),
+     ((1, float("inf")), "1:inf"), ((float("nan"), 1), "nan:1"), ((1, float("nan")), "1:nan")],
 )  # fmt: skip
 def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
     sentence = f"must rise from a positive number to a larger one, at most 3e+38, but got {shown}"

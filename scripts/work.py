@@ -1,0 +1,43 @@
+"""``gradstudy work NAME``: one worker of a study, on any machine that reaches the database."""
+
+import typer
+
+from gradstudy.scripts.edge import INTERRUPTED
+from gradstudy.scripts.options import DEFAULT_SLOTS, DEFAULT_STORAGE, Device, Slots, Storage, StudyName, Threads
+
+
+def work(
+    name: StudyName,
+    storage: Storage = DEFAULT_STORAGE,
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+    device: Device = "cpu",
+) -> None:
+    """Add a worker to a study that was launched."""
+    from gradstudy.scripts.progress import StudyProgress
+    from gradstudy.scripts.stopping import stop_on_signal
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.device import check_device
+    from gradstudy.study.launch import load_data, stored_spec
+    from gradstudy.study.recovery import recover
+    from gradstudy.study.worker import Worker
+
+    check_device(device)
+    with Database.open(storage) as database:
+        record = find_study(database, name)
+        spec = stored_spec(record)
+        recover(database, record)
+        counts = count_outcomes(database.engine, record.study_id)
+        if not counts[REMAINING] and not counts[RUNNING]:
+            typer.echo(f"study {name} is done: all {record.budget} trials have ended")
+            return
+        import torch
+
+        torch.set_num_threads(threads)
+        data = load_data(spec)
+        with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
+            Worker(database, record, spec, data, slots=slots, device=device, listener=progress).run(stop)
+        if stop.is_set():
+            raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,25 @@
+from collections.abc import Callable
+
+from typer.testing import Result
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.tasks.catalogue import TASKS
+
+Run = Callable[..., Result]
+
+
+def test_every_strategy_is_listed_with_its_rule_and_source(gradstudy: Run) -> None:
+    lines = gradstudy("strategies").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(STRATEGIES)
+    for line, strategy in zip(lines, STRATEGIES.values(), strict=True):
+        assert strategy.rule in line
+        assert strategy.source in line
+        assert strategy.unit is None or strategy.unit in line
+
+
+def test_every_task_is_listed_with_its_options(gradstudy: Run) -> None:
+    lines = gradstudy("tasks").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(TASKS)
+    for line, task in zip(lines, TASKS.values(), strict=True):
+        assert task.description in line
+        assert all(f"{option.name}={option.default}" in line for option in task.options)
