@@ -4,15 +4,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := models scripts storage study
 
-.PHONY: study test check bench soak clean typing
+.PHONY: study test check bench clean typing
 
 # The main job: from a fresh clone to an answer on real data.
 study: $(READY)
-	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 180 --steps 200
+	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 216 --steps 200
 	$(BIN)/gradstudy report first
 
 test: $(READY)
 	$(BIN)/pytest
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/training_step.py
 
 check: $(READY) typing
 	$(BIN)/ruff check .
