@@ -1,5 +1,9 @@
 """``gradstudy work NAME``: one worker of a study, on any machine that reaches the database."""
 
+import sys
+import threading
+from typing import Annotated
+
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
@@ -12,6 +16,9 @@ def work(
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
     device: Device = "cpu",
+    until_end_of_input: Annotated[
+        bool, typer.Option("--until-end-of-input", hidden=True, help="Stop in order when standard input ends.")
+    ] = False,
 ) -> None:
     """Add a worker to a study that was launched."""
     from gradstudy.scripts.progress import StudyProgress
@@ -38,6 +45,13 @@ def work(
         torch.set_num_threads(threads)
         data = load_data(spec)
         with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
+            if until_end_of_input:
+                threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
             Worker(database, record, spec, data, slots=slots, device=device, listener=progress).run(stop)
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()

@@ -1,7 +1,6 @@
 """Worker processes on this machine, each a ``gradstudy work`` of its own."""
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,14 +23,15 @@ class WorkerPool:
         """
         self._logs = tempfile.TemporaryDirectory(prefix="gradstudy-")
         self._processes: list[tuple[subprocess.Popen[bytes], IO[bytes], Path]] = []
-        command = [sys.executable, "-m", "gradstudy.scripts.main", "work", *arguments]
+        # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
+        command = [sys.executable, "-m", "gradstudy.scripts.main", "work", *arguments, "--until-end-of-input"]
         environment = os.environ | {"GRADSTUDY_STORAGE": storage}
         for number in range(count):
             path = Path(self._logs.name) / f"worker-{number}.log"
             log = path.open("wb")
             # A session of its own: Ctrl-C reaches this process only, which then asks the workers to stop.
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
             )
             self._processes.append((process, log, path))
 
@@ -42,6 +42,7 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave no process behind: what still runs now is not asked but ended."""
+        self.ask_to_stop()
         for process, log, _ in self._processes:
             if process.poll() is None:
                 process.kill()
@@ -61,8 +62,8 @@ class WorkerPool:
     def ask_to_stop(self) -> None:
         """Let every worker give back its trials and end."""
         for process, _, _ in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+            if process.stdin is not None:
+                process.stdin.close()
 
     def failures(self) -> list[str]:
         """One text for each worker that failed: its exit code and the last lines of its log."""

@@ -89,7 +89,7 @@ def test_a_worker_that_was_killed_is_replaced_by_the_next(
 ) -> None:
     spec = spec.model_copy(update={"steps": 100, "trials": 6})
     create_or_resume(db, spec)
-    command = [Path(sys.executable).with_name("gradstudy"), "launch", "s", "--slots", "2", "--threads", "1"]
+    command = [Path(sys.executable).with_name("gradstudy"), "work", "s", "--slots", "2", "--threads", "1"]
     process = subprocess.Popen([*command, "--storage", f"sqlite:///{db.path}"], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     running = "SELECT COUNT(*) FROM gradstudy_trial WHERE trial_id IS NOT NULL AND outcome IS NULL"
