@@ -1,5 +1,6 @@
 """``gradstudy work NAME``: one worker of a study, on any machine that reaches the database."""
 
+import os
 import sys
 import threading
 from typing import Annotated
@@ -53,5 +54,7 @@ def work(
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, whose lock a thread must not hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     stop.set()

@@ -32,6 +32,14 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_worker() -> Iterator[None]:
+    """Studies of a second do not need processes of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADSTUDY_WORKERS", "1")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, a wide terminal, and nothing from the environment."""
@@ -39,7 +47,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv(DEBUG_VARIABLE, "")
     monkeypatch.delenv("GRADSTUDY_STORAGE", raising=False)
-    monkeypatch.setenv("GRADSTUDY_WORKERS", "1")
     return tmp_path
 
 
