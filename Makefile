@@ -12,7 +12,7 @@ study: $(READY)
 	$(BIN)/gradstudy report first
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/training_step.py

@@ -1,6 +1,7 @@
 """Making and upgrading gradstudy's tables; nothing else makes them."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def config(connection: Connection) -> "Config":
     from alembic.config import Config
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    made = Config()
+    made = Config(stdout=sys.stdout)  # by default the one there was when Alembic was imported
     folder = Path(__file__).with_name("migrations")
     made.set_main_option("script_location", str(folder).replace("%", "%%"))
     made.attributes["connection"] = connection
