@@ -8,7 +8,7 @@ SOURCES := models scripts storage study
 
 # The main job: from a fresh clone to an answer on real data.
 study: $(READY)
-	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 216 --steps 200
+	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 288 --steps 200
 	$(BIN)/gradstudy report first
 
 test: $(READY)

@@ -15,11 +15,14 @@ def replay(
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
 ) -> None:
     """Retrain one trial alone and compare with what was recorded."""
+    import torch
+
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
     from gradstudy.study.replay import TOLERANCE, replay_trial
 
     check_device(device)
+    torch.set_num_threads(1)  # as workers do by default: another number of threads rounds differently
     with Database.open(storage) as database:
         replayed = replay_trial(database, name, number, device)
     recorded, result = replayed.recorded, replayed.result

@@ -14,7 +14,8 @@ from gradstudy.models.tasks.pairs import TokenPairs
 class TrialBatches:
     """Hands out a batch for each slot, in an order that only the slot's seed determines.
 
-    The pairs lie on the device; the host keeps their lengths, so trimming the padding waits for nothing.
+    The pairs lie on the device. Every batch is as wide as the longest pair of the task: were it trimmed, products would
+    have other shapes in other company, and a trial's numbers other roundings.
     """
 
     def __init__(self, pairs: TokenPairs, slots: int, batch_size: int, device: torch.device | str = "cpu") -> None:
@@ -27,8 +28,6 @@ class TrialBatches:
         self._device = torch.device(device)
         self._source = pairs.source.to(self._device)
         self._target = pairs.target.to(self._device)
-        self._source_length = pairs.source_length.numpy()
-        self._target_length = pairs.target_length.numpy()
         self._validation = pairs.validation.numpy()
         self._order = ExampleOrder(pairs.train.numpy(), slots, batch_size)
 
@@ -41,11 +40,7 @@ class TrialBatches:
         self._order.move(source, target)
 
     def batch(self, steps: NDArray[np.int64]) -> TokenBatch:
-        """The batches of the first n slots, each at its own step ``[n]``.
-
-        Source is ``[n, B, S]``, target ``[n, B, U]``, with S and U the longest of these batches: neighbours
-        can change a trial's padding, and nothing else.
-        """
+        """The batches of the first n slots, each at its own step ``[n]``: source ``[n, B, S]``, target ``[n, B, U]``."""
         return self._gather(self._order.batch(np.arange(len(steps)), steps))
 
     def slot_batch(self, slot: int, step: int) -> TokenBatch:
@@ -63,14 +58,10 @@ class TrialBatches:
         return self._gather(self._validation[None, :count])
 
     def _gather(self, numbers: NDArray[np.int32] | NDArray[np.int64]) -> TokenBatch:
-        """The pairs with these numbers ``[n, B]``, with no more padding than they need."""
-        source_length = int(self._source_length[numbers].max())
-        target_length = int(self._target_length[numbers].max())
+        """The pairs with these numbers ``[n, B]``."""
         index = self._upload(numbers.ravel())
-        source = self._source[:, self._source.shape[1] - source_length :].index_select(0, index)
-        target = self._target[:, :target_length].index_select(0, index)
-        shape = numbers.shape
-        return TokenBatch(source.view(*shape, source_length), target.view(*shape, target_length))
+        source, target = self._source.index_select(0, index), self._target.index_select(0, index)
+        return TokenBatch(source.view(*numbers.shape, -1), target.view(*numbers.shape, -1))
 
     def _upload(self, numbers: NDArray[np.int32] | NDArray[np.int64]) -> Tensor:
         index = torch.from_numpy(numbers)

@@ -110,20 +110,20 @@ def test_a_spec_file_that_is_no_text_is_refused(refused: Callable[..., str], fol
     assert refused("launch t.toml").startswith("cannot read t.toml: ")
 
 
-@pytest.mark.parametrize("verb", [f"launch s {COPY}", "status", "report s", "replay s 0", "delete s --yes"])
+@pytest.mark.parametrize("verb", [f"launch s {COPY}", "work s", "status", "report s", "replay s 0", "delete s --yes"])
 def test_a_text_file_is_no_database(refused: Callable[..., str], folder: Path, verb: str) -> None:
     (folder / "notes.txt").write_text("Dear diary")
     assert refused(f"{verb} --storage sqlite:///notes.txt") == "notes.txt is not an SQLite file"
 
 
-@pytest.mark.parametrize("verb", [f"launch s {COPY}", "status", "report s", "replay s 0", "delete s --yes"])
+@pytest.mark.parametrize("verb", [f"launch s {COPY}", "work s", "status", "report s", "replay s 0", "delete s --yes"])
 def test_somebody_elses_database_stays_as_it_is(refused: Callable[..., str], folder: Path, verb: str) -> None:
     with closing(sqlite3.connect(folder / "bank.db")) as connection:
         connection.execute("CREATE TABLE account (id INTEGER)")
     assert "holds other tables (account)" in refused(f"{verb} --storage sqlite:///bank.db")
 
 
-@pytest.mark.parametrize("words", [["status"], ["report", "s"], ["replay", "s", "0"], ["delete", "s"],
+@pytest.mark.parametrize("words", [["work", "s"], ["status"], ["report", "s"], ["replay", "s", "0"], ["delete", "s"],
                                    ["query", "SELECT 1"]])  # fmt: skip
 def test_looking_at_a_missing_database_does_not_make_it(refused: Callable[..., str], words: list[str]) -> None:
     assert refused(words) == "there is no database at sqlite:///gradstudy.db; `gradstudy launch` makes one"
@@ -151,6 +151,8 @@ def test_a_read_only_folder_is_named(gradstudy: Run, finished_file: Path, read_o
         (["replay", "s", "0", "--device", "tpu"], "the device must be one of cpu on this machine, but got 'tpu'"),
         (["delete", "t", "--yes"], "there is no study 't' in sqlite:///gradstudy.db; there are: s"),
         (["report", "t"], "there is no study 't' in sqlite:///gradstudy.db; there are: s"),
+        (["work", "t"], "there is no study 't' in sqlite:///gradstudy.db; there are: s"),
+        (["work", "s", "--device", "tpu"], "the device must be one of cpu on this machine, but got 'tpu'"),
         (["status", "t"], "there is no study 't' in sqlite:///gradstudy.db; there are: s"),
     ],
 )  # fmt: skip
