@@ -40,7 +40,7 @@ class TrialBatches:
         self._order.move(source, target)
 
     def batch(self, steps: NDArray[np.int64]) -> TokenBatch:
-        """The batches of the first n slots, each at its own step ``[n]``: source ``[n, B, S]``, target ``[n, B, U]``."""
+        """The batches of the first n slots at their own steps ``[n]``: source ``[n, B, S]``, target ``[n, B, U]``."""
         return self._gather(self._order.batch(np.arange(len(steps)), steps))
 
     def slot_batch(self, slot: int, step: int) -> TokenBatch:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from gradstudy.models.tasks import TaskError, load_task
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.order import ExampleOrder
-from gradstudy.models.tasks.pairs import PAD_NUMBER
 
 
 @pytest.fixture(scope="module")
