@@ -71,5 +71,5 @@ class WorkerPool:
         for number, (process, _, path) in enumerate(self._processes):
             if process.returncode not in (0, 130, None):
                 lines = path.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
-                texts.append(f"worker {number} ended with exit code {process.returncode}: " + "\n".join(lines))
+                texts.append(f"worker {number} ended with exit code {process.returncode}: " + " / ".join(lines))
         return texts
