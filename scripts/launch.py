@@ -136,17 +136,14 @@ def _run(
     device: str,
 ) -> None:
     """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
-    from gradstudy.scripts.progress import StudyProgress
+    from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.study.launch import load_data, stored_spec
-    from gradstudy.study.recovery import recover
 
     spec = stored_spec(record)
-    recover(database, record)
-    counts = count_outcomes(database.engine, record.study_id)
-    if not counts[REMAINING] and not counts[RUNNING]:
-        typer.echo(f"study {record.name} is done: all {record.budget} trials have ended")
+    counts = counts_of_open_study(database, record)
+    if counts is None:
         return
     data = data or load_data(spec)
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")

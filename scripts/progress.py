@@ -2,14 +2,19 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from gradstudy.storage.outcomes import Outcome
-from gradstudy.storage.progress import REMAINING, RUNNING
+from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import TrialResult
+
+if TYPE_CHECKING:
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
 
 QUIET_SHARE = 0.1
 """Where output is no terminal, one line is printed each time that this share of the trials has ended."""
@@ -97,6 +102,18 @@ class StudyProgress:
         if not self._console.is_terminal and self._ended - self._printed >= QUIET_SHARE * self._budget:
             self._printed = self._ended
             self._console.print(self.line(), highlight=False)
+
+
+def counts_of_open_study(database: "Database", record: "StudyRecord") -> dict[str, int] | None:
+    """What there is to do, after giving back what dead workers held; None, said in a line, when all is done."""
+    from gradstudy.study.recovery import recover
+
+    recover(database, record)
+    counts = count_outcomes(database.engine, record.study_id)
+    if counts[REMAINING] or counts[RUNNING]:
+        return counts
+    typer.echo(f"study {record.name} is done: all {record.budget} trials have ended")
+    return None
 
 
 def _clock(seconds: float) -> str:

@@ -22,24 +22,20 @@ def work(
     ] = False,
 ) -> None:
     """Add a worker to a study that was launched."""
-    from gradstudy.scripts.progress import StudyProgress
+    from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.storage.database import Database
-    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.studies import find_study
     from gradstudy.study.device import check_device
     from gradstudy.study.launch import load_data, stored_spec
-    from gradstudy.study.recovery import recover
     from gradstudy.study.worker import Worker
 
     check_device(device)
     with Database.open(storage) as database:
         record = find_study(database, name)
         spec = stored_spec(record)
-        recover(database, record)
-        counts = count_outcomes(database.engine, record.study_id)
-        if not counts[REMAINING] and not counts[RUNNING]:
-            typer.echo(f"study {name} is done: all {record.budget} trials have ended")
+        counts = counts_of_open_study(database, record)
+        if counts is None:
             return
         import torch
 
