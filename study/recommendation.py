@@ -10,8 +10,6 @@ from gradstudy.study.statistics import judged, wilson_interval
 
 NEIGHBOURHOOD = 0.5
 """Decades of learning rate and of threshold within which a run speaks for a setting."""
-ENOUGH_RUNS = 3
-"""Runs that a setting's neighbourhood must have before it is recommended over settings with more evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +71,11 @@ def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def recommend(trials: pd.DataFrame) -> Recommendation | None:
-    """The trained setting with the best validation loss among those whose neighbours did not diverge.
+    """The trained setting with the lowest validation loss to be expected, a divergence counted as an untrained model.
 
-    Settings with fewer than ``ENOUGH_RUNS`` neighbours, or with a neighbour that diverged, are only considered when
-    there is no other; then the smallest upper bound on the divergence rate decides before the loss.
+    With n runs in the neighbourhood, k of which diverged, the next run is expected to diverge with probability
+    p = (k + 1) / (n + 2) (Laplace's rule of succession) and to end at (1 - p) * loss + p * initial loss: a better loss
+    must make up for a neighbour that diverged, and for evidence that is thin.
 
     Args:
         trials: rows of ``trial_result``.
@@ -88,13 +87,10 @@ def recommend(trials: pd.DataFrame) -> Recommendation | None:
     if candidates.empty:
         return None
     runs, diverged = candidates["neighbours"], candidates["neighbours_diverged"]
-    bounds = [wilson_interval(int(k), int(n)) for k, n in zip(diverged, runs, strict=True)]
-    candidates = candidates.assign(rate_low=[low for low, _ in bounds], rate_high=[high for _, high in bounds])
-    safe = candidates[(diverged == 0) & (runs >= ENOUGH_RUNS)]
-    if safe.empty:
-        best = candidates.sort_values(["rate_high", "validation_loss"]).iloc[0]
-    else:
-        best = safe.sort_values("validation_loss").iloc[0]
+    rate = (diverged + 1) / (runs + 2)
+    expected = (1 - rate) * candidates["validation_loss"] + rate * candidates["initial_validation_loss"]
+    best = candidates.iloc[int(expected.to_numpy().argmin())]
+    rate_low, rate_high = wilson_interval(int(best["neighbours_diverged"]), int(best["neighbours"]))
     threshold = None if pd.isna(best["threshold"]) else float(best["threshold"])
     rounded = None if threshold is None else float(f"{threshold:.3g}")
     return Recommendation(
@@ -106,7 +102,7 @@ def recommend(trials: pd.DataFrame) -> Recommendation | None:
         validation_loss=float(best["validation_loss"]),
         runs=int(best["neighbours"]),
         diverged=int(best["neighbours_diverged"]),
-        rate_low=float(best["rate_low"]),
-        rate_high=float(best["rate_high"]),
+        rate_low=rate_low,
+        rate_high=rate_high,
         pytorch=STRATEGIES[str(best["strategy"])].pytorch(rounded),
     )

@@ -16,6 +16,7 @@ def frame(*rows: dict[str, Any]) -> pd.DataFrame:
         "learning_rate": 1.0,
         "outcome": "trained",
         "validation_loss": 2.0,
+        "initial_validation_loss": 4.0,
     }
     trials = pd.DataFrame([usual | row for row in rows], columns=list(usual))
     trials["threshold"] = trials["threshold"].astype(float)
@@ -56,29 +57,27 @@ def test_without_thresholds_learning_rates_alone_make_neighbours() -> None:
     assert near.set_index("number")["neighbours"].to_dict() == {0: 2, 1: 2, 2: 1}
 
 
-def test_a_better_loss_beside_a_divergence_is_not_recommended() -> None:
-    best = best_of(*SAFE, {"validation_loss": 0.1}, {}, {"learning_rate": 2.0, **LOST})
+def test_a_better_loss_does_not_make_up_for_neighbours_that_diverged() -> None:
+    # Expected: 1/5 * 4 + 4/5 * 2.0 = 2.4 against 3/5 * 4 + 2/5 * 0.1 = 2.44.
+    best = best_of(*SAFE, {"validation_loss": 0.1}, LOST, {"learning_rate": 2.0, **LOST})
     assert (best.number, best.validation_loss) == (0, 2.0)
     assert (best.runs, best.diverged) == (3, 0)
+    assert (best.rate_low, best.rate_high) == wilson_interval(0, 3)
 
 
-def test_a_better_loss_with_two_runs_of_evidence_is_not_recommended() -> None:
-    assert best_of(*SAFE, {"validation_loss": 0.1}, {"validation_loss": 0.1}).number == 0
+def test_a_slightly_better_loss_does_not_make_up_for_thin_evidence() -> None:
+    # Expected: 2.4 against 1/3 * 4 + 2/3 * 1.9 = 2.6.
+    assert best_of(*SAFE, {"validation_loss": 1.9}).number == 0
 
 
-def test_among_safe_settings_the_best_loss_wins() -> None:
+def test_a_much_better_loss_makes_up_for_thin_evidence() -> None:
+    # Expected: 2.4 against 1/3 * 4 + 2/3 * 1.0 = 2.0.
+    best = best_of(*SAFE, {"validation_loss": 1.0})
+    assert (best.number, best.runs) == (3, 1)
+
+
+def test_among_settings_with_equal_evidence_the_best_loss_wins() -> None:
     assert best_of(*SAFE, {"validation_loss": 0.2}, {"validation_loss": 0.1}, {"validation_loss": 0.3}).number == 4
-
-
-def test_where_no_setting_is_safe_the_one_with_the_lowest_upper_bound_is_recommended() -> None:
-    best = best_of(
-        {"validation_loss": 0.1},
-        LOST,
-        {"learning_rate": 100.0},
-        {"learning_rate": 100.0, "validation_loss": 1.9},
-    )
-    assert (best.number, best.runs, best.diverged) == (3, 2, 0)
-    assert (best.rate_low, best.rate_high) == wilson_interval(0, 2)
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "stalled", "failed", None])
