@@ -13,15 +13,19 @@ from torch import Tensor
 from gradstudy.models.activations import gate_scale
 from gradstudy.models.dropout import dropout
 from gradstudy.models.gate_inputs import DenseInputs, GateInputs, TokenInputs
+from gradstudy.models.gru import CANDIDATE as GRU_CANDIDATE
+from gradstudy.models.gru import GATES as GRU_GATES
 from gradstudy.models.gru import gru
 from gradstudy.models.layers import affine, cross_entropy
+from gradstudy.models.lstm import CANDIDATE as LSTM_CANDIDATE
+from gradstudy.models.lstm import GATES as LSTM_GATES
 from gradstudy.models.lstm import lstm
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.workspace import Workspace
 
 Cell = Literal["lstm", "gru"]
-GATES: dict[Cell, int] = {"lstm": 4, "gru": 3}
-CANDIDATE: dict[Cell, int] = {"lstm": 2, "gru": 2}
+GATES: dict[Cell, int] = {"lstm": LSTM_GATES, "gru": GRU_GATES}
+CANDIDATE: dict[Cell, int] = {"lstm": LSTM_CANDIDATE, "gru": GRU_CANDIDATE}
 PAD = 0
 """The symbol number that fills up short sequences."""
 BEGIN = 1

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -26,6 +27,8 @@ from gradstudy.study.space import Setting, suggest
 from gradstudy.study.spec import StudySpec
 from gradstudy.study.telling import tell
 from gradstudy.study.training import Ended, Slots, make_array
+
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 5.0
 
 
 class Listener(Protocol):
@@ -80,6 +83,7 @@ class Worker:
         self._listener = listener
         self._arrays: dict[str, Slots[_Claimed]] = {}
         self._recorder = Recorder(database.engine)
+        self._noted_alive = time.monotonic()
         self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
         self._study = optuna.load_study(
             study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, self._worker_id)
@@ -97,10 +101,16 @@ class Worker:
                 for slots in busy:
                     for ended in slots.advance():
                         self._store(ended)
-                touch_worker(self._database.engine, self._worker_id)
+                self._note_alive()
         finally:
             self._give_back_all()
             stop_worker(self._database.engine, self._worker_id)
+
+    def _note_alive(self) -> None:
+        """Tell the database that this worker lives, but not at every block: each time is a transaction."""
+        if time.monotonic() - self._noted_alive >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
+            touch_worker(self._database.engine, self._worker_id)
+            self._noted_alive = time.monotonic()
 
     def _fill(self, stop: threading.Event) -> None:
         """Claim trials until all slots are taken, none is left or ``stop`` is set."""
