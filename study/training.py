@@ -80,13 +80,11 @@ class Ended(Generic[Key]):
     Attributes:
         key: what the trial was admitted with.
         trial: with its telemetry.
-        verdict: how it ended.
         result: the numbers that are kept.
     """
 
     key: Key
     trial: Trial
-    verdict: Verdict
     result: TrialResult
 
 
@@ -127,7 +125,7 @@ class Slots(Generic[Key]):
                 diverged = verdict.outcome == "diverged"
                 validation_loss = math.nan if diverged else self.array.validation_loss(slot)
                 key = self._evict(slot)
-                ended.append(Ended(key, trial, verdict, trial.result(verdict, validation_loss)))
+                ended.append(Ended(key, trial, trial.result(verdict, validation_loss)))
         return ended
 
     def _evict(self, slot: int) -> Key:
