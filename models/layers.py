@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from gradstudy.models.kernels import bind
 from gradstudy.models.workspace import Workspace
 
 
@@ -43,31 +44,29 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: 
 class _CrossEntropy(Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor, workspace: Workspace) -> Tensor:
-        log_probabilities = workspace.empty("cross_entropy", *logits.shape)
-        torch.ops.aten._log_softmax.out(logits, -1, False, out=log_probabilities)
-        chosen = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        ctx.saved = (log_probabilities, targets, weights)
-        return -torch.where(weights > 0, chosen * weights, 0).sum(1)
+        log_sum = workspace.empty("cross_entropy.log_sum", *targets.shape)
+        loss = logits.new_empty(len(logits))
+        largest = logits.amax(-1)
+        bind("cross_entropy_forward", workspace, logits, largest, targets, weights, log_sum, loss)()
+        ctx.kept = (logits, targets, weights, log_sum)
+        ctx.workspace = workspace
+        return loss
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        log_probabilities, targets, weights = ctx.saved
-        probabilities = log_probabilities.exp_()
-        minus_one = torch.full_like(weights, -1).unsqueeze(-1)
-        probabilities.scatter_add_(-1, targets.unsqueeze(-1), minus_one)
-        scale = (weights * grad.unsqueeze(-1)).unsqueeze(-1)
-        return probabilities.mul_(scale), None, None, None
+        bind("cross_entropy_backward", ctx.workspace, *ctx.kept, grad.contiguous())()
+        return ctx.kept[0], None, None, None
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, workspace: Workspace) -> Tensor:
     """Mean cross-entropy over the tokens of each trial, in nats.
 
     Args:
-        logits: [K, R, V].
+        logits: [K, R, V], contiguous; the backward pass writes their gradient over them.
         targets: symbol numbers, [K, R].
         mask: True where a target counts, [K, R]; each trial has at least one.
-        workspace: for the log-probabilities.
+        workspace: for what the backward pass needs.
 
     Returns:
         The loss of each trial, [K], the same as ``torch.nn.functional.cross_entropy`` over its counted rows.

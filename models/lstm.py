@@ -1,8 +1,7 @@
 """One LSTM layer of K trials, with a backward pass through time of its own.
 
 Gates are in torch's order: input, forget, candidate, output. Shapes: K trials, T time steps, B sequences a
-batch, H hidden units. The gates of one step are kept gate by gate, [4, K, B, H], so that every pointwise operation
-runs over contiguous memory; only the products need [K, T, B, 4H].
+batch, H hidden units. A time step is one product over the trials and one pointwise kernel.
 """
 
 from dataclasses import dataclass
@@ -12,85 +11,46 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from gradstudy.models.activations import finish_tanh, tanh
 from gradstudy.models.gate_inputs import GateInputs
+from gradstudy.models.kernels import bind
 from gradstudy.models.workspace import Workspace, start_gradient
 
 GATES = 4
-CANDIDATE = 2
-"""Position of the gate that goes through tanh."""
-
-_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-_tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 @dataclass(frozen=True)
-class _Step:
-    """Views of the buffers of one time step; all [K, B, H] unless noted."""
+class _Buffers:
+    """What one layer keeps from its forward to its backward pass; see ``compiled_kernels`` for the shapes."""
 
-    activations: Tensor
-    """All gates after the logistic function, [4, K, B, H]; the candidate's is not yet a hyperbolic tangent."""
-    gates: tuple[Tensor, ...]
-    input_forget: Tensor
-    """The first two gates, [2, K, B, H]."""
-    g: Tensor
-    c_before: Tensor
-    partners: Tensor
-    """What the input and the forget gate are multiplied with: candidate g and the cell before, [2, K, B, H]."""
+    before: Tensor
+    gates: Tensor
     c: Tensor
     tanh_c: Tensor
-    h_before: Tensor
     h: Tensor
-    grad_before: Tensor
-    """Gradient before the activations, [K, B, 4H]."""
-    grad_input_forget: Tensor
-    grad_candidate: Tensor
-    grad_output: Tensor
+    dh: Tensor
+    dc: Tensor
+    nothing: Tensor
+    h_before: tuple[Tensor, ...]
+    """The hidden state before each step, [K, B, H]."""
+    grad_steps: tuple[Tensor, ...]
+    """The gates of each step, [K, B, 4H], which hold the gradient before the activations in the backward pass."""
 
 
-class _Buffers:
-    """One layer's buffers, and their views step by step."""
-
-    def __init__(self, workspace: Workspace, name: str, trials: int, steps: int, batch: int, hidden: int) -> None:
-        # [K, T + 1, B, H]; the first entry is the initial state.
-        self.h = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
-        # Candidate and cell before each step, [T + 1, 2, K, B, H]: the last entry holds the last cell.
-        partners = workspace.empty(f"{name}.partners", steps + 1, 2, trials, batch, hidden)
-        self.first_c, self.last_c = partners[0, 1], partners[steps, 1]
-        activations = workspace.empty(f"{name}.gates", steps, GATES, trials, batch, hidden)
-        squashed = workspace.empty(f"{name}.tanh_c", steps, trials, batch, hidden)
-        self.grad_before = workspace.empty(f"{name}.grad_gates", trials, steps, batch, GATES * hidden)
-        self.before = workspace.empty("lstm.before", trials, batch, GATES * hidden)
-        self.before_by_gate = _by_gate(self.before)
-        self.dh = workspace.empty("lstm.dh", trials, batch, hidden)
-        self.dc = workspace.empty(f"{name}.dc", trials, batch, hidden)
-        self.product = workspace.empty("lstm.product", trials, batch, hidden)
-        self.products = workspace.empty("lstm.products", 2, trials, batch, hidden)
-        self.steps = [
-            _Step(
-                activations=activations[t],
-                gates=activations[t].unbind(0),
-                input_forget=activations[t, :2],
-                g=partners[t, 0],
-                c_before=partners[t, 1],
-                partners=partners[t],
-                c=partners[t + 1, 1],
-                tanh_c=squashed[t],
-                h_before=self.h[:, t],
-                h=self.h[:, t + 1],
-                grad_before=self.grad_before[:, t],
-                grad_input_forget=_by_gate(self.grad_before[:, t])[:2],
-                grad_candidate=_by_gate(self.grad_before[:, t])[CANDIDATE],
-                grad_output=_by_gate(self.grad_before[:, t])[3],
-            )
-            for t in range(steps)
-        ]
-
-
-def _by_gate(gates: Tensor) -> Tensor:
-    """View [K, B, 4H] as [4, K, B, H]."""
-    view: Tensor = gates.unflatten(-1, (GATES, -1)).movedim(-2, 0)
-    return view
+def _make_buffers(workspace: Workspace, name: str, steps: int, trials: int, batch: int, hidden: int) -> _Buffers:
+    h = workspace.empty(f"{name}.h", trials, steps + 1, batch, hidden)
+    gates = workspace.empty(f"{name}.gates", trials, steps, batch, GATES * hidden)
+    return _Buffers(
+        before=workspace.empty("cell.before", trials, batch, GATES * hidden),
+        gates=gates,
+        c=workspace.empty(f"{name}.c", trials, steps + 1, batch, hidden),
+        tanh_c=workspace.empty(f"{name}.tanh_c", trials, steps, batch, hidden),
+        h=h,
+        dh=workspace.empty("cell.dh", trials, batch, hidden),
+        dc=workspace.empty(f"{name}.dc", trials, batch, hidden),
+        nothing=workspace.empty("nothing", 0, 0, 0, 0),
+        h_before=h.unbind(1),
+        grad_steps=gates.unbind(1),
+    )
 
 
 class _LSTM(Function):
@@ -106,58 +66,43 @@ class _LSTM(Function):
         name: str,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        shape = (*inputs.shape, weight.shape[1])
-        buffers = workspace.views((name, *shape), lambda: _Buffers(workspace, name, *shape))
-        before, before_by_gate = buffers.before, buffers.before_by_gate
-        one = weight.new_ones(())
-        buffers.h[:, 0] = h0
-        buffers.first_c.copy_(c0)
-        for t, step in enumerate(buffers.steps):
-            inputs.step(t, before)
-            torch.baddbmm(before, step.h_before, weight, out=before)
-            torch.sigmoid(before_by_gate, out=step.activations)
-            i, f, squashed, o = step.gates
-            finish_tanh(squashed, one, out=step.g)
-            torch.mul(f, step.c_before, out=step.c)
-            torch.addcmul(step.c, i, step.g, out=step.c)
-            tanh(step.c, one, out=step.tanh_c)
-            torch.mul(o, step.tanh_c, out=step.h)
-        ctx.buffers, ctx.weight, ctx.inputs = buffers, weight, inputs
-        return buffers.h[:, 1:], buffers.h[:, -1], buffers.last_c
+        steps, trials, batch = inputs.index.shape
+        hidden = weight.shape[1]
+        buffers = workspace.views(
+            (name, steps, trials, batch, hidden), lambda: _make_buffers(workspace, name, steps, trials, batch, hidden)
+        )
+        before, gates, c, tanh_c, h = buffers.before, buffers.gates, buffers.c, buffers.tanh_c, buffers.h
+        h[:, 0] = h0
+        c[:, 0] = c0
+        step = bind("lstm_forward", workspace, inputs.rows, inputs.index, before, gates, c, tanh_c, h)
+        for t in range(steps):
+            torch.bmm(buffers.h_before[t], weight, out=before)
+            step(t)
+        ctx.buffers, ctx.weight, ctx.inputs, ctx.workspace = buffers, weight, inputs, workspace
+        return h[:, 1:], h[:, -1], c[:, -1]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         grad_outputs, grad_h, grad_c = grads
+        inputs: GateInputs = ctx.inputs
         buffers: _Buffers = ctx.buffers
-        dh, dc, product, products = buffers.dh, buffers.dc, buffers.product, buffers.products
-        grad_steps = None if grad_outputs is None else grad_outputs.unbind(1)
+        gates, dh, dc = buffers.gates, buffers.dh, buffers.dc
+        leaving = buffers.nothing if grad_outputs is None else grad_outputs.contiguous()
+        grad_rows = torch.zeros_like(inputs.rows) if inputs.shared else buffers.nothing
         transposed = ctx.weight.transpose(1, 2)
+        start_gradient(dh, grad_h)
         start_gradient(dc, grad_c)
-        start_gradient(dh, grad_h, None if grad_steps is None else grad_steps[-1])
-        for t in range(len(buffers.steps) - 1, -1, -1):
-            step = buffers.steps[t]
-            i, f, _, o = step.gates
-            torch.mul(dh, step.tanh_c, out=product)
-            _sigmoid_backward(product, o, grad_input=step.grad_output)
-            torch.mul(dh, o, out=product)
-            _tanh_backward(product, step.tanh_c, grad_input=product)
-            dc.add_(product)
-            torch.mul(step.partners, dc, out=products)
-            _sigmoid_backward(products, step.input_forget, grad_input=step.grad_input_forget)
-            # The candidate's column is scaled by -2: d tanh(x) / d(-2x) = -(1 - g^2) / 2.
-            torch.mul(dc, i, out=product)
-            product.mul_(-0.5)
-            _tanh_backward(product, step.g, grad_input=step.grad_candidate)
-            dc.mul_(f)
-            if t > 0 and grad_steps:
-                torch.baddbmm(grad_steps[t - 1], step.grad_before, transposed, out=dh)
-            elif t > 0:
-                torch.bmm(step.grad_before, transposed, out=dh)
-        grad_before = buffers.grad_before
-        grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), grad_before.flatten(1, 2))
-        grad_h0 = torch.bmm(buffers.steps[0].grad_before, transposed) if ctx.needs_input_grad[2] else None
+        kept = (gates, buffers.c, buffers.tanh_c, inputs.index)
+        step = bind("lstm_backward", ctx.workspace, leaving, dh, dc, *kept, grad_rows)
+        for t in range(len(buffers.grad_steps) - 1, -1, -1):
+            step(t)
+            if t > 0:
+                torch.bmm(buffers.grad_steps[t], transposed, out=dh)
+        grad_values = (grad_rows if inputs.shared else gates).view(inputs.values.shape)
+        grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), gates.flatten(1, 2))
+        grad_h0 = torch.bmm(buffers.grad_steps[0], transposed) if ctx.needs_input_grad[2] else None
         grad_c0 = dc if ctx.needs_input_grad[3] else None
-        return ctx.inputs.gradient(grad_before), grad_weight, grad_h0, grad_c0, None, None, None
+        return grad_values, grad_weight, grad_h0, grad_c0, None, None, None
 
 
 def lstm(
@@ -166,8 +111,8 @@ def lstm(
     """Run K LSTM layers over T steps.
 
     Args:
-        inputs: projected inputs with all biases, D = 4H; the candidate's columns are multiplied by ``TANH_SCALE``.
-        weight: recurrent weights, [K, H, 4H], scaled likewise.
+        inputs: projected inputs with all biases, D = 4H.
+        weight: recurrent weights, [K, H, 4H].
         h0: initial hidden state, [K, B, H].
         c0: initial cell state, [K, B, H].
         workspace: where the intermediate results live until the backward pass.

@@ -10,14 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradstudy.models.activations import gate_scale
 from gradstudy.models.dropout import dropout
-from gradstudy.models.gate_inputs import DenseInputs, GateInputs, TokenInputs
-from gradstudy.models.gru import CANDIDATE as GRU_CANDIDATE
+from gradstudy.models.gate_inputs import dense_inputs, token_inputs
 from gradstudy.models.gru import GATES as GRU_GATES
 from gradstudy.models.gru import gru
 from gradstudy.models.layers import affine, cross_entropy
-from gradstudy.models.lstm import CANDIDATE as LSTM_CANDIDATE
 from gradstudy.models.lstm import GATES as LSTM_GATES
 from gradstudy.models.lstm import lstm
 from gradstudy.models.parameters import ParameterLayout
@@ -25,7 +22,6 @@ from gradstudy.models.workspace import Workspace
 
 Cell = Literal["lstm", "gru"]
 GATES: dict[Cell, int] = {"lstm": LSTM_GATES, "gru": GRU_GATES}
-CANDIDATE: dict[Cell, int] = {"lstm": LSTM_CANDIDATE, "gru": GRU_CANDIDATE}
 PAD = 0
 """The symbol number that fills up short sequences."""
 BEGIN = 1
@@ -102,13 +98,11 @@ class EncoderDecoder:
         self.shape = shape
         self.workspace = workspace
         self.layout = _layout(shape)
-        like = torch.empty(0, dtype=workspace.dtype, device=workspace.device)
         cell, hidden = shape.cell, shape.hidden_size
-        self._scale = gate_scale(GATES[cell], CANDIDATE[cell], hidden, like)
         # Padding closes the LSTM's input gate, or holds the GRU's update gate open, so that the state stays at its
         # initial zero until a source begins, and no gradient passes.
         gate, value = (0, -_CLOSED) if cell == "lstm" else (1, _CLOSED)
-        self._closed = torch.zeros_like(self._scale)
+        self._closed = torch.zeros(GATES[cell] * hidden, dtype=workspace.dtype, device=workspace.device)
         self._closed[gate * hidden : (gate + 1) * hidden] = value
 
     def initialize(self, seed: int) -> Tensor:
@@ -144,7 +138,7 @@ class EncoderDecoder:
         shape, target = self.shape, batch.target
         source_steps = batch.source.transpose(1, 2)
         trials, length, size = source_steps.shape
-        zeros = self._scale.new_zeros(trials, size, shape.hidden_size)
+        zeros = self._closed.new_zeros(trials, size, shape.hidden_size)
         start = [(zeros, zeros)] * shape.layers
         padding = source_steps == PAD
         from_end = torch.arange(length - 1, -1, -1, device=target.device)
@@ -184,22 +178,20 @@ class EncoderDecoder:
         for layer, state in enumerate(states):
             name = f"{side}.l{layer}"
             weight, recurrent, bias, recurrent_bias = (
-                parameters[f"{side}.{kind}_l{layer}"] * self._scale
-                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+                parameters[f"{side}.{kind}_l{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
-            candidate_bias = recurrent_bias[:, None, 2 * shape.hidden_size :]
+            candidate_bias = recurrent_bias[:, 2 * shape.hidden_size :]
             if shape.cell == "gru":
                 recurrent_bias = torch.cat(
-                    [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias[:, 0])], 1
+                    [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias)], 1
                 )
-            inputs: GateInputs
             if layer == 0:
                 embedding = parameters[f"{side}_embedding.weight"]
                 table = affine(embedding, weight, bias + recurrent_bias, self.workspace, name)
                 if padding is not None:
                     is_padding = torch.arange(table.shape[1], device=table.device) == PAD
                     table = table + is_padding.unsqueeze(-1) * self._closed
-                inputs = TokenInputs(table, tokens)
+                inputs = token_inputs(table, tokens)
             else:
                 if shape.dropout > 0 and dropout_keys is not None:
                     number = 2 * layer + (side == "decoder")
@@ -208,7 +200,7 @@ class EncoderDecoder:
                 projected = projected.unflatten(1, outputs.shape[1:3])
                 if padding is not None:
                     projected = projected + padding.unsqueeze(-1) * self._closed
-                inputs = DenseInputs(projected)
+                inputs = dense_inputs(projected)
             if shape.cell == "lstm":
                 outputs, h, c = lstm(inputs, recurrent, *state, self.workspace, name)
             else:

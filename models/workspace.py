@@ -17,9 +17,18 @@ class Workspace:
     and its backward pass at a time.
     """
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, dtype: torch.dtype, device: torch.device, *, compiled: bool | None = None) -> None:
+        """Make an empty workspace.
+
+        Args:
+            dtype: of the buffers.
+            device: of the buffers.
+            compiled: whether compiled kernels work on the buffers; by default wherever they can, on a CPU in float32
+                and float64.
+        """
         self.dtype = dtype
         self.device = device
+        self.compiled = _can_compile(dtype, device) if compiled is None else compiled
         self._buffers: dict[str, Tensor] = {}
         self._views: dict[Hashable, Any] = {}
 
@@ -46,6 +55,10 @@ class Workspace:
     def nbytes(self) -> int:
         """Memory held by all buffers, in bytes."""
         return sum(buffer.nbytes for buffer in self._buffers.values())
+
+
+def _can_compile(dtype: torch.dtype, device: torch.device) -> bool:
+    return device.type == "cpu" and dtype in (torch.float32, torch.float64)
 
 
 def start_gradient(buffer: Tensor, *parts: Tensor | None) -> None:

@@ -1,0 +1,88 @@
+"""Compiled kernels: elementary functions against the C library's, and each kernel against its form in torch."""
+
+import numpy as np
+import pytest
+import torch
+from numba import njit
+
+from gradstudy.models import compiled_math
+from gradstudy.models.gate_inputs import token_inputs
+from gradstudy.models.gru import gru
+from gradstudy.models.layers import cross_entropy
+from gradstudy.models.lstm import lstm
+from gradstudy.models.workspace import Workspace
+
+K, T, B, H, V = 3, 4, 5, 7, 6
+
+
+def over(function):
+    """The function over an array."""
+
+    @njit
+    def apply(x, out):
+        for j in range(x.shape[0]):
+            out[j] = function(x[j])
+
+    def run(x):
+        out = np.empty_like(x)
+        apply(x, out)
+        return out
+
+    return run
+
+
+def relative_error(found, expected):
+    return np.max(np.abs(found - expected) / np.abs(expected))
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 3e-7), (np.float64, 1e-15)])
+def test_elementary_functions_are_accurate_over_their_range(dtype, bound):
+    negative = -np.logspace(-6, np.log10(80), 100_001).astype(dtype)
+    both = np.concatenate([negative, -negative])
+    exact = both.astype(np.float64)
+    assert relative_error(over(compiled_math.exp)(negative), np.exp(negative.astype(np.float64))) < bound
+    assert relative_error(over(compiled_math.sigmoid)(both), 1 / (1 + np.exp(-exact))) < bound
+    assert relative_error(over(compiled_math.tanh)(both), np.tanh(exact)) < bound
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_elementary_functions_far_out(dtype):
+    far = np.array([-np.inf, -1e4, 1e4, np.inf, np.nan], dtype)
+    assert over(compiled_math.sigmoid)(far).tolist()[:4] == [0, 0, 1, 1]
+    assert over(compiled_math.tanh)(far).tolist()[:4] == [-1, -1, 1, 1]
+    assert np.isnan(over(compiled_math.sigmoid)(far)[4])
+    assert np.isnan(over(compiled_math.tanh)(far)[4])
+
+
+def results(cell, dtype, compiled):
+    """Loss and gradients of one recurrent layer with a cross-entropy on top."""
+    torch.manual_seed(0)
+    gates = 4 if cell == "lstm" else 3
+    space = Workspace(dtype, torch.device("cpu"), compiled=compiled)
+    table, weight, h0, c0 = (
+        torch.randn(*shape, dtype=torch.float64).to(dtype).requires_grad_()
+        for shape in ((K, V, gates * H), (K, H, gates * H), (K, B, H), (K, B, H))
+    )
+    inputs = token_inputs(table, torch.randint(0, V, (K, T, B)))
+    if cell == "lstm":
+        outputs, h, c = lstm(inputs, weight, h0, c0, space, "layer")
+        last = h + c
+    else:
+        outputs, last = gru(inputs, weight, c0[:, 0], h0, space, "layer")
+    targets = torch.randint(0, H, (K, T * B))
+    loss = cross_entropy(outputs.flatten(1, 2).clone(), targets, targets > 1, space) + last.sum((1, 2))
+    return [loss.detach(), *torch.autograd.grad(loss.sum(), [table, weight, h0, c0])]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_forms_of_a_kernel_do_the_same(cell, dtype):
+    torch.testing.assert_close(results(cell, dtype, compiled=True), results(cell, dtype, compiled=False))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bfloat16_is_computed_by_torch_operations(cell):
+    expected = results(cell, torch.float64, compiled=True)
+    found = [tensor.double() for tensor in results(cell, torch.bfloat16, compiled=None)]
+    for a, b in zip(found, expected, strict=True):
+        assert torch.linalg.vector_norm(a - b) < 0.05 * torch.linalg.vector_norm(b)
