@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.optimizers import OptimizerName, make_optimizer
-from gradstudy.models.seq2seq import EncoderDecoder, ModelShape
+from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.models.workspace import Workspace
@@ -90,8 +90,7 @@ class TrialArray:
         steps: int,
         guard: bool = False,
         validation_pairs: int = 256,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        workspace: Workspace,
     ) -> None:
         """Make an empty array.
 
@@ -104,14 +103,15 @@ class TrialArray:
             steps: the longest training run; strategies with memory size it by this.
             guard: whether a step with a non-finite loss or gradient is skipped.
             validation_pairs: how many validation pairs ``validation_loss`` takes at most.
-            dtype: of parameters and computation.
-            device: of everything.
+            workspace: where to compute, and in which type; arrays that take turns can share one. Parameters,
+                gradients and what follows from them are float32 where the computation is bfloat16.
         """
-        self.device = torch.device(device)
+        self.device = workspace.device
         self.slots = slots
         self.guard = guard
-        self.workspace = Workspace(dtype, self.device)
-        self.model = EncoderDecoder(shape, self.workspace)
+        self.workspace = workspace
+        dtype = torch.float32 if workspace.dtype == torch.bfloat16 else workspace.dtype
+        self.model = EncoderDecoder(shape, workspace)
         self.active = 0
         size = self.model.layout.size
         self.parameters = torch.zeros(slots, size, dtype=dtype, device=self.device)
@@ -134,7 +134,7 @@ class TrialArray:
         if slot == self.slots:
             raise IndexError(f"all {self.slots} slots of the array are taken")
         self.active += 1
-        self.parameters[slot] = self.model.initialize(run.seed)
+        self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)
         self._clipper.assign(slot, run.strategy, run.threshold)
         self._batches.admit(slot, run.seed)
@@ -162,7 +162,7 @@ class TrialArray:
         The device is waited for once, at the end.
         """
         recorded = [self._train_step() for _ in range(steps)]
-        loss, grad_norm, applied_norm, clipped = torch.stack(recorded).double().cpu().unbind(1)
+        loss, grad_norm, applied_norm, clipped = torch.stack(recorded).cpu().double().unbind(1)
         return Telemetry(
             loss=loss.numpy(),
             grad_norm=grad_norm.numpy(),
@@ -177,7 +177,7 @@ class TrialArray:
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
         keys = self._seed[active] * _DROPOUT_STRIDE + torch.from_numpy(self._step[active]).to(self.device)
-        loss = self.model.loss(views, batch, keys)
+        loss = self._loss(views, batch, keys)
         computed = torch.autograd.grad(loss.sum(), list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
@@ -197,17 +197,19 @@ class TrialArray:
     @torch.no_grad()
     def initial_loss(self, slot: int) -> float:
         """Training loss of a slot's model on its first batches; call it before the first step."""
-        views = self._slot_views(slot)
-        losses = [self.model.loss(views, self._batches.slot_batch(slot, step)) for step in range(INITIAL_BATCHES)]
-        return float(torch.cat(losses).mean())
+        batches = self._batches.first_batches(slot, INITIAL_BATCHES)
+        row = self.parameters[slot : slot + 1].expand(INITIAL_BATCHES, -1)
+        return float(self._loss(self.model.layout.views(row), batches).mean())
 
     @torch.no_grad()
     def validation_loss(self, slot: int) -> float:
         """Loss of a slot's model on the validation pairs, in nats a token."""
-        return float(self.model.loss(self._slot_views(slot), self._validation))
+        return float(self._loss(self.model.layout.views(self.parameters[slot : slot + 1]), self._validation))
 
-    def _slot_views(self, slot: int) -> dict[str, Tensor]:
-        return self.model.layout.views(self.parameters[slot : slot + 1])
+    def _loss(self, views: dict[str, Tensor], batch: TokenBatch, dropout_keys: Tensor | None = None) -> Tensor:
+        """The loss of each model, computed in the workspace's type."""
+        computed = {name: view.to(self.workspace.dtype) for name, view in views.items()}
+        return self.model.loss(computed, batch, dropout_keys)
 
 
 _DROPOUT_STRIDE = 1 << 32

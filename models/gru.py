@@ -66,7 +66,8 @@ class _GRU(Function):
         steps, trials, batch = inputs.index.shape
         hidden = weight.shape[1]
         buffers = workspace.views(
-            (name, steps, trials, batch, hidden), lambda: _make_buffers(workspace, name, steps, trials, batch, hidden)
+            ("gru", name, steps, trials, batch, hidden),
+            lambda: _make_buffers(workspace, name, steps, trials, batch, hidden),
         )
         before, gates, h = buffers.before, buffers.gates, buffers.h
         h[:, 0] = h0

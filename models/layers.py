@@ -44,7 +44,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: 
 class _CrossEntropy(Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor, workspace: Workspace) -> Tensor:
-        log_sum = workspace.empty("cross_entropy.log_sum", *targets.shape)
+        log_sum = torch.empty_like(weights)
         loss = logits.new_empty(len(logits))
         largest = logits.amax(-1)
         bind("cross_entropy_forward", workspace, logits, largest, targets, weights, log_sum, loss)()

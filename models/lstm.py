@@ -69,7 +69,8 @@ class _LSTM(Function):
         steps, trials, batch = inputs.index.shape
         hidden = weight.shape[1]
         buffers = workspace.views(
-            (name, steps, trials, batch, hidden), lambda: _make_buffers(workspace, name, steps, trials, batch, hidden)
+            ("lstm", name, steps, trials, batch, hidden),
+            lambda: _make_buffers(workspace, name, steps, trials, batch, hidden),
         )
         before, gates, c, tanh_c, h = buffers.before, buffers.gates, buffers.c, buffers.tanh_c, buffers.h
         h[:, 0] = h0

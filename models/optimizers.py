@@ -12,6 +12,9 @@ from torch import Tensor
 
 OptimizerName = Literal["sgd", "momentum", "adam"]
 
+OPTIMIZER_STATES: dict[OptimizerName, int] = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Numbers that an optimizer keeps for each parameter."""
+
 MOMENTUM = 0.9
 BETA_1 = 0.9
 BETA_2 = 0.999

@@ -69,7 +69,8 @@ class TokenBatch:
     target: Tensor
 
 
-def _layout(shape: ModelShape) -> ParameterLayout:
+def parameter_layout(shape: ModelShape) -> ParameterLayout:
+    """The parameters of one model, named as in torch's modules."""
     hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
     shapes: dict[str, tuple[tuple[int, ...], int | None]] = {}
     for side, vocabulary in (("encoder", shape.source_vocabulary), ("decoder", shape.target_vocabulary)):
@@ -97,7 +98,7 @@ class EncoderDecoder:
     def __init__(self, shape: ModelShape, workspace: Workspace) -> None:
         self.shape = shape
         self.workspace = workspace
-        self.layout = _layout(shape)
+        self.layout = parameter_layout(shape)
         cell, hidden = shape.cell, shape.hidden_size
         # Padding closes the LSTM's input gate, or holds the GRU's update gate open, so that the state stays at its
         # initial zero until a source begins, and no gradient passes.
@@ -105,14 +106,14 @@ class EncoderDecoder:
         self._closed = torch.zeros(GATES[cell] * hidden, dtype=workspace.dtype, device=workspace.device)
         self._closed[gate * hidden : (gate + 1) * hidden] = value
 
-    def initialize(self, seed: int) -> Tensor:
+    def initialize(self, seed: int, dtype: torch.dtype) -> Tensor:
         """Draw one model's parameters [P] as torch's modules do, built in layout order after ``manual_seed(seed)``.
 
         Embeddings are standard normal, recurrent parameters uniform in +-1/sqrt(H), linear ones in
         +-1/sqrt(inputs).
         """
         generator = torch.Generator().manual_seed(seed)
-        flat = torch.zeros(1, self.layout.size, dtype=self.workspace.dtype)
+        flat = torch.zeros(1, self.layout.size, dtype=dtype)
         for parameter in self.layout.parameters:
             view = parameter.view(flat)[0]
             torch_order = view.T if parameter.unit_axis == 1 else view
@@ -158,6 +159,8 @@ class EncoderDecoder:
             self.workspace,
             "output",
         )
+        if logits.dtype == torch.bfloat16:
+            logits = logits.float()  # 8 bits are too few for a sum over the vocabulary
         targets = target.transpose(1, 2).flatten(1)
         return cross_entropy(logits, targets, targets != PAD, self.workspace)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import DEFAULT_SLOTS, DEFAULT_STORAGE, Device, Slots, Storage, Threads
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads
+from gradstudy.scripts.working import Work
 
 if TYPE_CHECKING:
     import threading
@@ -38,6 +39,7 @@ def launch(
         typer.Option(help="Range of a strategy's threshold; repeatable.", metavar="STRATEGY=LOW:HIGH"),
     ] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Of the computation: float32 or bfloat16.")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials of the study.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of each trial.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.")] = None,
@@ -62,9 +64,12 @@ def launch(
             show_envvar=False,
         ),
     ] = None,
-    slots: Slots = DEFAULT_SLOTS,
+    slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Create the study and leave its trials to workers elsewhere.")
+    ] = False,
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
     from gradstudy.models.strategies import STRATEGIES
@@ -76,6 +81,7 @@ def launch(
             "task": task,
             "task_options": assignments("--task-option", task_option, "max_length=8"),
             "optimizer": optimizer,
+            "precision": precision,
             "trials": trials,
             "steps": steps,
             "batch_size": batch_size,
@@ -91,10 +97,11 @@ def launch(
             },
         }
     )
-    _launch(name, flags, storage, workers or os.cpu_count() or 1, slots, threads, device)
+    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
+    _launch(name, flags, storage, None if detach else work)
 
 
-def _launch(name: str, flags: "Values", storage: str, workers: int, slots: int, threads: int, device: str) -> None:
+def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None:
     from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
@@ -103,7 +110,8 @@ def _launch(name: str, flags: "Values", storage: str, workers: int, slots: int, 
 
     from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
     spec = parse_spec(merged({"name": name} | from_file, flags))
-    check_device(device)
+    if work is not None:
+        check_device(work.device)
     stored = _stored(storage, spec.name)
     data = None
     if stored is None:
@@ -111,7 +119,11 @@ def _launch(name: str, flags: "Values", storage: str, workers: int, slots: int, 
     elif not flags and not from_file:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     with Database.open(storage, create=True) as database:
-        _run(database, create_or_resume(database, spec), data, workers, slots, threads, device)
+        record = create_or_resume(database, spec)
+        if work is not None:
+            _run(database, record, data, work)
+        else:
+            typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
 
 def _stored(storage: str, name: str) -> "StudyRecord | None":
@@ -126,39 +138,31 @@ def _stored(storage: str, name: str) -> "StudyRecord | None":
     return None
 
 
-def _run(
-    database: "Database",
-    record: "StudyRecord",
-    data: "TokenPairs | None",
-    workers: int,
-    slots: int,
-    threads: int,
-    device: str,
-) -> None:
+def _run(database: "Database", record: "StudyRecord", data: "TokenPairs | None", work: Work) -> None:
     """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
     from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
     from gradstudy.scripts.stopping import stop_on_signal
+    from gradstudy.scripts.working import run_worker, slot_count
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.study.launch import load_data, stored_spec
+    from gradstudy.study.slots import trial_bytes
 
     spec = stored_spec(record)
     counts = counts_of_open_study(database, record)
     if counts is None:
         return
     data = data or load_data(spec)
+    slots = slot_count(work, spec, data)
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
     typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
+    mebibytes = slots * trial_bytes(spec, data) / 2**20
+    workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
+    typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
-        if workers == 1:
-            import torch
-
-            from gradstudy.study.worker import Worker
-
-            torch.set_num_threads(threads)
-            Worker(database, record, spec, data, slots=slots, device=device, listener=progress).run(stop)
+        if work.workers == 1:
+            run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
         else:
-            options = ["--slots", str(slots), "--threads", str(threads), "--device", device]
-            _run_pool(database, record, [record.name, *options], workers, progress, stop)
+            _run_pool(database, record, work, progress, stop)
     counts = count_outcomes(database.engine, record.study_id)
     if stop.is_set() and counts[REMAINING]:
         typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
@@ -173,24 +177,27 @@ def _run(
 def _run_pool(
     database: "Database",
     record: "StudyRecord",
-    arguments: list[str],
-    workers: int,
+    work: Work,
     progress: "StudyProgress",
     stop: "threading.Event",
 ) -> None:
     """Let worker processes do the work; their trials are given back when any of them fails to end in order."""
+    from gradstudy.storage.errors import UnavailableError
     from gradstudy.storage.progress import count_outcomes
     from gradstudy.study.errors import WorkFailedError
     from gradstudy.study.pool import WorkerPool
     from gradstudy.study.recovery import recover
 
     url = database.url.render_as_string(hide_password=False)
-    with WorkerPool(workers, url, arguments) as pool:
+    options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
+    arguments = [record.name, *(f"--{name}={value}" for name, value in options.items())]
+    with WorkerPool(work.workers, url, arguments) as pool:
         while pool.running():
             if stop.wait(SECONDS_BETWEEN_LOOKS):
                 pool.ask_to_stop()
                 pool.wait()
-            progress.show(count_outcomes(database.engine, record.study_id))
+            with suppress(UnavailableError):  # the workers wait for it, and say so
+                progress.show(count_outcomes(database.engine, record.study_id))
         failures = pool.failures()
     recover(database, record)
     if failures:

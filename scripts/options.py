@@ -16,9 +16,23 @@ Storage = Annotated[
         metavar="URL",
     ),
 ]
-DEFAULT_SLOTS = 16
+AUTO = "auto"
 
-Slots = Annotated[int, typer.Option(min=1, help="Trials that a worker trains at once.")]
+
+def _checked_slots(text: str) -> str:
+    if text != AUTO and not (text.isdecimal() and int(text) > 0):
+        raise typer.BadParameter(f"slots must be {AUTO} or a whole number from 1, but got {text!r}")
+    return text
+
+
+Slots = Annotated[
+    str,
+    typer.Option(
+        callback=_checked_slots,
+        metavar="auto|N",
+        help="Trials that a worker trains at once; auto fits device and model.",
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that a worker computes with.")]
-Device = Annotated[str, typer.Option(help="Where to train: cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:N or mps.")]
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]

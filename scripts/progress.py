@@ -75,6 +75,10 @@ class StudyProgress:
         self._diverged = counts[Outcome.DIVERGED]
         self._show()
 
+    def waiting(self, message: str) -> None:
+        """See Listener."""
+        self._live.console.print(message, highlight=False)
+
     def stopping(self) -> None:
         """Say that the work is being stopped in order."""
         self._live.console.print("stopping: running trials are given back (Ctrl-C again to stop at once)")

@@ -1,52 +1,97 @@
-"""``gradstudy work NAME``: one worker of a study, on any machine that reaches the database."""
+"""``gradstudy work [NAME]``: one worker, on any machine that reaches the database."""
 
 import os
 import sys
 import threading
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import DEFAULT_SLOTS, DEFAULT_STORAGE, Device, Slots, Storage, StudyName, Threads
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads
+from gradstudy.scripts.working import Work
+
+if TYPE_CHECKING:
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
+
+SECONDS_BETWEEN_STUDIES = 2.0
+"""How often a worker without work looks for a study that is open."""
 
 
 def work(
-    name: StudyName,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Name of the study.", show_default="every open study, and those to come"),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
-    slots: Slots = DEFAULT_SLOTS,
+    slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=1, hidden=True, help="How many workers the study has at least, this one included.")
+    ] = 1,
     until_end_of_input: Annotated[
         bool, typer.Option("--until-end-of-input", hidden=True, help="Stop in order when standard input ends.")
     ] = False,
 ) -> None:
-    """Add a worker to a study that was launched."""
-    from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
+    """Add a worker to a study that was launched, or to all."""
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.study.device import check_device
-    from gradstudy.study.launch import load_data, stored_spec
-    from gradstudy.study.worker import Worker
 
     check_device(device)
-    with Database.open(storage) as database:
-        record = find_study(database, name)
-        spec = stored_spec(record)
-        counts = counts_of_open_study(database, record)
-        if counts is None:
-            return
-        import torch
-
-        torch.set_num_threads(threads)
-        data = load_data(spec)
-        with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
-            if until_end_of_input:
-                threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-            Worker(database, record, spec, data, slots=slots, device=device, listener=progress).run(stop)
+    given = Work(workers=workers, slots=slots, threads=threads, device=device)
+    with Database.open(storage) as database, stop_on_signal(_announce) as stop:
+        if until_end_of_input:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+        if name is not None:
+            _work_on(database, find_study(database, name), given, stop, stand_by=True)
+        while name is None and not stop.is_set():
+            record = _open_study(database)
+            if record is None:
+                stop.wait(SECONDS_BETWEEN_STUDIES)
+            else:
+                _work_on(database, record, given, stop, stand_by=False)
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
+
+
+def _work_on(
+    database: "Database",
+    record: "StudyRecord",
+    work: Work,
+    stop: threading.Event,
+    *,
+    stand_by: bool,
+) -> None:
+    from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
+    from gradstudy.scripts.working import run_worker
+    from gradstudy.study.launch import load_data, stored_spec
+
+    counts = counts_of_open_study(database, record)
+    if counts is None:
+        return
+    spec = stored_spec(record)
+    data = load_data(spec)
+    with StudyProgress(record.budget, counts) as progress:
+        run_worker(database, record, spec, data, work, stand_by=stand_by, listener=progress, stop=stop)
+
+
+def _open_study(database: "Database") -> "StudyRecord | None":
+    """The oldest study that has a trial to begin."""
+    from gradstudy.storage.progress import REMAINING, count_outcomes
+    from gradstudy.storage.studies import list_studies
+
+    for record in list_studies(database):
+        if count_outcomes(database.engine, record.study_id)[REMAINING]:
+            return record
+    return None
+
+
+def _announce() -> None:
+    typer.echo("stopping: running trials are given back (Ctrl-C again to stop at once)")
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:

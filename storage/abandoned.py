@@ -1,43 +1,74 @@
 """Trials whose worker has gone: finding such workers and giving their trials back."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, or_, select, update
 
+from gradstudy.storage.clock import utc_now
+from gradstudy.storage.liveness import GRACE_SECONDS, alive
+from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.schema import Step, Trial, Worker
 from gradstudy.storage.transactions import reading, writing
 
+MAX_RETRIES = 3
+"""So many times a trial is begun anew after its worker was lost; then it has failed."""
 
-def release_worker(engine: Engine, worker_id: int) -> list[int]:
-    """Give back every open trial of a worker, without its steps.
+WORKER_LOST = "worker_lost"
+"""The reason of a trial that failed because every worker that had it was lost."""
 
-    Returns:
-        The ``trial_id`` of those that Optuna knows.
-    """
+
+@dataclass(frozen=True)
+class Released:
+    """What became of a lost worker's trials, by Optuna's ``trial_id``."""
+
+    waiting: list[int]
+    failed: list[int]
+
+
+def release_worker(engine: Engine, worker_id: int) -> Released:
+    """Give back every open trial of a lost worker, without its steps; those that had retries enough fail."""
     open_rows = (Trial.worker_id == worker_id, Trial.outcome.is_(None))
     with writing(engine) as connection:
-        query = select(Trial.trial_id).where(*open_rows, Trial.trial_id.is_not(None)).order_by(Trial.ordinal)
-        trial_ids = [trial_id for trial_id in connection.scalars(query.with_for_update()) if trial_id]
-        connection.execute(delete(Step).where(Step.trial_id.in_(trial_ids)))
-        connection.execute(update(Trial).where(*open_rows).values(worker_id=None, steps=0))
-    return trial_ids
+        query = select(Trial.id, Trial.trial_id, Trial.failures).where(*open_rows).order_by(Trial.ordinal)
+        rows = connection.execute(query.with_for_update()).all()
+        failed = [row for row in rows if row.trial_id and row.failures >= MAX_RETRIES]
+        connection.execute(delete(Step).where(Step.trial_id.in_([row.trial_id for row in rows if row.trial_id])))
+        connection.execute(
+            update(Trial)
+            .where(Trial.id.in_([row.id for row in failed]))
+            .values(outcome=Outcome.FAILED, reason=WORKER_LOST, failures=Trial.failures + 1, finished_at=utc_now())
+        )
+        connection.execute(
+            update(Trial).where(*open_rows).values(worker_id=None, steps=0, failures=Trial.failures + 1)
+        )
+    lost = {row.trial_id for row in failed}
+    return Released(
+        waiting=[row.trial_id for row in rows if row.trial_id and row.trial_id not in lost],
+        failed=[row.trial_id for row in failed],
+    )
 
 
-def abandoned_workers(engine: Engine, host: str, alive: Callable[[int], bool]) -> list[int]:
-    """The workers of a host that hold open trials and whose process is not alive.
+def abandoned_workers(
+    engine: Engine, host: str, is_alive: Callable[[int], bool], grace_seconds: int = GRACE_SECONDS
+) -> list[int]:
+    """The workers that hold open trials and are lost.
+
+    A worker is lost when nobody saw it for the grace period; one of this host as soon as its process has ended.
 
     Args:
         engine: of the database.
-        host: whose processes ``alive`` can see.
-        alive: whether the process of a pid runs.
+        host: whose processes ``is_alive`` can see.
+        is_alive: whether the process of a pid runs.
+        grace_seconds: for how long a worker need not be seen.
     """
     holders = (
-        select(Worker.worker_id, Worker.pid)
+        select(Worker.worker_id, Worker.pid, alive(grace_seconds).label("seen"))
         .join(Trial, Trial.worker_id == Worker.worker_id)
-        .where(Worker.host == host, Trial.outcome.is_(None))
+        .where(Trial.outcome.is_(None), or_(Worker.host == host, ~alive(grace_seconds)))
         .distinct()
         .order_by(Worker.worker_id)
     )
     with reading(engine) as connection:
         rows = connection.execute(holders).all()
-    return [worker_id for worker_id, pid in rows if not alive(pid)]
+    return [row.worker_id for row in rows if not row.seen or not is_alive(row.pid)]

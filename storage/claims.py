@@ -3,7 +3,8 @@
 A claim is proved by worker and attempt together: a worker that lost a trial cannot write to it any more.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.errors import ClaimLostError, NotFoundError
+from gradstudy.storage.liveness import count_alive
 from gradstudy.storage.schema import Step, Study, Trial
 from gradstudy.storage.transactions import writing
 
@@ -51,14 +53,27 @@ class Claim:
     seed: int
 
 
-def claim_trial(engine: Engine, study_id: int, worker_id: int, seed_of: Callable[[int], int]) -> Claim | None:
+def claim_trial(
+    engine: Engine,
+    study_id: int,
+    worker_id: int,
+    seed_of: Callable[[int], int],
+    *,
+    held: int = 0,
+    workers: int = 1,
+) -> Claim | None:
     """Claim a trial that was given back, else the next of the budget; None when there is neither.
+
+    Nor does a worker get more than its share of the trials that are open: at the end of a study, those that are
+    left are spread over all workers.
 
     Args:
         engine: of the database.
         study_id: which study.
         worker_id: who claims.
         seed_of: gives the seed of an ordinal; it fits in 63 bits.
+        held: how many open trials the worker has.
+        workers: how many workers there are at least; those that are alive may be more.
 
     Raises:
         NotFoundError: there is no such study (any more).
@@ -66,14 +81,16 @@ def claim_trial(engine: Engine, study_id: int, worker_id: int, seed_of: Callable
     tried = -1
     while True:
         with writing(engine) as connection:
+            if held >= _share(connection, study_id, workers):
+                return None
             given_back = connection.scalar(_given_back(study_id))
             if given_back is not None:
                 if _take(connection, given_back, worker_id):
                     return _read(connection, given_back)
                 continue  # another worker was faster
         with writing(engine) as connection:
-            ordinal = _next_ordinal(connection, study_id)
-            if ordinal is None:
+            ordinal = _first_unclaimed(connection, study_id)
+            if ordinal >= _budget(connection, study_id):
                 return None
             try:
                 return _insert(connection, study_id, ordinal, worker_id, seed_of(ordinal))
@@ -82,6 +99,21 @@ def claim_trial(engine: Engine, study_id: int, worker_id: int, seed_of: Callable
                     raise
                 tried = ordinal
                 connection.rollback()
+
+
+def give_back_unknown(engine: Engine, worker_id: int, known: Collection[int]) -> None:
+    """Give back the open claims of a worker that it does not know of.
+
+    When a connection breaks in the moment of a commit, the database may hold a claim that nobody was told of.
+
+    Args:
+        engine: of the database.
+        worker_id: whose claims.
+        known: the ``id`` of those that it knows.
+    """
+    unknown = (Trial.worker_id == worker_id, Trial.outcome.is_(None), Trial.id.not_in(known))
+    with writing(engine) as connection:
+        connection.execute(update(Trial).where(*unknown).values(worker_id=None))
 
 
 def attach_trial(engine: Engine, claim: Claim, trial_id: int, setting: SettingRow) -> Claim:
@@ -128,6 +160,38 @@ def still_owned(claim: Claim) -> ColumnElement[bool]:
     )
 
 
+def finished_by(claim: Claim) -> ColumnElement[bool]:
+    """The condition that a trial has ended in the hands of the claim."""
+    return and_(
+        Trial.id == claim.id,
+        Trial.worker_id == claim.worker_id,
+        Trial.attempt == claim.attempt,
+        Trial.outcome.is_not(None),
+    )
+
+
+def _share(connection: Connection, study_id: int, workers: int) -> int:
+    """How many open trials one worker may hold."""
+    begun = connection.scalar(
+        select(func.count()).select_from(Trial).where(Trial.study_id == study_id, Trial.outcome.is_(None))
+    )
+    unclaimed = _budget(connection, study_id) - _first_unclaimed(connection, study_id)
+    return math.ceil(((begun or 0) + unclaimed) / max(workers, count_alive(connection)))
+
+
+def _budget(connection: Connection, study_id: int) -> int:
+    budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
+    if budget is None:
+        raise NotFoundError(f"there is no study with the number {study_id}")
+    return budget
+
+
+def _first_unclaimed(connection: Connection, study_id: int) -> int:
+    """The first ordinal that no worker has had yet."""
+    last = connection.scalar(select(func.max(Trial.ordinal)).where(Trial.study_id == study_id))
+    return 0 if last is None else last + 1
+
+
 def _given_back(study_id: int) -> Any:
     return (
         select(Trial.id)
@@ -149,15 +213,6 @@ def _take(connection: Connection, trial: int, worker_id: int) -> bool:
         )
     )
     return taken.rowcount == 1
-
-
-def _next_ordinal(connection: Connection, study_id: int) -> int | None:
-    budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
-    if budget is None:
-        raise NotFoundError(f"there is no study with the number {study_id}")
-    last = connection.scalar(select(func.max(Trial.ordinal)).where(Trial.study_id == study_id))
-    ordinal = 0 if last is None else last + 1
-    return ordinal if ordinal < budget else None
 
 
 def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int, seed: int) -> Claim:

@@ -35,3 +35,29 @@ def _postgresql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
 @compiles(utc_now, "mysql", "mariadb")
 def _mysql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
     return "UTC_TIMESTAMP()"
+
+
+class seconds_ago(FunctionElement[datetime]):  # noqa: N801
+    """The time so many seconds before ``utc_now``; takes a whole number."""
+
+    type = DateTime()
+    inherit_cache = False
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+@compiles(seconds_ago, "sqlite")
+def _sqlite_ago(element: seconds_ago, compiler: Any, **kwargs: Any) -> str:
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{element.seconds} seconds')"
+
+
+@compiles(seconds_ago, "postgresql")
+def _postgresql_ago(element: seconds_ago, compiler: Any, **kwargs: Any) -> str:
+    return f"(timezone('utc', clock_timestamp()) - INTERVAL '{element.seconds} seconds')"
+
+
+@compiles(seconds_ago, "mysql", "mariadb")
+def _mysql_ago(element: seconds_ago, compiler: Any, **kwargs: Any) -> str:
+    return f"(UTC_TIMESTAMP() - INTERVAL {element.seconds} SECOND)"

@@ -1,14 +1,17 @@
 """Writing what trials measure: buffered, in bulk, and only while the trial still belongs to its worker."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sqlalchemy import Connection, Engine, bindparam, select, update
+from sqlalchemy import Engine, column, insert, select, table, update
 
-from gradstudy.storage.claims import Claim, still_owned
+from gradstudy.storage.claims import Claim, finished_by, still_owned
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.schema import Step, Trial
@@ -17,7 +20,10 @@ from gradstudy.storage.transactions import writing
 StepRow = tuple[int, int, float | None, float | None, float | None, float | None]
 """The columns of ``gradstudy_step`` in their order."""
 
-COUNT_STEPS = update(Trial).where(Trial.id == bindparam("row")).values(steps=Trial.steps + bindparam("more"))
+USER_ATTRIBUTES = table("trial_user_attributes", column("trial_id"), column("key"), column("value_json"))
+"""Optuna's table; these columns are those of its first release."""
+
+NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass
@@ -63,30 +69,15 @@ class Recorder:
         buffer = self._buffers.setdefault(claim.id, _Buffer(claim))
         buffer.rows.extend(zip(repeat(claim.trial_id, n), range(first_step, first_step + n), *columns, strict=True))
 
-    def flush(self) -> list[Claim]:
-        """Write everything that was collected, in one transaction.
+    def finish(self, claim: Claim, result: TrialResult, attributes: Mapping[str, Any] = NO_ATTRIBUTES) -> bool:
+        """Write a trial's result, the rest of its steps and Optuna's user attributes, in one transaction.
+
+        The attributes go straight into Optuna's table: through Optuna each is a transaction of its own, which took
+        half of the time that a trial spent in the database.
 
         Returns:
-            The claims that were lost to another worker; their steps are thrown away.
-
-        Raises:
-            UnavailableError: nothing was written, and everything is still there for the next time.
-        """
-        if not self._buffers:
-            return []
-        with writing(self._engine) as connection:
-            owned = _owned(connection, self._buffers.values())
-            self._write(connection, [self._buffers[id_] for id_ in owned])
-        lost = [buffer.claim for id_, buffer in self._buffers.items() if id_ not in owned]
-        self._buffers.clear()
-        return lost
-
-    def finish(self, claim: Claim, result: TrialResult) -> bool:
-        """Write a trial's result and the rest of its steps, in one transaction.
-
-        Returns:
-            False when the trial was lost to another worker (or has ended already): then nothing is written
-            and its collected steps are thrown away.
+            Whether the result is there. False when the trial was lost to another worker: then nothing is written
+            and its collected steps are thrown away. It may be repeated when the database did not answer.
 
         Raises:
             UnavailableError: nothing was written, and everything is still there for the next time.
@@ -95,8 +86,13 @@ class Recorder:
         values = {**result.columns(), "finished_at": utc_now()}
         with writing(self._engine) as connection:
             owned = connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount == 1
-            if owned and buffer is not None:
-                connection.exec_driver_sql(self._insert, buffer.rows)
+            if owned:
+                if buffer is not None and buffer.rows:
+                    connection.exec_driver_sql(self._insert, buffer.rows)
+                if attributes:
+                    connection.execute(insert(USER_ATTRIBUTES), _attribute_rows(claim, attributes))
+            else:
+                owned = bool(connection.scalar(select(Trial.id).where(finished_by(claim))))
         self.discard(claim)
         return owned
 
@@ -104,20 +100,11 @@ class Recorder:
         """Throw away what was collected for a trial and not yet written."""
         self._buffers.pop(claim.id, None)
 
-    def _write(self, connection: Connection, buffers: list[_Buffer]) -> None:
-        if buffers:
-            rows = [row for buffer in buffers for row in buffer.rows]
-            connection.exec_driver_sql(self._insert, rows)
-            counts = [{"row": buffer.claim.id, "more": len(buffer.rows)} for buffer in buffers]
-            connection.execute(COUNT_STEPS, counts)
 
-
-def _owned(connection: Connection, buffers: Iterable[_Buffer]) -> set[int]:
-    """The ids of those that still belong to their claim, held until the transaction ends."""
-    claims = {buffer.claim.id: (buffer.claim.worker_id, buffer.claim.attempt) for buffer in buffers}
-    query = select(Trial.id, Trial.worker_id, Trial.attempt).where(Trial.id.in_(claims), Trial.outcome.is_(None))
-    rows = connection.execute(query.with_for_update())
-    return {id_ for id_, worker_id, attempt in rows if claims[id_] == (worker_id, attempt)}
+def _attribute_rows(claim: Claim, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": claim.trial_id, "key": name, "value_json": json.dumps(value)} for name, value in attributes.items()
+    ]
 
 
 def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:

@@ -121,6 +121,7 @@ class Trial(Base):
         UniqueConstraint("study_id", "ordinal"),
         UniqueConstraint("trial_id"),
         Index(None, "worker_id"),
+        Index(None, "study_id", "outcome"),
         {"sqlite_autoincrement": True},
     )
 
@@ -130,6 +131,8 @@ class Trial(Base):
     trial_id: Mapped[int | None] = mapped_column(ForeignKey("trials.trial_id", ondelete="CASCADE"))
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("gradstudy_worker.worker_id"))
     attempt: Mapped[int]
+    failures: Mapped[int] = mapped_column(server_default="0")
+    """How many workers were lost while they had it."""
     seed: Mapped[int] = mapped_column(BigInteger)
 
     cell: Mapped[Word | None]

@@ -10,5 +10,7 @@ def check_device(name: str) -> None:
     usable = ["cpu"]
     if torch.cuda.is_available():
         usable += ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        usable.append("mps")
     if name not in usable:
         raise DeviceError(f"the device must be one of {', '.join(usable)} on this machine, but got {name!r}")

@@ -17,16 +17,19 @@ from gradstudy.study.telling import tell
 
 
 def recover(database: Database, record: StudyRecord) -> bool:
-    """Give back the trials of this machine's dead workers, and bring Optuna's trials of a study up to date.
+    """Give back the trials of lost workers, and bring Optuna's trials of a study up to date.
 
     Returns:
-        Whether there was a dead worker, so that there may be trials to claim.
+        Whether there was a lost worker, so that there may be trials to claim.
     """
     engine, storage = database.engine, database.optuna_storage
     dead = abandoned_workers(engine, socket.gethostname(), _is_alive)
     for worker in dead:
-        for trial_id in release_worker(engine, worker):
+        released = release_worker(engine, worker)
+        for trial_id in released.waiting:
             set_state(storage, trial_id, TrialState.WAITING)
+        for trial_id in released.failed:
+            set_state(storage, trial_id, TrialState.FAIL)
     _tell_untold(database, record)
     for trial_id in orphaned_trials(engine, record.study_id):
         set_state(storage, trial_id, TrialState.FAIL)

@@ -14,7 +14,7 @@ from gradstudy.storage.studies import find_study
 from gradstudy.study.errors import TrialNotFoundError
 from gradstudy.study.launch import stored_spec
 from gradstudy.study.space import Setting
-from gradstudy.study.training import Ended, Slots, make_array
+from gradstudy.study.training import Ended, Slots, make_array, make_workspace
 
 TOLERANCE = 1e-3
 """Relative difference of losses up to which a replay agrees: float32 sums in another order, grown by training."""
@@ -71,7 +71,7 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
         learning_rate=float(recorded["learning_rate"]),
     )
     data = load_task(spec.task, **spec.task_options)
-    slots = Slots[int](make_array(spec, setting.cell, data, 1, device), spec)
+    slots = Slots[int](make_array(spec, setting.cell, data, 1, make_workspace(spec, device)), spec)
     slots.admit(number, setting, int(recorded["seed"]))
     ended: list[Ended[int]] = []
     while not ended:

@@ -17,19 +17,24 @@ _AXES = {"cell": 0, "strategy": 1, "learning_rate": 2}
 _THRESHOLD_AXIS = 3
 
 
-class PointSampler(BaseSampler):
-    """Points over cell, strategy, learning rate and threshold; trial n takes point n, whichever worker asks.
+ORDINAL = "gradstudy:ordinal"
+"""The system attribute that holds a trial's place in the budget. Optuna's number also counts what never ran."""
 
-    So a study that was interrupted goes on with the settings that it would have had. Thresholds share one axis,
-    because a trial has one threshold at most.
+
+class PointSampler(BaseSampler):
+    """Points over cell, strategy, learning rate and threshold; the trial at place n of the budget takes point n.
+
+    So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
+    study without places the trial's number counts. Thresholds share one axis, because a trial has one at most.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self._last: tuple[int, NDArray[np.float64]] | None = None
 
     @abstractmethod
-    def point(self, number: int) -> NDArray[np.float64]:
-        """The point of a trial, [axes] in [0, 1)."""
+    def point(self, place: int) -> NDArray[np.float64]:
+        """The point of a place, [axes] in [0, 1)."""
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """No parameter is sampled jointly: each axis of the point is read on its own."""
@@ -49,7 +54,10 @@ class PointSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """The parameter's coordinate of the trial's point, scaled to its distribution."""
-        coordinate = self.point(trial.number)[_AXES.get(param_name, _THRESHOLD_AXIS)]
+        place = trial.system_attrs.get(ORDINAL, trial.number)
+        if self._last is None or self._last[0] != place:
+            self._last = (place, self.point(place))
+        coordinate = self._last[1][_AXES.get(param_name, _THRESHOLD_AXIS)]
         return _scale(float(coordinate), param_distribution)
 
 
@@ -62,11 +70,11 @@ class SobolSampler(PointSampler):
     Source: Sobol' 1967; scrambling of Matousek 1998, as ``scipy.stats.qmc.Sobol``.
     """
 
-    def point(self, number: int) -> NDArray[np.float64]:
-        """Point ``number`` of the sequence."""
+    def point(self, place: int) -> NDArray[np.float64]:
+        """Point ``place`` of the sequence."""
         sequence = qmc.Sobol(_THRESHOLD_AXIS + 1, scramble=True, rng=self._seed)
-        if number:
-            sequence.fast_forward(number)
+        if place:
+            sequence.fast_forward(place)
         point: NDArray[np.float64] = sequence.random(1)[0]
         return point
 
@@ -74,9 +82,9 @@ class SobolSampler(PointSampler):
 class RandomSampler(PointSampler):
     """Uniform points. Optuna's RandomSampler begins anew in every process: a resumed study would repeat itself."""
 
-    def point(self, number: int) -> NDArray[np.float64]:
-        """A draw that only seed and number determine."""
-        return np.random.default_rng([self._seed, number]).random(_THRESHOLD_AXIS + 1)
+    def point(self, place: int) -> NDArray[np.float64]:
+        """A draw that only seed and place determine."""
+        return np.random.default_rng([self._seed, place]).random(_THRESHOLD_AXIS + 1)
 
 
 def _scale(coordinate: float, distribution: BaseDistribution) -> Any:

@@ -106,6 +106,9 @@ class StudySpec(_Part):
     task_options: dict[str, int] = Field(default_factory=dict)
     model: ModelSpec = ModelSpec()
     optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the computation; parameters and their updates are float32"
+    )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
     batch_size: int = Field(default=32, ge=1, le=65_536)
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget")

@@ -33,19 +33,16 @@ SHOWN = (
 
 
 def tell(study: optuna.Study, trial: optuna.Trial, result: TrialResult) -> None:
-    """Tell Optuna a trial's objective, constraint and user attributes.
+    """Tell Optuna a trial's objective and constraint; its user attributes were written with the result.
 
     A trial that was told already stays as it is: a worker that puts right what a dead one left may meet another.
     """
-    columns = result.columns()
-    objective = columns["objective"]
+    objective = result.columns()["objective"]
     with suppress(UpdateFinishedTrialError):
         # It waits, as Optuna sees it, where the one who gave it back was slower than the one who took it.
         trial.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         if CONSTRAINT not in trial.constraints:
             trial.set_constraint(CONSTRAINT, bounded_margin(result))
-        for name, value in shown(columns).items():
-            trial.set_user_attr(name, value)
         state = TrialState.FAIL if objective is None else TrialState.COMPLETE
         study.tell(trial, objective, state, skip_if_finished=True)
 
@@ -62,6 +59,7 @@ def bounded_margin(result: TrialResult) -> float:
     return min(max(margin, SMALLEST_VIOLATION), MARGIN_BOUND)
 
 
-def shown(columns: dict[str, Any]) -> dict[str, Any]:
-    """The user attributes of a trial with these columns."""
+def shown(result: TrialResult) -> dict[str, Any]:
+    """The user attributes of a trial with this result."""
+    columns = result.columns()
     return {name: columns[name] for name in SHOWN if columns[name] is not None}

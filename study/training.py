@@ -5,9 +5,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import torch
+
 from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
 from gradstudy.models.seq2seq import ModelShape
 from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.workspace import Workspace
 from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.results import TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
@@ -138,10 +141,15 @@ class Slots(Generic[Key]):
         return key
 
 
-def make_array(spec: StudySpec, cell: str, data: TokenPairs, slots: int, device: str) -> TrialArray:
-    """An array for the trials of one cell of a study."""
+def make_workspace(spec: StudySpec, device: str) -> Workspace:
+    """A workspace for the arrays of a study."""
+    return Workspace(getattr(torch, spec.precision), torch.device(device))
+
+
+def model_shape(spec: StudySpec, cell: str, data: TokenPairs) -> ModelShape:
+    """The models that a study trains with one cell."""
     model = spec.model
-    shape = ModelShape(
+    return ModelShape(
         cell="lstm" if cell == "lstm" else "gru",
         source_vocabulary=len(data.source_vocabulary),
         target_vocabulary=len(data.target_vocabulary),
@@ -151,13 +159,17 @@ def make_array(spec: StudySpec, cell: str, data: TokenPairs, slots: int, device:
         attention=model.attention,
         dropout=model.dropout,
     )
+
+
+def make_array(spec: StudySpec, cell: str, data: TokenPairs, slots: int, workspace: Workspace) -> TrialArray:
+    """An array for the trials of one cell of a study."""
     return TrialArray(
-        shape,
+        model_shape(spec, cell, data),
         data,
         slots=slots,
         batch_size=spec.batch_size,
         optimizer=spec.optimizer,
         steps=spec.steps,
         guard=spec.guard,
-        device=device,
+        workspace=workspace,
     )

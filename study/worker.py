@@ -1,34 +1,29 @@
-"""The worker: claims trials, trains them in its slots, writes their results, tells Optuna."""
+"""The worker: fills its slots with trials, trains them, and has their results stored."""
 
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-import numpy as np
-import optuna
-from optuna.trial import TrialState
-
 from gradstudy.models.tasks.pairs import TokenPairs
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back
 from gradstudy.storage.database import Database
-from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
-from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
-from gradstudy.study.recovery import recover, set_state
-from gradstudy.study.samplers import make_sampler
-from gradstudy.study.space import Setting, suggest
+from gradstudy.storage.workers import register_worker, stop_worker
+from gradstudy.study.bookkeeping import Begun, Bookkeeping
+from gradstudy.study.heartbeat import Heartbeat
 from gradstudy.study.spec import StudySpec
-from gradstudy.study.telling import tell
-from gradstudy.study.training import Ended, Slots, make_array
+from gradstudy.study.training import Slots, make_array, make_workspace
 
-SECONDS_BETWEEN_SIGNS_OF_LIFE = 5.0
+ASKED_AHEAD = 0.25
+"""Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
+once, and an adaptive sampler's answers are not much older than the trials that they rest on."""
+
+SECONDS_UNTIL_ASKED_AGAIN = 1.0
+"""Time until a worker that got no trial asks again."""
 
 
 class Listener(Protocol):
@@ -40,17 +35,16 @@ class Listener(Protocol):
     def finished(self, number: int, result: TrialResult) -> None:
         """A trial has ended and is stored."""
 
-
-@dataclass(frozen=True)
-class _Claimed:
-    """What the database and Optuna know a running trial by."""
-
-    claim: Claim
-    trial: optuna.Trial
+    def waiting(self, message: str) -> None:
+        """The database does not answer, and is waited for; comes from another thread."""
 
 
 class Worker:
-    """Runs trials of one study until its budget is used up or it is told to stop."""
+    """Runs trials of one study until its budget is used up or it is told to stop.
+
+    Training has a thread of its own. A second thread does the bookkeeping: it asks for trials before their slots are
+    free, and stores what has ended while training goes on. A third one shows that the worker is alive.
+    """
 
     def __init__(
         self,
@@ -61,6 +55,8 @@ class Worker:
         *,
         slots: int,
         device: str = "cpu",
+        workers: int = 1,
+        stand_by: bool = True,
         listener: Listener,
     ) -> None:
         """Register a worker of a study.
@@ -72,6 +68,9 @@ class Worker:
             data: of its task.
             slots: trials at once, over all cells.
             device: where to train.
+            workers: how many workers the study has at least, this one included.
+            stand_by: whether to wait, when no trial is left to begin, until those of others have ended, in case that
+                one of them is lost.
             listener: who is told of trials that begin and end.
         """
         self._database = database
@@ -79,137 +78,98 @@ class Worker:
         self._spec = spec
         self._data = data
         self._slots = slots
-        self._device = device
+        self._workers = workers
+        self._stand_by = stand_by
         self._listener = listener
-        self._arrays: dict[str, Slots[_Claimed]] = {}
-        self._recorder = Recorder(database.engine)
-        self._noted_alive = time.monotonic()
+        self._workspace = make_workspace(spec, device)
+        self._arrays: dict[str, Slots[Begun]] = {}
+        self._asked: deque[Future[Begun | None]] = deque()
+        self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
+        self._ask_again = 0.0
         self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
-        self._study = optuna.load_study(
-            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, self._worker_id)
-        )
 
     def run(self, stop: threading.Event) -> None:
-        """Work until no trial is left to claim, or until ``stop`` is set; then give back what is running."""
-        try:
-            recover(self._database, self._record)
-            while not stop.is_set():
-                self._fill(stop)
-                busy = [slots for slots in self._arrays.values() if slots.keys]
-                if not busy and not recover(self._database, self._record):
-                    break
-                for slots in busy:
-                    for ended in slots.advance():
-                        self._store(ended)
-                self._note_alive()
-        finally:
-            self._give_back_all()
-            stop_worker(self._database.engine, self._worker_id)
+        """Work until no trial is left, or until ``stop`` is set; then give back what is running."""
+        books = Bookkeeping(
+            self._database,
+            self._record,
+            self._spec,
+            self._worker_id,
+            workers=self._workers,
+            stop=stop,
+            announce=self._listener.waiting,
+        )
+        with Heartbeat(self._database.engine, self._worker_id), ThreadPoolExecutor(1, "bookkeeping") as bookkeeper:
+            try:
+                bookkeeper.submit(books.recover).result()
+                while not stop.is_set() and (self._work(books, bookkeeper) or self._waits(books, bookkeeper, stop)):
+                    pass
+            finally:
+                self._give_back_all(books, bookkeeper)
+                stop_worker(self._database.engine, self._worker_id)
 
-    def _note_alive(self) -> None:
-        """Tell the database that this worker lives, but not at every block: each time is a transaction."""
-        if time.monotonic() - self._noted_alive >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
-            touch_worker(self._database.engine, self._worker_id)
-            self._noted_alive = time.monotonic()
+    def _work(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> bool:
+        """Train every trial for a block of steps; False when there is none."""
+        self._ask(books, bookkeeper)
+        self._admit()
+        busy = [slots for slots in self._arrays.values() if slots.keys]
+        for slots in busy:
+            for ended in slots.advance():
+                self._stored.append((ended.key.trial.number, bookkeeper.submit(books.finish, ended)))
+        self._report(wait=not busy)
+        return bool(busy)
 
-    def _fill(self, stop: threading.Event) -> None:
-        """Claim trials until all slots are taken, none is left or ``stop`` is set."""
-        while not stop.is_set() and sum(len(slots.keys) for slots in self._arrays.values()) < self._slots:
-            claim = claim_trial(self._database.engine, self._record.study_id, self._worker_id, self._seed)
-            if claim is None:
-                return
-            with self._given_back_on_error(claim):
-                claimed, setting = self._begin(claim)
-            with self._given_back_on_error(claimed.claim):
-                self._slots_of(setting.cell).admit(claimed, setting, claim.seed)
-            self._listener.started(claimed.trial.number)
+    def _waits(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor, stop: threading.Event) -> bool:
+        """Wait for trials that others hold; False when there is nothing to wait for."""
+        if not self._stand_by or bookkeeper.submit(books.is_complete).result():
+            return False
+        stop.wait(SECONDS_UNTIL_ASKED_AGAIN)
+        bookkeeper.submit(books.recover).result()
+        return True
 
-    def _slots_of(self, cell: str) -> Slots[_Claimed]:
+    def _ask(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """Have trials asked for until those that run and those that come fill the slots, and some more."""
+        if self._running() and time.monotonic() < self._ask_again:
+            return
+        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots))
+        for _ in range(wanted - self._running() - len(self._asked)):
+            self._asked.append(bookkeeper.submit(books.begin))
+
+    def _admit(self) -> None:
+        """Put trials that are ready into free slots; wait for one when nothing runs."""
+        while self._asked and self._running() < self._slots and (self._asked[0].done() or not self._running()):
+            begun = self._asked[0].result()
+            if begun is None:
+                self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
+            else:
+                self._slots_of(begun.setting.cell).admit(begun, begun.setting, begun.claim.seed)
+                self._listener.started(begun.trial.number)
+            self._asked.popleft()
+
+    def _report(self, *, wait: bool) -> None:
+        """Tell the listener of trials that are stored by now."""
+        while self._stored and (wait or self._stored[0][1].done()):
+            number, future = self._stored.popleft()
+            result = future.result()
+            if result is not None:
+                self._listener.finished(number, result)
+
+    def _running(self) -> int:
+        return sum(len(slots.keys) for slots in self._arrays.values())
+
+    def _slots_of(self, cell: str) -> Slots[Begun]:
         if cell not in self._arrays:
-            array = make_array(self._spec, cell, self._data, self._slots, self._device)
+            array = make_array(self._spec, cell, self._data, self._slots, self._workspace)
             self._arrays[cell] = Slots(array, self._spec)
         return self._arrays[cell]
 
-    def _seed(self, ordinal: int) -> int:
-        """The seed of a trial: a function of the study's seed and the trial's place in the budget."""
-        return int(np.random.SeedSequence([self._spec.seed, ordinal]).generate_state(1)[0])
-
-    def _begin(self, claim: Claim) -> tuple[_Claimed, Setting]:
-        """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
-        if claim.trial_id is not None and claim.setting is not None:
-            set_state(self._database.optuna_storage, claim.trial_id, TrialState.RUNNING)
-            return _Claimed(claim, optuna.Trial(self._study, claim.trial_id)), stored_setting(claim.setting)
-        trial = self._ask()
-        try:
-            setting = suggest(trial, self._spec)
-            claim = attach_trial(self._database.engine, claim, trial._trial_id, setting_row(setting))
-        except BaseException:
-            set_state(self._database.optuna_storage, trial._trial_id, TrialState.FAIL)
-            raise
-        return _Claimed(claim, trial), setting
-
-    def _ask(self) -> optuna.Trial:
-        """A new trial of Optuna's.
-
-        ``Study.ask`` might answer with one that was given back, which another worker may have claimed already.
-        """
-        # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
-        study = copy(self._study)
-        return optuna.Trial(study, study._storage.create_new_trial(self._record.study_id))
-
-    def _store(self, ended: Ended[_Claimed]) -> None:
-        """Write a trial's result with its steps, and tell Optuna unless the trial was lost meanwhile."""
-        claim, trial = ended.key.claim, ended.key.trial
-        telemetry = ended.trial.telemetry()
-        self._recorder.add_steps(
-            claim,
-            0,
-            telemetry.loss,
-            telemetry.grad_norm,
-            telemetry.applied_norm,
-            ended.trial.run.learning_rate,
-        )
-        if not self._recorder.finish(claim, ended.result):
-            return
-        tell(self._study, trial, ended.result)
-        self._listener.finished(trial.number, ended.result)
-
-    def _give_back_all(self) -> None:
-        for slots in self._arrays.values():
-            for claimed in slots.keys:
-                self._give_back(claimed.claim)
-            slots.keys.clear()
-
-    def _give_back(self, claim: Claim) -> None:
-        if give_back(self._database.engine, claim) and claim.trial_id is not None:
-            set_state(self._database.optuna_storage, claim.trial_id, TrialState.WAITING)
-
-    @contextmanager
-    def _given_back_on_error(self, claim: Claim) -> Iterator[None]:
-        """Let another worker have a trial that could not begin here."""
-        try:
-            yield
-        except BaseException:
-            self._give_back(claim)
-            raise
-
-
-def setting_row(setting: Setting) -> SettingRow:
-    """A setting as it is stored."""
-    return SettingRow(
-        cell=setting.cell,
-        strategy=setting.strategy,
-        threshold=setting.threshold,
-        learning_rate=setting.learning_rate,
-        factors={},
-    )
-
-
-def stored_setting(row: SettingRow) -> Setting:
-    """A setting as it was stored."""
-    return Setting(
-        cell="lstm" if row.cell == "lstm" else "gru",
-        strategy=row.strategy,
-        threshold=row.threshold,
-        learning_rate=row.learning_rate,
-    )
+    def _give_back_all(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """Give back what runs and what was asked for; store what has ended."""
+        asked = [future for future in self._asked if not future.cancel()]
+        begun = [result for future in asked if not future.exception() and (result := future.result())]
+        begun += [key for slots in self._arrays.values() for key in slots.keys]
+        self._asked.clear()
+        self._arrays.clear()
+        for key in begun:
+            bookkeeper.submit(books.give_back, key.claim).result()
+        self._report(wait=True)

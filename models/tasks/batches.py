@@ -43,9 +43,10 @@ class TrialBatches:
         """The batches of the first n slots at their own steps ``[n]``: source ``[n, B, S]``, target ``[n, B, U]``."""
         return self._gather(self._order.batch(np.arange(len(steps)), steps))
 
-    def slot_batch(self, slot: int, step: int) -> TokenBatch:
-        """The batch of one slot: source ``[1, B, S]``, target ``[1, B, U]``."""
-        return self._gather(self._order.batch(np.array([slot]), np.array([step])))
+    def first_batches(self, slot: int, count: int) -> TokenBatch:
+        """The first batches of one slot: source ``[count, B, S]``, target ``[count, B, U]``."""
+        numbers = [self._order.batch(np.array([slot]), np.array([step])) for step in range(count)]
+        return self._gather(np.concatenate(numbers))
 
     def validation(self, count: int) -> TokenBatch:
         """The first ``count`` validation pairs, or all where there are fewer: source ``[1, count, S]``.

@@ -21,6 +21,7 @@ from gradstudy.models.seq2seq import BEGIN, GATES, Cell, ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.workspace import Workspace
 
 SYMBOLS = 61  # with padding, begin and end a vocabulary of 64
 MAX_NORM = 1.0
@@ -67,7 +68,10 @@ def one_at_a_time(shape: ModelShape, data: TokenPairs, batch_size: int) -> Calla
 
 
 def array_of(trials: int, shape: ModelShape, data: TokenPairs, batch_size: int) -> Callable[[], object]:
-    array = TrialArray(shape, data, slots=trials, batch_size=batch_size, steps=1000, validation_pairs=1)
+    workspace = Workspace(torch.float32, torch.device("cpu"))
+    array = TrialArray(
+        shape, data, slots=trials, batch_size=batch_size, steps=1000, validation_pairs=1, workspace=workspace
+    )
     for seed in range(trials):
         array.admit(TrainingRun(seed=seed, strategy="norm", threshold=MAX_NORM, learning_rate=LEARNING_RATE))
     return lambda: array.train(1)

@@ -10,6 +10,7 @@ from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.seq2seq import ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
+from gradstudy.models.workspace import Workspace
 
 BATCH = 8
 STEPS = 50
@@ -40,7 +41,7 @@ def array_for(data, cell="lstm", slots=8, dtype=torch.float32, optimizer="sgd", 
         optimizer=optimizer,
         steps=400,
         guard=guard,
-        dtype=dtype,
+        workspace=Workspace(dtype, torch.device("cpu")),
     )
 
 
@@ -104,7 +105,7 @@ def test_fifty_steps_equal_torchs_loop(data, torch_model, cell, optimizer, trial
     for slot, training in enumerate(runs):
         model = torch_model(shape_for(data, cell), training.seed, torch.float32).to(dtype)
         with torch.no_grad():  # torch draws in float32; the array draws in its own type
-            row = array.model.initialize(training.seed).unsqueeze(0)
+            row = array.model.initialize(training.seed, dtype).unsqueeze(0)
             for name, view in array.model.layout.views(row).items():
                 target = dict(model.named_parameters())[name]
                 target.copy_(view[0].T if view[0].shape != target.shape or "weight_" in name else view[0])
@@ -201,7 +202,8 @@ def test_the_initial_loss_is_the_mean_over_the_trials_first_batches(data, torch_
     batches = TrialBatches(data, 1, BATCH)
     batches.admit(0, 3)
     model = torch_model(shape_for(data, "lstm"), 3, torch.float32)
-    expected = np.mean([model(b.source[0], b.target[0]).item() for b in (batches.slot_batch(0, i) for i in range(4))])
+    first = [batches.batch(np.array([step])) for step in range(4)]
+    expected = np.mean([model(batch.source[0], batch.target[0]).item() for batch in first])
     assert array.initial_loss(slot) == pytest.approx(expected, rel=1e-5)
 
 

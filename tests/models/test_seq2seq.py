@@ -60,13 +60,13 @@ def test_loss_and_every_gradient_equal_torchs_layers(shape, trials, dtype, torch
 def test_initial_parameters_are_those_of_torchs_modules(shape, torch_model):
     model = make(shape, torch.float32)
     expected = torch_model(shape, 5, torch.float32).flat(model.layout)
-    torch.testing.assert_close(model.initialize(5), expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(model.initialize(5, torch.float32), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_padding_that_neighbours_bring_changes_nothing(shape, token_batch):
     model = make(shape, torch.float64)
-    rows = model.initialize(0).unsqueeze(0)
+    rows = model.initialize(0, torch.float64).unsqueeze(0)
     source, target = token_batch(shape, 1, 4)
     wider = TokenBatch(
         torch.nn.functional.pad(source, (6, 0)),
@@ -81,7 +81,7 @@ def test_padding_that_neighbours_bring_changes_nothing(shape, token_batch):
 def test_gaps_of_the_layout_stay_zero():
     shape = SHAPES[0].values[0]
     model = make(shape, torch.float32)
-    row = model.initialize(0)
+    row = model.initialize(0, torch.float32)
     covered = torch.zeros_like(row, dtype=torch.bool).unsqueeze(0)
     for parameter in model.layout.parameters:
         parameter.view(covered).fill_(True)

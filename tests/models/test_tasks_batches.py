@@ -80,16 +80,15 @@ def test_batches_hold_training_pairs_as_wide_as_the_longest_of_the_task(pairs):
             assert torch.equal(target, pairs.target[pair])
 
 
-def test_one_slots_batch_is_its_part_of_all_batches(pairs):
+def test_a_slots_first_batches_are_those_that_it_trains_on(pairs):
     batches = TrialBatches(pairs, 2, 16)
     batches.admit(0, 5)
     batches.admit(1, 6)
-    together = batches.batch(np.array([3, 9]))
-    alone = batches.slot_batch(1, 9)
-    assert alone.source.shape[0] == 1
-    width = alone.source.shape[2]
-    torch.testing.assert_close(together.source[1, :, -width:], alone.source[0])
-    torch.testing.assert_close(together.target[1, :, : alone.target.shape[2]], alone.target[0])
+    first = batches.first_batches(1, 3)
+    for step in range(3):
+        together = batches.batch(np.array([9, step]))
+        torch.testing.assert_close(first.source[step], together.source[1])
+        torch.testing.assert_close(first.target[step], together.target[1])
 
 
 def test_validation_is_the_first_pairs_held_out(pairs):

@@ -41,6 +41,9 @@ class Silent:
     def finished(self, number: int, result: TrialResult) -> None:
         pass
 
+    def waiting(self, message: str) -> None:
+        pass
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:

@@ -33,6 +33,9 @@ class StopAt:
     def finished(self, number: int, result: TrialResult) -> None:
         pass
 
+    def waiting(self, message: str) -> None:
+        pass
+
 
 def counts_of(db: Database) -> dict[str, int]:
     return count_outcomes(db.engine, find_study(db, "s").study_id)
@@ -47,10 +50,11 @@ def test_a_stop_gives_back_what_is_running(db: Database, work: Work, states: Any
     stop_at(db, work, 6)
     counts = counts_of(db)
     assert counts["running"] == 0
-    waiting = states(db).count("WAITING")
+    complete, waiting = states(db).count("COMPLETE"), states(db).count("WAITING")
     assert waiting > 0
-    assert states(db).count("COMPLETE") == 6 - waiting > 0
-    assert counts["remaining"] == 6 + waiting
+    assert complete > 0
+    assert complete + waiting == len(states(db)) >= 6  # those that were asked for ahead wait as well
+    assert counts["remaining"] == 12 - complete
 
 
 def test_a_study_that_was_stopped_twice_ends_as_if_undisturbed(
@@ -93,7 +97,7 @@ def test_a_worker_that_was_killed_is_replaced_by_the_next(
     process = subprocess.Popen([*command, "--storage", f"sqlite:///{db.path}"], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     running = "SELECT COUNT(*) FROM gradstudy_trial WHERE trial_id IS NOT NULL AND outcome IS NULL"
-    while execute(db, running) != [(2,)]:
+    while execute(db, running) < [(2,)]:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.01)
@@ -105,4 +109,5 @@ def test_a_worker_that_was_killed_is_replaced_by_the_next(
     assert sorted(trials["ordinal"]) == list(range(6))
     assert trials["outcome"].notna().all()
     assert trials["attempt"].max() == 2
-    assert states(db) == ["COMPLETE"] * 6
+    # Between asking Optuna and attaching its answer, a killed worker leaves a trial that nobody knows.
+    assert [state for state in states(db) if state != "FAIL"] == ["COMPLETE"] * 6

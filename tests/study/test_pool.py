@@ -62,7 +62,7 @@ def test_workers_stop_in_order_when_their_launcher_is_killed(url):
         code = (
             "import sys; from gradstudy.study.pool import WorkerPool\n"
             f"pool = WorkerPool(1, {url!r}, ['pool', '--slots', '2'])\n"
-            "print(pool._processes[0][0].pid, flush=True); pool.wait()"
+            "print(pool.pids()[0], flush=True); pool.wait()"
         )
         launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert launcher.stdout is not None

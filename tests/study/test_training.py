@@ -8,7 +8,7 @@ from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.space import Setting
 from gradstudy.study.spec import StudySpec
-from gradstudy.study.training import Slots, Trial, make_array
+from gradstudy.study.training import Slots, Trial, make_array, make_workspace
 
 SETTING = Setting(cell="gru", strategy="norm", threshold=1.0, learning_rate=0.5)
 
@@ -51,7 +51,7 @@ def test_what_comes_after_a_divergence_is_forgotten(trial: Trial) -> None:
 
 def test_slots_train_no_more_steps_than_the_spec_says(spec: StudySpec, data: TokenPairs) -> None:
     spec = spec.model_copy(update={"steps": 13})
-    slots = Slots[str](make_array(spec, "gru", data, 2, "cpu"), spec)
+    slots = Slots[str](make_array(spec, "gru", data, 2, make_workspace(spec, "cpu")), spec)
     slots.admit("first", SETTING, 1)
     assert slots.advance() == []
     slots.admit("second", SETTING, 1)
@@ -65,7 +65,7 @@ def test_the_shape_of_the_models_is_that_of_the_spec(spec: StudySpec, data: Toke
     sizes = []
     for changes in ({}, {"layers": 2}, {"attention": True}, {"embedding_size": 8}, {"embedding_size": 9}):
         model = spec.model.model_copy(update=changes)
-        array = make_array(spec.model_copy(update={"model": model}), "lstm", data, 1, "cpu")
+        array = make_array(spec.model_copy(update={"model": model}), "lstm", data, 1, make_workspace(spec, "cpu"))
         sizes.append(array.parameters.shape[1])
     assert sizes[0] == sizes[3]
     assert len(set(sizes)) == 4

@@ -1,0 +1,39 @@
+"""How much memory a trial takes in an array, known before the array is made."""
+
+from typing import Literal
+
+import torch
+
+from gradstudy.models.optimizers import OPTIMIZER_STATES, OptimizerName
+from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.seq2seq import GATES, ModelShape
+
+_KEPT: dict[Literal["lstm", "gru"], int] = {"lstm": 7, "gru": 5}
+"""Numbers that a layer keeps for each hidden unit, sequence and step: gates, states."""
+
+_COPIES = 4
+"""Parameters, gradients, the gradients as they are computed, and one pass of a clipping rule over them."""
+
+
+def bytes_per_trial(
+    shape: ModelShape,
+    layout: ParameterLayout,
+    *,
+    batch_size: int,
+    source_steps: int,
+    target_steps: int,
+    optimizer: OptimizerName,
+    dtype: torch.dtype,
+) -> int:
+    """An estimate, in bytes, of what one more trial adds to an array."""
+    hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
+    both = source_steps + target_steps
+    layers = shape.layers * both * _KEPT[shape.cell] * hidden
+    between = (shape.layers - 1) * both * (3 * gates + 2 * hidden)
+    output = target_steps * (2 * shape.target_vocabulary + 3 * hidden)
+    attention = target_steps * (3 * source_steps + 8 * hidden) if shape.attention else 0
+    step = gates + 4 * hidden
+    activations = batch_size * (layers + between + output + attention + step) * dtype.itemsize
+    tokens = batch_size * both * 3 * torch.int64.itemsize
+    parameters = layout.size * (_COPIES + OPTIMIZER_STATES[optimizer]) * max(dtype.itemsize, torch.float32.itemsize)
+    return activations + tokens + parameters

@@ -1,0 +1,202 @@
+"""What a worker does with the database and with Optuna: claiming, asking, storing, telling, giving back."""
+
+import threading
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back, give_back_unknown
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import ClaimLostError
+from gradstudy.storage.liveness import GRACE_SECONDS
+from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.patience import UNANSWERED, Patience
+from gradstudy.study.recovery import recover, set_state
+from gradstudy.study.samplers import ORDINAL, make_sampler
+from gradstudy.study.space import Setting, suggest
+from gradstudy.study.spec import StudySpec
+from gradstudy.study.telling import shown, tell
+from gradstudy.study.training import Ended
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A trial that the worker has claimed, with its setting."""
+
+    claim: Claim
+    trial: optuna.Trial
+    setting: Setting
+
+
+class Bookkeeping:
+    """The bookkeeping of one worker of one study. Its methods are called from one thread.
+
+    A database that does not answer is waited for.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        record: StudyRecord,
+        spec: StudySpec,
+        worker_id: int,
+        *,
+        workers: int,
+        stop: threading.Event,
+        announce: Callable[[str], None],
+    ) -> None:
+        """Open the books.
+
+        Args:
+            database: that holds the study.
+            record: of the study.
+            spec: of the study.
+            worker_id: whose books they are.
+            workers: how many workers the study has at least.
+            stop: what ends the waiting for a database.
+            announce: who is told of the waiting.
+        """
+        self._database = database
+        self._record = record
+        self._spec = spec
+        self._worker_id = worker_id
+        self._workers = workers
+        self._patiently = Patience(stop, announce)
+        self._recorder = Recorder(database.engine)
+        self._held: set[int] = set()
+        self._recovered = 0.0
+        self._study = optuna.load_study(
+            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, worker_id)
+        )
+
+    def begin(self) -> Begun | None:
+        """Claim a trial and get its setting; None when there is none for this worker."""
+        if time.monotonic() - self._recovered > GRACE_SECONDS:
+            self.recover()
+        claim = self._claim()
+        if claim is None:
+            return None
+        self._held.add(claim.id)
+        try:
+            return self._prepare(claim)
+        except ClaimLostError:
+            self._held.discard(claim.id)
+            return self.begin()
+        except BaseException:
+            self.give_back(claim)
+            raise
+
+    def finish(self, ended: Ended[Begun]) -> TrialResult | None:
+        """Write a trial's result with its steps, and tell Optuna; None when the trial was lost meanwhile."""
+        claim, telemetry = ended.key.claim, ended.trial.telemetry()
+        self._held.discard(claim.id)
+        self._recorder.add_steps(
+            claim, 0, telemetry.loss, telemetry.grad_norm, telemetry.applied_norm, ended.trial.run.learning_rate
+        )
+        finish = partial(self._recorder.finish, claim, ended.result, shown(ended.result))
+        if not self._patiently(finish):
+            return None
+        self._patiently(lambda: tell(self._study, ended.key.trial, ended.result))
+        return ended.result
+
+    def give_back(self, claim: Claim) -> None:
+        """Let another worker have a trial."""
+        self._held.discard(claim.id)
+        if self._patiently(lambda: give_back(self._database.engine, claim)) and claim.trial_id is not None:
+            self._set_state(claim.trial_id, TrialState.WAITING)
+
+    def recover(self) -> None:
+        """Put right what lost workers left behind."""
+        self._patiently(lambda: recover(self._database, self._record))
+        self._recovered = time.monotonic()
+
+    def is_complete(self) -> bool:
+        """Whether every trial of the budget has ended."""
+        counts = self._patiently(lambda: count_outcomes(self._database.engine, self._record.study_id))
+        return counts[REMAINING] + counts[RUNNING] == 0
+
+    def _claim(self) -> Claim | None:
+        answered = True
+
+        def claim() -> Claim | None:
+            nonlocal answered
+            if not answered:  # the claim may have been made in the moment that the connection broke
+                give_back_unknown(self._database.engine, self._worker_id, self._held)
+            answered = False
+            return claim_trial(
+                self._database.engine,
+                self._record.study_id,
+                self._worker_id,
+                self._seed,
+                held=len(self._held),
+                workers=self._workers,
+            )
+
+        return self._patiently(claim)
+
+    def _seed(self, ordinal: int) -> int:
+        """The seed of a trial: a function of the study's seed and the trial's place in the budget."""
+        return int(np.random.SeedSequence([self._spec.seed, ordinal]).generate_state(1)[0])
+
+    def _prepare(self, claim: Claim) -> Begun:
+        """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
+        if claim.trial_id is not None and claim.setting is not None:
+            self._set_state(claim.trial_id, TrialState.RUNNING)
+            known = claim.trial_id
+            trial = self._patiently(lambda: optuna.Trial(self._study, known))
+            return Begun(claim, trial, stored_setting(claim.setting))
+        trial = self._patiently(lambda: self._ask(claim.ordinal))
+        try:
+            setting = self._patiently(lambda: suggest(trial, self._spec))
+            attach = partial(attach_trial, self._database.engine, claim, trial._trial_id, setting_row(setting))
+            return Begun(self._patiently(attach), trial, setting)
+        except BaseException as error:
+            if not isinstance(error, UNANSWERED):
+                self._set_state(trial._trial_id, TrialState.FAIL)
+            raise
+
+    def _ask(self, ordinal: int) -> optuna.Trial:
+        """A new trial of Optuna's for a place in the budget.
+
+        ``Study.ask`` might answer with one that was given back, which another worker may have claimed already.
+        """
+        # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
+        study = copy(self._study)
+        template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: ordinal})
+        return optuna.Trial(study, study._storage.create_new_trial(self._record.study_id, template))
+
+    def _set_state(self, trial_id: int, state: TrialState) -> None:
+        self._patiently(lambda: set_state(self._database.optuna_storage, trial_id, state))
+
+
+def setting_row(setting: Setting) -> SettingRow:
+    """A setting as it is stored."""
+    return SettingRow(
+        cell=setting.cell,
+        strategy=setting.strategy,
+        threshold=setting.threshold,
+        learning_rate=setting.learning_rate,
+        factors={},
+    )
+
+
+def stored_setting(row: SettingRow) -> Setting:
+    """A setting as it was stored."""
+    return Setting(
+        cell="lstm" if row.cell == "lstm" else "gru",
+        strategy=row.strategy,
+        threshold=row.threshold,
+        learning_rate=row.learning_rate,
+    )

@@ -1,0 +1,47 @@
+"""Waiting for a database that does not answer."""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from gradstudy.storage.errors import UnavailableError
+
+T = TypeVar("T")
+
+LONGEST_WAIT_SECONDS = 15.0
+UNANSWERED = (UnavailableError, OperationalError, InterfaceError, StorageInternalError)
+"""What a database that is stopped, locked or full raises, through gradstudy and through Optuna."""
+
+
+class Patience:
+    """Repeats what the database did not answer, with growing and random waits, until it does or work is stopped."""
+
+    def __init__(self, stop: threading.Event, announce: Callable[[str], None]) -> None:
+        """Give up once ``stop`` is set; ``announce`` is told of every wait."""
+        self._announce = announce
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(UNANSWERED),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS),
+            stop=tenacity.stop_when_event_set(stop),
+            sleep=tenacity.sleep_using_event(stop),
+            before_sleep=self._say,
+            reraise=True,
+        )
+
+    def __call__(self, do: Callable[[], T]) -> T:
+        """The result of ``do``, which may be called several times.
+
+        Raises:
+            UnavailableError: or another of ``UNANSWERED``, when the work was stopped meanwhile.
+        """
+        return self._retrying(do)
+
+    def _say(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        self._announce(f"the database does not answer ({reason}); trying again in {seconds:.0f} s")
