@@ -121,7 +121,7 @@ class TrialArray:
         self._batches = TrialBatches(data, slots, batch_size, self.device)
         self._validation = self._batches.validation(validation_pairs)
         self._learning_rate = torch.zeros(slots, dtype=dtype, device=self.device)
-        self._seed = torch.zeros(slots, dtype=torch.int64, device=self.device)
+        self._dropout_key = torch.zeros(slots, dtype=torch.int64, device=self.device)
         self._step = np.zeros(slots, dtype=np.int64)
 
     def admit(self, run: TrainingRun) -> int:
@@ -139,7 +139,7 @@ class TrialArray:
         self._clipper.assign(slot, run.strategy, run.threshold)
         self._batches.admit(slot, run.seed)
         self._learning_rate[slot] = run.learning_rate
-        self._seed[slot] = run.seed
+        self._dropout_key[slot] = run.seed * _DROPOUT_STRIDE
         self._step[slot] = 0
         return slot
 
@@ -153,7 +153,7 @@ class TrialArray:
         self._optimizer.move(last, slot)
         self._clipper.move(last, slot)
         self._batches.move(last, slot)
-        for state in (self._learning_rate, self._seed, self._step):
+        for state in (self._learning_rate, self._dropout_key, self._step):
             state[slot] = state[last]
 
     def train(self, steps: int) -> Telemetry:
@@ -176,8 +176,7 @@ class TrialArray:
         batch = self._batches.batch(self._step[active])
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
-        keys = self._seed[active] * _DROPOUT_STRIDE + torch.from_numpy(self._step[active]).to(self.device)
-        loss = self._loss(views, batch, keys)
+        loss = self._loss(views, batch, self._dropout_key[active])
         computed = torch.autograd.grad(loss.sum(), list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
@@ -192,6 +191,7 @@ class TrialArray:
             applied_norm = applied_norm.masked_fill(~finite, 0)
         self._optimizer.step(parameters, gradients, self._learning_rate[active], taken)
         self._step[active] += 1
+        self._dropout_key[active] += 1
         return torch.stack([loss, clip.grad_norm, applied_norm, clip.clipped.to(loss.dtype)])
 
     @torch.no_grad()

@@ -21,6 +21,11 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shift_right(x, 31)
 
 
+def _signed(number: int) -> int:
+    """The number that a 64-bit integer holds after an overflow."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
 def dropout(x: Tensor, rate: float, keys: Tensor, positions: Tensor, layer: int) -> Tensor:
     """Zero each element with probability ``rate`` and scale the others by 1 / (1 - rate).
 
@@ -34,7 +39,7 @@ def dropout(x: Tensor, rate: float, keys: Tensor, positions: Tensor, layer: int)
     batch, hidden = x.shape[2:]
     units = torch.arange(batch * hidden, device=x.device).view(batch, hidden)
     element = positions.view(-1, 1, 1) * (batch * hidden) + units
-    key = _mix(keys + torch.tensor(layer + 1, device=x.device) * _GAMMA).view(-1, 1, 1, 1)
+    key = _mix(keys + _signed((layer + 1) * _GAMMA)).view(-1, 1, 1, 1)
     uniform = _shift_right(_mix(key + (element + 1) * _GAMMA), 64 - _BITS)
     kept = uniform >= int(rate * 2**_BITS)
     return x * kept * (1 / (1 - rate))

@@ -207,6 +207,18 @@ def test_the_initial_loss_is_the_mean_over_the_trials_first_batches(data, torch_
     assert array.initial_loss(slot) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bfloat16_follows_float32_within_its_precision(data, cell):
+    exact, rough = array_for(data, cell), array_for(data, cell, dtype=torch.bfloat16)
+    for seed in range(3):
+        exact.admit(run(seed, "norm", 1.0))
+        rough.admit(run(seed, "norm", 1.0))
+    expected, found = exact.train(20), rough.train(20)
+    assert rough.parameters.dtype == torch.float32
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=0.02)
+    assert not np.array_equal(found.loss, expected.loss)
+
+
 def test_a_full_array_refuses_another_trial(data):
     array = array_for(data, slots=1)
     array.admit(run(0))

@@ -1,0 +1,58 @@
+"""The array on a GPU: the numbers of the CPU, and no waiting for the device within a block of steps."""
+
+import numpy as np
+import pytest
+import torch
+
+from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.tasks.catalogue import load_task
+from gradstudy.models.workspace import Workspace
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def array_on(device, cell, dtype=torch.float32):
+    data = load_task("copy", max_length=8, symbols=12, examples=500)
+    shape = ModelShape(
+        cell=cell,
+        source_vocabulary=len(data.source_vocabulary),
+        target_vocabulary=len(data.target_vocabulary),
+        embedding_size=16,
+        hidden_size=16,
+        layers=2,
+        attention=True,
+        dropout=0.1,
+    )
+    array = TrialArray(
+        shape, data, slots=len(STRATEGIES), batch_size=8, steps=40, workspace=Workspace(dtype, torch.device(device))
+    )
+    for seed, strategy in enumerate(STRATEGIES.values()):
+        threshold = None if strategy.low is None else (strategy.low * strategy.high) ** 0.5
+        array.admit(TrainingRun(seed=seed, strategy=strategy.name, threshold=threshold, learning_rate=0.05))
+    return array
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_gpu_trains_as_the_cpu_does(cell):
+    expected, found = array_on("cpu", cell).train(10), array_on("cuda", cell).train(10)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-3)
+    np.testing.assert_allclose(found.grad_norm, expected.grad_norm, rtol=2e-2)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_nothing_waits_for_the_gpu_within_a_block(cell):
+    array = array_on("cuda", cell)
+    array.train(2)  # what is made on first use may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            array._train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_bfloat16_trains_on_a_gpu():
+    telemetry = array_on("cuda", "lstm", torch.bfloat16).train(10)
+    assert np.isfinite(telemetry.loss).all()

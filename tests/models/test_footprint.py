@@ -1,0 +1,44 @@
+"""The memory that is predicted for a trial, beside what an array really holds."""
+
+import pytest
+import torch
+
+from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.footprint import bytes_per_trial
+from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.tasks.catalogue import load_task
+from gradstudy.models.workspace import Workspace
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    "options", [{}, {"layers": 2}, {"attention": True}, {"hidden_size": 96, "embedding_size": 96}]
+)
+@pytest.mark.parametrize("length", [4, 20])
+def test_buffers_and_parameters_are_within_what_was_predicted(cell, options, length):
+    data = load_task("copy", max_length=length, min_length=length, symbols=30, examples=400)
+    shape = ModelShape(
+        cell=cell,
+        source_vocabulary=len(data.source_vocabulary),
+        target_vocabulary=len(data.target_vocabulary),
+        **({"embedding_size": 32, "hidden_size": 32} | options),
+    )
+    workspace = Workspace(torch.float32, torch.device("cpu"))
+    slots = 8
+    array = TrialArray(
+        shape, data, slots=slots, batch_size=16, optimizer="adam", steps=5, validation_pairs=16, workspace=workspace
+    )
+    for seed in range(slots):
+        array.admit(TrainingRun(seed=seed, strategy="norm", threshold=1.0, learning_rate=0.01))
+    array.train(1)
+    held = (workspace.nbytes + 4 * array.parameters.nbytes) / slots  # parameters, gradients, two states of Adam
+    predicted = bytes_per_trial(
+        shape,
+        array.model.layout,
+        batch_size=16,
+        source_steps=data.source.shape[1],
+        target_steps=data.target.shape[1],
+        optimizer="adam",
+        dtype=torch.float32,
+    )
+    assert held < predicted < 3 * held
