@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
+from gradstudy.models.dropout import dropout_key
 from gradstudy.models.optimizers import OptimizerName, make_optimizer
 from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch
 from gradstudy.models.tasks.batches import TrialBatches
@@ -139,7 +140,7 @@ class TrialArray:
         self._clipper.assign(slot, run.strategy, run.threshold)
         self._batches.admit(slot, run.seed)
         self._learning_rate[slot] = run.learning_rate
-        self._dropout_key[slot] = run.seed * _DROPOUT_STRIDE
+        self._dropout_key[slot] = dropout_key(run.seed)
         self._step[slot] = 0
         return slot
 
@@ -210,7 +211,3 @@ class TrialArray:
         """The loss of each model, computed in the workspace's type."""
         computed = {name: view.to(self.workspace.dtype) for name, view in views.items()}
         return self.model.loss(computed, batch, dropout_keys)
-
-
-_DROPOUT_STRIDE = 1 << 32
-"""Steps that a seed's dropout masks can count before they meet those of the next seed."""

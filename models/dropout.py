@@ -21,6 +21,11 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shift_right(x, 31)
 
 
+def dropout_key(seed: int) -> int:
+    """The key of a trial's first step; each further step counts one up, and after 2^32 meets the next seed's."""
+    return _signed(seed << 32)
+
+
 def _signed(number: int) -> int:
     """The number that a 64-bit integer holds after an overflow."""
     return (number + 2**63) % 2**64 - 2**63

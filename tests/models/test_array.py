@@ -219,6 +219,13 @@ def test_bfloat16_follows_float32_within_its_precision(data, cell):
     assert not np.array_equal(found.loss, expected.loss)
 
 
+@pytest.mark.parametrize("seed", [0, 2**31, 2**32 - 1])
+def test_every_seed_of_32_bits_can_be_trained(data, seed):
+    array = array_for(data, slots=1, dropout=0.5, layers=2)
+    array.admit(run(seed))
+    assert np.isfinite(array.train(2).loss).all()
+
+
 def test_a_full_array_refuses_another_trial(data):
     array = array_for(data, slots=1)
     array.admit(run(0))
