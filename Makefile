@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := models scripts storage study
 
-.PHONY: study test check bench clean typing
+.PHONY: study test check bench soak clean typing
 
 # The main job: from a fresh clone to an answer on real data.
 study: $(READY)
@@ -16,6 +16,11 @@ test: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/training_step.py
+	$(BIN)/python tests/benchmarks/whole_study.py
+	$(BIN)/python tests/benchmarks/where_time_goes.py
+
+soak: $(READY)
+	$(BIN)/python tests/soak/storms.py
 
 check: $(READY) typing
 	$(BIN)/ruff check .

@@ -42,6 +42,8 @@ class Patience:
 
     def _say(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        while error is not None and error.__cause__ is not None:
+            error = error.__cause__  # what the driver said
+        reason = " ".join(str(error).split())
         seconds = state.next_action.sleep if state.next_action else 0.0
         self._announce(f"the database does not answer ({reason}); trying again in {seconds:.0f} s")

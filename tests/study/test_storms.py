@@ -1,0 +1,154 @@
+"""Workers killed, paused and cut off from their database: whatever happens, exactly the budget is run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from storm import Storm, assert_nothing_is_lost
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.embedded import EmbeddedServer
+from gradstudy.study.launch import create_or_resume
+from gradstudy.study.spec import StudySpec
+
+
+def study(url: str, **changes: Any) -> StudySpec:
+    """Create a study of short trials."""
+    values = {
+        "name": "storm",
+        "task": "copy",
+        "task_options": {"max_length": 4, "examples": 200},
+        "model": {"hidden_size": 4},
+        "steps": 12,
+        "batch_size": 4,
+        "trials": 60,
+        "space": {"strategies": ["none", "norm", "value"], "learning_rate": [0.001, 300]},
+    }
+    spec = StudySpec.model_validate(values | changes)
+    with Database.open(url, create=True) as database:
+        create_or_resume(database, spec)
+    return spec
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+def test_workers_that_are_killed_lose_nothing(url: str) -> None:
+    spec = study(url)
+    with Storm(url, spec.name, workers=3) as storm:
+        storm.kill_at_random(6, seed=1, trials=spec.trials)
+    assert storm.killed > 0
+    assert_nothing_is_lost(url, spec)
+
+
+def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: str) -> None:
+    spec = study(url, trials=20, steps=100)
+    with Storm(url, spec.name, workers=2) as storm:
+        storm.until(lambda: storm.ended()[0] >= 2)
+        paused = storm.processes[0].pid
+        assert paused is not None
+        storm.until(lambda: pause(url, paused))
+        storm.until(lambda: storm.ended()[1])
+        os.kill(paused, signal.SIGCONT)
+        for process in storm.processes:
+            process.join(60)
+            assert process.exitcode == 0
+    assert_nothing_is_lost(url, spec)
+
+
+def pause(url: str, pid: int) -> bool:
+    """Stop a process and let its grace period pass; False when it was just writing: SQLite has one lock for all."""
+    os.kill(pid, signal.SIGSTOP)
+    with Database.open(url) as database, database.engine.connect() as connection:
+        if database.path is not None:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 200")
+        try:
+            connection.exec_driver_sql(
+                f"UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000' WHERE pid = {pid}"
+            )
+            connection.commit()
+        except OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+    return True
+
+
+def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: Path) -> None:
+    server = EmbeddedServer.start(server_folder / "stopped")
+    try:
+        spec = study(server.url, trials=40, steps=100)
+        with Storm(server.url, spec.name, workers=2) as storm:
+            for share in (1, 2, 3):
+                storm.until(lambda share=share: storm.ended()[0] >= share * spec.trials // 5)  # type: ignore[misc]
+                server.stop()
+                storm.waits.get(timeout=60)  # a worker says that it waits
+                server = EmbeddedServer.start(server_folder / "stopped")
+            storm.kill_at_random(1, seed=3, trials=spec.trials)
+        assert_nothing_is_lost(server.url, spec)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this user cannot mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_workers_wait_for_room_on_a_full_disk(small_disk: Path) -> None:
+    url = f"sqlite:///{small_disk}/study.db"
+    spec = study(url, trials=30, steps=60)
+    with Storm(url, spec.name, workers=2) as storm:
+        storm.until(lambda: storm.ended()[0] >= 5)
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        message = storm.waits.get(timeout=60)
+        assert "full" in message or "disk" in message
+        filler.unlink()
+        storm.until(lambda: storm.ended()[1])
+        for process in storm.processes:
+            process.join(60)
+    assert_nothing_is_lost(url, spec)
+
+
+def test_ctrl_c_in_the_launcher_gives_everything_back(sqlite_url: str) -> None:
+    spec = study(sqlite_url, trials=12, steps=2000)
+    command = [sys.executable, "-m", "gradstudy.scripts.main", "launch", spec.name, "--workers=2", "--slots=2"]
+    environment = os.environ | {"GRADSTUDY_STORAGE": sqlite_url}
+    launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True)
+    end = time.monotonic() + 120
+    while running(sqlite_url) < 3:
+        assert time.monotonic() < end
+        assert launcher.poll() is None
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGINT)
+    output, _ = launcher.communicate(timeout=120)
+    assert launcher.returncode == 130, output
+    assert "the same command goes on" in output
+    assert running(sqlite_url) == 0
+
+
+def running(url: str) -> int:
+    """Trials that a worker holds."""
+    with Database.open(url) as database, database.engine.connect() as connection:
+        query = "SELECT COUNT(*) FROM gradstudy_trial WHERE worker_id IS NOT NULL AND outcome IS NULL"
+        return int(connection.exec_driver_sql(query).scalar_one())
