@@ -9,7 +9,7 @@ import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
 from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads
-from gradstudy.scripts.working import Work
+from gradstudy.scripts.working import Engine, Work
 
 if TYPE_CHECKING:
     import threading
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gradstudy.scripts.spec_input import Values
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
+    from gradstudy.study.pool import WorkerPool
+    from gradstudy.study.ray_pool import RayPool
 
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often the progress of worker processes is read from the database."""
@@ -67,6 +69,10 @@ def launch(
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    engine: Annotated[
+        Engine, typer.Option(help="Who places the workers: processes of this machine, or a Ray cluster.")
+    ] = Engine.LOCAL,
+    gpus: Annotated[float, typer.Option(min=0, help="With Ray: GPUs of each worker; a fraction shares one.")] = 0.0,
     detach: Annotated[
         bool, typer.Option("--detach", help="Create the study and leave its trials to workers elsewhere.")
     ] = False,
@@ -97,7 +103,9 @@ def launch(
             },
         }
     )
-    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
+    work = Work(
+        workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device, engine=engine, gpus=gpus
+    )
     _launch(name, flags, storage, None if detach else work)
 
 
@@ -111,7 +119,8 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
     from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
     spec = parse_spec(merged({"name": name} | from_file, flags))
     if work is not None:
-        check_device(work.device)
+        if work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
+            check_device(work.device)
     stored = _stored(storage, spec.name)
     data = None
     if stored is None:
@@ -152,14 +161,17 @@ def _run(database: "Database", record: "StudyRecord", data: "TokenPairs | None",
     if counts is None:
         return
     data = data or load_data(spec)
-    slots = slot_count(work, spec, data)
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
     typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
-    mebibytes = slots * trial_bytes(spec, data) / 2**20
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
-    typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
+    if work.engine is Engine.LOCAL:
+        slots = slot_count(work, spec, data)
+        mebibytes = slots * trial_bytes(spec, data) / 2**20
+        typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
+    else:
+        typer.echo(f"{workers} on a Ray cluster")
     with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
-        if work.workers == 1:
+        if work.workers == 1 and work.engine is Engine.LOCAL:
             run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
         else:
             _run_pool(database, record, work, progress, stop)
@@ -185,13 +197,9 @@ def _run_pool(
     from gradstudy.storage.errors import UnavailableError
     from gradstudy.storage.progress import count_outcomes
     from gradstudy.study.errors import WorkFailedError
-    from gradstudy.study.pool import WorkerPool
     from gradstudy.study.recovery import recover
 
-    url = database.url.render_as_string(hide_password=False)
-    options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
-    arguments = [record.name, *(f"--{name}={value}" for name, value in options.items())]
-    with WorkerPool(work.workers, url, arguments) as pool:
+    with _pool(database.url.render_as_string(hide_password=False), record.name, work) as pool:
         while pool.running():
             if stop.wait(SECONDS_BETWEEN_LOOKS):
                 pool.ask_to_stop()
@@ -202,3 +210,17 @@ def _run_pool(
     recover(database, record)
     if failures:
         raise WorkFailedError("; ".join(failures))
+
+
+def _pool(url: str, name: str, work: Work) -> "WorkerPool | RayPool":
+    """Start the workers."""
+    if work.engine is Engine.RAY:
+        from gradstudy.study.ray_pool import Placement, RayPool
+
+        slots = None if work.slots == AUTO else int(work.slots)
+        placement = Placement(cpus=work.threads, gpus=work.gpus)
+        return RayPool(work.workers, url, name, slots=slots, device=work.device, placement=placement)
+    from gradstudy.study.pool import WorkerPool
+
+    options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
+    return WorkerPool(work.workers, url, [name, *(f"--{option}={value}" for option, value in options.items())])

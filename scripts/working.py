@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gradstudy.scripts.options import AUTO
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from gradstudy.study.worker import Listener
 
 
+class Engine(StrEnum):
+    """Who places workers."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """How a study is worked on.
@@ -23,12 +31,16 @@ class Work:
         slots: trials at once in each, or ``auto``.
         threads: that each computes with.
         device: where each trains.
+        engine: who places them.
+        gpus: with Ray, what each asks for.
     """
 
     workers: int
     slots: str
     threads: int
     device: str
+    engine: Engine = Engine.LOCAL
+    gpus: float = 0.0
 
 
 def slot_count(work: Work, spec: "StudySpec", data: "TokenPairs") -> int:
