@@ -13,18 +13,20 @@ def status(
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Show progress and outcomes so far."""
+    """Show progress, outcomes so far and workers."""
     from rich.console import Console
     from rich.table import Table
 
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import count_outcomes
     from gradstudy.storage.studies import find_study, list_studies
+    from gradstudy.storage.workers import living_workers
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     with Database.open(storage) as database:
         records = [find_study(database, name)] if name else list_studies(database)
         counts = [count_outcomes(database.engine, record.study_id) for record in records]
+        workers = living_workers(database.engine)
     table.add_column("study")
     for heading in ("trials", *(counts[0] if counts else ())):
         table.add_column(heading, justify="right")
@@ -32,5 +34,7 @@ def status(
         table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()))
     if records:
         Console().print(table)
+        places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())
+        typer.echo(f"workers: {places or 'none'}")
     else:
         typer.echo(f"{database.display_url} holds no studies yet")

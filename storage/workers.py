@@ -1,10 +1,11 @@
 """Workers: the processes that run trials, and when each was last seen."""
 
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, func, insert, select, update
 
 from gradstudy.storage.clock import utc_now
+from gradstudy.storage.liveness import alive
 from gradstudy.storage.schema import Worker
-from gradstudy.storage.transactions import writing
+from gradstudy.storage.transactions import reading, writing
 
 
 def register_worker(engine: Engine, host: str, pid: int, device: str) -> int:
@@ -14,6 +15,14 @@ def register_worker(engine: Engine, host: str, pid: int, device: str) -> int:
         made = connection.execute(row).inserted_primary_key
     assert made is not None
     return int(made[0])
+
+
+def living_workers(engine: Engine) -> dict[tuple[str, str], int]:
+    """How many workers are alive, by host and device."""
+    query = select(Worker.host, Worker.device, func.count()).where(alive()).group_by(Worker.host, Worker.device)
+    with reading(engine) as connection:
+        rows = connection.execute(query.order_by(Worker.host, Worker.device)).all()
+    return {(host, device): count for host, device, count in rows}
 
 
 def touch_worker(engine: Engine, worker_id: int) -> None:

@@ -16,7 +16,7 @@ from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
-from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
+from gradstudy.storage.workers import living_workers, register_worker, stop_worker, touch_worker
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.recovery import recover
 from gradstudy.study.spec import StudySpec
@@ -144,3 +144,14 @@ def test_no_worker_holds_more_than_its_share_of_what_is_left(
     assert claim_trial(db.engine, study, workers[0], int, held=4)
     assert claim_trial(db.engine, study, workers[1], int, held=5, workers=2)
     assert claim_trial(db.engine, study, workers[1], int, held=4, workers=3) is None
+
+
+def test_the_living_are_counted_by_host_and_device(db: Database, execute: Execute) -> None:
+    lost = register_worker(db.engine, "far", 1, "cpu")
+    execute(db, LONG_AGO)
+    for host, device in [("near", "cpu"), ("near", "cpu"), ("near", "cuda"), ("far", "cpu")]:
+        register_worker(db.engine, host, 1, device)
+    stop_worker(db.engine, register_worker(db.engine, "near", 1, "cpu"))
+    assert living_workers(db.engine) == {("far", "cpu"): 1, ("near", "cpu"): 2, ("near", "cuda"): 1}
+    touch_worker(db.engine, lost)
+    assert living_workers(db.engine)["far", "cpu"] == 2
