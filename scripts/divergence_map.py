@@ -4,7 +4,6 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import RenderableType
 
     from gradstudy.study.report import Report
@@ -19,24 +18,39 @@ def divergence_map(report: "Report") -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
 
-    bins = report.bins.assign(position=report.bins["learning_rate_bin"].map(_position))
-    cells = sorted(bins["cell"].unique())
-    positions = range(int(bins["position"].min()), int(bins["position"].max()) + 1)
+    marks, rows = _marks(report)
+    positions = [position for *_, position in marks]
+    columns = range(min(positions), max(positions) + 1)
+    cells = sorted({cell for cell, *_ in marks})
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("\nstrategy", no_wrap=True)
     table.add_column("threshold\nfrom", justify="right", no_wrap=True)
     for cell in cells:
-        table.add_column(f"{cell.upper()}, lr = 10^\n{_scale(positions)}", no_wrap=True)
+        table.add_column(f"{cell.upper()}, lr = 10^\n{_scale(columns)}", no_wrap=True)
+    before = None
+    for strategy, decade in rows:
+        lines = ["".join(marks.get((cell, strategy, decade, column), EMPTY) for column in columns) for cell in cells]
+        label = "-" if decade is None else f"{10.0**decade:g}"
+        table.add_row("" if strategy == before else strategy, label, *lines)
+        before = strategy
+    return Group(table, "", f"{KEPT}none diverged  {SOME}some  {LOST}all diverged  {EMPTY}not tried")
+
+
+def _marks(report: "Report") -> tuple[dict[tuple[str, str, int | None, int], str], list[tuple[str, int | None]]]:
+    """The mark of each cell, strategy, decade of threshold and half-decade of learning rate, and the rows in order."""
+    marks = {
+        (row["cell"], row["strategy"], _decade(row["threshold_decade"]), _position(row["learning_rate_bin"])): _mark(
+            row["diverged"], row["runs"]
+        )
+        for row in report.bins.to_dict("records")
+    }
     order = list(report.study.spec["space"]["strategies"])
-    for strategy in sorted(bins["strategy"].unique(), key=order.index):
-        rows = bins[bins["strategy"] == strategy]
-        for number, threshold in enumerate(sorted(rows["threshold_decade"].unique())):
-            row = rows[(rows["threshold_decade"] == threshold) | rows["threshold_decade"].isna()]
-            marks = ["".join(_mark(row[row["cell"] == cell], position) for position in positions) for cell in cells]
-            label = "-" if math.isnan(threshold) else f"{threshold:g}"
-            table.add_row(strategy if number == 0 else "", label, *marks)
-    legend = f"{KEPT}none diverged  {SOME}some  {LOST}all diverged  {EMPTY}not tried"
-    return Group(table, "", legend)
+    rows = {(strategy, decade) for _, strategy, decade, _ in marks}
+    return marks, sorted(rows, key=lambda row: (order.index(row[0]), row[1] or 0))
+
+
+def _decade(threshold: float) -> int | None:
+    return None if math.isnan(threshold) else round(math.log10(threshold))
 
 
 def _position(learning_rate_bin: float) -> int:
@@ -52,11 +66,7 @@ def _scale(positions: range) -> str:
     return line
 
 
-def _mark(rows: "pd.DataFrame", position: int) -> str:
-    here = rows[rows["position"] == position]
-    if here.empty:
-        return EMPTY
-    diverged, runs = int(here["diverged"].sum()), int(here["runs"].sum())
+def _mark(diverged: int, runs: int) -> str:
     if diverged == 0:
         return KEPT
     return LOST if diverged == runs else SOME

@@ -44,11 +44,12 @@ def edge(command: Callable[..., None]) -> Callable[..., None]:
 def _exit_code(error: Exception) -> int | None:
     """The exit code of an error that gradstudy knows, None for one that it does not."""
     from gradstudy.models.tasks.errors import TaskError
+    from gradstudy.scripts.errors import CannotServeError, UsageError
     from gradstudy.storage.errors import StorageError, UnavailableError
     from gradstudy.study.errors import StudyError, WorkFailedError
 
-    if isinstance(error, (UnavailableError, WorkFailedError)):
+    if isinstance(error, (UnavailableError, WorkFailedError, CannotServeError)):
         return WORK_FAILED
-    if isinstance(error, (StudyError, StorageError, TaskError)):
+    if isinstance(error, (StudyError, StorageError, TaskError, UsageError)):
         return WRONG_USAGE
     return None

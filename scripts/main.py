@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts import delete, launch, query, replay, report, status, strategies, tasks, work
+from gradstudy.scripts import dashboard, delete, launch, query, replay, report, serve, status, strategies, tasks, work
 from gradstudy.scripts.edge import DEBUG_VARIABLE, edge
 
 app = typer.Typer(
@@ -20,10 +20,12 @@ app = typer.Typer(
 VERBS: tuple[Callable[..., None], ...] = (
     launch.launch,
     work.work,
+    serve.serve,
     status.status,
     report.report,
     replay.replay,
     query.query,
+    dashboard.dashboard,
     strategies.strategies,
     tasks.tasks,
     delete.delete,

@@ -1,6 +1,5 @@
 """A database that holds gradstudy's studies: opening it, making it, closing it."""
 
-from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -11,8 +10,11 @@ from gradstudy.storage.errors import (
     ForeignDatabaseError,
     NotFoundError,
     SchemaVersionError,
+    UnavailableError,
 )
+from gradstudy.storage.network_filesystem import refuse_network_filesystem
 from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, open_optuna_storage
+from gradstudy.storage.server_lock import server_lock
 from gradstudy.storage.sqlite import (
     check_writable,
     configure_sqlite,
@@ -107,6 +109,8 @@ class Database:
     def _require_newest(self) -> None:
         revision = migrate.current_revision(self.engine)
         migrate.check_known(self.engine, revision)
+        if revision is None:
+            raise UnavailableError(f"{self.display_url} is just being made by another process; try again")
         if revision != migrate.HEAD:
             raise SchemaVersionError(
                 f"{self.display_url} was made by an older gradstudy (tables {revision}, now {migrate.HEAD}); "
@@ -118,9 +122,11 @@ class Database:
             raise NotFoundError(
                 f"there is no folder {self.path.parent.absolute()} to make {self.path.name} in; make it first"
             )
+        if self.path is not None:
+            refuse_network_filesystem(self.path)
         if self._is_ready():
             return
-        with creation_lock(self.path) if self.path is not None else nullcontext():
+        with creation_lock(self.path) if self.path is not None else server_lock(self.engine):
             if not self._is_ready():  # another process may have made the tables while we waited
                 self._make_tables()
 

@@ -6,6 +6,8 @@ StorageError
 ├── ForeignDatabaseError           there is something, and it is not gradstudy's
 ├── SchemaVersionError             the tables were made by another version
 ├── UnwritableError (OSError)      the file or folder cannot be written
+├── NetworkFilesystemError         SQLite's file lies where its locks do not hold
+├── ExtraMissingError              an optional package is not installed
 ├── UnavailableError (OSError)     the database does not answer, is locked or is full
 ├── StudyExistsError (ValueError)  the name is taken
 ├── ClaimLostError                 the trial now belongs to another worker
@@ -45,6 +47,14 @@ class SchemaVersionError(StorageError):
 
 class UnwritableError(StorageError, OSError):
     """The database file or its folder cannot be written."""
+
+
+class NetworkFilesystemError(StorageError):
+    """SQLite's file lies on a network filesystem, where its locks do not hold."""
+
+
+class ExtraMissingError(StorageError):
+    """What was asked for needs a package that is not installed."""
 
 
 class UnavailableError(StorageError, OSError):

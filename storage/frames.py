@@ -43,17 +43,20 @@ def read_steps(db: Database, study: str, numbers: Sequence[int] | None = None, e
         db: where the study is.
         study: its name.
         numbers: of the trials; None for all.
-        every: only steps that are a multiple of it, for drawing.
+        every: only steps that are a multiple of it, and the last of each trial, for drawing.
 
     Raises:
         NotFoundError: there is no such study.
     """
-    query = "SELECT * FROM step_result WHERE study = :study AND MOD(step, :every) = 0"
-    if db.engine.dialect.name == "sqlite":  # MOD() is not in every build
-        query = query.replace("MOD(step, :every)", "step % :every")
+    # MOD() is not in every build of SQLite.
+    remainder = "r.step % :every" if db.engine.dialect.name == "sqlite" else "MOD(r.step, :every)"
+    query = f"""
+        SELECT r.* FROM step_result r JOIN gradstudy_trial t ON t.trial_id = r.trial_id
+        WHERE r.study = :study AND ({remainder} = 0 OR r.step = t.steps - 1)
+    """
     if numbers is None:
-        return _read(db, study, f"{query} ORDER BY number, step", every=every)
-    query += " AND number IN :numbers ORDER BY number, step"
+        return _read(db, study, f"{query} ORDER BY r.number, r.step", every=every)
+    query += " AND r.number IN :numbers ORDER BY r.number, r.step"
     return _read(db, study, query, every=every, numbers=list(numbers))
 
 

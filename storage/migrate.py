@@ -41,19 +41,20 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config(connection), "head")
 
 
-def current_revision(engine: Engine) -> str:
-    """The revision of the tables in a database that has gradstudy's."""
+def current_revision(engine: Engine) -> str | None:
+    """The revision of the tables in a database that has gradstudy's; None while MySQL is still making the first."""
     with reading(engine) as connection:
-        return str(connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one())
+        revision: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return revision
 
 
-def check_known(engine: Engine, revision: str) -> None:
+def check_known(engine: Engine, revision: str | None) -> None:
     """Refuse tables that a later gradstudy has made.
 
     Raises:
         SchemaVersionError: the revision is not one of those that this version knows.
     """
-    if revision == HEAD:
+    if revision in (HEAD, None):
         return
     from alembic.script import ScriptDirectory
 

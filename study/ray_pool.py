@@ -89,9 +89,7 @@ class RayPool:
         if self._made_cluster:
             self._ray.init(log_to_driver=False, logging_level="ERROR")
         task = self._ray.remote(num_cpus=placement.cpus, num_gpus=placement.gpus, max_retries=-1)(_work)
-        self._tasks = [
-            task.remote(storage, name, slots, device, placement.cpus, count) for _ in range(count)
-        ]
+        self._tasks = [task.remote(storage, name, slots, device, placement.cpus, count) for _ in range(count)]
         self._stopping = False
 
     def __enter__(self) -> Self:

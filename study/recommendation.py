@@ -1,15 +1,22 @@
 """The setting to use, and what that rests on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.study.statistics import judged, wilson_interval
+from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, TOO_FEW, frontier
+from gradstudy.study.neighbours import neighbourhoods, neighbours_of
+from gradstudy.study.statistics import AGGRESSIVE_CLIPPING, ALWAYS_CHANGING, wilson_interval
+from gradstudy.study.wording import counted
 
-NEIGHBOURHOOD = 0.5
-"""Decades of learning rate and of threshold within which a run speaks for a setting."""
+ACCEPTABLE_UPPER_BOUND = 0.2
+"""Of the divergence rate: what 16 runs without a divergence show."""
+MARGIN = 2.0
+"""How far below the frontier a learning rate must stay: another seed, or a longer run, moves the edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +32,13 @@ class Recommendation:
         validation_loss: of that trial.
         runs: how many runs of this cell and strategy lie within half a decade of learning rate and threshold.
         diverged: how many of them diverged.
+        seeds: how many different seeds they had.
         rate_low: lower end of the 95% Wilson interval of their divergence rate.
         rate_high: upper end.
+        frontier: of this cell, strategy and threshold; None where it was not bracketed.
+        frontier_low: lower end of its 95% interval; None where it was not bracketed.
+        firm: whether the upper bound on divergence is acceptable and the margin to the frontier is kept.
+        cautions: sentences on what speaks against it.
         pytorch: the code to paste.
     """
 
@@ -38,47 +50,29 @@ class Recommendation:
     validation_loss: float
     runs: int
     diverged: int
+    seeds: int
     rate_low: float
     rate_high: float
+    frontier: float | None
+    frontier_low: float | None
+    firm: bool
+    cautions: tuple[str, ...]
     pytorch: str
 
 
-def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
-    """How the neighbours of each trained trial fared.
+def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Recommendation | None:
+    """The trained setting with the best validation loss among those that are safe enough.
+
+    Safe enough is a 95% upper bound on the divergence of its neighbours of at most 20%, at a learning rate that is at
+    most half the frontier and below the lower end of the frontier's interval. Where no setting has that much evidence,
+    it is the setting with the lowest validation loss to be expected, not ``firm``, and of those that keep the margin if
+    there are any: with n runs in the neighbourhood, k of which diverged, the next diverges with probability
+    p = (k + 1) / (n + 2) (Laplace's rule of succession) and ends at (1 - p) * loss + p * initial loss. So a better
+    loss must make up for a neighbour that diverged, and for evidence that is thin.
 
     Args:
         trials: rows of ``trial_result``.
-
-    Returns:
-        The trained trials with two more columns: ``neighbours``, the runs of the same cell and strategy within
-        ``NEIGHBOURHOOD`` decades of learning rate and threshold (the trial itself is one), and
-        ``neighbours_diverged``.
-    """
-    parts = []
-    for _, group in judged(trials).groupby(["cell", "strategy"]):
-        learning_rate = np.log10(group["learning_rate"].to_numpy(float))
-        # Without a threshold every run of the strategy is as near as can be.
-        threshold = np.log10(group["threshold"].fillna(1.0).to_numpy(float))
-        diverged = (group["outcome"] == "diverged").to_numpy()
-        trained = (group["outcome"] == "trained").to_numpy()
-        near = (np.abs(learning_rate[trained, None] - learning_rate) <= NEIGHBOURHOOD) & (
-            np.abs(threshold[trained, None] - threshold) <= NEIGHBOURHOOD
-        )
-        parts.append(group[trained].assign(neighbours=near.sum(1), neighbours_diverged=(near & diverged).sum(1)))
-    if not parts:
-        return judged(trials).assign(neighbours=0, neighbours_diverged=0)
-    return pd.concat(parts)
-
-
-def recommend(trials: pd.DataFrame) -> Recommendation | None:
-    """The trained setting with the lowest validation loss to be expected, a divergence counted as an untrained model.
-
-    With n runs in the neighbourhood, k of which diverged, the next run is expected to diverge with probability
-    p = (k + 1) / (n + 2) (Laplace's rule of succession) and to end at (1 - p) * loss + p * initial loss: a better loss
-    must make up for a neighbour that diverged, and for evidence that is thin.
-
-    Args:
-        trials: rows of ``trial_result``.
+        frontiers: as ``frontier(trials)`` gives them, when they are known already.
 
     Returns:
         None when no trial trained.
@@ -86,23 +80,85 @@ def recommend(trials: pd.DataFrame) -> Recommendation | None:
     candidates = neighbourhoods(trials).dropna(subset=["validation_loss"])
     if candidates.empty:
         return None
-    runs, diverged = candidates["neighbours"], candidates["neighbours_diverged"]
-    rate = (diverged + 1) / (runs + 2)
-    expected = (1 - rate) * candidates["validation_loss"] + rate * candidates["initial_validation_loss"]
-    best = candidates.iloc[int(expected.to_numpy().argmin())]
-    rate_low, rate_high = wilson_interval(int(best["neighbours_diverged"]), int(best["neighbours"]))
-    threshold = None if pd.isna(best["threshold"]) else float(best["threshold"])
+    frontiers = frontier(trials) if frontiers is None else frontiers
+    candidates = candidates.merge(
+        frontiers[["cell", "strategy", "threshold_bin", "frontier", "frontier_low", "status"]],
+        how="left",
+        on=["cell", "strategy", "threshold_bin"],
+    )
+    counts = zip(candidates["neighbours_diverged"], candidates["neighbours"], strict=True)
+    upper = np.array([wilson_interval(int(k), int(n))[1] for k, n in counts])
+    margin_kept = _keeps_margin(candidates)
+    firm = margin_kept & (upper <= ACCEPTABLE_UPPER_BOUND)
+    eligible = next(tier for tier in (firm, margin_kept, np.ones_like(firm)) if tier.any())
+    loss = candidates["validation_loss"] if firm.any() else _expected_loss(candidates)
+    position = int(np.where(eligible, loss.to_numpy(float), np.inf).argmin())
+    return _evidence(trials, candidates.iloc[position], firm=bool(firm[position]), margin=bool(margin_kept[position]))
+
+
+def _keeps_margin(candidates: pd.DataFrame) -> np.ndarray:
+    """Whether each learning rate is well below its frontier; one that nothing brackets from above has no edge near."""
+    known = candidates["status"] == BRACKETED
+    learning_rate = candidates["learning_rate"]
+    below = (learning_rate * MARGIN <= candidates["frontier"]) & ~(learning_rate > candidates["frontier_low"])
+    inside = ~known & (candidates["status"] != BELOW)
+    return (below.where(known, inside)).to_numpy(bool)
+
+
+def _expected_loss(candidates: pd.DataFrame) -> "pd.Series[float]":
+    rate = (candidates["neighbours_diverged"] + 1) / (candidates["neighbours"] + 2)
+    return (1 - rate) * candidates["validation_loss"] + rate * candidates["initial_validation_loss"]
+
+
+def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margin: bool) -> Recommendation:
+    neighbours = neighbours_of(trials, best)
+    diverged, runs = int(best["neighbours_diverged"]), int(best["neighbours"])
+    rate_low, rate_high = wilson_interval(diverged, runs)
+    threshold = _or_none(best["threshold"])
     rounded = None if threshold is None else float(f"{threshold:.3g}")
+    strategy = str(best["strategy"])
     return Recommendation(
         number=int(best["number"]),
         cell=str(best["cell"]),
-        strategy=str(best["strategy"]),
+        strategy=strategy,
         threshold=threshold,
         learning_rate=float(best["learning_rate"]),
         validation_loss=float(best["validation_loss"]),
-        runs=int(best["neighbours"]),
-        diverged=int(best["neighbours_diverged"]),
+        runs=runs,
+        diverged=diverged,
+        seeds=neighbours["seed"].nunique(),
         rate_low=rate_low,
         rate_high=rate_high,
-        pytorch=STRATEGIES[str(best["strategy"])].pytorch(rounded),
+        frontier=_or_none(best["frontier"]),
+        frontier_low=_or_none(best["frontier_low"]),
+        firm=firm,
+        cautions=tuple(_cautions(best, rate_high, neighbours, margin=margin)),
+        pytorch=STRATEGIES[strategy].pytorch(rounded),
     )
+
+
+def _cautions(best: "pd.Series[Any]", rate_high: float, neighbours: pd.DataFrame, *, margin: bool) -> Iterator[str]:
+    status, strategy = best["status"], best["strategy"]
+    if rate_high > ACCEPTABLE_UPPER_BOUND:
+        yield (
+            f"The evidence is thin: {counted(len(neighbours), 'run')} near it cannot rule out a divergence rate of "
+            f"up to {rate_high:.0%}; {ACCEPTABLE_UPPER_BOUND:.0%} would be acceptable."
+        )
+    if status == TOO_FEW:
+        yield "There are too few runs of this cell and strategy to say where its frontier is."
+    elif status == BELOW:
+        yield "More than 10% of runs are expected to diverge even at the lowest learning rate that was tried."
+    elif not margin:
+        yield f"It is less than a factor of {MARGIN:g} below the frontier, or above the lower end of its interval."
+    if status == ABOVE:
+        yield "No learning rate that was tried crossed the frontier: a larger one may train faster."
+    clipped = neighbours["clipped_fraction"].mean()
+    if clipped > AGGRESSIVE_CLIPPING and strategy not in ALWAYS_CHANGING:
+        yield (
+            f"{clipped:.0%} of the updates near it are clipped; the Deep Learning Tuning Playbook calls more than 50% "
+            "extremely aggressive and would lower the learning rate instead."
+        )
+
+
+def _or_none(number: float) -> float | None:
+    return None if pd.isna(number) else float(number)

@@ -1,6 +1,7 @@
 """What a study says: the recommendation and the tables behind it, from frame to frame."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -8,40 +9,111 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import StudyRecord, find_study
+from gradstudy.study.caveats import caveats
+from gradstudy.study.follow_up import FollowUp, follow_up
+from gradstudy.study.frontier import frontier
+from gradstudy.study.gradient_norms import gradient_norms, suggested_thresholds
+from gradstudy.study.importance import divergence_importance
 from gradstudy.study.recommendation import Recommendation, recommend
+from gradstudy.study.sensitivity import learning_rate_sensitivity
 from gradstudy.study.statistics import divergence_by
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that a report shows.
+    """Everything that a report shows; tables that only some forms show are made when they are asked for.
 
     Attributes:
         study: name, spec, budget.
+        source: the database, for printing.
         trials: rows of ``trial_result``.
         recommendation: None when no trial trained.
-        strategies: one row for each cell and strategy, see ``divergence_by``.
-        bins: the same for each cell, strategy, ``threshold_decade`` and ``learning_rate_bin`` of half a decade.
+        strategies: one row for each cell and strategy, see ``divergence_by``, with the ``sensitivity`` to the
+            learning rate and the lowest and highest bracketed frontier over the thresholds.
+        frontiers: see ``frontier``.
     """
 
     study: StudyRecord
+    source: str
     trials: pd.DataFrame
     recommendation: Recommendation | None
     strategies: pd.DataFrame
-    bins: pd.DataFrame
+    frontiers: pd.DataFrame
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many trials ended in each outcome, the most frequent first."""
+        return {str(outcome): int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
+
+    @cached_property
+    def caveats(self) -> list[str]:
+        """What the study cannot tell."""
+        return caveats(self.study, self.trials, self.strategies, self.frontiers)
+
+    @cached_property
+    def follow_up(self) -> FollowUp | None:
+        """What to run next; None when the question is settled."""
+        return follow_up(self.study, self.outcomes, self.recommendation)
+
+    @cached_property
+    def bins(self) -> pd.DataFrame:
+        """Divergence of each cell, strategy, ``threshold_decade`` and ``learning_rate_bin`` of half a decade."""
+        decades = 10 ** np.floor(np.log10(self.trials["threshold"]))
+        by = ["cell", "strategy", "threshold_decade", "learning_rate_bin"]
+        return divergence_by(self.trials.assign(threshold_decade=decades), by)
+
+    @cached_property
+    def importance(self) -> pd.DataFrame:
+        """See ``divergence_importance``."""
+        return divergence_importance(self.trials)
+
+    @cached_property
+    def norms(self) -> pd.DataFrame:
+        """See ``gradient_norms``."""
+        return gradient_norms(self.trials)
+
+    @cached_property
+    def suggested(self) -> pd.DataFrame:
+        """See ``suggested_thresholds``."""
+        return suggested_thresholds(self.trials)
+
+    @cached_property
+    def survival(self) -> pd.DataFrame:
+        """See ``survival``."""
+        from gradstudy.study.survival import survival  # scipy.stats, which not every form needs
+
+        return survival(self.trials)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables that every form of a report carries, by name."""
+        return {
+            "strategies": self.strategies,
+            "frontier": self.frontiers,
+            "bins": self.bins,
+            "importance": self.importance,
+            "gradient_norms": self.norms,
+            "suggested_threshold": self.suggested,
+            "survival": self.survival,
+        }
 
 
-def build_report(study: StudyRecord, trials: pd.DataFrame) -> Report:
+def build_report(study: StudyRecord, trials: pd.DataFrame, source: str = "") -> Report:
     """Make a report from the rows of ``trial_result``."""
+    keys = ["cell", "strategy"]
+    frontiers = frontier(trials)
+    edges = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
+    strategies = (
+        divergence_by(trials, keys)
+        .merge(learning_rate_sensitivity(trials), how="left", on=keys)
+        .merge(edges, how="left", on=keys)
+    )
     return Report(
         study=study,
+        source=source,
         trials=trials,
-        recommendation=recommend(trials),
-        strategies=divergence_by(trials, ["cell", "strategy"]),
-        bins=divergence_by(
-            trials.assign(threshold_decade=10 ** np.floor(np.log10(trials["threshold"]))),
-            ["cell", "strategy", "threshold_decade", "learning_rate_bin"],
-        ),
+        recommendation=recommend(trials, frontiers),
+        strategies=strategies,
+        frontiers=frontiers,
     )
 
 
@@ -51,4 +123,4 @@ def read_report(database: Database, name: str) -> Report:
     Raises:
         NotFoundError: there is no such study.
     """
-    return build_report(find_study(database, name), read_trials(database, name))
+    return build_report(find_study(database, name), read_trials(database, name), database.display_url)

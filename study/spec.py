@@ -175,16 +175,17 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     """One line for each field in which two specs differ: ``field: stored value -> given value``."""
     return [
         f"{field}: {old} -> {new}"
-        for field, old, new in _differing("", stored.model_dump(mode="json"), given.model_dump(mode="json"))
+        for field, old, new in differing("", stored.model_dump(mode="json"), given.model_dump(mode="json"))
     ]
 
 
-def _differing(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+def differing(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Each field in which two specs as JSON differ: its name after ``prefix``, the old value, the new value."""
     rows = []
     for key in [*old, *(key for key in new if key not in old)]:
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            rows += _differing(f"{prefix}{key}.", before, after)
+            rows += differing(f"{prefix}{key}.", before, after)
         elif before != after:
             rows.append((f"{prefix}{key}", before, after))
     return rows

@@ -24,6 +24,9 @@ def test_the_wheel_holds_every_module_of_every_room_and_nothing_at_top_level(whe
     modules = {f"gradstudy/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert modules <= names
     assert {f"gradstudy/{room}/py.typed" for room in ROOMS} <= names
+    templates = {f"gradstudy/{path.relative_to(ROOT)}" for path in (ROOT / "study" / "templates").glob("*.html")}
+    assert len(templates) > 1
+    assert templates <= names
     top_level = {name.partition("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"gradstudy"}
 

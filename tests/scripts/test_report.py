@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -97,3 +99,71 @@ def test_status_counts_every_study(finished: Database, gradstudy: Run) -> None:
 def test_status_of_a_database_without_studies_says_so(gradstudy: Run) -> None:
     Database.open("sqlite:///gradstudy.db", create=True).close()
     assert gradstudy("status").stdout == "sqlite:///gradstudy.db holds no studies yet\n"
+
+
+@pytest.mark.parametrize("form", ["html", "markdown", "csv", "json", "parquet"])
+def test_a_report_can_be_a_file_of_every_form(finished: Database, gradstudy: Run, folder: Path, form: str) -> None:
+    result = gradstudy("report", "s", "--format", form, "--output", "made")
+    assert (result.exit_code, result.stdout) == (0, "written to made\n"), result.output
+    content = (folder / "made").read_bytes()
+    best = recommend(read_trials(finished, "s"))
+    assert best is not None
+    assert {
+        "html": content.startswith(b"<!doctype html>"),
+        "markdown": content.startswith(b"# s\n"),
+        "csv": content.startswith(b"table,"),
+        "json": content.startswith(b"{") and json.loads(content)["recommendation"]["number"] == best.number,
+        "parquet": content.startswith(b"PAR1"),
+    }[form]
+
+
+def test_text_forms_are_written_to_the_terminal_and_others_to_a_file_of_the_studys_name(
+    finished: Database, gradstudy: Run, folder: Path
+) -> None:
+    assert json.loads(gradstudy("report", "s", "--format", "json").stdout)["study"] == "s"
+    assert gradstudy("report", "s", "--format", "html").stdout == "written to s.html\n"
+    assert (folder / "s.html").exists()
+
+
+def test_parquet_without_pyarrow_is_one_sentence(
+    finished: Database, gradstudy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.scripts.errors.find_spec", lambda name: None)
+    result = gradstudy("report", "s", "--format", "parquet")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        'gradstudy: --format parquet needs pyarrow; install it with: pip install "gradstudy[parquet]"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["s", "t", "u"], "a report is of one study, or compares two, but got 3: s, t, u"),
+        (["s", "--output", "x"], "--output x needs a --format: html, markdown, csv, json or parquet"),
+        (["s", "--format", "csv", "--output", "missing/x"], "missing/x"),
+        (["other"], "there is no study 'other'"),
+        (["s", "other"], "there is no study 'other'"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_sentence(
+    finished: Database, gradstudy: Run, words: list[str], said: str
+) -> None:
+    result = gradstudy("report", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["terminal", "html", "markdown", "csv", "json", "parquet"])
+def test_two_studies_are_compared_in_every_form(
+    finished: Database, gradstudy: Run, flags: list[str], form: str
+) -> None:
+    assert gradstudy("launch", "t", *flags, "--steps=10").exit_code == 0
+    if form == "terminal":
+        shown = gradstudy("report", "s", "t").stdout
+        assert "steps: 20 -> 10" in shown
+        assert "B less A" in shown
+    else:
+        result = gradstudy("report", "s", "t", "--format", form, "--output", "made")
+        assert (result.exit_code, result.stdout) == (0, "written to made\n"), result.output

@@ -1,5 +1,4 @@
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,22 +18,28 @@ VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
 SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={"hidden_size": 32})
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "empty.db"
-    Database.open(f"sqlite:///{path}", create=True).close()
-    return path
-
-
 @pytest.fixture
-def path(empty_file: Path, tmp_path: Path) -> Path:
+def path(sqlite_url: str) -> Path:
     """A database file without studies."""
-    return Path(shutil.copy(empty_file, tmp_path / "study.db"))
+    return Path(sqlite_url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn; a test that is for some only names them."""
+    return str(request.param)
 
 
 @pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite:///{path}"
+def url(request: pytest.FixtureRequest, backend: str) -> str:
+    """A database without studies."""
+    return str(request.getfixturevalue(f"{backend}_url"))
+
+
+@pytest.fixture
+def empty_url(request: pytest.FixtureRequest, backend: str) -> str:
+    """Where a database can be made."""
+    return str(request.getfixturevalue(f"empty_{backend}_url"))
 
 
 @pytest.fixture

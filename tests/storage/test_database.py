@@ -89,25 +89,6 @@ def test_tables_of_another_optuna_are_left_alone(tmp_path: Path) -> None:
     assert "was made by another version of Optuna; `optuna storage upgrade" in sentence
 
 
-def test_a_database_of_a_newer_gradstudy_is_refused(path: Path) -> None:
-    execute(path, "UPDATE gradstudy_alembic_version SET version_num = '9999'")
-    for create in (True, False):
-        sentence = open_error(path, SchemaVersionError, create=create)
-        assert "was made by a newer gradstudy (tables 9999" in sentence
-
-
-def test_an_older_database_is_upgraded_only_when_asked(path: Path) -> None:
-    execute(
-        path,
-        "DROP TRIGGER gradstudy_trial_deleted",
-        "DROP TRIGGER gradstudy_study_deleted",
-        "UPDATE gradstudy_alembic_version SET version_num = '0002'",
-    )
-    assert "was made by an older gradstudy (tables 0002" in open_error(path, SchemaVersionError)
-    Database.open(f"sqlite:///{path}", create=True).close()
-    Database.open(f"sqlite:///{path}").close()
-
-
 def test_a_read_only_folder_is_named(folder: Path, lock_out: Callable[[Path], None]) -> None:
     lock_out(folder)
     sentence = open_error(folder / "new.db", UnwritableError, create=True)
@@ -121,6 +102,7 @@ def test_a_file_in_a_read_only_folder_is_named(folder: Path, path: Path, lock_ou
     assert f"{file} cannot be opened: " in open_error(file, UnwritableError, create=True)
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_sqlite_is_set_up_for_many_processes(db: Database) -> None:
     for engine in (db.engine, db.optuna_storage.engine):
         with engine.connect() as connection:

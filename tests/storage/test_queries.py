@@ -12,6 +12,12 @@ from gradstudy.storage.queries import CHUNK, run_query
 COUNT_FOR_EVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT "
 
 
+@pytest.fixture
+def backend() -> str:
+    """Servers have tests of their own."""
+    return "sqlite"
+
+
 def query(db: Database, sql: str, limit_seconds: float | None = None) -> tuple[list[str], list[list[Any]]]:
     with run_query(db, sql, limit_seconds=limit_seconds) as (columns, chunks):
         return columns, [list(chunk) for chunk in chunks]

@@ -1,9 +1,11 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
@@ -11,7 +13,6 @@ from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
-from gradstudy.storage.sqlite import connect_read_only
 
 Begin = Callable[..., Claim]
 Rows = Callable[[str], list[Any]]
@@ -25,7 +26,7 @@ def test_steps_come_back_and_what_is_not_finite_is_null(db: Database, begin: Beg
     recorder.add_steps(claim, 5, np.float32([0.5, np.nan, np.inf]), [1.0, -np.inf, 3.0], np.array([1, 2, 3]), 0.25)
     recorder.add_steps(claim, 8, [4.0], [5.0], np.nan, [0.125])
     assert rows(STEPS) == []
-    assert recorder.flush() == []
+    assert recorder.finish(claim, DONE)
     trial = claim.trial_id
     assert rows(STEPS) == [
         (trial, 5, 0.5, 1.0, 1.0, 0.25),
@@ -35,15 +36,23 @@ def test_steps_come_back_and_what_is_not_finite_is_null(db: Database, begin: Beg
     ]
 
 
-def test_steps_are_written_once_and_counted(db: Database, begin: Begin, rows: Rows) -> None:
+def test_steps_of_several_trials_are_kept_apart(db: Database, begin: Begin, rows: Rows) -> None:
     recorder = Recorder(db.engine)
     claims = [begin(), begin()]
     for first in (0, 10):
         for claim in claims:
             recorder.add_steps(claim, first, np.ones(10), 1.0, 1.0, 1.0)
-        recorder.flush()
-    recorder.flush()
-    assert rows("SELECT steps FROM gradstudy_trial") == [(20,), (20,)]
+    assert recorder.finish(claims[1], DONE)
+    assert [row[:2] for row in rows(STEPS)] == [(claims[1].trial_id, step) for step in range(20)]
+
+
+def test_attributes_are_optunas(db: Database, begin: Begin) -> None:
+    claim = begin()
+    assert claim.trial_id is not None
+    assert Recorder(db.engine).finish(claim, DONE, {"outcome": "trained", "seconds": 0.5, "größe": [1, None]})
+    assert db.optuna_storage.get_trial_user_attrs(claim.trial_id) == {
+        "outcome": "trained", "seconds": 0.5, "größe": [1, None],
+    }  # fmt: skip
 
 
 def test_a_result_comes_back_with_the_last_steps(db: Database, begin: Begin, rows: Rows) -> None:
@@ -74,19 +83,21 @@ def test_a_lost_trial_is_neither_finished_nor_written_to(db: Database, begin: Be
     begin()
     for claim in (lost, kept):
         recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
-    assert recorder.flush() == [lost]
-    recorder.add_steps(lost, 1, [1.0], 1.0, 1.0, 1.0)
-    assert not recorder.finish(lost, DONE)
-    assert recorder.flush() == []
+    assert not recorder.finish(lost, DONE, {"outcome": "trained"})
+    assert recorder.finish(kept, DONE)
     assert [row[0] for row in rows(STEPS)] == [kept.trial_id]
-    assert rows("SELECT outcome FROM gradstudy_trial") == [(None,), (None,)]
+    assert rows("SELECT outcome FROM gradstudy_trial ORDER BY ordinal") == [(None,), ("trained",)]
+    assert rows("SELECT * FROM trial_user_attributes") == []
 
 
 def test_a_trial_ends_once(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
-    assert Recorder(db.engine).finish(claim, DONE)
-    assert not Recorder(db.engine).finish(claim, TrialResult(outcome=Outcome.FAILED, steps=0))
+    recorder = Recorder(db.engine)
+    recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
+    assert recorder.finish(claim, DONE)
+    assert recorder.finish(claim, TrialResult(outcome=Outcome.FAILED, steps=0))  # a repetition finds it done
     assert rows("SELECT outcome FROM gradstudy_trial") == [("trained",)]
+    assert len(rows(STEPS)) == 1
 
 
 def test_discarded_steps_are_not_written(db: Database, begin: Begin, rows: Rows) -> None:
@@ -94,18 +105,28 @@ def test_discarded_steps_are_not_written(db: Database, begin: Begin, rows: Rows)
     recorder = Recorder(db.engine)
     recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
     recorder.discard(claim)
-    recorder.flush()
+    recorder.finish(claim, DONE)
     assert rows(STEPS) == []
 
 
-def test_steps_outlive_a_database_that_does_not_answer(db: Database, begin: Begin) -> None:
+def test_steps_outlive_a_database_that_does_not_answer(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
-    assert db.path is not None
-    path = db.path
-    refusing = create_engine("sqlite://", creator=lambda: connect_read_only(path))
-    recorder = Recorder(refusing)
+    recorder = Recorder(db.engine)
     recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
-    for _ in range(2):  # an empty recorder would not complain
-        with pytest.raises(UnavailableError, match="attempt to write a readonly database"):
-            recorder.flush()
-    refusing.dispose()
+    with refusing_to_write(db), pytest.raises(UnavailableError, match="out of order"):
+        recorder.finish(claim, DONE)
+    assert rows(STEPS) == []
+    assert recorder.finish(claim, DONE)
+    assert len(rows(STEPS)) == 1
+
+
+@contextmanager
+def refusing_to_write(db: Database) -> Iterator[None]:
+    """Let the database fail where a transaction is committed."""
+
+    def refuse(connection: Connection) -> None:
+        raise OperationalError("COMMIT", {}, OSError("out of order"))
+
+    event.listen(db.engine, "commit", refuse)
+    yield
+    event.remove(db.engine, "commit", refuse)

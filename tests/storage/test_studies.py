@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,7 +41,7 @@ def test_a_missing_study_is_reported_with_those_that_there_are(db: Database) -> 
 
 def test_a_name_is_used_once(db: Database) -> None:
     create_study(db, "a", SPEC, 40, VERSIONS)
-    with pytest.raises(StudyExistsError, match=r"there is a study 'a' in sqlite:.* already"):
+    with pytest.raises(StudyExistsError, match=f"there is a study 'a' in {re.escape(db.display_url)} already"):
         create_study(db, "a", SPEC, 40, VERSIONS)
     assert [study.name for study in list_studies(db)] == ["a"]
 
@@ -69,7 +70,7 @@ def delete_through_gradstudy(db: Database) -> None:
 
 
 def delete_through_bare_optuna(db: Database) -> None:
-    storage = optuna.storages.RDBStorage(f"sqlite:///{db.path}")
+    storage = optuna.storages.RDBStorage(db.url.render_as_string(hide_password=False))
     optuna.delete_study(study_name="s", storage=storage)
     storage.engine.dispose()
 

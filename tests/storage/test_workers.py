@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradstudy.storage.abandoned import abandoned_workers, release_worker
+from gradstudy.storage.abandoned import Released, abandoned_workers, release_worker
 from gradstudy.storage.claims import Claim, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
@@ -44,7 +44,7 @@ def test_releasing_a_worker_gives_back_its_open_trials_only(
     claim_next: Callable[[], Claim], rows: Rows,
 ) -> None:  # fmt: skip
     done, begun, asked_nothing = run("trained"), begin(), claim_next()
-    assert release_worker(db.engine, worker_id) == [begun.trial_id]
+    assert release_worker(db.engine, worker_id) == Released(waiting=[begun.trial_id], failed=[])
     query = "SELECT id, worker_id FROM gradstudy_trial ORDER BY id"
     assert rows(query) == [(done.id, worker_id), (begun.id, None), (asked_nothing.id, None)]
-    assert release_worker(db.engine, worker_id) == []
+    assert release_worker(db.engine, worker_id) == Released(waiting=[], failed=[])

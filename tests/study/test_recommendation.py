@@ -1,26 +1,18 @@
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from simulated import frame_of, simulated_trials
 
-from gradstudy.study.recommendation import Recommendation, neighbourhoods, recommend
+from gradstudy.study.neighbours import neighbourhoods, neighbours_of
+from gradstudy.study.recommendation import ACCEPTABLE_UPPER_BOUND, MARGIN, Recommendation, recommend
 from gradstudy.study.statistics import wilson_interval
 
 
 def frame(*rows: dict[str, Any]) -> pd.DataFrame:
     """Trials that differ from a trained LSTM with clipping by norm 1 at learning rate 1 in what is given."""
-    usual = {
-        "cell": "lstm",
-        "strategy": "norm",
-        "threshold": 1.0,
-        "learning_rate": 1.0,
-        "outcome": "trained",
-        "validation_loss": 2.0,
-        "initial_validation_loss": 4.0,
-    }
-    trials = pd.DataFrame([usual | row for row in rows], columns=list(usual))
-    trials["threshold"] = trials["threshold"].astype(float)
-    return trials.assign(number=range(len(trials)))
+    return frame_of({"number": number, "seed": number, **row} for number, row in enumerate(rows))
 
 
 def best_of(*rows: dict[str, Any]) -> Recommendation:
@@ -78,6 +70,62 @@ def test_a_much_better_loss_makes_up_for_thin_evidence() -> None:
 
 def test_among_settings_with_equal_evidence_the_best_loss_wins() -> None:
     assert best_of(*SAFE, {"validation_loss": 0.2}, {"validation_loss": 0.1}, {"validation_loss": 0.3}).number == 4
+
+
+def test_neighbours_are_found_as_a_plain_loop_finds_them() -> None:
+    trials = simulated_trials(300, edges=(0.5,) * 4, cells=("gru", "lstm"), strategies=("norm", "none"))
+    for row in neighbourhoods(trials).to_dict("records"):
+        near = [
+            other
+            for other in trials.to_dict("records")
+            if (other["cell"], other["strategy"]) == (row["cell"], row["strategy"])
+            and abs(np.log10(other["learning_rate"] / row["learning_rate"])) <= 0.5
+            and (np.isnan(row["threshold"]) or abs(np.log10(other["threshold"] / row["threshold"])) <= 0.5)
+        ]
+        assert row["neighbours"] == len(near) == len(neighbours_of(trials, pd.Series(row)))
+        assert row["neighbours_diverged"] == sum(other["outcome"] == "diverged" for other in near)
+
+
+MANY = [{"learning_rate": 0.1 * 1.05**n, "validation_loss": 2.0 + n / 100} for n in range(16)]
+"""Sixteen runs without a divergence: an upper bound of 19%."""
+
+
+def test_sixteen_neighbours_without_divergence_make_a_firm_recommendation() -> None:
+    best = best_of(*MANY)
+    assert (best.firm, best.number, best.runs, best.seeds) == (True, 0, 16, 16)
+    assert best.rate_high <= ACCEPTABLE_UPPER_BOUND
+
+
+def test_one_run_less_is_not_enough() -> None:
+    best = best_of(*MANY[:15])
+    assert not best.firm
+    assert "thin" in best.cautions[0]
+
+
+def test_a_much_better_loss_with_thin_evidence_does_not_beat_a_firm_setting() -> None:
+    best = best_of(*MANY, {"learning_rate": 10.0, "validation_loss": 0.01})
+    assert (best.firm, best.number) == (True, 0)
+
+
+def test_a_setting_near_the_frontier_is_not_recommended_though_its_loss_is_best() -> None:
+    trials = simulated_trials(400, slope=12.0)
+    best = recommend(trials)
+    assert best is not None
+    assert best.firm
+    assert best.frontier is not None
+    assert best.frontier_low is not None
+    assert best.learning_rate <= best.frontier / MARGIN
+    assert best.learning_rate <= best.frontier_low
+    lowest = trials.loc[trials["validation_loss"].idxmin()]
+    assert lowest["learning_rate"] > best.frontier / MARGIN
+
+
+def test_what_speaks_against_a_setting_is_said() -> None:
+    clipped = best_of(*({**row, "clipped_fraction": 0.8} for row in MANY))
+    assert any(sentence.startswith("80% of the updates near it are clipped") for sentence in clipped.cautions)
+    always = [{**row, "strategy": "normalize", "clipped_fraction": 1.0} for row in MANY]
+    assert not any("clipped" in sentence for sentence in best_of(*always).cautions)
+    assert any("a larger one may train faster" in sentence for sentence in best_of(*MANY).cautions)
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "stalled", "failed", None])

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
-from gradstudy.study.statistics import divergence_by, judged, wilson_interval
+from gradstudy.study.statistics import divergence_by, judged, mostly_clipped, wilson_interval
 
 Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
@@ -43,12 +44,27 @@ def test_without_runs_every_rate_is_possible() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.4])
-def test_the_interval_covers_the_true_rate_nineteen_times_in_twenty(rate: float) -> None:
-    intervals = np.array([wilson_interval(k, 40) for k in range(41)])
-    drawn = intervals[np.random.default_rng(0).binomial(40, rate, 20_000)]
-    covered = ((drawn[:, 0] <= rate) & (rate <= drawn[:, 1])).mean()
-    assert 0.93 < covered < 0.98
+@pytest.mark.parametrize(("diverged", "runs"), [(0, 7), (7, 7), (1, 30), (400, 1000)])
+def test_the_interval_equals_scipys(diverged: int, runs: int) -> None:
+    theirs = binomtest(diverged, runs).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(diverged, runs) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_the_interval_covers_the_true_rate_in_95_percent_of_ten_thousand_studies() -> None:
+    random = np.random.default_rng(0)
+    rates, runs = random.uniform(0, 1, 10_000), random.integers(5, 100, 10_000)
+    intervals = np.array(
+        [wilson_interval(int(k), int(n)) for k, n in zip(random.binomial(runs, rates), runs, strict=True)]
+    )
+    covered = ((intervals[:, 0] <= rates) & (rates <= intervals[:, 1])).mean()
+    assert covered == pytest.approx(0.95, abs=0.01)
+
+
+def test_more_than_half_of_the_updates_clipped_is_a_warning_but_for_strategies_that_always_change() -> None:
+    table = pd.DataFrame(
+        {"strategy": ["norm", "norm", "normalize", "none"], "clipped_fraction": [0.51, 0.5, 1.0, np.nan]}
+    )
+    assert mostly_clipped(table).tolist() == [True, False, False, False]
 
 
 def test_only_trials_that_say_something_are_judged(trials: pd.DataFrame) -> None:

@@ -1,0 +1,40 @@
+"""Optuna's storage for those who only look: the database itself refuses what they would change."""
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.optuna_storage import open_optuna_storage
+from gradstudy.storage.server_queries import READ_ONLY
+from gradstudy.storage.transactions import READS_ONLY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from optuna.storages import RDBStorage
+
+
+@contextmanager
+def reading_storage(db: Database) -> "Iterator[RDBStorage]":
+    """A storage with connections of its own, at most two, on which every change fails."""
+    storage = open_optuna_storage(db.url, make_tables=False)
+    refuse = "PRAGMA query_only = ON" if db.path is not None else READ_ONLY[db.engine.dialect.name]
+
+    def on_connect(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(refuse)
+        cursor.close()
+        if not isinstance(connection, sqlite3.Connection):
+            connection.commit()  # the setting is the session's only once its transaction has ended
+
+    event.listen(storage.engine, "connect", on_connect)
+    storage.engine.update_execution_options(**{READS_ONLY: True})
+    storage.engine.dispose()  # those that were open know nothing of it
+    try:
+        yield storage
+    finally:
+        storage.scoped_session.remove()
+        storage.engine.dispose()

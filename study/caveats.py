@@ -1,0 +1,71 @@
+"""What a study cannot tell, in sentences."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, TOO_FEW
+from gradstudy.study.statistics import judged, mostly_clipped
+from gradstudy.study.wording import counted
+
+ADAPTIVE_SAMPLERS = ("tpe", "frontier")
+"""Samplers that choose settings by how earlier trials ended."""
+FEW_RUNS = 10
+
+
+def is_adaptive(study: StudyRecord) -> bool:
+    """Whether the sampler chose settings by their results, so that rates over a range are not those of the range."""
+    return study.spec.get("sampler") in ADAPTIVE_SAMPLERS
+
+
+def caveats(study: StudyRecord, trials: pd.DataFrame, strategies: pd.DataFrame, frontiers: pd.DataFrame) -> list[str]:
+    """The sentences that a reader of the report must know, the most important first."""
+    return [*_of_evidence(study, trials), *_of_frontiers(frontiers), *_of_clipping(strategies)]
+
+
+def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
+    runs, outcomes = len(judged(trials)), trials["outcome"].value_counts()
+    diverged, failed = int(outcomes.get("diverged", 0)), int(outcomes.get("failed", 0))
+    if runs == 0:
+        yield "No trial has ended: nothing can be said yet."
+        return
+    if runs < FEW_RUNS:
+        yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."
+    if runs < study.budget - failed:
+        left = counted(study.budget - runs - failed, "trial")
+        yield f"{left} of {study.budget:,} have not ended: all numbers may move."
+    if is_adaptive(study):
+        yield (
+            f"The sampler '{study.spec['sampler']}' chose settings by their results: divergence rates over a range, "
+            "survival curves and importances are biased towards where it searched; frontiers are less so."
+        )
+    if diverged == 0:
+        yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
+    elif diverged == runs:
+        yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
+    if failed:
+        yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
+
+
+def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
+    status = frontiers["status"].value_counts()
+    total = len(frontiers)
+    if total and status.get(BRACKETED, 0) < total:
+        parts = {
+            TOO_FEW: "cannot be told from so few runs",
+            ABOVE: "above the learning rates tried",
+            BELOW: "below them",
+        }
+        shown = [f"{status[kind]} {words}" for kind, words in parts.items() if status.get(kind)]
+        yield f"Of {counted(total, 'frontier')}, {', '.join(shown)}."
+
+
+def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
+    rows = strategies[mostly_clipped(strategies)]
+    if len(rows):
+        names = ", ".join(f"{row['cell']} {row['strategy']}" for row in rows.to_dict("records"))
+        yield (
+            f"More than half of the updates were clipped with {names}: the Deep Learning Tuning Playbook calls that "
+            "extremely aggressive and lowers the learning rate instead."
+        )

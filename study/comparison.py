@@ -1,0 +1,83 @@
+"""Two studies side by side."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from gradstudy.study.report import Report
+from gradstudy.study.spec import differing, parse_spec
+from gradstudy.study.statistics import wilson_interval
+
+KEYS = ["cell", "strategy"]
+COMPARED = ["runs", "diverged", "rate", "best_validation_loss", "frontier_highest"]
+
+
+def rate_difference(diverged_a: int, runs_a: int, diverged_b: int, runs_b: int) -> tuple[float, float, float]:
+    """The rate of B less that of A with its 95% interval, (difference, low, high).
+
+    Source: Newcombe 1998, Statistics in Medicine 17:873, method 10, from the two Wilson intervals.
+    """
+    a, b = diverged_a / runs_a, diverged_b / runs_b
+    low_a, high_a = wilson_interval(diverged_a, runs_a)
+    low_b, high_b = wilson_interval(diverged_b, runs_b)
+    return b - a, b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two reports, A and B."""
+
+    a: Report
+    b: Report
+
+    @property
+    def reports(self) -> tuple[Report, Report]:
+        """Both."""
+        return self.a, self.b
+
+    @cached_property
+    def spec_differences(self) -> list[tuple[str, str, str]]:
+        """Field, its value in A, its value in B; name and seed are left out."""
+        # Parsed, so that a field that came with a later version has its default.
+        a, b = (parse_spec(report.study.spec).model_dump(mode="json") for report in self.reports)
+        rows = differing("", a, b)
+        return [(field, str(old), str(new)) for field, old, new in rows if field not in ("name", "seed")]
+
+    @cached_property
+    def caveats(self) -> list[str]:
+        """What the comparison cannot tell."""
+        tasks = {(report.study.spec["task"], str(report.study.spec.get("task_options"))) for report in self.reports}
+        sentences = ["The studies have different tasks: their losses cannot be compared."] if len(tasks) > 1 else []
+        if self.a.study.spec["space"] != self.b.study.spec["space"]:
+            sentences.append("The studies searched different spaces: rates over a whole range compare the ranges, too.")
+        return sentences + [f"{report.study.name}: {caveat}" for report in self.reports for caveat in report.caveats]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row for each cell and strategy of either study: ``COMPARED`` with the suffixes ``_a`` and ``_b``.
+
+        ``difference``, ``difference_low`` and ``difference_high`` are the rate of B less that of A, see
+        ``rate_difference``; NaN where one of them has no runs.
+        """
+        sides = [report.strategies[[*KEYS, *COMPARED]] for report in self.reports]
+        table = sides[0].merge(sides[1], how="outer", on=KEYS, suffixes=("_a", "_b"))
+        differences = [
+            rate_difference(int(row["diverged_a"]), int(row["runs_a"]), int(row["diverged_b"]), int(row["runs_b"]))
+            if pd.notna(row["runs_a"]) and pd.notna(row["runs_b"])
+            else (math.nan, math.nan, math.nan)
+            for row in table.to_dict("records")
+        ]
+        columns = ["difference", "difference_low", "difference_high"]
+        return table.join(pd.DataFrame(differences, columns=columns, index=table.index, dtype=float))
+
+    @cached_property
+    def frontiers(self) -> pd.DataFrame:
+        """The bracketed frontiers of both, with the column ``study``."""
+        parts = [report.frontiers.assign(study=report.study.name) for report in self.reports]
+        return pd.concat(parts).dropna(subset=["frontier"])
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables that every form of a comparison carries, by name."""
+        return {"comparison": self.table, "frontier": self.frontiers}

@@ -1,0 +1,54 @@
+"""All figures of a report, by section and name."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from gradstudy.study.figures.importance_bars import importance_bars
+from gradstudy.study.figures.loss_curves import drawn_trials, loss_curves
+from gradstudy.study.figures.norm_distribution import norm_distribution
+from gradstudy.study.figures.setting_map import setting_map
+from gradstudy.study.figures.survival_curves import survival_curves
+from gradstudy.study.report import Report
+from gradstudy.study.statistics import judged
+
+Sections = dict[str, dict[str, go.Figure]]
+
+
+def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
+    """The figures of a report.
+
+    Args:
+        report: of a study.
+        steps: rows of ``step_result`` of the trials that ``drawn_trials`` chooses.
+
+    Returns:
+        The sections ``map``, ``loss``, ``norms``, ``survival`` and ``importance``; in each the figures by a name that
+        is different from all others, one for each cell, or cell and strategy. Sections of which nothing can be drawn
+        are empty.
+    """
+    runs = judged(report.trials)
+    drawn = drawn_trials(report.trials)
+    cells = sorted(runs["cell"].unique())
+    suggested = dict(zip(report.suggested["cell"], report.suggested["threshold"], strict=True))
+    full = int(report.study.spec["steps"])
+    return {
+        "map": dict(_maps(report, runs)),
+        "loss": {f"loss-{cell}": loss_curves(drawn, steps, cell) for cell in cells},
+        "norms": {f"norms-{cell}": norm_distribution(steps, cell, suggested.get(cell)) for cell in cells},
+        "survival": {f"survival-{cell}": survival_curves(report.survival, cell, full) for cell in cells},
+        "importance": {} if report.importance.empty else {"importance": importance_bars(report.importance)},
+    }
+
+
+def _maps(report: Report, runs: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:
+    """In the order of the spec, cells side by side."""
+    low, high = report.study.spec["space"]["learning_rate"]
+    best = report.recommendation.number if report.recommendation else None
+    frontiers = dict(list(report.frontiers.groupby(["cell", "strategy"])))
+    groups = dict(list(runs.groupby(["cell", "strategy"])))
+    order = list(report.study.spec["space"]["strategies"])
+    for cell, strategy in sorted(groups, key=lambda key: (order.index(key[1]), key[0])):
+        group = groups[cell, strategy]
+        yield f"map-{cell}-{strategy}", setting_map(group, frontiers[cell, strategy], (low, high), best)

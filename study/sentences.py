@@ -1,0 +1,52 @@
+"""The answer of a report in words, the same in every form."""
+
+from gradstudy.study.report import Report
+from gradstudy.study.wording import counted
+
+
+def title(report: Report) -> str:
+    """What was searched."""
+    spec = report.study.spec
+    return (
+        f"{spec['task']}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
+        f"{spec['steps']} steps a trial"
+    )
+
+
+def progress(report: Report) -> str:
+    """How many trials ended, and how."""
+    ended = ", ".join(f"{count:,} {outcome}" for outcome, count in report.outcomes.items()) or "none has ended yet"
+    return f"{sum(report.outcomes.values()):,} of {report.study.budget:,} trials: {ended}"
+
+
+def setting(report: Report) -> str:
+    """The setting that is recommended, or that there is none."""
+    best = report.recommendation
+    if best is None:
+        return f"No setting can be recommended: no trial trained ({_why_not(report)})."
+    with_threshold = "" if best.threshold is None else f" at {best.threshold:.3g}"
+    return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}"
+
+
+def evidence(report: Report) -> list[str]:
+    """What the recommendation rests on, and what speaks against it."""
+    best = report.recommendation
+    if best is None:
+        return []
+    interval = f"95% interval {best.rate_low:.0%} to {best.rate_high:.0%}"
+    lines = [
+        f"Validation loss {best.validation_loss:.3f} in trial {best.number}; {best.diverged} of "
+        f"{counted(best.runs, 'run')} near it diverged ({counted(best.seeds, 'seed')}; {interval}).",
+    ]
+    if best.frontier is not None:
+        margin = best.frontier / best.learning_rate
+        low = "" if best.frontier_low is None else f" (at least {best.frontier_low:.3g})"
+        lines.append(f"10% of runs diverge at learning rate {best.frontier:.3g}{low}: {margin:.2g} times as high.")
+    return [*lines, *best.cautions]
+
+
+def _why_not(report: Report) -> str:
+    diverged, stalled = report.outcomes.get("diverged", 0), report.outcomes.get("stalled", 0)
+    if stalled:
+        return f"{diverged} diverged, {stalled} stalled: train more steps"
+    return f"all {diverged} diverged: search lower learning rates" if diverged else "nothing has ended yet"

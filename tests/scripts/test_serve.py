@@ -1,0 +1,79 @@
+"""The whole service as a process of its own: its database, its workers, its dashboard."""
+
+import shlex
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dashboard_process import PATIENCE_SECONDS, Served, serving
+from typer.testing import Result
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import UnavailableError
+from gradstudy.storage.progress import RUNNING, count_outcomes
+from gradstudy.storage.studies import find_study
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    """A folder for PostgreSQL, whose user may not pass through pytest's."""
+    with tempfile.TemporaryDirectory(prefix="gradstudy-") as folder:
+        yield Path(folder) / "data"
+
+
+@pytest.fixture
+def service(data: Path) -> Iterator[Served]:
+    with serving(str(data), "--workers", "1", "--slots", "2", verb="serve") as service:
+        yield service
+
+
+@pytest.fixture
+def url(service: Served) -> str:
+    """Of its database, as it says."""
+    assert service.process.stdout is not None
+    line = service.process.stdout.readline()
+    assert line.startswith("1 worker serves every open study; launch one with: gradstudy launch NAME --detach ")
+    return shlex.split(line)[-1]
+
+
+def wait_for(database: Database, name: str, outcome: str, at_least: int) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    study_id = find_study(database, name).study_id
+    while count_outcomes(database.engine, study_id)[outcome] < at_least:
+        assert time.monotonic() < end, count_outcomes(database.engine, study_id)
+
+
+def test_a_study_that_is_launched_runs_and_is_shown(
+    gradstudy: Run, flags: list[str], service: Served, url: str
+) -> None:
+    assert gradstudy("launch", "s", *flags, "--detach", "--storage", url).exit_code == 0
+    service.until("api/studies", lambda answer: answer["study_summaries"])
+    service.until("api/studies/1", lambda study: "8 of 8 trials" in study["note"]["body"])
+    assert service.ask("api/studies/1", "DELETE").status == 403
+    assert service.stop(signal.SIGTERM) == (130, "stopping: running trials are given back\n", "")
+
+
+def test_it_stops_in_the_middle_of_a_study_and_goes_on(
+    gradstudy: Run, flags: list[str], service: Served, url: str, data: Path
+) -> None:
+    assert gradstudy("launch", "long", *flags, "--steps=100000", "--detach", "--storage", url).exit_code == 0
+    with Database.open(url) as database:
+        wait_for(database, "long", RUNNING, 2)
+    assert service.stop(signal.SIGTERM) == (130, "stopping: running trials are given back\n", "")
+    with pytest.raises(UnavailableError):
+        Database.open(url)
+    with serving(str(data), "--workers", "1", "--slots", "1", verb="serve") as again:
+        with Database.open(url) as database:
+            wait_for(database, "long", RUNNING, 1)
+        assert again.stop(signal.SIGTERM)[0] == 130
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_made(gradstudy: Run, folder: Path) -> None:
+    result = gradstudy("serve", "--device", "tpu")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert list(folder.iterdir()) == []

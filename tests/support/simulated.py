@@ -1,0 +1,94 @@
+"""Trials whose truth is known: rows of ``trial_result`` that a logistic edge made."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from gradstudy.storage.bins import half_decade
+from gradstudy.storage.studies import StudyRecord, Versions
+from gradstudy.study.spec import StudySpec
+
+INITIAL_LOSS = 4.0
+THRESHOLDS = (0.01, 0.1, 1.0, 10.0)
+STEPS = 100
+
+
+def simulated_trials(
+    runs: int,
+    *,
+    edges: Sequence[float] = (0.5,),
+    slope: float = 8.0,
+    cells: Sequence[str] = ("lstm",),
+    strategies: Sequence[str] = ("norm",),
+    decades: tuple[float, float] = (-2.0, 2.0),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Runs that diverge with probability expit(slope * (decade of the learning rate - edge)).
+
+    Args:
+        runs: how many.
+        edges: in decades of learning rate, one for each of the first ``THRESHOLDS``.
+        slope: per decade.
+        cells: to choose from.
+        strategies: to choose from; ``none`` and ``standardize`` have no threshold.
+        decades: of the learning rate.
+        seed: of everything that is random.
+    """
+    random = np.random.default_rng(seed)
+    which = random.integers(len(edges), size=runs)
+    decade = random.uniform(*decades, runs)
+    diverged = random.random(runs) < expit(slope * (decade - np.array(edges)[which]))
+    strategy = random.choice(strategies, runs)
+    # Learning goes the faster the higher the learning rate.
+    loss = INITIAL_LOSS - 0.5 * (decade - decades[0]) + random.normal(0, 0.01, runs)
+    threshold = np.where(np.isin(strategy, ("none", "standardize")), np.nan, np.array(THRESHOLDS)[which])
+    return frame_of(
+        {
+            "number": number,
+            "cell": str(cell),
+            "strategy": str(strategy[number]),
+            "threshold": float(threshold[number]),
+            "learning_rate": float(10 ** decade[number]),
+            "outcome": "diverged" if diverged[number] else "trained",
+            "reason": "blow_up" if diverged[number] else None,
+            "diverged_at_step": int(random.integers(STEPS)) if diverged[number] else None,
+            "validation_loss": np.nan if diverged[number] else float(loss[number]),
+            "seed": number,
+        }
+        for number, cell in enumerate(random.choice(cells, runs))
+    )
+
+
+def frame_of(rows: Any) -> pd.DataFrame:
+    """Rows of ``trial_result`` with its types; what is not given is that of a trained LSTM with clipping by norm 1."""
+    usual = {
+        "number": 0, "cell": "lstm", "strategy": "norm", "threshold": 1.0, "learning_rate": 1.0, "outcome": "trained",
+        "reason": None, "diverged_at_step": None, "steps": STEPS, "validation_loss": 2.0, "initial_loss": INITIAL_LOSS,
+        "initial_validation_loss": INITIAL_LOSS, "clipped_fraction": 0.2, "grad_norm_p50": 0.5, "grad_norm_p90": 1.0,
+        "grad_norm_max": 2.0, "seed": 0, "factors": {},
+    }  # fmt: skip
+    frame = pd.DataFrame([usual | row for row in rows], columns=list(usual))
+    numbers = ["threshold", "learning_rate", "validation_loss", "initial_loss", "initial_validation_loss"]
+    frame = frame.astype(dict.fromkeys(numbers, float) | {"diverged_at_step": "Int64", "steps": int})
+    for column in ("threshold", "learning_rate"):
+        edges = [half_decade(None if np.isnan(value) else value) for value in frame[column]]
+        frame[f"{column}_bin"] = pd.Series(edges, index=frame.index, dtype=float)
+    finite = frame["validation_loss"].fillna(np.inf)
+    return frame.assign(objective=np.minimum(finite, frame["initial_validation_loss"]))
+
+
+def simulated_study(name: str = "s", **spec: Any) -> StudyRecord:
+    """The record of a study with a spec."""
+    made = StudySpec.model_validate({"name": name, "steps": STEPS, **spec})
+    return StudyRecord(
+        study_id=1,
+        name=name,
+        spec=made.model_dump(mode="json"),
+        budget=made.trials,
+        created_at=datetime(2026, 1, 2, 3, 4),
+        versions=Versions(gradstudy="0.1", optuna="5.0", torch="2.9"),
+    )
