@@ -53,12 +53,12 @@ def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
     total = len(frontiers)
     if total and status.get(BRACKETED, 0) < total:
         parts = {
-            TOO_FEW: "cannot be told from so few runs",
+            TOO_FEW: "with too few runs",
             ABOVE: "above the learning rates tried",
             BELOW: "below them",
         }
         shown = [f"{status[kind]} {words}" for kind, words in parts.items() if status.get(kind)]
-        yield f"Of {counted(total, 'frontier')}, {', '.join(shown)}."
+        yield f"Of {counted(total, 'frontier')} not bracketed: {', '.join(shown)}."
 
 
 def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:

@@ -19,7 +19,7 @@ def test_one_trial_is_called_one_trial() -> None:
     text = said(frame_of([{}]))
     assert "1 run cannot tell a safe setting from a lucky one." in text
     assert "No run diverged" in text
-    assert "Of 1 frontier, 1 cannot be told from so few runs." in text
+    assert "Of 1 frontier not bracketed: 1 with too few runs." in text
 
 
 def test_a_study_in_which_all_diverged_says_so() -> None:
