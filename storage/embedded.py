@@ -29,7 +29,12 @@ ADMINISTRATION = "postgres"
 MAX_CONNECTIONS = 500
 """Two engines of at most two connections for each worker: enough for more than a hundred workers."""
 
-SETTINGS = {"unix_socket_permissions": "0700", "max_connections": str(MAX_CONNECTIONS)}
+SETTINGS = {
+    "unix_socket_permissions": "0700",
+    "max_connections": str(MAX_CONNECTIONS),
+    # As with SQLite, a power cut may lose the last moments, and never the consistency; a trial has a dozen commits.
+    "synchronous_commit": "off",
+}
 
 
 class EmbeddedServer:

@@ -46,8 +46,8 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["optuna", "gradstudy.study.telling", "gradstudy.storage.recorder"])
 
 RESULT = TrialResult(
-    outcome=Outcome.TRAINED, steps=STEPS, initial_loss=3.7, final_loss=2.0, validation_loss=2.1, objective=2.1, seconds=1.0,
-    grad_norm_p50=1.0, grad_norm_p90=2.0, grad_norm_max=9.0, clipped_fraction=0.5, spikes=0, skipped_steps=0,
+    outcome=Outcome.TRAINED, steps=STEPS, initial_loss=3.7, final_loss=2.0, validation_loss=2.1, objective=2.1,
+    grad_norm_p50=1.0, grad_norm_p90=2.0, grad_norm_max=9.0, clipped_fraction=0.5, seconds=1.0,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from gradstudy.storage import embedded
 from gradstudy.storage.database import Database
@@ -69,7 +69,7 @@ def test_a_server_that_was_left_running_is_joined_and_then_stopped(folder: Path)
 def test_nobody_else_can_reach_it(postgresql: EmbeddedServer) -> None:
     url = make_url(postgresql.url)
     assert url.host is None
-    with create_engine(url).connect() as connection:
+    with create_engine(url, poolclass=NullPool).connect() as connection:
         assert connection.scalar(text("SHOW listen_addresses")) == ""
         assert connection.scalar(text("SHOW unix_socket_permissions")) == "0700"
     assert (Path(str(url.query["host"])) / ".s.PGSQL.5432").stat().st_mode & 0o077 == 0
