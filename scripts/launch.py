@@ -1,7 +1,7 @@
 """``gradstudy launch``: create or resume a study and run it."""
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,19 +118,23 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
 
     from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
     spec = parse_spec(merged({"name": name} | from_file, flags))
-    if work is not None:
-        if work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
-            check_device(work.device)
+    if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
+        check_device(work.device)
     stored = _stored(storage, spec.name)
     data = None
-    if stored is None:
-        data = load_data(spec)  # what keeps a study from running is said before anything is made
-    elif not flags and not from_file:
+    if stored is not None and not flags and not from_file:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
-    with Database.open(storage, create=True) as database:
+    with ExitStack() as stack:
+        pool: WorkerPool | RayPool | None = None
+        if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
+            pool = _pool(storage, spec.name, work)  # it gets ready while the study is created
+            stack.push(pool)
+        if stored is None:
+            data = load_data(spec)  # what keeps a study from running is said before anything is made
+        database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         if work is not None:
-            _run(database, record, data, work)
+            _run(database, record, data, work, pool)
         else:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
@@ -147,7 +151,13 @@ def _stored(storage: str, name: str) -> "StudyRecord | None":
     return None
 
 
-def _run(database: "Database", record: "StudyRecord", data: "TokenPairs | None", work: Work) -> None:
+def _run(
+    database: "Database",
+    record: "StudyRecord",
+    data: "TokenPairs | None",
+    work: Work,
+    pool: "WorkerPool | RayPool | None",
+) -> None:
     """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
     from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
     from gradstudy.scripts.stopping import stop_on_signal
@@ -171,10 +181,10 @@ def _run(database: "Database", record: "StudyRecord", data: "TokenPairs | None",
     else:
         typer.echo(f"{workers} on a Ray cluster")
     with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
-        if work.workers == 1 and work.engine is Engine.LOCAL:
+        if pool is None:
             run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
         else:
-            _run_pool(database, record, work, progress, stop)
+            _run_pool(database, record, pool, progress, stop)
     counts = count_outcomes(database.engine, record.study_id)
     if stop.is_set() and counts[REMAINING]:
         typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
@@ -189,7 +199,7 @@ def _run(database: "Database", record: "StudyRecord", data: "TokenPairs | None",
 def _run_pool(
     database: "Database",
     record: "StudyRecord",
-    work: Work,
+    pool: "WorkerPool | RayPool",
     progress: "StudyProgress",
     stop: "threading.Event",
 ) -> None:
@@ -199,21 +209,24 @@ def _run_pool(
     from gradstudy.study.errors import WorkFailedError
     from gradstudy.study.recovery import recover
 
-    with _pool(database.url.render_as_string(hide_password=False), record.name, work) as pool:
-        while pool.running():
-            if stop.wait(SECONDS_BETWEEN_LOOKS):
-                pool.ask_to_stop()
-                pool.wait()
-            with suppress(UnavailableError):  # the workers wait for it, and say so
-                progress.show(count_outcomes(database.engine, record.study_id))
-        failures = pool.failures()
+    pool.begin()
+    while pool.running():
+        if stop.wait(SECONDS_BETWEEN_LOOKS):
+            pool.ask_to_stop()
+            pool.wait()
+        with suppress(UnavailableError):  # the workers wait for it, and say so
+            progress.show(count_outcomes(database.engine, record.study_id))
+    failures = pool.failures()
     recover(database, record)
     if failures:
         raise WorkFailedError("; ".join(failures))
 
 
-def _pool(url: str, name: str, work: Work) -> "WorkerPool | RayPool":
-    """Start the workers."""
+def _pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
+    """Get workers ready."""
+    from gradstudy.storage.urls import parse
+
+    url = parse(storage).render_as_string(hide_password=False)
     if work.engine is Engine.RAY:
         from gradstudy.study.ray_pool import Placement, RayPool
 

@@ -70,6 +70,7 @@ def serve(
             f"{workers_named} every open study; launch one with: gradstudy launch NAME --detach "
             f"--storage {shlex.quote(database.display_url)}"
         )
+        pool.begin()
         _supervise(pool, stop)
     raise typer.Exit(INTERRUPTED)
 

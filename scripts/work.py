@@ -31,8 +31,11 @@ def work(
     workers: Annotated[
         int, typer.Option(min=1, hidden=True, help="How many workers the study has at least, this one included.")
     ] = 1,
-    until_end_of_input: Annotated[
-        bool, typer.Option("--until-end-of-input", hidden=True, help="Stop in order when standard input ends.")
+    when_told: Annotated[
+        bool,
+        typer.Option(
+            "--when-told", hidden=True, help="Begin with a line of standard input, and stop in order when it ends."
+        ),
     ] = False,
 ) -> None:
     """Add a worker to a study that was launched, or to all."""
@@ -43,8 +46,10 @@ def work(
 
     check_device(device)
     given = Work(workers=workers, slots=slots, threads=threads, device=device)
+    if when_told and not _is_told():
+        raise typer.Exit(INTERRUPTED)
     with Database.open(storage) as database, stop_on_signal(_announce) as stop:
-        if until_end_of_input:
+        if when_told:
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         if name is not None:
             _work_on(database, find_study(database, name), given, stop, stand_by=True)
@@ -92,6 +97,13 @@ def _open_study(database: "Database") -> "StudyRecord | None":
 
 def _announce() -> None:
     typer.echo("stopping: running trials are given back (Ctrl-C again to stop at once)")
+
+
+def _is_told() -> bool:
+    """Load what takes long, then wait for a line; False when the input ends instead."""
+    import gradstudy.study.worker  # noqa: F401
+
+    return bool(os.read(sys.stdin.fileno(), 1))
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:

@@ -39,9 +39,7 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
             .where(Trial.id.in_([row.id for row in failed]))
             .values(outcome=Outcome.FAILED, reason=WORKER_LOST, failures=Trial.failures + 1, finished_at=utc_now())
         )
-        connection.execute(
-            update(Trial).where(*open_rows).values(worker_id=None, steps=0, failures=Trial.failures + 1)
-        )
+        connection.execute(update(Trial).where(*open_rows).values(worker_id=None, steps=0, failures=Trial.failures + 1))
     lost = {row.trial_id for row in failed}
     return Released(
         waiting=[row.trial_id for row in rows if row.trial_id and row.trial_id not in lost],

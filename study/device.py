@@ -1,12 +1,14 @@
 """Where to train."""
 
-import torch
-
 from gradstudy.study.errors import DeviceError
 
 
 def check_device(name: str) -> None:
     """Raise DeviceError unless this machine, with this torch, can train on the device."""
+    if name == "cpu":
+        return
+    import torch
+
     usable = ["cpu"]
     if torch.cuda.is_available():
         usable += ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]

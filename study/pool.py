@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +46,11 @@ class _Member:
 
 
 class WorkerPool:
-    """Starts worker processes, replaces those that fail, asks them to stop, and says what went wrong."""
+    """Starts worker processes, replaces those that fail, asks them to stop, and says what went wrong.
+
+    A process loads its libraries, which takes seconds, and then waits for ``begin``: meanwhile there may be a study
+    to create.
+    """
 
     def __init__(self, count: int, storage: str, arguments: Sequence[str]) -> None:
         """Start ``count`` processes of ``gradstudy work`` with these arguments.
@@ -55,8 +60,9 @@ class WorkerPool:
         self._folder = Path(tempfile.mkdtemp(prefix="gradstudy-"))
         self._environment = os.environ | {"GRADSTUDY_STORAGE": storage}
         # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
-        self._command = [sys.executable, "-m", "gradstudy.scripts.main", "work", *arguments, "--until-end-of-input"]
+        self._command = [sys.executable, "-m", "gradstudy.scripts.main", "work", *arguments, "--when-told"]
         self._stopping = False
+        self._begun = False
         self._members = []
         for number in range(count):
             log = (self._folder / f"worker-{number}.log").open("wb")
@@ -79,12 +85,20 @@ class WorkerPool:
         if not failed:
             shutil.rmtree(self._folder)
 
+    def begin(self) -> None:
+        """Let every worker begin."""
+        self._begun = True
+        for member in self._members:
+            _tell(member.process)
+
     def running(self) -> bool:
         """Whether any worker still runs; one that has failed is started anew, a bounded number of times."""
         for member in self._members:
             if member.can_be_restarted() and not self._stopping:
                 member.restarts += 1
                 member.process = self._start(member.log)
+                if self._begun:
+                    _tell(member.process)
         return any(member.process.poll() is None for member in self._members)
 
     def wait(self) -> None:
@@ -96,8 +110,9 @@ class WorkerPool:
         """Let every worker give back its trials and end."""
         self._stopping = True
         for member in self._members:
-            if member.process.stdin is not None:
-                member.process.stdin.close()
+            with suppress(BrokenPipeError):
+                if member.process.stdin is not None:
+                    member.process.stdin.close()
 
     def pids(self) -> list[int]:
         """The processes, one for each worker."""
@@ -122,3 +137,11 @@ class WorkerPool:
             env=self._environment,
             start_new_session=True,
         )
+
+
+def _tell(process: subprocess.Popen[bytes]) -> None:
+    """Let a worker begin, unless it has died."""
+    with suppress(BrokenPipeError):
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()

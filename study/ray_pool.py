@@ -1,8 +1,9 @@
-"""Workers on a Ray cluster: Ray places them where there are cores and GPUs, and starts those of lost nodes elsewhere."""
+"""Workers on a Ray cluster: Ray places them where cores and GPUs are, and starts those of lost nodes elsewhere."""
 
 import os
 import threading
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -71,7 +72,7 @@ class RayPool:
     def __init__(
         self, count: int, storage: str, name: str, *, slots: int | None, device: str, placement: Placement
     ) -> None:
-        """Place ``count`` workers of a study on the cluster that ``RAY_ADDRESS`` names, else on one of this machine.
+        """Prepare ``count`` workers of a study on the cluster that ``RAY_ADDRESS`` names, else on one of this machine.
 
         Args:
             count: of workers.
@@ -85,12 +86,22 @@ class RayPool:
             ExtraMissingError: Ray is not installed.
         """
         self._ray = _import_ray()
+        self._start = partial(self._submit, count, storage, name, slots, device, placement)
+        self._tasks: list[Any] = []
         self._made_cluster = not self._ray.is_initialized()
         if self._made_cluster:
             self._ray.init(log_to_driver=False, logging_level="ERROR")
+        self._stopping = False
+
+    def _submit(
+        self, count: int, storage: str, name: str, slots: int | None, device: str, placement: Placement
+    ) -> None:
         task = self._ray.remote(num_cpus=placement.cpus, num_gpus=placement.gpus, max_retries=-1)(_work)
         self._tasks = [task.remote(storage, name, slots, device, placement.cpus, count) for _ in range(count)]
-        self._stopping = False
+
+    def begin(self) -> None:
+        """Let every worker begin."""
+        self._start()
 
     def __enter__(self) -> Self:
         return self

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+import torch
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
-from scipy.stats import qmc
+from torch.quasirandom import SobolEngine
 
 from gradstudy.study.spec import StudySpec
 
@@ -67,15 +68,14 @@ class SobolSampler(PointSampler):
     Optuna's own QMCSampler leaves categorical and conditional parameters to chance, which here are all but the
     learning rate.
 
-    Source: Sobol' 1967; scrambling of Matousek 1998, as ``scipy.stats.qmc.Sobol``.
+    Source: Sobol' 1967; scrambling of Matousek 1998, as ``torch.quasirandom.SobolEngine``.
     """
 
     def point(self, place: int) -> NDArray[np.float64]:
         """Point ``place`` of the sequence."""
-        sequence = qmc.Sobol(_THRESHOLD_AXIS + 1, scramble=True, rng=self._seed)
-        if place:
-            sequence.fast_forward(place)
-        point: NDArray[np.float64] = sequence.random(1)[0]
+        sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=self._seed)
+        sequence.fast_forward(place)
+        point: NDArray[np.float64] = sequence.draw(1, dtype=torch.float64)[0].numpy()
         return point
 
 

@@ -22,7 +22,7 @@ ASKED_AHEAD = 0.25
 """Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
 once, and an adaptive sampler's answers are not much older than the trials that they rest on."""
 
-SECONDS_UNTIL_ASKED_AGAIN = 1.0
+SECONDS_UNTIL_ASKED_AGAIN = 0.5
 """Time until a worker that got no trial asks again."""
 
 

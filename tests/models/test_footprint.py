@@ -11,9 +11,7 @@ from gradstudy.models.workspace import Workspace
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize(
-    "options", [{}, {"layers": 2}, {"attention": True}, {"hidden_size": 96, "embedding_size": 96}]
-)
+@pytest.mark.parametrize("options", [{}, {"layers": 2}, {"attention": True}, {"hidden_size": 96, "embedding_size": 96}])
 @pytest.mark.parametrize("length", [4, 20])
 def test_buffers_and_parameters_are_within_what_was_predicted(cell, options, length):
     data = load_task("copy", max_length=length, min_length=length, symbols=30, examples=400)

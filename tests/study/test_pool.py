@@ -41,6 +41,7 @@ def test_two_worker_processes_run_exactly_the_budget(url):
     with Database.open(url, create=True) as database:
         create_or_resume(database, parse_spec(SPEC))
         with WorkerPool(2, url, ["pool", "--slots", "3"]) as pool:
+            pool.begin()
             pool.wait()
             assert pool.failures() == []
         trials = read_trials(database, "pool")
@@ -50,6 +51,7 @@ def test_two_worker_processes_run_exactly_the_budget(url):
 
 def test_a_worker_that_fails_is_reported_with_its_last_lines(url):
     with WorkerPool(1, url, ["pool"]) as pool:
+        pool.begin()
         pool.wait()
         (failure,) = pool.failures()
     assert "worker 0 ended with exit code 2" in failure
@@ -62,7 +64,7 @@ def test_workers_stop_in_order_when_their_launcher_is_killed(url):
         code = (
             "import sys; from gradstudy.study.pool import WorkerPool\n"
             f"pool = WorkerPool(1, {url!r}, ['pool', '--slots', '2'])\n"
-            "print(pool.pids()[0], flush=True); pool.wait()"
+            "pool.begin(); print(pool.pids()[0], flush=True); pool.wait()"
         )
         launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert launcher.stdout is not None

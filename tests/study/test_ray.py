@@ -58,7 +58,8 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str) -> N
 
     with Database.open(sqlite_url) as database:
         record = create_or_resume(database, spec)
-        with RayPool(2, sqlite_url, spec.name, slots=2, device="cpu", placement=Placement()):
+        with RayPool(2, sqlite_url, spec.name, slots=2, device="cpu", placement=Placement()) as pool:
+            pool.begin()
             while workers_that_ended_a_trial() < 2:
                 time.sleep(0.05)
             assert count_outcomes(database.engine, record.study_id)["remaining"] > 0

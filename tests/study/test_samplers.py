@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest, qmc
 
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.study.samplers import make_sampler
+from gradstudy.study.samplers import SobolSampler, make_sampler
 from gradstudy.study.space import Setting, suggest, threshold_parameter
 from gradstudy.study.spec import StudySpec, parse_spec
 
@@ -61,9 +61,12 @@ def test_nine_strategies_get_the_same_share_but_for_two() -> None:
     assert max(abs(count - 256 / 9) for count in counts.values()) < 2
 
 
-def test_trial_n_takes_point_n_of_scipys_sequence() -> None:
+def test_every_part_of_every_axis_is_visited_once_and_settings_are_points_scaled() -> None:
     spec = spec_of("qmc", ["none", "norm"])
-    points = qmc.Sobol(4, scramble=True, rng=5).random_base2(5)
+    points = np.array([SobolSampler(5).point(place) for place in range(32)])
+    for axis in points.T:
+        assert sorted(np.floor(axis * 32)) == list(range(32))
+    assert qmc.discrepancy(points) < 0.5 * qmc.discrepancy(np.random.default_rng(0).random((32, 4)))
     for setting, (cell, strategy, learning_rate, threshold) in zip(ask(study_of(spec), spec, 32), points, strict=True):
         assert setting.cell == ("lstm" if cell < 0.5 else "gru")
         assert setting.strategy == ("none" if strategy < 0.5 else "norm")
