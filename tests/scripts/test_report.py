@@ -87,13 +87,14 @@ def test_without_a_trained_trial_a_report_says_why(
 def test_status_counts_every_study(finished: Database, gradstudy: Run) -> None:
     spec = stored_spec(find_study(finished, "s"))
     create_or_resume(finished, spec.model_copy(update={"name": "new", "trials": 5}))
-    heading, *lines = gradstudy("status").stdout.splitlines()
+    heading, *lines, workers = gradstudy("status").stdout.splitlines()
+    assert workers == "workers: none"
     columns = heading.split()
     rows = {line.split()[0]: dict(zip(columns[1:], map(int, line.split()[1:]), strict=True)) for line in lines}
     assert rows["new"]["remaining"] == rows["new"]["trials"] == 5
     counts = read_trials(finished, "s")["outcome"].value_counts()
     assert {name: rows["s"][name] for name in counts.index} == counts.to_dict()
-    assert gradstudy("status", "new").stdout.splitlines() == [heading, lines[1]]
+    assert gradstudy("status", "new").stdout.splitlines() == [heading, lines[1], workers]
 
 
 def test_status_of_a_database_without_studies_says_so(gradstudy: Run) -> None:

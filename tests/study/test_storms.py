@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 from storm import Storm, assert_nothing_is_lost
 
@@ -70,17 +71,16 @@ def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: s
 def pause(url: str, pid: int) -> bool:
     """Stop a process and let its grace period pass; False when it was just writing: SQLite has one lock for all."""
     os.kill(pid, signal.SIGSTOP)
-    with Database.open(url) as database, database.engine.connect() as connection:
-        if database.path is not None:
-            connection.exec_driver_sql("PRAGMA busy_timeout = 200")
-        try:
+    options = {"connect_args": {"timeout": 0.2}} if url.startswith("sqlite") else {}
+    engine = create_engine(url, poolclass=NullPool, **options)
+    try:
+        with engine.begin() as connection:
             connection.exec_driver_sql(
                 f"UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000' WHERE pid = {pid}"
             )
-            connection.commit()
-        except OperationalError:
-            os.kill(pid, signal.SIGCONT)
-            return False
+    except OperationalError:
+        os.kill(pid, signal.SIGCONT)
+        return False
     return True
 
 
