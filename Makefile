@@ -18,6 +18,8 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/training_step.py
 	$(BIN)/python tests/benchmarks/whole_study.py
 	$(BIN)/python tests/benchmarks/where_time_goes.py
+	$(BIN)/python tests/benchmarks/claims.py
+	$(BIN)/python tests/benchmarks/reports.py
 
 soak: $(READY)
 	$(BIN)/python tests/soak/storms.py
