@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back, give_back_unknown
@@ -91,7 +92,7 @@ class Bookkeeping:
         self._held.add(claim.id)
         try:
             return self._prepare(claim)
-        except ClaimLostError:
+        except (ClaimLostError, UpdateFinishedTrialError):  # others took this worker for lost meanwhile
             self._held.discard(claim.id)
             return self.begin()
         except BaseException:

@@ -2,10 +2,14 @@
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import optuna
 import pytest
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 from gradstudy.storage.abandoned import MAX_RETRIES, abandoned_workers
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back_unknown
@@ -17,8 +21,10 @@ from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.storage.workers import living_workers, register_worker, stop_worker, touch_worker
+from gradstudy.study import bookkeeping
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.recovery import recover
+from gradstudy.study.samplers import RandomSampler
 from gradstudy.study.spec import StudySpec
 
 SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={})
@@ -155,3 +161,39 @@ def test_the_living_are_counted_by_host_and_device(db: Database, execute: Execut
     assert living_workers(db.engine) == {("far", "cpu"): 1, ("near", "cpu"): 2, ("near", "cuda"): 1}
     touch_worker(db.engine, lost)
     assert living_workers(db.engine)["far", "cpu"] == 2
+
+
+class TakenForLost(RandomSampler):
+    """While it is asked the first time, the others give its worker up."""
+
+    def __init__(self, give_up: Callable[[], None]) -> None:
+        super().__init__(seed=0)
+        self._give_up = [give_up]
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if self._give_up:
+            self._give_up.pop()()
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+def test_a_worker_that_is_taken_for_lost_while_it_asks_goes_on_with_another_trial(
+    db: Database, spec: StudySpec, execute: Execute, states: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up() -> None:
+        execute(db, LONG_AGO)
+        recover_study(db)
+        touch_worker(db.engine, worker)
+
+    monkeypatch.setattr(bookkeeping, "make_sampler", lambda *_: TakenForLost(give_up))
+    record = create_or_resume(db, spec)
+    worker = register_worker(db.engine, "elsewhere", os.getpid(), "cpu")
+    books = bookkeeping.Bookkeeping(
+        db, record, spec, worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
+    )
+    begun = books.begin()
+    assert begun is not None
+    assert begun.claim.ordinal == 0
+    assert states(db) == ["FAIL", "RUNNING"]
+    assert counts(db) == (1, 11, 0)
