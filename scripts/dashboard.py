@@ -80,7 +80,7 @@ def running_dashboard(
     from gradstudy.scripts.web_access import password_protected, read_only
     from gradstudy.scripts.web_server import WebServer
     from gradstudy.storage.optuna_reader import reading_storage
-    from gradstudy.study.dashboard_refresh import DashboardRefresher
+    from gradstudy.study.dashboard_refresh import refreshing_dashboard
 
     with ExitStack() as stack:
         if writable:
@@ -90,8 +90,8 @@ def running_dashboard(
         if password is not None:
             application = password_protected(application, password)
         server = WebServer(address, application)
-        stack.enter_context(DashboardRefresher(database, lambda text: typer.echo(f"gradstudy: {text}", err=True)))
-        stack.enter_context(server)
+        stack.enter_context(refreshing_dashboard(database, lambda text: typer.echo(f"gradstudy: {text}", err=True)))
+        stack.enter_context(server.serving())
         typer.echo(
             f"dashboard of {database.display_url} at {server.url} ({'writable' if writable else 'read-only'}, "
             f"{'with' if password is not None else 'without'} password; Ctrl-C stops it)"

@@ -4,11 +4,12 @@ import ipaddress
 import os
 import socket
 import threading
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 from gradstudy.scripts.errors import CannotServeError, UsageError
 from gradstudy.scripts.web_access import Application
+from gradstudy.study.background import in_background
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """How long the server waits for requests before it looks around; it is woken up when it is to stop."""
@@ -45,7 +46,7 @@ def resolve(host: str, port: int) -> Address:
 
 
 class WebServer:
-    """Listens from its creation on and answers inside a ``with``; at its end requests in progress are answered.
+    """Listens from its creation on.
 
     Attributes:
         url: where a browser finds it.
@@ -66,24 +67,15 @@ class WebServer:
         self.url = f"http://{address._replace(port=listening.getsockname()[1])}/"
         self._map: dict[int, Any] = {}
         self._server: Any = create_server(application, map=self._map, sockets=[listening])
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="web-server", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def serving(self) -> AbstractContextManager[None]:
+        """Answer requests within a ``with``; at its end those in progress are answered."""
+        return in_background("web-server", self._serve, wake=self._server.pull_trigger)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._server.pull_trigger()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _serve(self, stop: threading.Event) -> None:
         from waitress import wasyncore
 
-        while not self._stop.is_set():
+        while not stop.is_set():
             wasyncore.loop(timeout=SECONDS_BETWEEN_LOOKS, map=self._map, count=1)
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._map)

@@ -14,7 +14,7 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker
 from gradstudy.study.bookkeeping import Begun, Bookkeeping
-from gradstudy.study.heartbeat import Heartbeat
+from gradstudy.study.heartbeat import heartbeat
 from gradstudy.study.spec import StudySpec
 from gradstudy.study.training import Slots, make_array, make_workspace
 
@@ -99,7 +99,7 @@ class Worker:
             stop=stop,
             announce=self._listener.waiting,
         )
-        with Heartbeat(self._database.engine, self._worker_id), ThreadPoolExecutor(1, "bookkeeping") as bookkeeper:
+        with heartbeat(self._database.engine, self._worker_id), ThreadPoolExecutor(1, "bookkeeping") as bookkeeper:
             try:
                 bookkeeper.submit(books.recover).result()
                 while not stop.is_set() and (self._work(books, bookkeeper) or self._waits(books, bookkeeper, stop)):
