@@ -56,12 +56,12 @@ class StudyProgress:
         self._live.stop()
         self._console.print(self.line(), highlight=False)
 
-    def started(self, number: int) -> None:
+    def started(self, ordinal: int) -> None:
         """See Listener."""
         self._running += 1
         self._show()
 
-    def finished(self, number: int, result: TrialResult) -> None:
+    def finished(self, ordinal: int, result: TrialResult) -> None:
         """See Listener."""
         self._running -= 1
         self._ended += 1

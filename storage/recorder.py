@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sqlalchemy import Engine, column, insert, select, table, update
+from sqlalchemy import Connection, Engine, TableClause, column, insert, select, table, update
 
 from gradstudy.storage.claims import Claim, finished_by, still_owned
 from gradstudy.storage.clock import utc_now
@@ -20,10 +19,19 @@ from gradstudy.storage.transactions import writing
 StepRow = tuple[int, int, float | None, float | None, float | None, float | None]
 """The columns of ``gradstudy_step`` in their order."""
 
-USER_ATTRIBUTES = table("trial_user_attributes", column("trial_id"), column("key"), column("value_json"))
-"""Optuna's table; these columns are those of its first release."""
+_ATTRIBUTE_COLUMNS = ("trial_id", "key", "value_json")
+_USER_ATTRIBUTES, _SYSTEM_ATTRIBUTES = (
+    table(f"trial_{kind}_attributes", *map(column, _ATTRIBUTE_COLUMNS)) for kind in ("user", "system")
+)
+"""Optuna's tables; these columns are those of their first release."""
 
-NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+
+@dataclass(frozen=True)
+class OptunaAttributes:
+    """What Optuna keeps of a trial's result beside its objective, by key."""
+
+    user: Mapping[str, Any]
+    system: Mapping[str, Any]
 
 
 @dataclass
@@ -69,10 +77,10 @@ class Recorder:
         buffer = self._buffers.setdefault(claim.id, _Buffer(claim))
         buffer.rows.extend(zip(repeat(claim.trial_id, n), range(first_step, first_step + n), *columns, strict=True))
 
-    def finish(self, claim: Claim, result: TrialResult, attributes: Mapping[str, Any] = NO_ATTRIBUTES) -> bool:
-        """Write a trial's result, the rest of its steps and Optuna's user attributes, in one transaction.
+    def finish(self, claim: Claim, result: TrialResult, attributes: OptunaAttributes | None = None) -> bool:
+        """Write a trial's result, the rest of its steps and Optuna's attributes, in one transaction.
 
-        The attributes go straight into Optuna's table: through Optuna each is a transaction of its own, which took
+        The attributes go straight into Optuna's tables: through Optuna each is a transaction of its own, which took
         half of the time that a trial spent in the database.
 
         Returns:
@@ -89,8 +97,9 @@ class Recorder:
             if owned:
                 if buffer is not None and buffer.rows:
                     connection.exec_driver_sql(self._insert, buffer.rows)
-                if attributes:
-                    connection.execute(insert(USER_ATTRIBUTES), _attribute_rows(claim, attributes))
+                if attributes is not None:
+                    _keep(connection, _USER_ATTRIBUTES, claim, attributes.user)
+                    _keep(connection, _SYSTEM_ATTRIBUTES, claim, attributes.system)
             else:
                 owned = bool(connection.scalar(select(Trial.id).where(finished_by(claim))))
         self.discard(claim)
@@ -101,10 +110,12 @@ class Recorder:
         self._buffers.pop(claim.id, None)
 
 
-def _attribute_rows(claim: Claim, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
+def _keep(connection: Connection, kind: TableClause, claim: Claim, attributes: Mapping[str, Any]) -> None:
+    rows = [
         {"trial_id": claim.trial_id, "key": name, "value_json": json.dumps(value)} for name, value in attributes.items()
     ]
+    if rows:
+        connection.execute(insert(kind), rows)
 
 
 def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:

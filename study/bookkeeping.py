@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -21,12 +20,13 @@ from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.asking import ask
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.recovery import recover, set_state
-from gradstudy.study.samplers import ORDINAL, make_sampler
-from gradstudy.study.space import Setting, suggest
+from gradstudy.study.samplers import make_sampler
+from gradstudy.study.space import Setting
 from gradstudy.study.spec import StudySpec
-from gradstudy.study.telling import shown, tell
+from gradstudy.study.telling import attributes, tell
 from gradstudy.study.training import Ended
 
 T = TypeVar("T")
@@ -37,7 +37,6 @@ class Begun:
     """A trial that the worker has claimed, with its setting."""
 
     claim: Claim
-    trial: optuna.Trial
     setting: Setting
 
 
@@ -102,14 +101,16 @@ class Bookkeeping:
     def finish(self, ended: Ended[Begun]) -> TrialResult | None:
         """Write a trial's result with its steps, and tell Optuna; None when the trial was lost meanwhile."""
         claim, telemetry = ended.key.claim, ended.trial.telemetry()
+        trial_id = claim.trial_id
+        assert trial_id is not None, "a trial that has ended was attached"
         self._held.discard(claim.id)
         self._recorder.add_steps(
             claim, 0, telemetry.loss, telemetry.grad_norm, telemetry.applied_norm, ended.trial.run.learning_rate
         )
-        finish = partial(self._recorder.finish, claim, ended.result, shown(ended.result))
+        finish = partial(self._recorder.finish, claim, ended.result, attributes(ended.result))
         if not self._patiently(finish):
             return None
-        self._patiently(lambda: tell(self._study, ended.key.trial, ended.result))
+        self._patiently(lambda: tell(self._database.optuna_storage, trial_id, ended.result))
         return ended.result
 
     def give_back(self, claim: Claim) -> None:
@@ -155,28 +156,15 @@ class Bookkeeping:
         """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
-            known = claim.trial_id
-            trial = self._patiently(lambda: optuna.Trial(self._study, known))
-            return Begun(claim, trial, stored_setting(claim.setting))
-        trial = self._patiently(lambda: self._ask(claim.ordinal))
+            return Begun(claim, stored_setting(claim.setting))
+        setting, trial_id = self._patiently(lambda: ask(self._study, self._spec, claim.ordinal))
         try:
-            setting = self._patiently(lambda: suggest(trial, self._spec))
-            attach = partial(attach_trial, self._database.engine, claim, trial._trial_id, setting_row(setting))
-            return Begun(self._patiently(attach), trial, setting)
+            attach = partial(attach_trial, self._database.engine, claim, trial_id, setting_row(setting))
+            return Begun(self._patiently(attach), setting)
         except BaseException as error:
             if not isinstance(error, UNANSWERED):
-                self._set_state(trial._trial_id, TrialState.FAIL)
+                self._set_state(trial_id, TrialState.FAIL)
             raise
-
-    def _ask(self, ordinal: int) -> optuna.Trial:
-        """A new trial of Optuna's for a place in the budget.
-
-        ``Study.ask`` might answer with one that was given back, which another worker may have claimed already.
-        """
-        # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
-        study = copy(self._study)
-        template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: ordinal})
-        return optuna.Trial(study, study._storage.create_new_trial(self._record.study_id, template))
 
     def _set_state(self, trial_id: int, state: TrialState) -> None:
         self._patiently(lambda: set_state(self._database.optuna_storage, trial_id, state))

@@ -31,10 +31,10 @@ class Placement:
 class _Silent:
     """Ray keeps what a worker prints; nobody watches it."""
 
-    def started(self, number: int) -> None:
+    def started(self, ordinal: int) -> None:
         pass
 
-    def finished(self, number: int, result: TrialResult) -> None:
+    def finished(self, ordinal: int, result: TrialResult) -> None:
         pass
 
     def waiting(self, message: str) -> None:

@@ -4,7 +4,6 @@ import os
 import socket
 from contextlib import suppress
 
-import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
@@ -45,11 +44,8 @@ def set_state(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
 def _tell_untold(database: Database, record: StudyRecord) -> None:
     """Tell Optuna the results that a worker wrote and could not tell any more."""
     results = untold_results(database.engine, record.study_id, socket.gethostname(), _is_alive)
-    if results:
-        sampler = optuna.samplers.RandomSampler()  # nothing is sampled here
-        study = optuna.load_study(study_name=record.name, storage=database.optuna_storage, sampler=sampler)
-        for trial_id, result in results.items():
-            tell(study, optuna.Trial(study, trial_id), result)
+    for trial_id, result in results.items():
+        tell(database.optuna_storage, trial_id, result)
 
 
 def _is_alive(pid: int) -> bool:

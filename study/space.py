@@ -1,9 +1,8 @@
 """From a spec to Optuna's search space, and from an Optuna trial to a setting."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
-
-import optuna
+from typing import Any, Protocol, cast
 
 from gradstudy.study.spec import CellName, StudySpec
 
@@ -25,12 +24,22 @@ class Setting:
     learning_rate: float
 
 
+class Suggesting(Protocol):
+    """What a setting is asked of; ``optuna.Trial`` is one."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """A number from low to high."""
+
+
 def threshold_parameter(strategy: str) -> str:
     """The Optuna parameter that holds a strategy's threshold: thresholds of two strategies share no axis."""
     return f"threshold_{strategy}"
 
 
-def suggest(trial: optuna.Trial, spec: StudySpec) -> Setting:
+def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
     """Ask a trial for its setting."""
     space = spec.space
     cell = cast("CellName", trial.suggest_categorical("cell", list(space.cells)))

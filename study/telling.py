@@ -1,18 +1,18 @@
 """Telling Optuna how a trial ended."""
 
 from contextlib import suppress
-from typing import Any
 
-import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from gradstudy.storage.outcomes import Outcome
+from gradstudy.storage.recorder import OptunaAttributes
 from gradstudy.storage.results import TrialResult
 from gradstudy.study.divergence import log_ratio
 
-CONSTRAINT = "divergence"
-"""The key of the constraint ln(s_T / l0)."""
+CONSTRAINT = "constraints:divergence"
+"""The system attribute in which Optuna keeps the constraint ``divergence``, ln(s_T / l0)."""
 MARGIN_BOUND = 10.0
 """Largest absolute margin ln(s_T / l0) that is told to Optuna: a factor of 22,000."""
 SMALLEST_VIOLATION = 1e-9
@@ -32,19 +32,18 @@ SHOWN = (
 """The columns of a result that Optuna's user attributes carry, so that optuna-dashboard shows them."""
 
 
-def tell(study: optuna.Study, trial: optuna.Trial, result: TrialResult) -> None:
-    """Tell Optuna a trial's objective and constraint; its user attributes were written with the result.
+def tell(storage: BaseStorage, trial_id: int, result: TrialResult) -> None:
+    """Tell Optuna a trial's objective; its attributes and its constraint were written with the result.
 
     A trial that was told already stays as it is: a worker that puts right what a dead one left may meet another.
+    ``Study.tell`` would read the trial twice, for what is known here.
     """
     objective = result.columns()["objective"]
     with suppress(UpdateFinishedTrialError):
-        # It waits, as Optuna sees it, where the one who gave it back was slower than the one who took it.
-        trial.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-        if CONSTRAINT not in trial.constraints:
-            trial.set_constraint(CONSTRAINT, bounded_margin(result))
-        state = TrialState.FAIL if objective is None else TrialState.COMPLETE
-        study.tell(trial, objective, state, skip_if_finished=True)
+        if objective is None:
+            storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        else:
+            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [objective])
 
 
 def bounded_margin(result: TrialResult) -> float:
@@ -59,7 +58,10 @@ def bounded_margin(result: TrialResult) -> float:
     return min(max(margin, SMALLEST_VIOLATION), MARGIN_BOUND)
 
 
-def shown(result: TrialResult) -> dict[str, Any]:
-    """The user attributes of a trial with this result."""
+def attributes(result: TrialResult) -> OptunaAttributes:
+    """What Optuna keeps of a trial with this result, beside its objective."""
     columns = result.columns()
-    return {name: columns[name] for name in SHOWN if columns[name] is not None}
+    return OptunaAttributes(
+        user={name: columns[name] for name in SHOWN if columns[name] is not None},
+        system={CONSTRAINT: bounded_margin(result)},
+    )

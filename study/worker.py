@@ -29,11 +29,11 @@ SECONDS_UNTIL_ASKED_AGAIN = 0.5
 class Listener(Protocol):
     """What a worker tells those who watch it."""
 
-    def started(self, number: int) -> None:
-        """A trial has begun."""
+    def started(self, ordinal: int) -> None:
+        """The trial of a place in the budget has begun."""
 
-    def finished(self, number: int, result: TrialResult) -> None:
-        """A trial has ended and is stored."""
+    def finished(self, ordinal: int, result: TrialResult) -> None:
+        """It has ended and is stored."""
 
     def waiting(self, message: str) -> None:
         """The database does not answer, and is waited for; comes from another thread."""
@@ -115,7 +115,7 @@ class Worker:
         busy = [slots for slots in self._arrays.values() if slots.keys]
         for slots in busy:
             for ended in slots.advance():
-                self._stored.append((ended.key.trial.number, bookkeeper.submit(books.finish, ended)))
+                self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
         self._report(wait=not busy)
         return bool(busy)
 
@@ -131,8 +131,10 @@ class Worker:
         """Have trials asked for until those that run and those that come fill the slots, and some more."""
         if self._running() and time.monotonic() < self._ask_again:
             return
-        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots))
-        for _ in range(wanted - self._running() - len(self._asked)):
+        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots)) - self._running() - len(self._asked)
+        if self._ask_again:  # there was none, and there may be one now: no need to hear it from several
+            wanted = min(wanted, 1 - len(self._asked))
+        for _ in range(wanted):
             self._asked.append(bookkeeper.submit(books.begin))
 
     def _admit(self) -> None:
@@ -142,17 +144,18 @@ class Worker:
             if begun is None:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
             else:
+                self._ask_again = 0.0
                 self._slots_of(begun.setting.cell).admit(begun, begun.setting, begun.claim.seed)
-                self._listener.started(begun.trial.number)
+                self._listener.started(begun.claim.ordinal)
             self._asked.popleft()
 
     def _report(self, *, wait: bool) -> None:
         """Tell the listener of trials that are stored by now."""
         while self._stored and (wait or self._stored[0][1].done()):
-            number, future = self._stored.popleft()
+            ordinal, future = self._stored.popleft()
             result = future.result()
             if result is not None:
-                self._listener.finished(number, result)
+                self._listener.finished(ordinal, result)
 
     def _running(self) -> int:
         return sum(len(slots.keys) for slots in self._arrays.values())

@@ -33,7 +33,7 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study
 from gradstudy.storage.workers import register_worker
-from gradstudy.study.telling import shown, tell
+from gradstudy.study.telling import attributes, tell
 
 STUDY = "bench"
 STEPS = 300
@@ -79,7 +79,7 @@ def work(url: str, barrier: Barrier, results: Any) -> None:
             )
             claim = attach_trial(database.engine, claim, trial._trial_id, setting)
             recorder.add_steps(claim, 0, losses, losses, losses, setting.learning_rate)
-            recorder.finish(claim, RESULT, shown(RESULT))
+            recorder.finish(claim, RESULT, attributes(RESULT))
             tell(study, trial, RESULT)
             trials.append(time.perf_counter() - begun)
     results.put((start, time.time(), claims, trials))

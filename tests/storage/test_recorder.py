@@ -11,7 +11,7 @@ from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.outcomes import Outcome
-from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.recorder import OptunaAttributes, Recorder
 from gradstudy.storage.results import TrialResult
 
 Begin = Callable[..., Claim]
@@ -49,10 +49,10 @@ def test_steps_of_several_trials_are_kept_apart(db: Database, begin: Begin, rows
 def test_attributes_are_optunas(db: Database, begin: Begin) -> None:
     claim = begin()
     assert claim.trial_id is not None
-    assert Recorder(db.engine).finish(claim, DONE, {"outcome": "trained", "seconds": 0.5, "größe": [1, None]})
-    assert db.optuna_storage.get_trial_user_attrs(claim.trial_id) == {
-        "outcome": "trained", "seconds": 0.5, "größe": [1, None],
-    }  # fmt: skip
+    user = {"outcome": "trained", "seconds": 0.5, "größe": [1, None]}
+    assert Recorder(db.engine).finish(claim, DONE, OptunaAttributes(user, {"constraints:c": -0.5}))
+    trial = db.optuna_storage.get_trial(claim.trial_id)
+    assert (trial.user_attrs, trial.constraints) == (user, {"c": -0.5})
 
 
 def test_a_result_comes_back_with_the_last_steps(db: Database, begin: Begin, rows: Rows) -> None:
@@ -83,7 +83,7 @@ def test_a_lost_trial_is_neither_finished_nor_written_to(db: Database, begin: Be
     begin()
     for claim in (lost, kept):
         recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
-    assert not recorder.finish(lost, DONE, {"outcome": "trained"})
+    assert not recorder.finish(lost, DONE, OptunaAttributes({"outcome": "trained"}, {}))
     assert recorder.finish(kept, DONE)
     assert [row[0] for row in rows(STEPS)] == [kept.trial_id]
     assert rows("SELECT outcome FROM gradstudy_trial ORDER BY ordinal") == [(None,), ("trained",)]

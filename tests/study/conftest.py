@@ -35,10 +35,10 @@ SPEC = StudySpec.model_validate(
 
 
 class Silent:
-    def started(self, number: int) -> None:
+    def started(self, ordinal: int) -> None:
         pass
 
-    def finished(self, number: int, result: TrialResult) -> None:
+    def finished(self, ordinal: int, result: TrialResult) -> None:
         pass
 
     def waiting(self, message: str) -> None:

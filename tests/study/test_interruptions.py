@@ -25,12 +25,12 @@ class StopAt:
         self.left = trials
         self.stop = threading.Event()
 
-    def started(self, number: int) -> None:
+    def started(self, ordinal: int) -> None:
         self.left -= 1
         if self.left == 0:
             self.stop.set()
 
-    def finished(self, number: int, result: TrialResult) -> None:
+    def finished(self, ordinal: int, result: TrialResult) -> None:
         pass
 
     def waiting(self, message: str) -> None:

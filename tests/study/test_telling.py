@@ -48,16 +48,16 @@ def test_the_margin_is_finite_and_positive_exactly_when_a_trial_diverged(
 )
 def test_a_trial_without_an_objective_fails(told: TrialResult, state: str) -> None:
     study = optuna.create_study()
-    tell(study, study.ask(), told)
+    tell(study._storage, study.ask()._trial_id, told)
     assert study.trials[0].state.name == state
 
 
 def test_telling_again_changes_nothing() -> None:
     study = optuna.create_study()
-    trial = study.ask()
-    tell(study, trial, result("trained", 1.0))
+    trial_id = study.ask()._trial_id
+    tell(study._storage, trial_id, result("trained", 1.0))
     before = study.trials
-    tell(study, trial, result("diverged", 9.0, "blow_up"))
+    tell(study._storage, trial_id, result("diverged", 9.0, "blow_up"))
     assert study.trials == before
 
 
@@ -67,5 +67,5 @@ def test_a_trial_that_waits_in_optuna_is_told_all_the_same(
     study = optuna.load_study(study_name="s", storage=finished.optuna_storage)
     trial = study.ask()
     finished.optuna_storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
-    tell(study, trial, result("trained", 1.0))
+    tell(finished.optuna_storage, trial._trial_id, result("trained", 1.0))
     assert optuna_trials(finished)[-1].value == 1.5

@@ -36,10 +36,10 @@ class Teller:
     def __init__(self, waits: "multiprocessing.Queue[str]") -> None:
         self._waits = waits
 
-    def started(self, number: int) -> None:
+    def started(self, ordinal: int) -> None:
         pass
 
-    def finished(self, number: int, result: TrialResult) -> None:
+    def finished(self, ordinal: int, result: TrialResult) -> None:
         pass
 
     def waiting(self, message: str) -> None:

@@ -1,0 +1,62 @@
+"""Asking Optuna for the setting of a place in the budget."""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from gradstudy.study.patience import UNANSWERED
+from gradstudy.study.recovery import set_state
+from gradstudy.study.samplers import ORDINAL, PointSampler
+from gradstudy.study.space import Setting, suggest
+from gradstudy.study.spec import StudySpec
+
+
+def ask(study: optuna.Study, spec: StudySpec, ordinal: int) -> tuple[Setting, int]:
+    """The setting of a place in the budget, and the ``trial_id`` of a new trial of Optuna's with it.
+
+    ``Study.ask`` might answer with a trial that was given back, which another worker may have claimed already.
+
+    Raises:
+        UpdateFinishedTrialError: the trial was taken for one of a lost worker before it was complete.
+    """
+    template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: ordinal})
+    storage = study._storage
+    if isinstance(study.sampler, PointSampler):
+        setting = suggest(_Draft(study, template), spec)
+        return setting, storage.create_new_trial(study._study_id, template)
+    # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
+    trial = optuna.Trial(copy(study), storage.create_new_trial(study._study_id, template))
+    try:
+        return suggest(trial, spec), trial._trial_id
+    except BaseException as error:
+        if not isinstance(error, UNANSWERED):
+            set_state(storage, trial._trial_id, TrialState.FAIL)
+        raise
+
+
+class _Draft:
+    """A trial that is stored at once, when its setting is known.
+
+    ``optuna.Trial`` stores each parameter in a transaction of its own and reads the trial again for it, which other
+    samplers rely on: two thirds of what a worker did for a trial beside training it.
+    """
+
+    def __init__(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._study = study
+        self._trial = trial
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:
+        return self._suggest(name, CategoricalDistribution(choices))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        return float(self._suggest(name, FloatDistribution(low, high, log=log)))
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        value = self._study.sampler.sample_independent(self._study, self._trial, name, distribution)
+        self._trial.params[name] = value
+        self._trial.distributions[name] = distribution
+        return value
