@@ -1,8 +1,11 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from gradstudy.models.tasks import TaskError, load_task
 from gradstudy.models.tasks.batches import TrialBatches
@@ -25,12 +28,32 @@ def run_alone(seed, steps, size=50, batch_size=8):
     return np.stack([order.batch(slots(0), slots(step))[0] for step in range(steps)])
 
 
+@settings(deadline=None)  # the first call compiles
 @given(size=st.integers(1, 40), batch_size=st.integers(1, 40), seed=st.integers(0, 2**40))
 def test_every_epoch_has_each_example_once(size, batch_size, seed):
     batch_size = min(batch_size, size)
     seen = run_alone(seed, 3 * size // batch_size, size, batch_size).ravel()
     for epoch in range(len(seen) // size):
         assert sorted(seen[epoch * size : (epoch + 1) * size]) == list(range(100, 100 + size))
+
+
+def test_every_order_is_as_likely_as_any_other():
+    counts = Counter(
+        tuple(run_alone(seed, 8, size=4, batch_size=1)[epoch : epoch + 4, 0])
+        for seed in range(1200)
+        for epoch in (0, 4)
+    )
+    assert len(counts) == 24
+    assert chisquare(list(counts.values())).pvalue > 0.01
+
+
+def test_a_large_epoch_is_the_same_however_it_is_approached():
+    in_turn = run_alone(5, 700, size=20_000, batch_size=32)
+    order = ExampleOrder(np.arange(100, 20_100), 1, 32)
+    order.admit(0, 5)
+    for step in (200, 624, 0, 625, 699):
+        assert (order.batch(slots(0), slots(step))[0] == in_turn[step]).all()
+    assert sorted(in_turn.ravel()[:20_000]) == list(range(100, 20_100))
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():
