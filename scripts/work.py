@@ -41,6 +41,7 @@ def work(
     """Add a worker to a study that was launched, or to all."""
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.storage.database import Database
+    from gradstudy.storage.network_filesystem import refuse_network_filesystem
     from gradstudy.storage.studies import find_study
     from gradstudy.study.device import check_device
 
@@ -49,6 +50,8 @@ def work(
     if when_told and not _is_told():
         raise typer.Exit(INTERRUPTED)
     with Database.open(storage) as database, stop_on_signal(_announce) as stop:
+        if database.path is not None:
+            refuse_network_filesystem(database.path)
         if when_told:
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         if name is not None:

@@ -81,16 +81,15 @@ def claim_trial(
     tried = -1
     while True:
         with writing(engine) as connection:
-            if held >= _share(connection, study_id, workers):
+            budget, ordinal = _budget(connection, study_id), _first_unclaimed(connection, study_id)
+            if held >= _share(connection, study_id, budget - ordinal, workers):
                 return None
             given_back = connection.scalar(_given_back(study_id))
             if given_back is not None:
                 if _take(connection, given_back, worker_id):
                     return _read(connection, given_back)
                 continue  # another worker was faster
-        with writing(engine) as connection:
-            ordinal = _first_unclaimed(connection, study_id)
-            if ordinal >= _budget(connection, study_id):
+            if ordinal >= budget:
                 return None
             try:
                 return _insert(connection, study_id, ordinal, worker_id, seed_of(ordinal))
@@ -170,12 +169,11 @@ def finished_by(claim: Claim) -> ColumnElement[bool]:
     )
 
 
-def _share(connection: Connection, study_id: int, workers: int) -> int:
+def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) -> int:
     """How many open trials one worker may hold."""
     begun = connection.scalar(
         select(func.count()).select_from(Trial).where(Trial.study_id == study_id, Trial.outcome.is_(None))
     )
-    unclaimed = _budget(connection, study_id) - _first_unclaimed(connection, study_id)
     return math.ceil(((begun or 0) + unclaimed) / max(workers, count_alive(connection)))
 
 

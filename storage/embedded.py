@@ -8,8 +8,7 @@ import logging
 import os
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -48,10 +47,11 @@ class EmbeddedServer:
         url: of the database ``gradstudy``, for every process of this user on this machine.
     """
 
-    def __init__(self, folder: Path, server: "PostgresServer") -> None:
+    def __init__(self, folder: Path, server: "PostgresServer", hold: int) -> None:
         """Wrap a server that runs. Use `start`."""
         self.folder = folder
         self._server = server
+        self._hold = hold
         self.url = self.url_of(DATABASE)
 
     @classmethod
@@ -65,20 +65,21 @@ class EmbeddedServer:
         Raises:
             ExtraMissingError: the extra ``serve`` is not installed.
             UnwritableError: the folder cannot be made, or holds something else.
-            UnavailableError: the server does not start; the sentence says where its log is.
+            UnavailableError: another process runs it, or it does not start; the sentence says where its log is.
         """
         folder = folder.expanduser().resolve()
         _prepare(folder)
+        hold = _take(folder)
         try:
-            with _held(folder):
-                server = _server(folder)
-                _make_data(server, SETTINGS | settings)
-                server.ensure_postgres_running()
+            server = _server(folder)
+            _make_data(server, SETTINGS | settings)
+            server.ensure_postgres_running()
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            os.close(hold)
             log = folder / "log"
             hint = f"its log is {log}" if log.exists() else str(error)
             raise UnavailableError(f"the PostgreSQL server in {folder} does not start; {hint}") from error
-        started = cls(folder, server)
+        started = cls(folder, server, hold)
         started.create_database(DATABASE)
         return started
 
@@ -98,6 +99,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Stop in order: open transactions are undone, connections are ended, everything is on the disk."""
         self._server.stop()
+        os.close(self._hold)
 
     def __enter__(self) -> Self:
         return self
@@ -140,12 +142,15 @@ def _make_data(server: "PostgresServer", settings: Mapping[str, str]) -> None:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Let one process at a time start the server of a folder."""
+def _take(folder: Path) -> int:
+    """Hold a folder until the descriptor is closed: who stops a server must be the only one who runs it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(handle)
+        raise UnavailableError(
+            f"another process runs the PostgreSQL server in {folder}; name its database with --storage, or another "
+            "folder with --data"
+        ) from None
+    return handle

@@ -1,7 +1,10 @@
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from typer.testing import Result
 
+from gradstudy.storage import network_filesystem
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study
@@ -21,3 +24,14 @@ def test_a_worker_does_what_a_study_has_left(finished: Database, gradstudy: Run)
 def test_a_study_that_is_done_needs_no_worker(finished: Database, gradstudy: Run) -> None:
     result = gradstudy("work", "s")
     assert (result.exit_code, result.output) == (0, "study s is done: all 8 trials have ended\n")
+
+
+def test_a_worker_does_not_write_over_a_network(
+    finished: Database, gradstudy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("27 1 0:47 / / rw - nfs4 server:/home rw\n")
+    monkeypatch.setattr(network_filesystem, "MOUNTINFO", mounts)
+    result = gradstudy("work", "s")
+    assert result.exit_code == 1
+    assert "is on a network filesystem (nfs4), where SQLite loses data" in result.stderr

@@ -66,6 +66,16 @@ def test_a_server_that_was_left_running_is_joined_and_then_stopped(folder: Path)
     assert servers_in(folder) == []
 
 
+def test_a_server_that_another_process_runs_is_left_to_it(folder: Path) -> None:
+    with EmbeddedServer.start(folder):
+        running = servers_in(folder)
+        second = subprocess.run([sys.executable, "-c", LEAVE_RUNNING, str(folder)], capture_output=True, text=True)
+        assert (
+            f"another process runs the PostgreSQL server in {folder}; name its database with --storage" in second.stderr
+        )
+        assert servers_in(folder) == running
+
+
 def test_nobody_else_can_reach_it(postgresql: EmbeddedServer) -> None:
     url = make_url(postgresql.url)
     assert url.host is None
