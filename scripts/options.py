@@ -1,5 +1,6 @@
 """Options that several verbs share."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -35,4 +36,23 @@ Slots = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that a worker computes with.")]
 Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:N or mps.")]
+
+
+def checked_address(text: str | None) -> str | None:
+    """``HOST:PORT``, or nothing."""
+    if text is not None and not re.fullmatch(r"[^\s:]+:\d{1,5}", text):
+        raise typer.BadParameter(f"an address is HOST:PORT, but got {text!r}")
+    return text
+
+
+OptunaProxy = Annotated[
+    str | None,
+    typer.Option(
+        envvar="GRADSTUDY_OPTUNA_PROXY",
+        callback=checked_address,
+        metavar="HOST:PORT",
+        help="Optuna's gRPC proxy to go through, where one runs (gradstudy serve --proxy).",
+        show_default=False,
+    ),
+]
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ import typer
 
 from gradstudy.scripts.dashboard import Host, PasswordFile, Port, Writable
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import AUTO, Device, Slots, Threads
+from gradstudy.scripts.options import AUTO, Device, Slots, Threads, checked_address
 
 if TYPE_CHECKING:
     import threading
@@ -42,6 +42,14 @@ def serve(
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            callback=checked_address,
+            metavar="HOST:PORT",
+            help="Also run Optuna's gRPC proxy there, for workers with GRADSTUDY_OPTUNA_PROXY. It has no password.",
+        ),
+    ] = None,
     host: Host = "127.0.0.1",
     port: Port = 8080,
     writable: Writable = False,
@@ -51,6 +59,7 @@ def serve(
     from gradstudy.scripts.dashboard import entrance, running_dashboard
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.storage.database import Database
+    from gradstudy.storage.optuna_proxy import serving_proxy
     from gradstudy.study.device import check_device
     from gradstudy.study.pool import WorkerPool
 
@@ -63,6 +72,7 @@ def serve(
         _database_url(storage, data) as url,
         Database.open(url, create=True) as database,
         running_dashboard(database, address, password, writable=writable),
+        serving_proxy(database.optuna_storage, proxy) if proxy else nullcontext(),
         WorkerPool(count, url, arguments) as pool,
     ):
         workers_named = "1 worker serves" if count == 1 else f"{count} workers serve"
@@ -70,6 +80,8 @@ def serve(
             f"{workers_named} every open study; launch one with: gradstudy launch NAME --detach "
             f"--storage {shlex.quote(database.display_url)}"
         )
+        if proxy:
+            typer.echo(f"Optuna's proxy is at {proxy}; whoever reaches it can change every study")
         pool.begin()
         _supervise(pool, stop)
     raise typer.Exit(INTERRUPTED)

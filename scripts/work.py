@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, OptunaProxy, Slots, Storage, Threads
 from gradstudy.scripts.working import Work
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def work(
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    optuna_proxy: OptunaProxy = None,
     workers: Annotated[
         int, typer.Option(min=1, hidden=True, help="How many workers the study has at least, this one included.")
     ] = 1,
@@ -49,7 +50,7 @@ def work(
     given = Work(workers=workers, slots=slots, threads=threads, device=device)
     if when_told and not _is_told():
         raise typer.Exit(INTERRUPTED)
-    with Database.open(storage) as database, stop_on_signal(_announce) as stop:
+    with Database.open(storage, optuna_proxy=optuna_proxy) as database, stop_on_signal(_announce) as stop:
         if database.path is not None:
             refuse_network_filesystem(database.path)
         if when_told:

@@ -13,7 +13,8 @@ from gradstudy.storage.errors import (
     UnavailableError,
 )
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
-from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, open_optuna_storage
+from gradstudy.storage.optuna_proxy import connect_proxy
+from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, close_optuna_storage, open_optuna_storage
 from gradstudy.storage.server_lock import server_lock
 from gradstudy.storage.sqlite import (
     check_writable,
@@ -28,7 +29,7 @@ from gradstudy.storage.urls import display, parse, sqlite_path
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from optuna.storages import RDBStorage
+    from optuna.storages import GrpcStorageProxy, RDBStorage
 
 
 class Database:
@@ -41,9 +42,10 @@ class Database:
         engine: for gradstudy's tables; at most two connections.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, optuna_proxy: str | None = None) -> None:
         """Prepare the engine; nothing is opened yet. Use `open`."""
         self.url = url
+        self._optuna_proxy = optuna_proxy
         self.display_url = display(url)
         self.path = sqlite_path(url)
         self.engine = create_engine(url, **POOL)
@@ -51,18 +53,19 @@ class Database:
             configure_sqlite(self.engine)
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False) -> Self:
+    def open(cls, url: str, *, create: bool = False, optuna_proxy: str | None = None) -> Self:
         """Open the database at a URL.
 
         Args:
             url: ``sqlite:///FILE`` or that of a server.
             create: make what is missing, and upgrade what is old. A database of Optuna's is taken over: its
                 studies stay as they are.
+            optuna_proxy: ``HOST:PORT`` of a proxy of Optuna's through which its tables are read and written.
 
         Raises:
             StorageError: one of its kinds, with one sentence on what to do.
         """
-        database = cls(parse(url))
+        database = cls(parse(url), optuna_proxy)
         try:
             if create:
                 database._make()
@@ -74,16 +77,17 @@ class Database:
         return database
 
     @cached_property
-    def optuna_storage(self) -> "RDBStorage":
+    def optuna_storage(self) -> "RDBStorage | GrpcStorageProxy":
         """Optuna's storage on this database, opened on first use."""
+        if self._optuna_proxy is not None:
+            return connect_proxy(self._optuna_proxy)
         return open_optuna_storage(self.url, make_tables=False)
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
         if "optuna_storage" in self.__dict__:
-            self.optuna_storage.scoped_session.remove()
-            self.optuna_storage.engine.dispose()
+            close_optuna_storage(self.optuna_storage)
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from gradstudy.storage.sqlite import BUSY_SECONDS, configure_sqlite
 from gradstudy.storage.urls import display
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+    from optuna.storages import GrpcStorageProxy, RDBStorage
 
 OPTUNA_TABLES = frozenset({"studies", "trials", "trial_values", "alembic_version"})
 """Tables that tell a database of Optuna's from any other."""
@@ -45,3 +45,14 @@ def open_optuna_storage(url: URL, *, make_tables: bool) -> "RDBStorage":
     if sqlite:
         configure_sqlite(storage.engine)
     return storage
+
+
+def close_optuna_storage(storage: "RDBStorage | GrpcStorageProxy") -> None:
+    """Close its connections."""
+    from optuna.storages import RDBStorage
+
+    if isinstance(storage, RDBStorage):
+        storage.scoped_session.remove()
+        storage.engine.dispose()
+    else:
+        storage.close()

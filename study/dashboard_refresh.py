@@ -21,6 +21,9 @@ LARGEST_SHARE = 0.1
 """Of the time, how much a refresh may take: one that takes long is followed by a long wait."""
 
 
+TROUBLE: tuple[type[Exception], ...] = (StorageError, *UNANSWERED)
+
+
 def refreshing_dashboard(database: Database, announce: Callable[[str], None]) -> AbstractContextManager[None]:
     """Have the note and the plots written of every study in which trials have ended.
 
@@ -52,7 +55,7 @@ class _Refresher:
                 if stop.is_set():
                     return
                 self._refresh(record)
-        except (StorageError, *UNANSWERED) as error:
+        except TROUBLE as error:
             trouble = f"the notes and plots are not refreshed: {' '.join(str(error).split())}"
         if trouble and trouble != self._trouble:
             self._announce(trouble)

@@ -9,11 +9,18 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from gradstudy.storage.errors import UnavailableError
+from gradstudy.storage.optuna_proxy import unanswered_by_proxy
 
 T = TypeVar("T")
 
 LONGEST_WAIT_SECONDS = 15.0
-UNANSWERED = (UnavailableError, OperationalError, InterfaceError, StorageInternalError)
+UNANSWERED: tuple[type[Exception], ...] = (
+    UnavailableError,
+    OperationalError,
+    InterfaceError,
+    StorageInternalError,
+    *unanswered_by_proxy(),
+)
 """What a database that is stopped, locked or full raises, through gradstudy and through Optuna."""
 
 

@@ -33,5 +33,5 @@ def test_a_worker_does_not_write_over_a_network(
     mounts.write_text("27 1 0:47 / / rw - nfs4 server:/home rw\n")
     monkeypatch.setattr(network_filesystem, "MOUNTINFO", mounts)
     result = gradstudy("work", "s")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is on a network filesystem (nfs4), where SQLite loses data" in result.stderr

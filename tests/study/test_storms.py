@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from storm import Storm, assert_nothing_is_lost
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
+from gradstudy.storage.errors import UnavailableError
+from gradstudy.storage.optuna_proxy import serving_proxy
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec import StudySpec
 
@@ -98,6 +101,30 @@ def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: 
         assert_nothing_is_lost(server.url, spec)
     finally:
         server.stop()
+
+
+def test_workers_go_through_optunas_proxy_and_wait_for_it(postgresql_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    spec = study(postgresql_url, trials=30, steps=60)
+    with Database.open(postgresql_url) as database, ExitStack() as stack:
+        with serving_proxy(database.optuna_storage, address):
+            storm = stack.enter_context(Storm(postgresql_url, spec.name, workers=2, optuna_proxy=address))
+            storm.until(lambda: storm.ended()[0] >= 5)
+        assert "Connection refused" in storm.waits.get(timeout=60)
+        with serving_proxy(database.optuna_storage, address):
+            storm.kill_at_random(1, seed=5, trials=spec.trials)
+    assert storm.killed
+    assert_nothing_is_lost(postgresql_url, spec)
+
+
+def test_a_proxy_that_is_not_there_is_named(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradstudy.storage.optuna_proxy.SECONDS_TO_ANSWER", 0.5)
+    with (
+        Database.open(sqlite_url, create=True, optuna_proxy="127.0.0.1:1") as database,
+        pytest.raises(UnavailableError, match=r"no proxy of Optuna's answers at 127\.0\.0\.1:1$"),
+    ):
+        _ = database.optuna_storage
 
 
 @pytest.fixture

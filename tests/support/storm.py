@@ -46,12 +46,14 @@ class Teller:
         self._waits.put(message)
 
 
-def work(url: str, name: str, slots: int, workers: int, waits: "multiprocessing.Queue[str]") -> None:
+def work(
+    url: str, name: str, slots: int, workers: int, waits: "multiprocessing.Queue[str]", optuna_proxy: str | None
+) -> None:
     """What a worker process does."""
     torch.set_num_threads(1)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with Database.open(url) as database:
+    with Database.open(url, optuna_proxy=optuna_proxy) as database:
         record = find_study(database, name)
         spec = stored_spec(record)
         listener = Teller(waits)
@@ -61,12 +63,21 @@ def work(url: str, name: str, slots: int, workers: int, waits: "multiprocessing.
 class Storm:
     """Workers of one study; a worker that is gone is replaced."""
 
-    def __init__(self, url: str, name: str, *, workers: int, slots: int = 4, deadline: float = 240.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        workers: int,
+        slots: int = 4,
+        deadline: float = 240.0,
+        optuna_proxy: str | None = None,
+    ) -> None:
         self.url = url
         self.name = name
         self.waits: multiprocessing.Queue[str] = CONTEXT.Queue()
         self.end = time.monotonic() + deadline
-        self._arguments = (url, name, slots, workers, self.waits)
+        self._arguments = (url, name, slots, workers, self.waits, optuna_proxy)
         self.processes = [self._start() for _ in range(workers)]
         self.killed = 0
 
