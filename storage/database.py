@@ -12,13 +12,13 @@ from gradstudy.storage.errors import (
     SchemaVersionError,
     UnavailableError,
 )
+from gradstudy.storage.manners import configure
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
 from gradstudy.storage.optuna_proxy import connect_proxy
 from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, close_optuna_storage, open_optuna_storage
 from gradstudy.storage.server_lock import server_lock
 from gradstudy.storage.sqlite import (
     check_writable,
-    configure_sqlite,
     creation_lock,
     table_names,
     use_write_ahead_log,
@@ -49,8 +49,7 @@ class Database:
         self.display_url = display(url)
         self.path = sqlite_path(url)
         self.engine = create_engine(url, **POOL)
-        if self.path is not None:
-            configure_sqlite(self.engine)
+        configure(self.engine)
 
     @classmethod
     def open(cls, url: str, *, create: bool = False, optuna_proxy: str | None = None) -> Self:

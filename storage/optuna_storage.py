@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL
 
 from gradstudy.storage.errors import SchemaVersionError
-from gradstudy.storage.sqlite import BUSY_SECONDS, configure_sqlite
+from gradstudy.storage.manners import configure
+from gradstudy.storage.sqlite import BUSY_SECONDS
 from gradstudy.storage.urls import display
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def open_optuna_storage(url: URL, *, make_tables: bool) -> "RDBStorage":
             f"{display(url)} was made by another version of Optuna; "
             f"`optuna storage upgrade --storage {display(url)}` upgrades its tables"
         ) from error
-    if sqlite:
-        configure_sqlite(storage.engine)
+    configure(storage.engine)
     return storage
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.urls import display
@@ -43,10 +43,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _answering(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, InternalError) as error:
         raise UnavailableError(f"{display(engine.url)} cannot be used: {one_line(error)}") from error
 
 
-def one_line(error: OperationalError) -> str:
+def one_line(error: DBAPIError) -> str:
     """What the driver said, without the statement and its values."""
     return " ".join(str(error.orig).split()).rstrip(".")

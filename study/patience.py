@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import tenacity
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.optuna_proxy import unanswered_by_proxy
@@ -18,6 +18,7 @@ UNANSWERED: tuple[type[Exception], ...] = (
     UnavailableError,
     OperationalError,
     InterfaceError,
+    InternalError,  # also the end of a transaction in whose middle the process was paused
     StorageInternalError,
     *unanswered_by_proxy(),
 )

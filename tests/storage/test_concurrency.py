@@ -1,13 +1,20 @@
 from pathlib import Path
 
 import optuna
+import pytest
 from alembic import command
 from racing import claim_all, make_database, run_together
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import InternalError
 
+from gradstudy.storage.claims import claim_trial
 from gradstudy.storage.database import Database
+from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.migrate import config
+from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study
+from gradstudy.storage.transactions import writing
+from gradstudy.storage.workers import register_worker
 
 CLAIMERS = 6
 CREATORS = 16
@@ -29,3 +36,22 @@ def test_processes_that_create_together_make_one_database(empty_url: str, tmp_pa
         study_id = create_study(db, "s", {}, 1, Versions(gradstudy="0", optuna="5", torch="2"))
         assert optuna.load_study(study_name="s", storage=db.optuna_storage)._study_id == study_id
     assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_worker_that_is_paused_in_a_transaction_keeps_nobody_waiting_for_long(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.storage.postgresql.IDLE_SECONDS", 1)
+    with Database.open(postgresql_url) as paused, Database.open(postgresql_url) as other:
+        study = create_study(paused, "s", {}, 3, Versions(gradstudy="0", optuna="5", torch="2"))
+        worker = register_worker(other.engine, "here", 1, "cpu")
+        transaction = writing(paused.engine)
+        connection = transaction.__enter__()
+        connection.execute(insert(Trial).values(study_id=study, ordinal=0, attempt=1, seed=0, steps=0))
+        claim = claim_trial(other.engine, study, worker, int)  # waits for what the first will do
+        assert claim is not None
+        assert claim.ordinal == 0
+        with pytest.raises(InternalError) as error:
+            connection.execute(select(1))
+        with pytest.raises(UnavailableError, match="idle-in-transaction timeout"):
+            transaction.__exit__(type(error.value), error.value, None)
