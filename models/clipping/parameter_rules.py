@@ -7,7 +7,7 @@ once.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ SMALLEST_STANDARDIZED = 3
 SMALLEST_WEIGHT_NORM = 1e-3
 """The norm that AGC gives to units whose weights are smaller, so that units that start at zero can grow."""
 
-Rule = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[int | None], Tensor], Tensor]
+Rule = Callable[[list[Tensor], list[Tensor], list[int | None], Tensor], Tensor]
 
 
 def clip_value(gradient: Tensor, threshold: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def clip_value(gradient: Tensor, threshold: Tensor) -> Tensor:
 
 
 def clip_param_norm(
-    gradients: Sequence[Tensor], weights: Sequence[Tensor], unit_axes: Sequence[int | None], threshold: Tensor
+    gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
 ) -> Tensor:
     """``g_p * c / max(‖g_p‖, c)``: Keras ``clipnorm``."""
     norm = torch.stack([vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
@@ -46,7 +46,7 @@ def clip_param_norm(
 
 
 def standardize(
-    gradients: Sequence[Tensor], weights: Sequence[Tensor], unit_axes: Sequence[int | None], threshold: Tensor
+    gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
 ) -> Tensor:
     """``(g_p - mean) / (std + 1e-8)`` of three or more entries, population std: ZNorm, arXiv 2408.01215."""
     taken = [gradient for gradient in gradients if gradient[0].numel() >= SMALLEST_STANDARDIZED]
@@ -61,7 +61,7 @@ def standardize(
 
 
 def clip_unit_norm(
-    gradients: Sequence[Tensor], weights: Sequence[Tensor], unit_axes: Sequence[int | None], threshold: Tensor
+    gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
 ) -> Tensor:
     """Units with ``‖g_i‖ > c * max(‖w_i‖, 1e-3)`` scaled down to it: AGC, Brock et al., arXiv 2102.06171."""
     norms = [_unit_norm(gradient, axis) for gradient, axis in zip(gradients, unit_axes, strict=True)]
@@ -97,6 +97,6 @@ def _across(per_model: Tensor, gradient: Tensor) -> Tensor:
     return per_model.view(-1, *[1] * (gradient.ndim - 1))
 
 
-def _each_across(numbers: Tensor, gradients: Sequence[Tensor]) -> list[Tensor]:
+def _each_across(numbers: Tensor, gradients: list[Tensor]) -> list[Tensor]:
     """One row ``[K]`` of ``numbers`` for each gradient, to broadcast against it."""
     return [_across(row, gradient) for row, gradient in zip(numbers.unbind(), gradients, strict=True)]
