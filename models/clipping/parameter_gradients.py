@@ -51,7 +51,9 @@ class Gradients:
         return total
 
     def scale(self, coefficient: Tensor) -> None:
-        """Multiply every gradient."""
+        """Multiply every gradient; where looking at the coefficient costs no waiting, one of 1 is left out."""
+        if coefficient.device.type == "cpu" and coefficient == 1:
+            return
         for (device, _), group in self._groups.items():
             torch._foreach_mul_(group.gradients, coefficient.to(device))
 
