@@ -1,5 +1,8 @@
 """The gradients of a model's parameters as clipping rules take them, in place and without waiting for the device."""
 
+# pyright: reportPrivateImportUsage=false
+# torch documents its foreach operations, whatever their names begin with.
+
 from collections.abc import Iterable
 from typing import NamedTuple
 

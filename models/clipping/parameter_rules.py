@@ -6,6 +6,9 @@ unit) and ``threshold`` ``[K]`` one threshold per model. What is computed from n
 once.
 """
 
+# pyright: reportPrivateImportUsage=false
+# torch documents its foreach operations, whatever their names begin with.
+
 import math
 from collections.abc import Callable
 
