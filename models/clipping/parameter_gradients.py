@@ -71,7 +71,7 @@ class Gradients:
         changed: list[Tensor] = []
         for (device, dtype), group in self._groups.items():
             as_row = torch.full((1,), threshold, dtype=dtype, device=device)
-            rows, weights = ([tensor.unsqueeze(0) for tensor in tensors] for tensors in group)
+            rows, weights = ([tensor.view(1, *(tensor.shape or (1,))) for tensor in tensors] for tensors in group)
             unit_axes = [0 if gradient.ndim > 1 else None for gradient in group.gradients]
             changed.append(rule(rows, weights, unit_axes, as_row))
         return torch.cat([one.to(changed[0].device) for one in changed]).any()

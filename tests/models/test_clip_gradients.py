@@ -31,7 +31,7 @@ class Model(nn.Module):
         self.embedding = nn.Embedding(7, 4, sparse=sparse)
         self.encoder = nn.LSTM(4, 5, batch_first=True)
         self.output = nn.Linear(5, 2)
-        self.scale = nn.Parameter(torch.ones(1))
+        self.scale = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, tokens):
         return self.output(self.encoder(self.embedding(tokens))[0]) * self.scale
