@@ -7,13 +7,16 @@ end of the budget is worse than the untrained model.
 """
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Literal, Self, SupportsFloat, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
+Batch = TypeVar("Batch")
 Outcome = Literal["trained", "stalled", "diverged", "pruned", "failed"]
 Reason = Literal["non_finite_loss", "non_finite_gradient", "blow_up", "no_recovery"]
 LossKind = Literal["cross_entropy", "mae", "huber", "mse"]
@@ -59,6 +62,10 @@ class Verdict:
     step: int | None = None
 
 
+_STATE = ("initial_loss", "steps", "skipped_steps", "_skipped_in_a_row", "_average", "_weight")
+"""What a monitor keeps from step to step."""
+
+
 def log_ratio(smoothed_loss: float, initial_loss: float) -> float:
     """ln(s / l0) of two losses; infinite where one of them is 0."""
     if smoothed_loss <= 0 or initial_loss <= 0:
@@ -67,7 +74,10 @@ def log_ratio(smoothed_loss: float, initial_loss: float) -> float:
 
 
 class DivergenceMonitor:
-    """Watches one training run, step by step."""
+    """Watches one training run, step by step: that of a study, or anybody's.
+
+    Neither Optuna nor a database is needed. ``before_training`` makes one for a loop that is about to begin.
+    """
 
     def __init__(
         self,
@@ -91,10 +101,43 @@ class DivergenceMonitor:
         self.steps = 0
         self.skipped_steps = 0
         self._skipped_in_a_row = 0
-        self._limit = self.rule.blow_up_factor(loss) * initial_loss
+        self._factor = self.rule.blow_up_factor(loss)
+        self._limit = self._factor * initial_loss
         self._decay = 0.5 ** (1 / self.rule.half_life)
         self._average = 0.0
         self._weight = 0.0
+
+    @classmethod
+    def before_training(
+        cls,
+        compute_loss: Callable[[Batch], SupportsFloat],
+        batches: Iterable[Batch],
+        rule: DivergenceRule | None = None,
+        *,
+        loss: LossKind = "cross_entropy",
+        guard: bool = False,
+    ) -> Self:
+        """Measure the initial loss as a study does: of the untrained model, on the first batches.
+
+        Args:
+            compute_loss: the loss of a batch, a number or a tensor of one; no gradient is kept.
+            batches: what will be trained on; as many are taken as a study takes.
+            rule: the constants; the defaults are those of a study.
+            loss: which loss is watched.
+            guard: whether the loop skips steps with a non-finite loss or gradient, as AMP's ``GradScaler`` does.
+
+        Raises:
+            ValueError: there is no batch.
+        """
+        import torch
+
+        from gradstudy.models.array import INITIAL_BATCHES
+
+        with torch.no_grad():
+            losses = [_number(compute_loss(batch)) for batch in islice(batches, INITIAL_BATCHES)]
+        if not losses:
+            raise ValueError("the initial loss is measured on the first batches, but there is no batch")
+        return cls(math.fsum(losses) / len(losses), rule, loss=loss, guard=guard)
 
     @property
     def smoothed_loss(self) -> float:
@@ -106,12 +149,13 @@ class DivergenceMonitor:
         """ln(s_t / l0): positive when the run is worse than untrained; NaN before the first finite loss."""
         return log_ratio(self.smoothed_loss, self.initial_loss)
 
-    def observe(self, loss: float, grad_norm: float) -> Verdict | None:
-        """Take in one step: the loss before it and the gradient's norm before clipping.
+    def observe(self, loss: SupportsFloat, grad_norm: SupportsFloat) -> Verdict | None:
+        """Take in one step: the loss before it and the gradient's norm before clipping, numbers or tensors of one.
 
         Returns:
             The verdict when the run has diverged and should stop, otherwise None.
         """
+        loss, grad_norm = _number(loss), _number(grad_norm)
         step = self.steps
         self.steps += 1
         reason: Reason | None = None
@@ -143,6 +187,16 @@ class DivergenceMonitor:
                 return verdict
         return None
 
+    def state_dict(self) -> dict[str, float]:
+        """What was seen so far, to go on from a checkpoint; the constants are the constructor's."""
+        return {name.strip("_"): getattr(self, name) for name in _STATE}
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Go on from where ``state_dict`` was taken."""
+        for name in _STATE:
+            setattr(self, name, state_dict[name.strip("_")])
+        self._limit = self._factor * self.initial_loss
+
     def finish(self) -> Verdict:
         """The verdict on a run that reached the end of its budget."""
         smoothed = self.smoothed_loss
@@ -151,3 +205,9 @@ class DivergenceMonitor:
         if smoothed > self.rule.stalled_above * self.initial_loss:
             return Verdict("stalled")
         return Verdict("trained")
+
+
+def _number(given: SupportsFloat) -> float:
+    """A number, or what a tensor of one holds, without the warning that it has a gradient."""
+    item = getattr(given, "item", None)
+    return float(item() if item else given)

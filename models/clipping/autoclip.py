@@ -1,5 +1,7 @@
 """AutoClip: clip at a percentile of the norms seen so far (Seetharaman et al. 2020, arXiv 2007.14469)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -34,6 +36,19 @@ class AutoClip:
         self._count[target] = self._count[source]
         self._calls[target] = self._calls[source]
 
+    def state(self, slot: int) -> dict[str, Tensor]:
+        """The norms that ``slot`` has seen, ascending."""
+        seen = self._sorted[slot, : self._calls[slot]]
+        return {"norms": seen[seen.isfinite()]}
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``state`` gave."""
+        norms = state["norms"]
+        self._make_room(len(norms))
+        self.reset(slot)
+        self._sorted[slot, : len(norms)] = norms
+        self._count[slot] = self._calls[slot] = len(norms)
+
     def __call__(self, slots: npt.NDArray[np.int64], rows: Tensor, norm: Tensor, percent: Tensor) -> Tensor:
         """Record the norms and return the coefficients.
 
@@ -47,14 +62,17 @@ class AutoClip:
             Coefficients ``[K]``. As long as a slot has seen no finite norm, it clips at 0.
         """
         self._calls[slots] += 1
-        if self._calls[slots].max() > self._sorted.shape[1]:
-            self._sorted = pad(self._sorted, (0, self._sorted.shape[1]), value=torch.inf)
+        self._make_room(int(self._calls[slots].max()))
         finite = norm.isfinite()
         seen = _insert(self._sorted.index_select(0, rows), torch.where(finite, norm, torch.inf))
         count = self._count.index_select(0, rows) + finite
         self._sorted.index_copy_(0, rows, seen)
         self._count.index_copy_(0, rows, count)
         return norm_coefficient(norm, _percentile(seen, count, percent))
+
+    def _make_room(self, norms: int) -> None:
+        while norms > self._sorted.shape[1]:
+            self._sorted = pad(self._sorted, (0, self._sorted.shape[1]), value=torch.inf)
 
 
 def _insert(ascending: Tensor, value: Tensor) -> Tensor:

@@ -149,9 +149,10 @@ class GradientClipper:
 
     def _clip_parameters(self, strategy: str, rows: Tensor, weights: Tensor, threshold: Tensor) -> Tensor:
         """Apply a rule to every parameter of ``rows`` ``[m, P]``; returns which rows changed ``[m]``."""
-        rule = PARAMETER_RULES[strategy]
-        changed = torch.zeros_like(threshold, dtype=torch.bool)
-        for parameter in self._layout.parameters:
-            gradient, weight = parameter.view(rows), parameter.view(weights)
-            changed |= rule(gradient, weight, parameter.unit_axis, threshold)
-        return changed
+        parameters = self._layout.parameters
+        return PARAMETER_RULES[strategy](
+            [parameter.view(rows) for parameter in parameters],
+            [parameter.view(weights) for parameter in parameters],
+            [parameter.unit_axis for parameter in parameters],
+            threshold,
+        )

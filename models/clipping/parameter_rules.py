@@ -1,9 +1,13 @@
-"""Rules that look at one parameter's gradient at a time, in K models at once.
+"""Rules that look at each parameter's gradient, in K models at once.
 
-Each changes ``gradient`` ``[K, *shape]`` in place and returns which of the K it changed, bool ``[K]``.
-``weight`` ``[K, *shape]`` is the parameter itself, ``unit_axis`` the axis of its units (None for a vector,
-which is one unit) and ``threshold`` ``[K]`` one threshold per model.
+Each changes ``gradients``, a list of ``[K, *shape]``, in place and returns which of the K it changed, bool ``[K]``.
+``weights`` are the parameters themselves, ``unit_axes`` the axis of each one's units (None for a vector, which is one
+unit) and ``threshold`` ``[K]`` one threshold per model. What is computed from norms is computed for all parameters at
+once.
 """
+
+# pyright: reportPrivateImportUsage=false
+# torch documents its foreach operations, whatever their names begin with.
 
 import math
 from collections.abc import Callable
@@ -21,6 +25,8 @@ SMALLEST_STANDARDIZED = 3
 SMALLEST_WEIGHT_NORM = 1e-3
 """The norm that AGC gives to units whose weights are smaller, so that units that start at zero can grow."""
 
+Rule = Callable[[list[Tensor], list[Tensor], list[int | None], Tensor], Tensor]
+
 
 def clip_value(gradient: Tensor, threshold: Tensor) -> Tensor:
     """``clamp(g_i, -c, c)``: Mikolov 2012, as in ``clip_grad_value_``; takes whole rows ``[K, P]`` too."""
@@ -32,37 +38,48 @@ def clip_value(gradient: Tensor, threshold: Tensor) -> Tensor:
     return changed
 
 
-def clip_param_norm(gradient: Tensor, weight: Tensor, unit_axis: int | None, threshold: Tensor) -> Tensor:
+def clip_param_norm(
+    gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
+) -> Tensor:
     """``g_p * c / max(‖g_p‖, c)``: Keras ``clipnorm``."""
-    norm = vector_norm(gradient.flatten(1), dim=1)
+    norm = torch.stack([vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
     coefficient = threshold / torch.maximum(norm, threshold)
-    gradient.mul_(_across(coefficient, gradient))
-    return coefficient != 1
+    torch._foreach_mul_(gradients, _each_across(coefficient, gradients))
+    return (coefficient != 1).any(dim=0)
 
 
-def standardize(gradient: Tensor, weight: Tensor, unit_axis: int | None, threshold: Tensor) -> Tensor:
+def standardize(
+    gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
+) -> Tensor:
     """``(g_p - mean) / (std + 1e-8)`` of three or more entries, population std: ZNorm, arXiv 2408.01215."""
-    if gradient[0].numel() < SMALLEST_STANDARDIZED:
+    taken = [gradient for gradient in gradients if gradient[0].numel() >= SMALLEST_STANDARDIZED]
+    if not taken:
         return torch.zeros_like(threshold, dtype=torch.bool)
-    mean = gradient.flatten(1).mean(dim=1)
-    gradient.sub_(_across(mean, gradient))
-    std: Tensor = vector_norm(gradient.flatten(1), dim=1) / math.sqrt(gradient[0].numel())
+    mean = torch.stack([gradient.flatten(1).mean(dim=1) for gradient in taken])
+    torch._foreach_sub_(taken, _each_across(mean, taken))
+    std = torch.stack([vector_norm(rows, dim=1) / math.sqrt(rows.shape[1]) for rows in (g.flatten(1) for g in taken)])
     divisor = std + STANDARD_DEVIATION_EPSILON
-    gradient.div_(_across(divisor, gradient))
-    return (mean != 0) | ((std != 0) & (divisor != 1))
+    torch._foreach_div_(taken, _each_across(divisor, taken))
+    return ((mean != 0) | ((std != 0) & (divisor != 1))).any(dim=0)
 
 
-def clip_unit_norm(gradient: Tensor, weight: Tensor, unit_axis: int | None, threshold: Tensor) -> Tensor:
+def clip_unit_norm(
+    gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
+) -> Tensor:
     """Units with ``‖g_i‖ > c * max(‖w_i‖, 1e-3)`` scaled down to it: AGC, Brock et al., arXiv 2102.06171."""
-    norm = _unit_norm(gradient, unit_axis)
-    weight_norm = _unit_norm(weight, unit_axis).clamp(min=SMALLEST_WEIGHT_NORM)
-    max_norm = _across(threshold, gradient) * weight_norm
+    norms = [_unit_norm(gradient, axis) for gradient, axis in zip(gradients, unit_axes, strict=True)]
+    weight_norms = [_unit_norm(weight, axis) for weight, axis in zip(weights, unit_axes, strict=True)]
+    norm = torch.cat([one.flatten(1) for one in norms], dim=1)
+    weight_norm = torch.cat([one.flatten(1) for one in weight_norms], dim=1).clamp(min=SMALLEST_WEIGHT_NORM)
+    max_norm = threshold.unsqueeze(1) * weight_norm
     too_large = norm > max_norm
-    gradient.mul_(torch.where(too_large, max_norm / norm, 1.0))
-    return too_large.flatten(1).any(dim=1)
+    coefficient = torch.where(too_large, max_norm / norm, 1.0)
+    of_each = coefficient.split([one[0].numel() for one in norms], dim=1)
+    torch._foreach_mul_(gradients, [part.view_as(one) for part, one in zip(of_each, norms, strict=True)])
+    return too_large.any(dim=1)
 
 
-PARAMETER_RULES: dict[str, Callable[[Tensor, Tensor, int | None, Tensor], Tensor]] = {
+PARAMETER_RULES: dict[str, Rule] = {
     "param_norm": clip_param_norm,
     "standardize": standardize,
     "agc": clip_unit_norm,
@@ -81,3 +98,8 @@ def _unit_norm(tensor: Tensor, unit_axis: int | None) -> Tensor:
 def _across(per_model: Tensor, gradient: Tensor) -> Tensor:
     """``[K]`` as ``[K, 1, ..., 1]``, to broadcast against ``gradient`` ``[K, *shape]``."""
     return per_model.view(-1, *[1] * (gradient.ndim - 1))
+
+
+def _each_across(numbers: Tensor, gradients: list[Tensor]) -> list[Tensor]:
+    """One row ``[K]`` of ``numbers`` for each gradient, to broadcast against it."""
+    return [_across(row, gradient) for row, gradient in zip(numbers.unbind(), gradients, strict=True)]

@@ -1,5 +1,7 @@
 """ZClip: clip norms that are outliers of their own running mean (Kumar et al. 2025, arXiv 2504.02507)."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,20 @@ class ZClip:
         """Copy the averages of slot ``source`` to slot ``target``."""
         for state in (self._count, self._mean, self._variance):
             state[target] = state[source]
+
+    def state(self, slot: int) -> dict[str, Tensor]:
+        """The averages of ``slot``, and of how many norms they are."""
+        return {
+            "count": self._count[slot].clone(),
+            "mean": self._mean[slot].clone(),
+            "variance": self._variance[slot].clone(),
+        }
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``state`` gave."""
+        self._count[slot] = state["count"]
+        self._mean[slot] = state["mean"]
+        self._variance[slot] = state["variance"]
 
     def __call__(self, rows: Tensor, norm: Tensor, max_z: Tensor) -> Tensor:
         """Record the norms and return the coefficients ``[K]``.

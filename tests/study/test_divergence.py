@@ -1,8 +1,12 @@
+import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gradstudy.study.divergence import DivergenceMonitor, DivergenceRule, Verdict, log_ratio
 
@@ -153,3 +157,42 @@ def test_the_margin_is_the_logarithm_of_the_ratio(ratio: float) -> None:
 def test_the_margin_of_a_loss_of_nothing_is_infinite() -> None:
     assert (log_ratio(0.0, 1.0), log_ratio(1.0, 0.0), log_ratio(0.0, 0.0)) == (-INF, INF, -INF)
     assert math.isnan(DivergenceMonitor(1.0).margin)
+
+
+def test_the_initial_loss_of_a_live_loop_is_the_mean_over_the_first_four_batches() -> None:
+    weight = torch.tensor(2.0, requires_grad=True)
+    batches = (torch.tensor(float(n)) for n in (1, 2, 3, 6, 100))
+    watching = DivergenceMonitor.before_training(lambda batch: weight * batch, batches, loss="mse")
+    assert watching.initial_loss == 2 * (1 + 2 + 3 + 6) / 4
+    assert watching.observe(weight * 299, torch.tensor(1.0)) is None
+    assert DivergenceMonitor(watching.initial_loss).observe(weight * 299, 1.0) == Verdict("diverged", "blow_up", 0)
+    assert next(batches) == 100
+    with pytest.raises(ValueError, match="no batch"):
+        DivergenceMonitor.before_training(float, [])
+
+
+def test_a_monitor_goes_on_from_its_state() -> None:
+    losses = [1.0, NAN, 0.5, 2.0] * 10 + [NAN] * 5
+    whole = DivergenceMonitor(1.0, guard=True)
+    expected = whole.observe_all(losses, [1.0] * len(losses))
+    first, second = DivergenceMonitor(1.0, guard=True), DivergenceMonitor(7.0, guard=True)
+    assert first.observe_all(losses[:43], [1.0] * 43) is None
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert second.observe_all(losses[43:], [1.0] * 2) == expected == Verdict("diverged", "non_finite_loss", 44)
+    assert (second.smoothed_loss, second.skipped_steps) == (whole.smoothed_loss, whole.skipped_steps)
+
+
+def test_the_limit_of_a_monitor_that_goes_on_is_that_of_its_state() -> None:
+    later = DivergenceMonitor(1000.0)
+    later.load_state_dict(DivergenceMonitor(1.0).state_dict())
+    assert later.observe(5.01, 1.0) == Verdict("diverged", "blow_up", 0)
+
+
+def test_a_monitor_and_a_clipper_need_neither_optuna_nor_a_database() -> None:
+    code = (
+        "import sys\nfrom gradstudy.study.divergence import DivergenceMonitor\n"
+        "from gradstudy.models.clipping import clip_gradients\n"
+        "DivergenceMonitor.before_training(float, [1.0])\n"
+        "print(sorted({'optuna', 'sqlalchemy', 'pandas', 'alembic'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
