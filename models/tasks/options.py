@@ -83,12 +83,12 @@ class Switch(Option):
 
 @dataclass(frozen=True)
 class Names(Option):
-    """Names with commas between them; none by default."""
+    """Names with commas between them; empty for all."""
 
     def accept(self, given: object) -> str:
         """See ``Option``."""
-        if isinstance(given, str) and all(name.strip() for name in given.split(",")):
-            return given
+        if given == "" or (isinstance(given, str) and all(name.strip() for name in given.split(","))):
+            return str(given)
         raise ValueError(f"must be names with commas between them, but got {given!r}")
 
     @property

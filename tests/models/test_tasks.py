@@ -171,7 +171,12 @@ def test_options_have_defaults_that_are_accepted():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("cmu", {}, "there is no task 'cmu': choose from cmudict, numbers, copy, reverse, adding, temporal_order, sunspots, regression, pairs:FILE, series:FILE"),
+        (
+            "cmu",
+            {},
+            "there is no task 'cmu': choose from cmudict, numbers, copy, reverse, adding, temporal_order, sunspots, "
+            "regression, pairs:FILE, series:FILE",
+        ),
         ("cmudict", {"maxlen": 3}, "task 'cmudict' has no option 'maxlen': it takes max_length"),
         (
             "numbers",
