@@ -91,7 +91,7 @@ class _Rows:
 
     Attributes:
         skipped: lines that were passed over, by reason.
-        line: where the row that was read last ends.
+        line: where the row that was read last begins.
     """
 
     def __init__(self, file: TextFile, lines: Iterator[str]) -> None:
@@ -99,11 +99,10 @@ class _Rows:
         self._file = file
         head = next(lines)
         separator = max(SEPARATORS, key=head.count)
-        self._reader = csv.reader(chain([head], lines), delimiter=separator, skipinitialspace=True)
-
-    @property
-    def line(self) -> int:
-        return self._reader.line_num
+        # With their ends: between quotes, lines would run together to other numbers.
+        ended = (f"{line}\n" for line in chain([head], lines))
+        self._reader = csv.reader(ended, delimiter=separator, skipinitialspace=True, strict=True)
+        self.line = 0
 
     def begin(self) -> tuple[list[str], list[str]]:
         """The first row with a number, and the names of the columns."""
@@ -143,17 +142,20 @@ class _Rows:
 
     def _next(self) -> list[str] | None:
         """The next row that is not passed over; None at the end."""
-        try:
-            for row in self._reader:
-                if not row or row == [""]:
-                    self.skipped["blank lines"] += 1
-                elif row[0].startswith("#"):
-                    self.skipped["comments"] += 1
-                else:
-                    return row
-        except csv.Error as error:
-            raise self._file.error(self.line, f"it is not CSV: {error}") from None
-        return None
+        while True:
+            self.line = self._reader.line_num + 1
+            try:
+                row = next(self._reader, None)
+            except csv.Error as error:
+                raise self._file.error(self.line, f"it is not CSV: {error}") from None
+            if row is None:
+                return None
+            if len(row) < 2 and not any(row):
+                self.skipped["blank lines"] += 1
+            elif row[0].startswith("#"):
+                self.skipped["comments"] += 1
+            else:
+                return row
 
     def _check_width(self, row: list[str], width: int) -> None:
         if len(row) != width:

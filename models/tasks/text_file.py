@@ -82,7 +82,7 @@ class TextFile:
                 rest = block[cut:]
                 if len(rest) > BLOCK_BYTES:
                     raise self.error(line, f"it is longer than {BLOCK_BYTES / 2**20:.0f} MiB: is this a text file?")
-        if offset == 0 and not rest:
+        if line == 1 and not rest:
             raise TaskError(f"{self.path} is empty")
         if rest:
             yield self._lines(rest, line, offset)
