@@ -11,9 +11,9 @@ from torch import Tensor
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
 from gradstudy.models.optimizers import OptimizerName, make_optimizer
-from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch
+from gradstudy.models.seq2seq import Batch, EncoderDecoder, ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
-from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.tasks.data import TaskData
 from gradstudy.models.workspace import Workspace
 
 INITIAL_BATCHES = 4
@@ -83,7 +83,7 @@ class TrialArray:
     def __init__(
         self,
         shape: ModelShape,
-        data: TokenPairs,
+        data: TaskData,
         *,
         slots: int,
         batch_size: int,
@@ -97,7 +97,7 @@ class TrialArray:
 
         Args:
             shape: of every model.
-            data: training and validation pairs.
+            data: training and validation examples.
             slots: the largest number of trials at once, K.
             batch_size: sequences in each training batch.
             optimizer: of every trial.
@@ -204,10 +204,10 @@ class TrialArray:
 
     @torch.no_grad()
     def validation_loss(self, slot: int) -> float:
-        """Loss of a slot's model on the validation pairs, in nats a token."""
+        """Loss of a slot's model on the validation examples, in the unit of its loss."""
         return float(self._loss(self.model.layout.views(self.parameters[slot : slot + 1]), self._validation))
 
-    def _loss(self, views: dict[str, Tensor], batch: TokenBatch, dropout_keys: Tensor | None = None) -> Tensor:
+    def _loss(self, views: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None) -> Tensor:
         """The loss of each model, computed in the workspace's type."""
         computed = {name: view.to(self.workspace.dtype) for name, view in views.items()}
         return self.model.loss(computed, batch, dropout_keys)

@@ -1,14 +1,12 @@
 """How much memory a trial takes in an array, known before the array is made."""
 
-from typing import Literal
-
 import torch
 
 from gradstudy.models.optimizers import OPTIMIZER_STATES, OptimizerName
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.seq2seq import GATES, ModelShape
+from gradstudy.models.seq2seq import GATES, Cell, ModelShape
 
-_KEPT: dict[Literal["lstm", "gru"], int] = {"lstm": 7, "gru": 5}
+_KEPT: dict[Cell, int] = {"lstm": 7, "gru": 5, "dense": 2}
 """Numbers that a layer keeps for each hidden unit, sequence and step: gates, states."""
 
 _COPIES = 4
@@ -27,13 +25,15 @@ def bytes_per_trial(
 ) -> int:
     """An estimate, in bytes, of what one more trial adds to an array."""
     hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
-    both = source_steps + target_steps
+    both = source_steps + (target_steps if shape.decoder else 0)
     layers = shape.layers * both * _KEPT[shape.cell] * hidden
-    between = (shape.layers - 1) * both * (3 * gates + 2 * hidden)
-    output = target_steps * (2 * shape.target_vocabulary + 3 * hidden)
+    projected = shape.layers if shape.source_features else shape.layers - 1
+    between = projected * both * (3 * gates + 2 * hidden)
+    output = target_steps * (2 * (shape.target_vocabulary or 3 * shape.target_features) + 3 * hidden)
     attention = target_steps * (3 * source_steps + 8 * hidden) if shape.attention else 0
     step = gates + 4 * hidden
     activations = batch_size * (layers + between + output + attention + step) * dtype.itemsize
-    tokens = batch_size * both * 3 * torch.int64.itemsize
+    each = max(1, shape.source_features, shape.target_features)
+    read = batch_size * (source_steps + target_steps) * each * 3 * torch.int64.itemsize
     parameters = layout.size * (_COPIES + OPTIMIZER_STATES[optimizer]) * max(dtype.itemsize, torch.float32.itemsize)
-    return activations + tokens + parameters
+    return activations + read + parameters

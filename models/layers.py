@@ -1,16 +1,19 @@
-"""The layers around the recurrent ones, over a trial axis: affine map, cross-entropy.
+"""The layers around the recurrent ones, over a trial axis: affine map, losses.
 
-Shapes: K trials, T time steps, B sequences a batch, R = T * B rows, V symbols. Results are written to buffers of a
-workspace.
+Shapes: K trials, T time steps, B sequences a batch, R = T * B rows, V symbols, F real values. Results are
+written to buffers of a workspace.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import functional
 
 from gradstudy.models.kernels import bind
+from gradstudy.models.loss_names import LossKind
 from gradstudy.models.workspace import Workspace
 
 
@@ -75,3 +78,21 @@ def cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor, workspace: Work
     weights /= weights.sum(1, keepdim=True)
     loss: Tensor = _CrossEntropy.apply(logits, targets, weights, workspace)  # type: ignore[no-untyped-call]
     return loss
+
+
+_ERRORS: dict[LossKind, Callable[..., Tensor]] = {
+    "mse": functional.mse_loss,
+    "mae": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
+
+
+def value_loss(loss: LossKind, predicted: Tensor, targets: Tensor) -> Tensor:
+    """Mean error over all values of each trial, [K]: squared, absolute, or Huber's (1964) with delta 1.
+
+    Args:
+        loss: mse, mae or huber.
+        predicted: [K, R, F].
+        targets: [K, R, F].
+    """
+    return _ERRORS[loss](predicted, targets, reduction="none").flatten(1).mean(1)

@@ -1,6 +1,8 @@
 """The encoder-decoder: K models of one shape as one program.
 
-Shapes: K trials, B sequences a batch, S source positions, U target positions, H hidden units, V symbols.
+Sources and targets are symbols or vectors of real values.
+
+Shapes: K trials, B sequences a batch, S source positions, U target positions, H hidden units, V symbols, F real values.
 """
 
 import math
@@ -14,14 +16,15 @@ from gradstudy.models.dropout import dropout
 from gradstudy.models.gate_inputs import dense_inputs, token_inputs
 from gradstudy.models.gru import GATES as GRU_GATES
 from gradstudy.models.gru import gru
-from gradstudy.models.layers import affine, cross_entropy
+from gradstudy.models.layers import affine, cross_entropy, value_loss
+from gradstudy.models.loss_names import LossKind
 from gradstudy.models.lstm import GATES as LSTM_GATES
 from gradstudy.models.lstm import lstm
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.workspace import Workspace
 
-Cell = Literal["lstm", "gru"]
-GATES: dict[Cell, int] = {"lstm": LSTM_GATES, "gru": GRU_GATES}
+Cell = Literal["lstm", "gru", "dense"]
+GATES: dict[Cell, int] = {"lstm": LSTM_GATES, "gru": GRU_GATES, "dense": 1}
 PAD = 0
 """The symbol number that fills up short sequences."""
 BEGIN = 1
@@ -35,30 +38,40 @@ class ModelShape:
     """What trials must have in common to share an array.
 
     Attributes:
-        cell: of encoder and decoder.
-        source_vocabulary: number of source symbols, with padding.
-        target_vocabulary: number of target symbols, with padding, begin and end.
+        cell: of encoder and decoder; ``dense`` is relu(Wx + b), without recurrence and so without decoder.
+        source_vocabulary: number of source symbols, with padding; 0 where sources are real values.
+        target_vocabulary: number of target symbols, with padding, begin and end; 0 where targets are real values.
+        source_features: real values at each source position; 0 where sources are symbols.
+        target_features: real values at each target position, with a decoder as many as at a source position; 0 where
+            targets are symbols.
         embedding_size: of source and target symbols.
         hidden_size: of each layer.
         layers: of the encoder, and as many of the decoder.
+        decoder: whether a decoder unrolls the target; without one the output layer reads the encoder's last state,
+            and a target is one symbol, of any number, or one vector.
+        loss: cross_entropy for symbols; mse, mae or huber for real values.
         attention: whether the decoder attends to the encoder's outputs (dot product, Luong et al. 2015,
             arXiv 1508.04025, without input feeding).
         dropout: rate between layers and before the output layer.
     """
 
     cell: Cell
-    source_vocabulary: int
-    target_vocabulary: int
+    source_vocabulary: int = 0
+    target_vocabulary: int = 0
+    source_features: int = 0
+    target_features: int = 0
     embedding_size: int
     hidden_size: int
     layers: int = 1
+    decoder: bool = True
+    loss: LossKind = "cross_entropy"
     attention: bool = False
     dropout: float = 0.0
 
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """One batch of each trial.
+    """One batch of symbol sequences of each trial.
 
     Attributes:
         source: symbol numbers, padded at the front, [K, B, S].
@@ -69,22 +82,45 @@ class TokenBatch:
     target: Tensor
 
 
+@dataclass(frozen=True)
+class ValueBatch:
+    """One batch of real-valued sequences of each trial.
+
+    Attributes:
+        source: [K, S, B, F].
+        target: [K, U, B, F].
+    """
+
+    source: Tensor
+    target: Tensor
+
+
+Batch = TokenBatch | ValueBatch
+
+
 def parameter_layout(shape: ModelShape) -> ParameterLayout:
     """The parameters of one model, named as in torch's modules."""
     hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
     shapes: dict[str, tuple[tuple[int, ...], int | None]] = {}
-    for side, vocabulary in (("encoder", shape.source_vocabulary), ("decoder", shape.target_vocabulary)):
-        shapes[f"{side}_embedding.weight"] = ((vocabulary, shape.embedding_size), 0)
+    sides = [("encoder", shape.source_vocabulary, shape.source_features)]
+    if shape.decoder:
+        sides.append(("decoder", shape.target_vocabulary, shape.target_features))
+    for side, vocabulary, features in sides:
+        if not features:
+            shapes[f"{side}_embedding.weight"] = ((vocabulary, shape.embedding_size), 0)
         for layer in range(shape.layers):
-            inputs = shape.embedding_size if layer == 0 else hidden
+            inputs = hidden if layer else features or shape.embedding_size
             shapes[f"{side}.weight_ih_l{layer}"] = ((inputs, gates), 1)
-            shapes[f"{side}.weight_hh_l{layer}"] = ((hidden, gates), 1)
+            if shape.cell != "dense":
+                shapes[f"{side}.weight_hh_l{layer}"] = ((hidden, gates), 1)
             shapes[f"{side}.bias_ih_l{layer}"] = ((gates,), None)
-            shapes[f"{side}.bias_hh_l{layer}"] = ((gates,), None)
+            if shape.cell != "dense":
+                shapes[f"{side}.bias_hh_l{layer}"] = ((gates,), None)
     if shape.attention:
         shapes["attention.weight"] = ((2 * hidden, hidden), 1)
-    shapes["output.weight"] = ((hidden, shape.target_vocabulary), 1)
-    shapes["output.bias"] = ((shape.target_vocabulary,), None)
+    outputs = shape.target_features or shape.target_vocabulary
+    shapes["output.weight"] = ((hidden, outputs), 1)
+    shapes["output.bias"] = ((outputs,), None)
     return ParameterLayout(shapes)
 
 
@@ -110,7 +146,9 @@ class EncoderDecoder:
         """Draw one model's parameters [P] as torch's modules do, built in layout order after ``manual_seed(seed)``.
 
         Embeddings are standard normal, recurrent parameters uniform in +-1/sqrt(H), linear ones in
-        +-1/sqrt(inputs).
+        +-1/sqrt(inputs). A dense model is drawn as Keras does with ``he_uniform`` in its dense layers (He et al. 2015,
+        arXiv 1502.01852): weights uniform in +-sqrt(6 / inputs), those of the output layer in
+        +-sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010), biases zero.
         """
         generator = torch.Generator().manual_seed(seed)
         flat = torch.zeros(1, self.layout.size, dtype=dtype)
@@ -122,61 +160,90 @@ class EncoderDecoder:
             if module.endswith("_embedding"):
                 drawn.normal_(generator=generator)
             else:
-                inputs = 2 * self.shape.hidden_size if module == "attention" else self.shape.hidden_size
-                bound = 1 / math.sqrt(inputs)
+                bound = self._bound(module, parameter.shape)
                 drawn.uniform_(-bound, bound, generator=generator)
             torch_order.copy_(drawn)
         return flat[0].to(self.workspace.device)
 
-    def loss(self, parameters: dict[str, Tensor], batch: TokenBatch, dropout_keys: Tensor | None = None) -> Tensor:
-        """Token-mean cross-entropy of each trial under teacher forcing, in nats, [K].
+    def _bound(self, module: str, shape: tuple[int, ...]) -> float:
+        """The largest absolute value that a parameter of this shape begins with."""
+        if self.shape.cell != "dense":
+            inputs = 2 * self.shape.hidden_size if module == "attention" else self.shape.hidden_size
+            return 1 / math.sqrt(inputs)
+        if len(shape) == 1:
+            return 0.0
+        return math.sqrt(6 / (sum(shape) if module == "output" else shape[0]))
+
+    def loss(self, parameters: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None) -> Tensor:
+        """The loss of each trial under teacher forcing, [K]: of symbols token-mean cross-entropy in nats.
+
+        Of real values it is the mean error over all target values. The decoder then reads the value before the one
+        that it is to give, first the last one of the source.
 
         Args:
             parameters: the layout's views, each [K, ...].
             batch: one batch of each trial.
             dropout_keys: one 64-bit integer for each trial and step, [K]; None switches dropout off.
         """
-        shape, target = self.shape, batch.target
-        source_steps = batch.source.transpose(1, 2)
-        trials, length, size = source_steps.shape
-        zeros = self._closed.new_zeros(trials, size, shape.hidden_size)
-        start = [(zeros, zeros)] * shape.layers
-        padding = source_steps == PAD
-        from_end = torch.arange(length - 1, -1, -1, device=target.device)
-        memory, states = self._stack("encoder", parameters, source_steps, start, dropout_keys, from_end, padding)
-        begin = torch.full_like(target[:, :, :1], BEGIN)
-        inputs = torch.cat([begin, target[:, :, :-1]], 2).transpose(1, 2)
-        positions = torch.arange(inputs.shape[1], device=target.device)
-        hidden, _ = self._stack("decoder", parameters, inputs, states, dropout_keys, positions, None)
-        if shape.attention:
-            hidden = _attend(hidden, memory, padding, parameters["attention.weight"])
+        shape = self.shape
+        source, inputs, padding = self._steps(batch)
+        trials, length, size = source.shape[:3]
+        from_end = torch.arange(length - 1, -1, -1, device=source.device)
+        positions = from_end[-1:]
+        if shape.cell == "dense":
+            hidden = self._dense(parameters, source[:, -1:], dropout_keys, positions)
+        else:
+            zeros = self._closed.new_zeros(trials, size, shape.hidden_size)
+            start = [(zeros, zeros)] * shape.layers
+            memory, states = self._stack("encoder", parameters, source, start, dropout_keys, from_end, padding)
+            hidden = states[-1][0].unsqueeze(1)
+            if shape.decoder:
+                positions = torch.arange(inputs.shape[1], device=source.device)
+                hidden, _ = self._stack("decoder", parameters, inputs, states, dropout_keys, positions, None)
+            if shape.attention:
+                hidden = _attend(hidden, memory, padding, parameters["attention.weight"])
         if shape.dropout > 0 and dropout_keys is not None:
             hidden = dropout(hidden, shape.dropout, dropout_keys, positions, 2 * shape.layers)
-        logits = affine(
+        outputs = affine(
             hidden.flatten(1, 2),
             parameters["output.weight"],
             parameters["output.bias"],
             self.workspace,
             "output",
         )
-        if logits.dtype == torch.bfloat16:
-            logits = logits.float()  # 8 bits are too few for a sum over the vocabulary
-        targets = target.transpose(1, 2).flatten(1)
-        return cross_entropy(logits, targets, targets != PAD, self.workspace)
+        if outputs.dtype == torch.bfloat16:
+            outputs = outputs.float()  # 8 bits are too few for a sum over the vocabulary
+        if isinstance(batch, ValueBatch):
+            return value_loss(shape.loss, outputs, batch.target.flatten(1, 2).to(outputs.dtype))
+        targets = batch.target.transpose(1, 2).flatten(1)
+        counted = targets != PAD if shape.decoder else torch.ones_like(targets, dtype=torch.bool)
+        return cross_entropy(outputs, targets, counted, self.workspace)
+
+    def _steps(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What encoder and decoder read at each step, [K, T, B] or [K, T, B, F], and where the source is padding."""
+        if isinstance(batch, ValueBatch):
+            source, target = batch.source.to(self.workspace.dtype), batch.target.to(self.workspace.dtype)
+            return source, torch.cat([source[:, -1:], target[:, :-1]], 1) if self.shape.decoder else target, None
+        source = batch.source.transpose(1, 2)
+        begin = torch.full_like(batch.target[:, :, :1], BEGIN)
+        return source, torch.cat([begin, batch.target[:, :, :-1]], 2).transpose(1, 2), source == PAD
 
     def _stack(
         self,
         side: Literal["encoder", "decoder"],
         parameters: dict[str, Tensor],
-        tokens: Tensor,
+        steps: Tensor,
         states: list[tuple[Tensor, Tensor]],
         dropout_keys: Tensor | None,
         positions: Tensor,
         padding: Tensor | None,
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Run the layers of one side over tokens [K, T, B]; outputs [K, T, B, H] and each layer's last state."""
+        """Run the layers of one side; outputs [K, T, B, H] and each layer's last state.
+
+        The steps are symbol numbers [K, T, B] or real values [K, T, B, F].
+        """
         shape = self.shape
-        outputs = tokens
+        outputs = steps
         last_states = []
         for layer, state in enumerate(states):
             name = f"{side}.l{layer}"
@@ -188,15 +255,15 @@ class EncoderDecoder:
                 recurrent_bias = torch.cat(
                     [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias)], 1
                 )
-            if layer == 0:
+            if layer == 0 and steps.ndim == 3:
                 embedding = parameters[f"{side}_embedding.weight"]
                 table = affine(embedding, weight, bias + recurrent_bias, self.workspace, name)
                 if padding is not None:
                     is_padding = torch.arange(table.shape[1], device=table.device) == PAD
                     table = table + is_padding.unsqueeze(-1) * self._closed
-                inputs = token_inputs(table, tokens)
+                inputs = token_inputs(table, steps)
             else:
-                if shape.dropout > 0 and dropout_keys is not None:
+                if layer > 0 and shape.dropout > 0 and dropout_keys is not None:
                     number = 2 * layer + (side == "decoder")
                     outputs = dropout(outputs, shape.dropout, dropout_keys, positions, number)
                 projected = affine(outputs.flatten(1, 2), weight, bias + recurrent_bias, self.workspace, name)
@@ -212,12 +279,26 @@ class EncoderDecoder:
             last_states.append((h, c))
         return outputs, last_states
 
+    def _dense(
+        self, parameters: dict[str, Tensor], steps: Tensor, dropout_keys: Tensor | None, positions: Tensor
+    ) -> Tensor:
+        """Run dense layers over real values [K, T, B, F]; outputs [K, T, B, H]."""
+        outputs = steps
+        for layer in range(self.shape.layers):
+            if layer > 0 and self.shape.dropout > 0 and dropout_keys is not None:
+                outputs = dropout(outputs, self.shape.dropout, dropout_keys, positions, 2 * layer)
+            weight, bias = (parameters[f"encoder.{kind}_l{layer}"] for kind in ("weight_ih", "bias_ih"))
+            rows = affine(outputs.flatten(1, 2), weight, bias, self.workspace, f"encoder.l{layer}")
+            outputs = torch.relu(rows).unflatten(1, outputs.shape[1:3])
+        return outputs
 
-def _attend(hidden: Tensor, memory: Tensor, padding: Tensor, weight: Tensor) -> Tensor:
+
+def _attend(hidden: Tensor, memory: Tensor, padding: Tensor | None, weight: Tensor) -> Tensor:
     """Luong's dot-product attention of decoder states [K, U, B, H] over encoder states [K, S, B, H]."""
     queries, keys = hidden.transpose(1, 2), memory.transpose(1, 2)
     scores = queries @ keys.transpose(2, 3)
-    scores = scores.masked_fill(padding.transpose(1, 2).unsqueeze(2), -math.inf)
+    if padding is not None:
+        scores = scores.masked_fill(padding.transpose(1, 2).unsqueeze(2), -math.inf)
     context = torch.softmax(scores, -1) @ keys
     combined = torch.cat([context, queries], -1).transpose(1, 2)
     attended: Tensor = torch.tanh(combined.flatten(1, 2) @ weight).unflatten(1, hidden.shape[1:3])

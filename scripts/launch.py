@@ -14,7 +14,7 @@ from gradstudy.scripts.working import Engine, Work
 if TYPE_CHECKING:
     import threading
 
-    from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.models.tasks.data import TaskData
     from gradstudy.scripts.progress import StudyProgress
     from gradstudy.scripts.spec_input import Values
     from gradstudy.storage.database import Database
@@ -32,6 +32,15 @@ def launch(
     task: Annotated[str | None, typer.Option(help="What to train on; see `gradstudy tasks`.")] = None,
     task_option: Annotated[
         list[str] | None, typer.Option(help="Option of the task; repeatable.", metavar="NAME=VALUE")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Of tasks with real values: mse, mae or huber.", show_default="mse")
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(help="What a symbol of pairs:FILE is: char or word.")] = None,
+    window: Annotated[int | None, typer.Option(help="Rows that a forecast rests on.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Rows that are forecast.")] = None,
+    standardize: Annotated[
+        bool | None, typer.Option("--standardize/--no-standardize", help="Scale real values by the training part.")
     ] = None,
     cells: Annotated[str | None, typer.Option(help="Comma-separated: lstm, gru.")] = None,
     strategies: Annotated[str | None, typer.Option(help="Comma-separated, or all; see `gradstudy strategies`.")] = None,
@@ -85,7 +94,9 @@ def launch(
     flags = given_values(
         {
             "task": task,
-            "task_options": assignments("--task-option", task_option, "max_length=8"),
+            "task_options": assignments("--task-option", task_option, "max_length=8")
+            | {"tokens": tokens, "window": window, "horizon": horizon, "standardize": standardize},
+            "loss": loss,
             "optimizer": optimizer,
             "precision": precision,
             "trials": trials,
@@ -113,11 +124,13 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
     from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
-    from gradstudy.study.launch import create_or_resume, load_data, stored_spec
+    from gradstudy.study.launch import create_or_resume, load_data, stored_spec, with_file
     from gradstudy.study.spec import parse_spec
 
     from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
     spec = parse_spec(merged({"name": name} | from_file, flags))
+    if flags or from_file:
+        spec = with_file(spec)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
         check_device(work.device)
     stored = _stored(storage, spec.name)
@@ -154,7 +167,7 @@ def _stored(storage: str, name: str) -> "StudyRecord | None":
 def _run(
     database: "Database",
     record: "StudyRecord",
-    data: "TokenPairs | None",
+    data: "TaskData | None",
     work: Work,
     pool: "WorkerPool | RayPool | None",
 ) -> None:
@@ -172,7 +185,8 @@ def _run(
         return
     data = data or load_data(spec)
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
-    typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
+    typer.echo(f"{data.origin}: {len(data.train):,} examples to train on, {len(data.validation):,} to validate on")
+    typer.echo(data.details)
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
         slots = slot_count(work, spec, data)

@@ -11,6 +11,7 @@ def tasks() -> None:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("task", "description", "options with their defaults"):
         table.add_column(heading, overflow="fold")
-    for name, entry in TASKS.items():
-        table.add_row(name, entry.description, ", ".join(f"{option.name}={option.default}" for option in entry.options))
+    for entry in TASKS.values():
+        options = (f"{option.name}={option.shown_default}" for option in entry.options)
+        table.add_row(entry.usage, f"{entry.description} ({', '.join(entry.losses)})", ", ".join(options))
     Console().print(table)

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
+from gradstudy.models.loss_names import LossKind
+
 Batch = TypeVar("Batch")
 Outcome = Literal["trained", "stalled", "diverged", "pruned", "failed"]
 Reason = Literal["non_finite_loss", "non_finite_gradient", "blow_up", "no_recovery"]
-LossKind = Literal["cross_entropy", "mae", "huber", "mse"]
 
 
 class DivergenceRule(BaseModel):

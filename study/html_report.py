@@ -93,7 +93,7 @@ def _render(template: str, figures: dict[str, Any], **context: Any) -> str:
 
 
 def _data_source(spec: dict[str, Any]) -> str:
-    task = TASKS.get(spec["task"])
+    task = TASKS.get(spec["task"].partition(":")[0])
     options = ", ".join(f"{name} {value}" for name, value in spec.get("task_options", {}).items())
     described = f"{spec['task']}: {task.description}" if task else spec["task"]
     return f"{described} ({options})" if options else described

@@ -1,9 +1,12 @@
 """Creating a study, or opening the one that has the same spec."""
 
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from gradstudy.models.tasks.catalogue import load_task
+from gradstudy.models.tasks.catalogue import find_task, load_task
+from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.text_file import file_digest
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
@@ -11,7 +14,7 @@ from gradstudy.study.errors import SpecChangedError, SpecError
 from gradstudy.study.spec import StudySpec, differences, parse_spec
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.models.tasks.data import TaskData
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:
@@ -19,20 +22,43 @@ def stored_spec(record: StudyRecord) -> StudySpec:
     return parse_spec(record.spec)
 
 
-def load_data(spec: StudySpec) -> "TokenPairs":
+def with_file(spec: StudySpec) -> StudySpec:
+    """The spec with the place and the digest of the file that its task reads, so that workers get the same data.
+
+    Raises:
+        TaskError: the file cannot be read.
+    """
+    task, file = find_task(spec.task)
+    if file is None:
+        return spec
+    path = os.path.abspath(file)  # noqa: PTH100 - a link is kept, as its user may turn it to the data of each machine
+    digest = spec.file_digest or file_digest(path)
+    return spec.model_copy(update={"task": f"{task.name}:{path}", "file_digest": digest})
+
+
+def load_data(spec: StudySpec) -> "TaskData":
     """The data of a study's task.
 
     Raises:
-        TaskError: it cannot be loaded.
+        TaskError: it cannot be loaded, or is not what it was.
         SpecError: a batch is larger than it.
     """
     data = load_task(spec.task, **spec.task_options)
+    if spec.file_digest is not None and spec.file_digest != data.file_digest:
+        raise TaskError(_changed_file(spec.task, spec.file_digest, data.file_digest))
     if spec.batch_size > len(data.train):
         raise SpecError(
             f"batch_size must be at most the {len(data.train)} pairs that task {spec.task!r} has to train on, "
             f"but got {spec.batch_size}"
         )
     return data
+
+
+def _changed_file(task: str, expected: str, found: str | None) -> str:
+    return (
+        f"the file of task {task!r} has changed: the study was launched with one of digest {expected}, and now it is "
+        f"{found}; put the old file back, or launch a study of another name"
+    )
 
 
 def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
@@ -45,7 +71,10 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
         record = find_study(database, spec.name)
     except NotFoundError:
         record = _create(database, spec)
-    changed = differences(stored_spec(record), spec)
+    stored = stored_spec(record)
+    if stored.task == spec.task and stored.file_digest and stored.file_digest != spec.file_digest:
+        raise SpecChangedError(_changed_file(stored.task, stored.file_digest, spec.file_digest))
+    changed = differences(stored, spec)
     if changed:
         raise SpecChangedError(
             f"the study {spec.name!r} exists with another spec (stored -> given): {'; '.join(changed)}; "

@@ -4,7 +4,7 @@ import torch
 
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.seq2seq import parameter_layout
-from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.tasks.data import TaskData
 from gradstudy.study.spec import StudySpec
 from gradstudy.study.training import model_shape
 
@@ -19,7 +19,7 @@ GPU_SHARE = 0.5
 """Of a GPU's free memory, what the trials of one worker may take."""
 
 
-def trial_bytes(spec: StudySpec, data: TokenPairs) -> int:
+def trial_bytes(spec: StudySpec, data: TaskData) -> int:
     """The memory that one more trial takes, in bytes: that of the study's largest cell."""
     sizes = []
     for cell in spec.space.cells:
@@ -29,8 +29,8 @@ def trial_bytes(spec: StudySpec, data: TokenPairs) -> int:
                 shape,
                 parameter_layout(shape),
                 batch_size=spec.batch_size,
-                source_steps=data.source.shape[1],
-                target_steps=data.target.shape[1],
+                source_steps=data.source_steps,
+                target_steps=data.target_steps,
                 optimizer=spec.optimizer,
                 dtype=getattr(torch, spec.precision),
             )
@@ -38,7 +38,7 @@ def trial_bytes(spec: StudySpec, data: TokenPairs) -> int:
     return max(sizes)
 
 
-def choose_slots(spec: StudySpec, data: TokenPairs, device: str) -> int:
+def choose_slots(spec: StudySpec, data: TaskData, device: str) -> int:
     """As many slots as the device gains from, within the memory that they may take; at least one."""
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

@@ -1,6 +1,7 @@
 """Everything that defines a study: validated, and stored with it as JSON."""
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -9,18 +10,24 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from gradstudy.models.loss_names import LossKind
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.models.tasks.catalogue import TASKS
+from gradstudy.models.tasks.catalogue import find_task
+from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.options import OptionValue
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 
-CellName = Literal["lstm", "gru"]
+CellName = Literal["lstm", "gru", "dense"]
 SamplerName = Literal["random", "qmc", "tpe"]
 STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+DEFAULT_TASK = "cmudict"
 
 LARGEST = 3e38
 """The end of every range: trials compute with float32."""
@@ -102,8 +109,10 @@ class StudySpec(_Part):
     """A study: a search over settings on one task with one budget."""
 
     name: str
-    task: str = "cmudict"
-    task_options: dict[str, int] = Field(default_factory=dict)
+    task: str = DEFAULT_TASK
+    task_options: dict[str, OptionValue] = Field(default_factory=dict)
+    file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
+    loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
     optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
     precision: Literal["float32", "bfloat16"] = Field(
@@ -131,14 +140,46 @@ class StudySpec(_Part):
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        if task not in TASKS:
-            raise ValueError(f"must be one of {', '.join(TASKS)}, but got {task!r}")
+        find_task(task)
         return task
 
+    @field_validator("task_options", mode="before")
+    @classmethod
+    def _known_task_options(cls, options: Any, info: ValidationInfo) -> Any:
+        if "task" not in info.data or not isinstance(options, dict):
+            return options  # which is said of that field
+        return find_task(info.data["task"])[0].accept(options)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cells_of_the_task(cls, values: Any) -> Any:
+        """Where no cells are given and the task takes others than the usual ones, search those."""
+        if not isinstance(values, dict) or not isinstance(values.get("space", {}), dict):
+            return values
+        space = values.get("space", {})
+        with suppress(TaskError):
+            cells = find_task(str(values.get("task", DEFAULT_TASK)))[0].cells
+            if "cells" not in space and cells != SearchSpace().cells:
+                return values | {"space": space | {"cells": cells}}
+        return values
+
     @model_validator(mode="after")
-    def _known_task_options(self) -> Self:
-        TASKS[self.task].settings(self.task_options)
+    def _fit_for_the_task(self) -> Self:
+        task, _ = find_task(self.task)
+        task.check_loss(self.loss)
+        for cell in self.space.cells:
+            if cell not in task.cells:
+                raise ValueError(
+                    f"space.cells of task {task.name!r} must be {' or '.join(task.cells)}, but got {cell!r}"
+                )
+        if self.model.attention and not task.decodes:
+            raise ValueError(f"model.attention needs a decoder, which task {task.name!r} does not have")
         return self
+
+    @property
+    def trained_loss(self) -> LossKind:
+        """The loss that trials are trained with."""
+        return self.loss or find_task(self.task)[0].losses[0]
 
 
 def parse_spec(values: dict[str, Any]) -> StudySpec:
@@ -157,7 +198,10 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
             raise SpecError(f"there is no field {field!r} in a spec; accepted here are {accepted}") from None
         if first["type"] == "missing":
             raise SpecError(f"{field} is missing") from None
-        if first["type"] == "value_error":  # one of ours, or of a task's
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, TaskError):  # it names task and option
+            raise SpecError(str(cause)) from None
+        if first["type"] == "value_error":
             raise SpecError(f"{field} {first['msg'].removeprefix('Value error, ')}".lstrip()) from None
         message = first["msg"].removeprefix("Input ")
         raise SpecError(f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}") from None

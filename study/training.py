@@ -9,13 +9,13 @@ import torch
 
 from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
 from gradstudy.models.seq2seq import ModelShape
-from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.tasks.data import TaskData
 from gradstudy.models.workspace import Workspace
 from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.results import TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.space import Setting
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.summary import count_spikes, summarize_gradients
 
 Key = TypeVar("Key")
@@ -109,7 +109,10 @@ class Slots(Generic[Key]):
             learning_rate=setting.learning_rate,
         )
         slot = self.array.admit(run)
-        monitor = DivergenceMonitor(self.array.initial_loss(slot), self._spec.divergence, guard=self._spec.guard)
+        spec = self._spec
+        monitor = DivergenceMonitor(
+            self.array.initial_loss(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
+        )
         self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
         self.keys.append(key)
 
@@ -146,22 +149,23 @@ def make_workspace(spec: StudySpec, device: str) -> Workspace:
     return Workspace(getattr(torch, spec.precision), torch.device(device))
 
 
-def model_shape(spec: StudySpec, cell: str, data: TokenPairs) -> ModelShape:
+def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
     """The models that a study trains with one cell."""
     model = spec.model
     return ModelShape(
-        cell="lstm" if cell == "lstm" else "gru",
-        source_vocabulary=len(data.source_vocabulary),
-        target_vocabulary=len(data.target_vocabulary),
+        cell=cell,
+        **data.sizes,
         embedding_size=model.embedding_size or model.hidden_size,
         hidden_size=model.hidden_size,
         layers=model.layers,
         attention=model.attention,
         dropout=model.dropout,
+        decoder=data.decoder,
+        loss=spec.trained_loss,
     )
 
 
-def make_array(spec: StudySpec, cell: str, data: TokenPairs, slots: int, workspace: Workspace) -> TrialArray:
+def make_array(spec: StudySpec, cell: CellName, data: TaskData, slots: int, workspace: Workspace) -> TrialArray:
     """An array for the trials of one cell of a study."""
     return TrialArray(
         model_shape(spec, cell, data),

@@ -8,14 +8,14 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.tasks.data import TaskData
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker
 from gradstudy.study.bookkeeping import Begun, Bookkeeping
 from gradstudy.study.heartbeat import heartbeat
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.training import Slots, make_array, make_workspace
 
 ASKED_AHEAD = 0.25
@@ -51,7 +51,7 @@ class Worker:
         database: Database,
         record: StudyRecord,
         spec: StudySpec,
-        data: TokenPairs,
+        data: TaskData,
         *,
         slots: int,
         device: str = "cpu",
@@ -160,7 +160,7 @@ class Worker:
     def _running(self) -> int:
         return sum(len(slots.keys) for slots in self._arrays.values())
 
-    def _slots_of(self, cell: str) -> Slots[Begun]:
+    def _slots_of(self, cell: CellName) -> Slots[Begun]:
         if cell not in self._arrays:
             array = make_array(self._spec, cell, self._data, self._slots, self._workspace)
             self._arrays[cell] = Slots(array, self._spec)

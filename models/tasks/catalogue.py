@@ -1,88 +1,48 @@
 """The catalogue of tasks: what there is, with which options. Does not import torch until a task is loaded."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.options import Choice, Names, Switch, WholeNumber
+from gradstudy.models.tasks.task import VALUE_LOSSES, Task
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.models.tasks.data import TaskData
 
-
-@dataclass(frozen=True)
-class Option:
-    """A whole number that a task can be given.
-
-    Attributes:
-        name: keyword of ``load_task``.
-        default: taken when the option is not given.
-        low: smallest value accepted.
-        high: largest value accepted.
-        description: what it sets.
-    """
-
-    name: str
-    default: int
-    low: int
-    high: int
-    description: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One source of training data.
-
-    Attributes:
-        name: what specs, commands and reports call it.
-        description: one line.
-        options: what it can be given.
-        objective: the loss that its models are trained with.
-        loader: ``module:function`` that takes every option as a keyword and returns the data.
-    """
-
-    name: str
-    description: str
-    options: tuple[Option, ...]
-    objective: str = "cross_entropy"
-    loader: str
-
-    def settings(self, given: Mapping[str, int]) -> dict[str, int]:
-        """Every option's value, from ``given`` or by default; raises TaskError if one cannot be accepted."""
-        known = {option.name: option for option in self.options}
-        for name, value in given.items():
-            if name not in known:
-                raise TaskError(f"task '{self.name}' has no option '{name}': it takes {', '.join(known)}")
-            low, high = known[name].low, known[name].high
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise TaskError(
-                    f"task '{self.name}': {name} must be a whole number from {low} to {high}, but got {value!r}"
-                )
-        return {name: option.default for name, option in known.items()} | dict(given)
-
-
-_EXAMPLES = Option("examples", 10_000, 2, 100_000, "pairs to draw before equal ones are dropped")
-_SEED = Option("seed", 0, 0, 2**32 - 1, "seed of the draw, the same for every trial")
+_EXAMPLES = WholeNumber("examples", 10_000, "pairs to draw before equal ones are dropped", 2, 100_000)
+_SEED = WholeNumber("seed", 0, "seed of the draw, the same for every trial", 0, 2**32 - 1)
 _SEQUENCES = (
-    Option("max_length", 10, 1, 1000, "symbols in the longest sequence"),
-    Option("min_length", 1, 1, 1000, "symbols in the shortest sequence"),
-    Option("symbols", 16, 2, 10_000, "different symbols"),
+    WholeNumber("max_length", 10, "symbols in the longest sequence", 1, 1000),
+    WholeNumber("min_length", 1, "symbols in the shortest sequence", 1, 1000),
+    WholeNumber("symbols", 16, "different symbols", 2, 10_000),
     _EXAMPLES,
     _SEED,
+)
+_LONG_RANGE = (
+    WholeNumber("length", 50, "steps of each sequence", 10, 10_000),
+    WholeNumber("examples", 10_000, "sequences to draw", 20, 100_000),
+    _SEED,
+)
+_WINDOWS = (
+    WholeNumber("window", 20, "rows that the encoder reads", 1, 10_000),
+    WholeNumber("horizon", 5, "rows that the decoder forecasts", 1, 10_000),
+    Switch(
+        "standardize", True, "whether each column is scaled to mean 0 and standard deviation 1 of the training rows"
+    ),
 )
 
 _CATALOGUE = (
     Task(
         name="cmudict",
         description="letters to phonemes, the CMU Pronouncing Dictionary without stress marks",
-        options=(Option("max_length", 12, 1, 40, "letters or phonemes of the longest word kept"),),
+        options=(WholeNumber("max_length", 12, "letters or phonemes of the longest word kept", 1, 40),),
         loader="gradstudy.models.tasks.cmudict:load_cmudict",
     ),
     Task(
         name="numbers",
         description="digits to English words, such as 1204 to one thousand two hundred and four",
-        options=(Option("max_length", 6, 1, 18, "digits of the longest number"), _EXAMPLES, _SEED),
+        options=(WholeNumber("max_length", 6, "digits of the longest number", 1, 18), _EXAMPLES, _SEED),
         loader="gradstudy.models.tasks.number_words:load_numbers",
     ),
     Task(
@@ -97,22 +57,103 @@ _CATALOGUE = (
         options=_SEQUENCES,
         loader="gradstudy.models.tasks.symbol_sequences:load_reverse",
     ),
+    Task(
+        name="adding",
+        description="the sum of the two marked numbers of a sequence; solved where the mse is below 0.01",
+        options=_LONG_RANGE,
+        losses=VALUE_LOSSES,
+        decodes=False,
+        loader="gradstudy.models.tasks.long_range:load_adding",
+    ),
+    Task(
+        name="temporal_order",
+        description="which of X and Y came first and second in a sequence; solved where the loss is below 0.0069",
+        options=_LONG_RANGE,
+        decodes=False,
+        loader="gradstudy.models.tasks.long_range:load_temporal_order",
+    ),
+    Task(
+        name="sunspots",
+        description="yearly sunspot numbers since 1700, to be forecast",
+        options=_WINDOWS,
+        losses=VALUE_LOSSES,
+        loader="gradstudy.models.tasks.series:load_sunspots",
+    ),
+    Task(
+        name="regression",
+        description="a noisy linear function of many inputs with targets in the hundreds, by a dense network",
+        options=(
+            WholeNumber("features", 20, "inputs", 1, 1000),
+            WholeNumber("examples", 1000, "rows to draw, half of them to train on", 4, 100_000),
+            Switch("standardize", False, "whether targets are scaled to mean 0 and standard deviation 1"),
+            WholeNumber("seed", 1, "random_state of make_regression, the same for every trial", 0, 2**32 - 1),
+        ),
+        losses=VALUE_LOSSES,
+        cells=("dense",),
+        decodes=False,
+        loader="gradstudy.models.tasks.regression:load_regression",
+    ),
+    Task(
+        name="pairs",
+        description="the lines of a text file in UTF-8, each a source, a tab and a target",
+        options=(
+            Choice("tokens", "char", "what a symbol is: a character, or a word between spaces", ("char", "word")),
+            WholeNumber(
+                "max_length", 0, "symbols of the longest source or target kept; 0 keeps 95% of the pairs", 0, 10_000
+            ),
+            WholeNumber("vocabulary", 10_000, "different symbols of a side; rarer ones are <unknown>", 2, 100_000),
+            WholeNumber("examples", 100_000, "pairs kept of a longer file, by a hash of the source", 2, 10_000_000),
+            WholeNumber("seed", 0, "of that hash, and so of the split", 0, 2**32 - 1),
+        ),
+        reads_file=True,
+        loader="gradstudy.models.tasks.pairs_file:load_pairs_file",
+    ),
+    Task(
+        name="series",
+        description="the numeric columns of a CSV file, to be forecast",
+        options=(
+            *_WINDOWS,
+            Names("columns", "", "columns to forecast; all that are numbers and do not just count"),
+            WholeNumber("rows", 100_000, "rows kept of a longer file, the last ones", 3, 10_000_000),
+        ),
+        losses=VALUE_LOSSES,
+        reads_file=True,
+        loader="gradstudy.models.tasks.series:load_series_file",
+    ),
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _CATALOGUE}
 """Every task by name."""
 
 
-def load_task(name: str, **options: int) -> "TokenPairs":
+def find_task(given: str) -> tuple[Task, str | None]:
+    """The task that is meant by ``copy`` or ``pairs:FILE``, and the file.
+
+    Raises:
+        TaskError: there is no such task, or a file is missing or not taken.
+    """
+    name, colon, file = given.partition(":")
+    task = TASKS.get(name)
+    if task is None:
+        usages = ", ".join(task.usage for task in TASKS.values())
+        raise TaskError(f"there is no task '{name}': choose from {usages}")
+    if task.reads_file and not file:
+        raise TaskError(f"task '{name}' needs a file: {task.usage}")
+    if colon and not task.reads_file:
+        raise TaskError(f"task '{name}' reads no file, but got {given!r}")
+    return task, file or None
+
+
+def load_task(name: str, **options: object) -> "TaskData":
     """The data of a task.
 
     Raises:
-        TaskError: there is no such task or option, an option is out of range, or the task needs a package
-            that is not installed.
+        TaskError: there is no such task or option, an option or a file cannot be accepted, or the task needs a
+            package that is not installed.
     """
-    if name not in TASKS:
-        raise TaskError(f"there is no task '{name}': choose from {', '.join(TASKS)}")
-    settings = TASKS[name].settings(options)
-    module, _, function = TASKS[name].loader.partition(":")
-    pairs: TokenPairs = getattr(import_module(module), function)(**settings)
-    return pairs
+    task, file = find_task(name)
+    settings = task.settings(options)
+    module, _, function = task.loader.partition(":")
+    read = {} if file is None else {"path": file}
+    data: TaskData = getattr(import_module(module), function)(**settings, **read)
+    return data

@@ -22,7 +22,7 @@ def load_numbers(max_length: int, examples: int, seed: int) -> TokenPairs:
         [number_words(number) for number in numbers],
         held_out=hold_out(len(numbers), HELD_OUT_SHARE, seed),
         origin=f"{len(numbers)} numbers of up to {max_length} digits, spelled by num2words, seed {seed}",
-        dropped=examples - len(numbers),
+        dropped={"numbers fewer than asked for: there are no more of these lengths": examples - len(numbers)},
     )
 
 

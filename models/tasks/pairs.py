@@ -1,13 +1,15 @@
 """Pairs of symbol sequences as padded tensors: what a token task trains on."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradstudy.models.seq2seq import TokenBatch
 from gradstudy.models.tasks.errors import TaskError
 
 PAD = "<pad>"
@@ -28,16 +30,21 @@ class TokenPairs:
     """N pairs of symbol sequences, split into training and validation.
 
     Attributes:
-        source: symbol numbers, padded at the front, without begin or end, int64 ``[N, S]``.
+        source: symbol numbers, padded at the front, without begin or end, int16 or int32 ``[N, S]``.
         source_length: symbols before padding, int64 ``[N]``.
-        target: symbol numbers, padded at the end; the last symbol is the end symbol, int64 ``[N, U]``.
+        target: symbol numbers, padded at the end; the last symbol is the end symbol, int16 or int32 ``[N, U]``. Without
+            a decoder one symbol, ``[N, 1]``.
         target_length: symbols before padding, the end symbol among them, int64 ``[N]``.
         source_vocabulary: the source symbols by number.
         target_vocabulary: the target symbols by number.
         train: numbers of the training pairs, int64.
         validation: numbers of the validation pairs, in random order, int64; none is a training pair.
-        dropped: pairs of the origin that were left out.
+        dropped: how many of the origin were left out, by reason.
         origin: where the pairs come from, one line for the report.
+        notes: what was decided on the way from the origin to the pairs.
+        decoder: whether the target is a sequence that a decoder unrolls; otherwise it is one of the target symbols,
+            none of which is reserved.
+        file_digest: of the file that they were read from; None where there is none.
     """
 
     source: Tensor
@@ -48,8 +55,49 @@ class TokenPairs:
     target_vocabulary: tuple[str, ...]
     train: Tensor
     validation: Tensor
-    dropped: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
     origin: str
+    notes: tuple[str, ...] = ()
+    decoder: bool = True
+    file_digest: str | None = None
+
+    @property
+    def source_steps(self) -> int:
+        """Positions of a source, S."""
+        return self.source.shape[1]
+
+    @property
+    def target_steps(self) -> int:
+        """Positions of a target, U."""
+        return self.target.shape[1]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The fields of a ModelShape that the data decide on."""
+        return {
+            "source_vocabulary": len(self.source_vocabulary),
+            "target_vocabulary": len(self.target_vocabulary),
+        }
+
+    @property
+    def details(self) -> str:
+        """Vocabularies, lengths, what was decided and what was dropped, one line."""
+        reserved = len(TARGET_RESERVED) if self.decoder else 0
+        symbols = f"{len(self.source_vocabulary) - len(SOURCE_RESERVED)} source symbols"
+        longest = f"longest {int(self.source_length.max())} and {int(self.target_length.max()) - bool(reserved)}"
+        parts = [f"{symbols}, {len(self.target_vocabulary) - reserved} target symbols", longest, *self.notes]
+        parts += [f"{count:,} {reason}" for reason, count in self.dropped.items() if count]
+        return "; ".join(parts)
+
+    def to(self, device: torch.device) -> Self:
+        """The same with its sequences on a device."""
+        return replace(self, source=self.source.to(device), target=self.target.to(device))
+
+    def batch(self, numbers: Tensor) -> TokenBatch:
+        """The pairs of these numbers [n, B], on the device of the data."""
+        index = numbers.flatten()
+        source, target = self.source.index_select(0, index).long(), self.target.index_select(0, index).long()
+        return TokenBatch(source.view(*numbers.shape, -1), target.view(*numbers.shape, -1))
 
     def source_symbols(self, pair: int) -> list[str]:
         """The source sequence of a pair."""
@@ -70,7 +118,9 @@ def encode_pairs(
     *,
     held_out: NDArray[np.int64],
     origin: str,
-    dropped: int = 0,
+    dropped: Mapping[str, int] | None = None,
+    notes: tuple[str, ...] = (),
+    file_digest: str | None = None,
 ) -> TokenPairs:
     """Number the symbols of N pairs, in sorted order of the symbols.
 
@@ -79,7 +129,9 @@ def encode_pairs(
         targets: N sequences.
         held_out: numbers of the pairs to validate on.
         origin: where the pairs come from.
-        dropped: pairs of the origin that are not among these.
+        dropped: how many of the origin are not among these, by reason.
+        notes: what was decided on the way.
+        file_digest: of the file that they were read from.
 
     Raises:
         TaskError: there is nothing to train on or nothing to validate on.
@@ -95,16 +147,18 @@ def encode_pairs(
     target, target_length = _encode(targets, target_vocabulary, end=(END_NUMBER,))
     train = np.setdiff1d(np.arange(len(sources)), held_out)
     return TokenPairs(
-        source=_pad_front(source, source_length),
+        source=_pad_front(source, source_length, len(source_vocabulary)),
         source_length=torch.from_numpy(source_length),
-        target=_pad_end(target, target_length),
+        target=_pad_end(target, target_length, len(target_vocabulary)),
         target_length=torch.from_numpy(target_length),
         source_vocabulary=source_vocabulary,
         target_vocabulary=target_vocabulary,
         train=torch.from_numpy(train),
         validation=torch.from_numpy(held_out),
-        dropped=dropped,
+        dropped=dropped or {},
         origin=origin,
+        notes=notes,
+        file_digest=file_digest,
     )
 
 
@@ -120,26 +174,26 @@ def _symbols_of(sequences: Iterable[Sequence[str]]) -> tuple[str, ...]:
 
 def _encode(
     sequences: Sequence[Sequence[str]], vocabulary: tuple[str, ...], end: tuple[int, ...] = ()
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """All symbol numbers one after the other ``[sum of lengths]``, and the lengths ``[N]``."""
     number = {symbol: number for number, symbol in enumerate(vocabulary)}
-    flat = [n for sequence in sequences for n in (*map(number.__getitem__, sequence), *end)]
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences)) + len(end)
-    return np.array(flat, dtype=np.int64), lengths
+    flat = (n for sequence in sequences for n in (*map(number.__getitem__, sequence), *end))
+    return np.fromiter(flat, dtype=np.int32, count=int(lengths.sum())), lengths
 
 
-def _pad_end(flat: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+def _pad_end(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) -> Tensor:
     positions = np.arange(lengths.max(initial=0))
-    return _fill(flat, positions < lengths[:, None])
+    return _fill(flat, positions < lengths[:, None], symbols)
 
 
-def _pad_front(flat: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+def _pad_front(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) -> Tensor:
     positions = np.arange(lengths.max(initial=0))[::-1]
-    return _fill(flat, positions < lengths[:, None])
+    return _fill(flat, positions < lengths[:, None], symbols)
 
 
-def _fill(flat: NDArray[np.int64], taken: NDArray[np.bool_]) -> Tensor:
-    """Put the symbols, in order, where ``taken`` ``[N, L]`` is true, and padding elsewhere."""
-    padded = np.full(taken.shape, PAD_NUMBER, dtype=np.int64)
+def _fill(flat: NDArray[np.int32], taken: NDArray[np.bool_], symbols: int) -> Tensor:
+    """Put the symbols, in order, where ``taken`` ``[N, L]`` is true, and padding elsewhere; as small as they fit."""
+    padded = np.full(taken.shape, PAD_NUMBER, dtype=np.int16 if symbols <= np.iinfo(np.int16).max else np.int32)
     padded[taken] = flat
     return torch.from_numpy(padded)

@@ -40,5 +40,5 @@ def _pairs(
         targets,
         held_out=hold_out(len(sources), HELD_OUT_SHARE, seed),
         origin=f"{len(sources)} {what}",
-        dropped=examples - len(sources),
+        dropped={"repeated": examples - len(sources)},
     )

@@ -19,7 +19,7 @@ def test_every_strategy_is_listed_with_its_rule_and_source(gradstudy: Run) -> No
 
 def test_every_task_is_listed_with_its_options(gradstudy: Run) -> None:
     lines = gradstudy("tasks").stdout.splitlines()[1:]
-    assert [line.split()[0] for line in lines] == list(TASKS)
+    assert [line.split()[0] for line in lines] == [task.usage for task in TASKS.values()]
     for line, task in zip(lines, TASKS.values(), strict=True):
-        assert task.description in line
-        assert all(f"{option.name}={option.default}" in line for option in task.options)
+        assert f"{task.description} ({', '.join(task.losses)})" in line
+        assert all(f"{option.name}={option.shown_default}" in line for option in task.options)

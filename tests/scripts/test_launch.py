@@ -51,7 +51,7 @@ def test_a_launch_says_where_it_is_and_what_comes_next(gradstudy: Run, flags: li
     lines = result.stdout.splitlines()
     assert (result.exit_code, result.stderr) == (0, "")
     assert lines[0] == "study s in sqlite:///gradstudy.db: 8 trials of 20 steps"
-    assert lines[1].endswith("150 pairs to train on")
+    assert lines[1].endswith("150 examples to train on, 17 to validate on")
     assert lines[-2].startswith("8/8 done · 0 running · ")
     assert lines[-1] == "done; now: gradstudy report s"
 

@@ -59,10 +59,12 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"task": "translate"}, "task must be one of cmudict, numbers, copy, reverse, but got 'translate'"),
+        ({"task": "translate"},
+         "there is no task 'translate': choose from cmudict, numbers, copy, reverse, adding, temporal_order, sunspots, "
+         "regression, pairs:FILE, series:FILE"),
         ({"sampler": "grid"}, "sampler should be 'random', 'qmc' or 'tpe', but got 'grid'"),
         ({"optimizer": "lion"}, "optimizer should be 'sgd', 'momentum' or 'adam', but got 'lion'"),
-        ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm' or 'gru', but got 'rnn'"),
+        ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm', 'gru' or 'dense', but got 'rnn'"),
         ({"space": {"cells": ["gru", "gru"]}}, "space.cells must name at least one and none twice, but got gru, gru"),
         ({"space": {"cells": []}}, "space.cells must name at least one and none twice, but got none"),
         ({"space": {"strategies": ["norm", "norm"]}},
@@ -84,7 +86,7 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
         ({"task": "cmudict", "task_options": {"symbols": 5}},
          "task 'cmudict' has no option 'symbols': it takes max_length"),
         ({"task_options": {"max_length": "long"}},
-         "task_options.max_length should be a valid integer, unable to parse string as an integer, but got 'long'"),
+         "task 'cmudict': max_length must be a whole number from 1 to 40, but got 'long'"),
         ({"steps": 0}, "steps should be greater than or equal to 1, but got 0"),
         ({"trials": 2.5}, "trials should be a valid integer, got a number with a fractional part, but got 2.5"),
         ({"seed": -1}, "seed should be greater than or equal to 0, but got -1"),

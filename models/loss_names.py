@@ -1,0 +1,6 @@
+"""The names of the losses that models are trained with. Does not import torch."""
+
+from typing import Literal
+
+LossKind = Literal["cross_entropy", "mae", "huber", "mse"]
+"""Cross-entropy is of symbols; the others are of real values: absolute, Huber's with delta 1, squared."""

@@ -1,0 +1,97 @@
+"""What a task can be given: whole numbers, choices, switches, names."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+OptionValue = bool | int | str
+
+
+@dataclass(frozen=True)
+class Option(ABC):
+    """One option of a task.
+
+    Attributes:
+        name: keyword of ``load_task``.
+        default: taken when the option is not given.
+        description: what it sets.
+    """
+
+    name: str
+    default: OptionValue
+    description: str
+
+    @abstractmethod
+    def accept(self, given: object) -> OptionValue:
+        """The value that is meant; text is taken as a command line gives it.
+
+        Raises:
+            ValueError: it cannot be accepted; the text says what can, and what was given.
+        """
+
+    @property
+    def shown_default(self) -> str:
+        """The default as a command line takes it."""
+        return str(self.default)
+
+
+@dataclass(frozen=True)
+class WholeNumber(Option):
+    """A whole number from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def accept(self, given: object) -> int:
+        """See ``Option``."""
+        number = given
+        if isinstance(given, str) and given.strip().lstrip("+-").isdecimal():
+            number = int(given)
+        if isinstance(number, bool) or not isinstance(number, int) or not self.low <= number <= self.high:
+            raise ValueError(f"must be a whole number from {self.low} to {self.high}, but got {number!r}")
+        return number
+
+
+@dataclass(frozen=True)
+class Choice(Option):
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    def accept(self, given: object) -> str:
+        """See ``Option``."""
+        if isinstance(given, str) and given in self.choices:
+            return given
+        raise ValueError(f"must be {' or '.join(self.choices)}, but got {given!r}")
+
+
+@dataclass(frozen=True)
+class Switch(Option):
+    """On or off."""
+
+    def accept(self, given: object) -> bool:
+        """See ``Option``."""
+        meant = {"true": True, "false": False}.get(str(given).lower())
+        if meant is None:
+            raise ValueError(f"must be true or false, but got {given!r}")
+        return meant
+
+    @property
+    def shown_default(self) -> str:
+        """See ``Option``."""
+        return str(self.default).lower()
+
+
+@dataclass(frozen=True)
+class Names(Option):
+    """Names with commas between them; empty for all."""
+
+    def accept(self, given: object) -> str:
+        """See ``Option``."""
+        if given == "" or (isinstance(given, str) and all(name.strip() for name in given.split(","))):
+            return str(given)
+        raise ValueError(f"must be names with commas between them, but got {given!r}")
+
+    @property
+    def shown_default(self) -> str:
+        """See ``Option``."""
+        return "all"
