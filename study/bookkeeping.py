@@ -6,14 +6,15 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back, give_back_unknown
+from gradstudy.storage.claims import Claim, attach_trial, claim_trial, give_back, give_back_unknown
 from gradstudy.storage.database import Database
+from gradstudy.storage.enqueued import SettingRow
 from gradstudy.storage.errors import ClaimLostError
 from gradstudy.storage.liveness import GRACE_SECONDS
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
@@ -23,12 +24,15 @@ from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import ORDINAL, make_sampler
-from gradstudy.study.space import Setting, suggest
+from gradstudy.study.space import Setting, parameters, suggest
 from gradstudy.study.spec import StudySpec
 from gradstudy.study.telling import shown, tell
 from gradstudy.study.training import Ended
 
 T = TypeVar("T")
+
+FIXED = "fixed_params"
+"""The system attribute that holds the parameters of a trial that was enqueued, as ``Study.enqueue_trial`` sets it."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ class Bookkeeping:
                 self._seed,
                 held=len(self._held),
                 workers=self._workers,
+                replicates=self._spec.seeds,
             )
 
         return self._patiently(claim)
@@ -151,30 +156,40 @@ class Bookkeeping:
         return int(np.random.SeedSequence([self._spec.seed, ordinal]).generate_state(1)[0])
 
     def _prepare(self, claim: Claim) -> Begun:
-        """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
+        """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
             known = claim.trial_id
             trial = self._patiently(lambda: optuna.Trial(self._study, known))
             return Begun(claim, trial, stored_setting(claim.setting))
-        trial = self._patiently(lambda: self._ask(claim.ordinal))
+        trial = self._patiently(lambda: self._ask(claim))
         try:
             setting = self._patiently(lambda: suggest(trial, self._spec))
-            attach = partial(attach_trial, self._database.engine, claim, trial._trial_id, setting_row(setting))
+            row, replicates = setting_row(setting), self._replicates(claim.ordinal)
+            attach = partial(attach_trial, self._database.engine, claim, trial._trial_id, row, replicates)
             return Begun(self._patiently(attach), trial, setting)
         except BaseException as error:
             if not isinstance(error, UNANSWERED):
                 self._set_state(trial._trial_id, TrialState.FAIL)
             raise
 
-    def _ask(self, ordinal: int) -> optuna.Trial:
-        """A new trial of Optuna's for a place in the budget.
+    def _replicates(self, ordinal: int) -> dict[int, int]:
+        """The seeds, by ordinal, of the trials that get the setting of the one at this place of the budget."""
+        seeds = self._spec.seeds
+        others = range(ordinal + 1, ordinal + seeds) if ordinal % seeds == 0 else ()
+        return {other: self._seed(other) for other in others}
+
+    def _ask(self, claim: Claim) -> optuna.Trial:
+        """A new trial of Optuna's for a place in the budget; the sampler has no say where the setting is known.
 
         ``Study.ask`` might answer with one that was given back, which another worker may have claimed already.
         """
         # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
         study = copy(self._study)
-        template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: ordinal})
+        attributes: dict[str, Any] = {ORDINAL: claim.ordinal // self._spec.seeds}
+        if claim.setting is not None:
+            attributes[FIXED] = parameters(stored_setting(claim.setting))
+        template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=attributes)
         return optuna.Trial(study, study._storage.create_new_trial(self._record.study_id, template))
 
     def _set_state(self, trial_id: int, state: TrialState) -> None:
