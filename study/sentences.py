@@ -1,5 +1,6 @@
 """The answer of a report in words, the same in every form."""
 
+from gradstudy.study.recommendation import Recommendation
 from gradstudy.study.report import Report
 from gradstudy.study.wording import counted
 
@@ -33,16 +34,34 @@ def evidence(report: Report) -> list[str]:
     best = report.recommendation
     if best is None:
         return []
-    interval = f"95% interval {best.rate_low:.0%} to {best.rate_high:.0%}"
-    lines = [
-        f"Validation loss {best.validation_loss:.3f} in trial {best.number}; {best.diverged} of "
-        f"{counted(best.runs, 'run')} near it diverged ({counted(best.seeds, 'seed')}; {interval}).",
-    ]
+    lines = [_confirmed(best) if best.confirmed else _near(best)]
     if best.frontier is not None:
         margin = best.frontier / best.learning_rate
         low = "" if best.frontier_low is None else f" (at least {best.frontier_low:.3g})"
         lines.append(f"10% of runs diverge at learning rate {best.frontier:.3g}{low}: {margin:.2g} times as high.")
     return [*lines, *best.cautions]
+
+
+def _near(best: Recommendation) -> str:
+    seeds = counted(best.seeds, "seed")
+    loss, counts = f"Validation loss {best.validation_loss:.3f} in trial {best.number}", seeds
+    if best.replicates > 1:
+        loss = (
+            f"Validation loss {best.validation_loss:.3f}, the mean of those of its {best.replicates} runs that trained"
+        )
+    if best.settings < best.runs:
+        counts = f"{counted(best.settings, 'setting')}, {seeds}"
+    return (
+        f"{loss}; {best.diverged} of {counted(best.runs, 'run')} near it diverged ({counts}; "
+        f"95% interval {best.rate_low:.0%} to {best.rate_high:.0%})."
+    )
+
+
+def _confirmed(best: Recommendation) -> str:
+    return (
+        f"Confirmed by {counted(best.runs, 'fresh run')} of it, none of which chose it: {best.diverged} diverged (95% "
+        f"interval {best.rate_low:.0%} to {best.rate_high:.0%}); mean validation loss {best.validation_loss:.3f}."
+    )
 
 
 def _why_not(report: Report) -> str:

@@ -62,6 +62,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
     {
         "cell": ("cell", _word),
         "strategy": ("strategy", _word),
+        "settings": ("settings", _whole),
         "runs": ("runs", _whole),
         "diverged": ("diverged", _whole),
         "rate": ("rate", percent),
