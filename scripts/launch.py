@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads, Workers
 from gradstudy.scripts.working import Engine, Work
 
 if TYPE_CHECKING:
@@ -57,16 +57,7 @@ def launch(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="qmc, random or tpe.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            envvar="GRADSTUDY_WORKERS",
-            help="Worker processes on this machine.",
-            show_default="one for each core",
-            show_envvar=False,
-        ),
-    ] = None,
+    workers: Workers = None,
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
@@ -129,14 +120,15 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
     with ExitStack() as stack:
         pool: WorkerPool | RayPool | None = None
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
-            pool = _pool(storage, spec.name, work)  # it gets ready while the study is created
+            pool = make_pool(storage, spec.name, work)  # it gets ready while the study is created
             stack.push(pool)
         if stored is None:
             data = load_data(spec)  # what keeps a study from running is said before anything is made
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         if work is not None:
-            _run(database, record, data, work, pool)
+            if run_study(database, record, data, work, pool):
+                typer.echo(f"done; now: gradstudy report {record.name}")
         else:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
@@ -153,14 +145,18 @@ def _stored(storage: str, name: str) -> "StudyRecord | None":
     return None
 
 
-def _run(
+def run_study(
     database: "Database",
     record: "StudyRecord",
     data: "TokenPairs | None",
     work: Work,
     pool: "WorkerPool | RayPool | None",
-) -> None:
-    """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
+) -> bool:
+    """Work on a study until nothing is left to begin, showing its progress; Ctrl-C stops in order.
+
+    Returns:
+        Whether trials were run and all have ended.
+    """
     from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.scripts.working import run_worker, slot_count
@@ -171,9 +167,12 @@ def _run(
     spec = stored_spec(record)
     counts = counts_of_open_study(database, record)
     if counts is None:
-        return
+        return False
     data = data or load_data(spec)
-    typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
+    replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
+    typer.echo(
+        f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
+    )
     typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
@@ -194,8 +193,7 @@ def _run(
     left = counts[REMAINING] + counts[RUNNING]
     if left:
         typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
-    else:
-        typer.echo(f"done; now: gradstudy report {record.name}")
+    return left == 0
 
 
 def _run_pool(
@@ -224,7 +222,7 @@ def _run_pool(
         raise WorkFailedError("; ".join(failures))
 
 
-def _pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
+def make_pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
     """Get workers ready."""
     from gradstudy.storage.urls import parse
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts import dashboard, delete, launch, query, replay, report, serve, status, strategies, tasks, work
+from gradstudy.scripts import (
+    confirm,
+    dashboard,
+    delete,
+    launch,
+    query,
+    replay,
+    report,
+    serve,
+    status,
+    strategies,
+    tasks,
+    work,
+)
 from gradstudy.scripts.edge import DEBUG_VARIABLE, edge
 
 app = typer.Typer(
@@ -23,6 +36,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     serve.serve,
     status.status,
     report.report,
+    confirm.confirm,
     replay.replay,
     query.query,
     dashboard.dashboard,

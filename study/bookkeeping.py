@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -24,6 +23,7 @@ from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import ORDINAL, make_sampler
+from gradstudy.study.seeds import trial_seed
 from gradstudy.study.space import Setting, parameters, suggest
 from gradstudy.study.spec import StudySpec
 from gradstudy.study.telling import shown, tell
@@ -152,8 +152,7 @@ class Bookkeeping:
         return self._patiently(claim)
 
     def _seed(self, ordinal: int) -> int:
-        """The seed of a trial: a function of the study's seed and the trial's place in the budget."""
-        return int(np.random.SeedSequence([self._spec.seed, ordinal]).generate_state(1)[0])
+        return trial_seed(self._spec.seed, ordinal)
 
     def _prepare(self, claim: Claim) -> Begun:
         """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""

@@ -43,7 +43,9 @@ class Recommendation:
         rate_high: upper end.
         frontier: of this cell, strategy and threshold; None where it was not bracketed.
         frontier_low: lower end of its 95% interval; None where it was not bracketed.
-        firm: whether the upper bound on divergence is acceptable and the margin to the frontier is kept.
+        firm: whether the upper bound on divergence is acceptable and, where no fresh runs show it, the margin to the
+            frontier is kept.
+        around: sentences on the learning rates on each side that fresh runs tried.
         cautions: sentences on what speaks against it.
         pytorch: the code to paste.
     """
@@ -65,6 +67,7 @@ class Recommendation:
     frontier: float | None
     frontier_low: float | None
     firm: bool
+    around: tuple[str, ...]
     cautions: tuple[str, ...]
     pytorch: str
 
@@ -124,7 +127,7 @@ def _expected_loss(candidates: pd.DataFrame) -> "pd.Series[float]":
 def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margin: bool) -> Recommendation:
     neighbours = neighbours_of(trials, best)
     rate_low, rate_high = wilson_interval(float(best["neighbours_diverged"]), float(best["neighbours"]))
-    threshold, strategy = _or_none(best["threshold"]), str(best["strategy"])
+    threshold, strategy = or_none(best["threshold"]), str(best["strategy"])
     return Recommendation(
         number=int(best["number"]),
         cell=str(best["cell"]),
@@ -140,9 +143,10 @@ def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margi
         seeds=neighbours["seed"].nunique(),
         rate_low=rate_low,
         rate_high=rate_high,
-        frontier=_or_none(best["frontier"]),
-        frontier_low=_or_none(best["frontier_low"]),
+        frontier=or_none(best["frontier"]),
+        frontier_low=or_none(best["frontier_low"]),
         firm=firm,
+        around=(),
         cautions=tuple(_cautions(best, rate_high, neighbours, margin=margin)),
         pytorch=pasted(strategy, threshold),
     )
@@ -150,7 +154,12 @@ def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margi
 
 def pasted(strategy: str, threshold: float | None) -> str:
     """The PyTorch to paste, with a threshold of three digits."""
-    return STRATEGIES[strategy].pytorch(None if threshold is None else float(f"{threshold:.3g}"))
+    return STRATEGIES[strategy].pytorch(None if threshold is None else three_digits(threshold))
+
+
+def three_digits(number: float) -> float:
+    """A number as it is shown and pasted."""
+    return float(f"{number:.3g}")
 
 
 def _cautions(best: "pd.Series[Any]", rate_high: float, neighbours: pd.DataFrame, *, margin: bool) -> Iterator[str]:
@@ -181,5 +190,6 @@ def clipping_cautions(strategy: str, runs: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _or_none(number: float) -> float | None:
+def or_none(number: float) -> float | None:
+    """A number, None where it is missing."""
     return None if pd.isna(number) else float(number)

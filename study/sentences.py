@@ -29,6 +29,15 @@ def setting(report: Report) -> str:
     return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}"
 
 
+def standing(best: Recommendation) -> str:
+    """How much the recommendation can be trusted, and why."""
+    if not best.firm:
+        return "provisional: the best guess, not yet shown to be safe"
+    if best.confirmed:
+        return "firm: confirmed by runs that had no part in choosing it"
+    return "firm: enough runs, well below the frontier"
+
+
 def evidence(report: Report) -> list[str]:
     """What the recommendation rests on, and what speaks against it."""
     best = report.recommendation
@@ -39,7 +48,7 @@ def evidence(report: Report) -> list[str]:
         margin = best.frontier / best.learning_rate
         low = "" if best.frontier_low is None else f" (at least {best.frontier_low:.3g})"
         lines.append(f"10% of runs diverge at learning rate {best.frontier:.3g}{low}: {margin:.2g} times as high.")
-    return [*lines, *best.cautions]
+    return [*lines, *best.around, *best.cautions]
 
 
 def _near(best: Recommendation) -> str:
