@@ -3,7 +3,7 @@
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from gradstudy.scripts.working import Engine, Work
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from gradstudy.models.tasks.pairs import TokenPairs
     from gradstudy.scripts.progress import StudyProgress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.pool import WorkerPool
     from gradstudy.study.ray_pool import RayPool
+    from gradstudy.study.spec import StudySpec
 
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often the progress of worker processes is read from the database."""
@@ -70,52 +72,59 @@ def launch(
     ] = False,
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
-    from gradstudy.models.strategies import STRATEGIES
-    from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
-
-    thresholds = assignments("--threshold", threshold, "norm=0.01:10")
-    flags = given_values(
-        {
-            "task": task,
-            "task_options": assignments("--task-option", task_option, "max_length=8"),
-            "optimizer": optimizer,
-            "precision": precision,
-            "trials": trials,
-            "seeds": seeds,
-            "steps": steps,
-            "batch_size": batch_size,
-            "guard": guard,
-            "sampler": sampler,
-            "seed": seed,
-            "model": {"hidden_size": hidden, "layers": layers, "attention": attention, "dropout": dropout},
-            "space": {
-                "cells": names(cells),
-                "strategies": list(STRATEGIES) if strategies == "all" else names(strategies),
-                "learning_rate": bounds("--lr", lr),
-                "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
-            },
-        }
-    )
+    flags = spec_flags(locals())
     work = Work(
         workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device, engine=engine, gpus=gpus
     )
     _launch(name, flags, storage, None if detach else work)
 
 
+def spec_flags(given: "Mapping[str, Any]") -> "Values":
+    """The part of a spec that was given as flags, by the names of the parameters of ``launch``."""
+    from gradstudy.models.strategies import STRATEGIES
+    from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
+
+    thresholds = assignments("--threshold", given["threshold"], "norm=0.01:10")
+    return given_values(
+        {
+            "task": given["task"],
+            "task_options": assignments("--task-option", given["task_option"], "max_length=8"),
+            "optimizer": given["optimizer"],
+            "precision": given["precision"],
+            "trials": given["trials"],
+            "seeds": given["seeds"],
+            "steps": given["steps"],
+            "batch_size": given["batch_size"],
+            "guard": given["guard"],
+            "sampler": given["sampler"],
+            "seed": given["seed"],
+            "model": {
+                "hidden_size": given["hidden"],
+                "layers": given["layers"],
+                "attention": given["attention"],
+                "dropout": given["dropout"],
+            },
+            "space": {
+                "cells": names(given["cells"]),
+                "strategies": list(STRATEGIES) if given["strategies"] == "all" else names(given["strategies"]),
+                "learning_rate": bounds("--lr", given["lr"]),
+                "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
+            },
+        }
+    )
+
+
 def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None:
-    from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
     from gradstudy.study.launch import create_or_resume, load_data, stored_spec
-    from gradstudy.study.spec import parse_spec
 
-    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
-    spec = parse_spec(merged({"name": name} | from_file, flags))
+    spec, given = given_spec(name, flags)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
         check_device(work.device)
-    stored = _stored(storage, spec.name)
+    stored = stored_study(storage, spec.name)
     data = None
-    if stored is not None and not flags and not from_file:
+    if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     with ExitStack() as stack:
         pool: WorkerPool | RayPool | None = None
@@ -133,7 +142,16 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
 
-def _stored(storage: str, name: str) -> "StudyRecord | None":
+def given_spec(name: str, flags: "Values") -> "tuple[StudySpec, bool]":
+    """The spec that a name or a file and flags make, and whether they say more than the name."""
+    from gradstudy.scripts.spec_input import merged, read_spec_file
+    from gradstudy.study.spec import parse_spec
+
+    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
+    return parse_spec(merged({"name": name} | from_file, flags)), bool(flags or from_file)
+
+
+def stored_study(storage: str, name: str) -> "StudyRecord | None":
     """The study, if it was launched before; nothing is made by looking."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.errors import ForeignDatabaseError, NotFoundError, SchemaVersionError

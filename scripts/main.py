@@ -11,6 +11,7 @@ from gradstudy.scripts import (
     dashboard,
     delete,
     launch,
+    probe,
     query,
     replay,
     report,
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 VERBS: tuple[Callable[..., None], ...] = (
     launch.launch,
+    probe.probe,
     work.work,
     serve.serve,
     status.status,

@@ -54,8 +54,8 @@ def standardize(gradient: Tensor, weight: Tensor, unit_axis: int | None, thresho
 
 def clip_unit_norm(gradient: Tensor, weight: Tensor, unit_axis: int | None, threshold: Tensor) -> Tensor:
     """Units with ``‖g_i‖ > c * max(‖w_i‖, 1e-3)`` scaled down to it: AGC, Brock et al., arXiv 2102.06171."""
-    norm = _unit_norm(gradient, unit_axis)
-    weight_norm = _unit_norm(weight, unit_axis).clamp(min=SMALLEST_WEIGHT_NORM)
+    norm = unit_norm(gradient, unit_axis)
+    weight_norm = unit_norm(weight, unit_axis).clamp(min=SMALLEST_WEIGHT_NORM)
     max_norm = _across(threshold, gradient) * weight_norm
     too_large = norm > max_norm
     gradient.mul_(torch.where(too_large, max_norm / norm, 1.0))
@@ -70,7 +70,7 @@ PARAMETER_RULES: dict[str, Callable[[Tensor, Tensor, int | None, Tensor], Tensor
 """The rules that go parameter by parameter, by strategy name; ``value`` needs no parameters, only entries."""
 
 
-def _unit_norm(tensor: Tensor, unit_axis: int | None) -> Tensor:
+def unit_norm(tensor: Tensor, unit_axis: int | None) -> Tensor:
     """Norm of every unit of ``[K, *shape]``, with axes of length 1 for what a unit consists of."""
     kept = {0} if unit_axis is None else {0, 1 + unit_axis}
     axes = [axis for axis in range(tensor.ndim) if axis not in kept]
