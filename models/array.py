@@ -1,6 +1,6 @@
 """The trial array: K training runs of one shape as one batched program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,10 @@ class Telemetry:
         )
 
 
+Watch = Callable[[Tensor, Tensor], None]
+"""What looks at the gradients ``[n, P]`` of every step, before clipping, and at the parameters ``[n, P]``."""
+
+
 class TrialArray:
     """K slots that train models of one shape, each at its own step, batch, learning rate and strategy.
 
@@ -123,6 +127,7 @@ class TrialArray:
         self._validation = self._batches.validation(validation_pairs)
         self._learning_rate = torch.zeros(slots, dtype=dtype, device=self.device)
         self._dropout_key = torch.zeros(slots, dtype=torch.int64, device=self.device)
+        self.watch: Watch | None = None
         self._step = np.zeros(slots, dtype=np.int64)
 
     def admit(self, run: TrainingRun) -> int:
@@ -182,6 +187,8 @@ class TrialArray:
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
         loss = loss.detach()
+        if self.watch is not None:
+            self.watch(gradients, parameters)
         clip = self._clipper(gradients, parameters)
         applied_norm = clip.applied_norm
         taken = torch.ones_like(loss)

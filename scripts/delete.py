@@ -16,6 +16,7 @@ def delete(
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import REMAINING, count_outcomes
     from gradstudy.storage.studies import delete_study, find_study
+    from gradstudy.study.confirming import find_confirmation
 
     with Database.open(storage) as database:
         record = find_study(database, name)
@@ -23,5 +24,7 @@ def delete(
         begun = record.budget - counts[REMAINING]
         if not yes:
             typer.confirm(f"Delete study {name} with {begun} trials from {database.display_url}?", abort=True)
+        if (confirmation := find_confirmation(database, record)) is not None:
+            delete_study(database, confirmation.record.name)
         delete_study(database, name)
     typer.echo(f"deleted study {name} with {begun} trials")

@@ -3,16 +3,17 @@
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gradstudy.scripts.edge import INTERRUPTED
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, Threads, Workers
 from gradstudy.scripts.working import Engine, Work
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from gradstudy.models.tasks.data import TaskData
     from gradstudy.scripts.progress import StudyProgress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.pool import WorkerPool
     from gradstudy.study.ray_pool import RayPool
+    from gradstudy.study.spec import StudySpec
 
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often the progress of worker processes is read from the database."""
@@ -51,7 +53,8 @@ def launch(
     ] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of the computation: float32 or bfloat16.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Trials of the study.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Training runs of the study, replicates included.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Replicates: runs of each setting, each with its own seed.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of each trial.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Hidden units of each layer.")] = None,
@@ -65,16 +68,7 @@ def launch(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="qmc, random or tpe.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            envvar="GRADSTUDY_WORKERS",
-            help="Worker processes on this machine.",
-            show_default="one for each core",
-            show_envvar=False,
-        ),
-    ] = None,
+    workers: Workers = None,
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
@@ -87,72 +81,90 @@ def launch(
     ] = False,
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
-    from gradstudy.models.strategies import STRATEGIES
-    from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
-
-    thresholds = assignments("--threshold", threshold, "norm=0.01:10")
-    flags = given_values(
-        {
-            "task": task,
-            "task_options": assignments("--task-option", task_option, "max_length=8")
-            | {"tokens": tokens, "window": window, "horizon": horizon, "standardize": standardize},
-            "loss": loss,
-            "optimizer": optimizer,
-            "precision": precision,
-            "trials": trials,
-            "steps": steps,
-            "batch_size": batch_size,
-            "guard": guard,
-            "sampler": sampler,
-            "seed": seed,
-            "model": {"hidden_size": hidden, "layers": layers, "attention": attention, "dropout": dropout},
-            "space": {
-                "cells": names(cells),
-                "strategies": list(STRATEGIES) if strategies == "all" else names(strategies),
-                "learning_rate": bounds("--lr", lr),
-                "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
-            },
-        }
-    )
+    flags = spec_flags(locals())
     work = Work(
         workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device, engine=engine, gpus=gpus
     )
     _launch(name, flags, storage, None if detach else work)
 
 
+def spec_flags(given: "Mapping[str, Any]") -> "Values":
+    """The part of a spec that was given as flags, by the names of the parameters of ``launch``."""
+    from gradstudy.models.strategies import STRATEGIES
+    from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
+
+    thresholds = assignments("--threshold", given["threshold"], "norm=0.01:10")
+    return given_values(
+        {
+            "task": given["task"],
+            "task_options": assignments("--task-option", given["task_option"], "max_length=8")
+            | {name: given[name] for name in ("tokens", "window", "horizon", "standardize")},
+            "loss": given["loss"],
+            "optimizer": given["optimizer"],
+            "precision": given["precision"],
+            "trials": given["trials"],
+            "seeds": given["seeds"],
+            "steps": given["steps"],
+            "batch_size": given["batch_size"],
+            "guard": given["guard"],
+            "sampler": given["sampler"],
+            "seed": given["seed"],
+            "model": {
+                "hidden_size": given["hidden"],
+                "layers": given["layers"],
+                "attention": given["attention"],
+                "dropout": given["dropout"],
+            },
+            "space": {
+                "cells": names(given["cells"]),
+                "strategies": list(STRATEGIES) if given["strategies"] == "all" else names(given["strategies"]),
+                "learning_rate": bounds("--lr", given["lr"]),
+                "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
+            },
+        }
+    )
+
+
 def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None:
-    from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
-    from gradstudy.study.launch import create_or_resume, load_data, stored_spec, with_file
-    from gradstudy.study.spec import parse_spec
+    from gradstudy.study.launch import create_or_resume, load_data, stored_spec
 
-    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
-    spec = parse_spec(merged({"name": name} | from_file, flags))
-    if flags or from_file:
-        spec = with_file(spec)
+    spec, given = given_spec(name, flags)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
         check_device(work.device)
-    stored = _stored(storage, spec.name)
+    stored = stored_study(storage, spec.name)
     data = None
-    if stored is not None and not flags and not from_file:
+    if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     with ExitStack() as stack:
         pool: WorkerPool | RayPool | None = None
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
-            pool = _pool(storage, spec.name, work)  # it gets ready while the study is created
+            pool = make_pool(storage, spec.name, work)  # it gets ready while the study is created
             stack.push(pool)
         if stored is None:
             data = load_data(spec)  # what keeps a study from running is said before anything is made
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         if work is not None:
-            _run(database, record, data, work, pool)
+            if run_study(database, record, data, work, pool):
+                typer.echo(f"done; now: gradstudy report {record.name}")
         else:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
 
-def _stored(storage: str, name: str) -> "StudyRecord | None":
+def given_spec(name: str, flags: "Values") -> "tuple[StudySpec, bool]":
+    """The spec that a name or a file and flags make, and whether they say more than the name."""
+    from gradstudy.scripts.spec_input import merged, read_spec_file
+    from gradstudy.study.launch import with_file
+    from gradstudy.study.spec import parse_spec
+
+    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
+    spec = parse_spec(merged({"name": name} | from_file, flags))
+    return (with_file(spec), True) if flags or from_file else (spec, False)
+
+
+def stored_study(storage: str, name: str) -> "StudyRecord | None":
     """The study, if it was launched before; nothing is made by looking."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.errors import ForeignDatabaseError, NotFoundError, SchemaVersionError
@@ -164,14 +176,18 @@ def _stored(storage: str, name: str) -> "StudyRecord | None":
     return None
 
 
-def _run(
+def run_study(
     database: "Database",
     record: "StudyRecord",
     data: "TaskData | None",
     work: Work,
     pool: "WorkerPool | RayPool | None",
-) -> None:
-    """Work on a study until it is done, showing its progress; Ctrl-C stops in order."""
+) -> bool:
+    """Work on a study until nothing is left to begin, showing its progress; Ctrl-C stops in order.
+
+    Returns:
+        Whether trials were run and all have ended.
+    """
     from gradstudy.scripts.progress import StudyProgress, counts_of_open_study
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.scripts.working import run_worker, slot_count
@@ -182,9 +198,12 @@ def _run(
     spec = stored_spec(record)
     counts = counts_of_open_study(database, record)
     if counts is None:
-        return
+        return False
     data = data or load_data(spec)
-    typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
+    replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
+    typer.echo(
+        f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
+    )
     typer.echo(f"{data.origin}: {len(data.train):,} examples to train on, {len(data.validation):,} to validate on")
     typer.echo(data.details)
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
@@ -206,8 +225,7 @@ def _run(
     left = counts[REMAINING] + counts[RUNNING]
     if left:
         typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
-    else:
-        typer.echo(f"done; now: gradstudy report {record.name}")
+    return left == 0
 
 
 def _run_pool(
@@ -236,7 +254,7 @@ def _run_pool(
         raise WorkFailedError("; ".join(failures))
 
 
-def _pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
+def make_pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
     """Get workers ready."""
     from gradstudy.storage.urls import parse
 

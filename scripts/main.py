@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts import dashboard, delete, launch, query, replay, report, serve, status, strategies, tasks, work
+from gradstudy.scripts import (
+    confirm,
+    dashboard,
+    delete,
+    launch,
+    probe,
+    query,
+    replay,
+    report,
+    serve,
+    status,
+    strategies,
+    tasks,
+    work,
+)
 from gradstudy.scripts.edge import DEBUG_VARIABLE, edge
 
 app = typer.Typer(
@@ -19,10 +33,12 @@ app = typer.Typer(
 
 VERBS: tuple[Callable[..., None], ...] = (
     launch.launch,
+    probe.probe,
     work.work,
     serve.serve,
     status.status,
     report.report,
+    confirm.confirm,
     replay.replay,
     query.query,
     dashboard.dashboard,

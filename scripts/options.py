@@ -34,6 +34,16 @@ Slots = Annotated[
         help="Trials that a worker trains at once; auto fits device and model.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        envvar="GRADSTUDY_WORKERS",
+        help="Worker processes on this machine.",
+        show_default="one for each core",
+        show_envvar=False,
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that a worker computes with.")]
 Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:N or mps.")]
 

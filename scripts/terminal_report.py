@@ -55,8 +55,10 @@ def _print_answer(made: Report, console: Console) -> None:
     for line in sentences.evidence(made):
         text.append(f"\n{line}", style="not bold")
     if made.follow_up:
-        where = f"The spec for that is in: gradstudy report {made.study.name} --format markdown"
-        text.append(f"\nNext: {made.follow_up.reason} {where}", style="not bold")
+        text.append(f"\nNext: {made.follow_up.reason}\n{made.follow_up.command}", style="not bold")
+        if made.follow_up.spec:
+            where = f"that file is in: gradstudy report {made.study.name} --format markdown"
+            text.append(f" ({where})", style="not bold")
     console.print(Panel(text, title=_kind(made), title_align="left"))
     if made.recommendation:
         console.print()
@@ -68,7 +70,9 @@ def _print_answer(made: Report, console: Console) -> None:
 def _kind(made: Report) -> str:
     if made.recommendation is None:
         return "Answer"
-    return "Answer" if made.recommendation.firm else "Answer, provisional"
+    if not made.recommendation.firm:
+        return "Answer, provisional"
+    return "Answer, confirmed" if made.recommendation.confirmed else "Answer"
 
 
 def _strategies(rows: "pd.DataFrame") -> Table:

@@ -4,30 +4,22 @@ A claim is proved by worker and attempt together: a worker that lost a trial can
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gradstudy.storage.bins import half_decade
 from gradstudy.storage.clock import utc_now
+from gradstudy.storage.enqueued import SettingRow, enqueue_replicates
 from gradstudy.storage.errors import ClaimLostError, NotFoundError
 from gradstudy.storage.liveness import count_alive
 from gradstudy.storage.schema import Step, Study, Trial
 from gradstudy.storage.transactions import writing
 
-
-@dataclass(frozen=True, kw_only=True)
-class SettingRow:
-    """A setting as the database holds it; ``factors`` is what else the user varies."""
-
-    cell: str
-    strategy: str
-    threshold: float | None
-    learning_rate: float
-    factors: dict[str, Any]
+NO_REPLICATES: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +31,7 @@ class Claim:
         ordinal: of the trial within the budget, from 0.
         attempt: 1 at first, one more each time that a trial that had begun is claimed again.
         trial_id: Optuna's; None until the worker has asked Optuna and attached the trial.
-        setting: None until then.
+        setting: None where the sampler is to be asked for it; an enqueued trial has one before it is attached.
         seed: of the trial; every attempt has the same.
     """
 
@@ -61,8 +53,11 @@ def claim_trial(
     *,
     held: int = 0,
     workers: int = 1,
+    replicates: int = 1,
 ) -> Claim | None:
-    """Claim a trial that was given back, else the next of the budget; None when there is neither.
+    """Claim a trial that was given back or enqueued, else the next of the budget; None when there is neither.
+
+    The next of the budget is the first replicate of a setting; the others are enqueued when it gets its setting.
 
     Nor does a worker get more than its share of the trials that are open: at the end of a study, those that are
     left are spread over all workers.
@@ -74,6 +69,7 @@ def claim_trial(
         seed_of: gives the seed of an ordinal; it fits in 63 bits.
         held: how many open trials the worker has.
         workers: how many workers there are at least; those that are alive may be more.
+        replicates: how many trials each setting has.
 
     Raises:
         NotFoundError: there is no such study (any more).
@@ -81,7 +77,7 @@ def claim_trial(
     tried = -1
     while True:
         with writing(engine) as connection:
-            budget, ordinal = _budget(connection, study_id), _first_unclaimed(connection, study_id)
+            budget, ordinal = _budget(connection, study_id), _first_unclaimed(connection, study_id, replicates)
             if held >= _share(connection, study_id, budget - ordinal, workers):
                 return None
             given_back = connection.scalar(_given_back(study_id))
@@ -115,28 +111,33 @@ def give_back_unknown(engine: Engine, worker_id: int, known: Collection[int]) ->
         connection.execute(update(Trial).where(*unknown).values(worker_id=None))
 
 
-def attach_trial(engine: Engine, claim: Claim, trial_id: int, setting: SettingRow) -> Claim:
+def attach_trial(
+    engine: Engine,
+    claim: Claim,
+    trial_id: int,
+    setting: SettingRow,
+    replicates: Mapping[int, int] = NO_REPLICATES,
+) -> Claim:
     """Store which Optuna trial it is and with which setting; the trial begins now.
+
+    Args:
+        engine: of the database.
+        claim: of the trial.
+        trial_id: Optuna's.
+        setting: of the trial.
+        replicates: ordinal and seed of each further trial that gets the same setting; they are enqueued with it, in
+            one transaction, so that however workers race or die there is one setting for all of them.
 
     Raises:
         ClaimLostError: the trial was given to another worker.
     """
-    values = {
-        "trial_id": trial_id,
-        "cell": setting.cell,
-        "strategy": setting.strategy,
-        "threshold": setting.threshold,
-        "threshold_bin": half_decade(setting.threshold),
-        "learning_rate": setting.learning_rate,
-        "learning_rate_bin": half_decade(setting.learning_rate),
-        "factors": setting.factors,
-        "started_at": utc_now(),
-    }
+    values = {"trial_id": trial_id, "started_at": utc_now(), **setting.columns()}
     with writing(engine) as connection:
         if connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount != 1:
             raise ClaimLostError(
                 f"trial {claim.ordinal} of study {claim.study_id} does not belong to worker {claim.worker_id} any more"
             )
+        enqueue_replicates(connection, claim.study_id, setting, replicates)
     return replace(claim, trial_id=trial_id, setting=setting)
 
 
@@ -184,10 +185,10 @@ def _budget(connection: Connection, study_id: int) -> int:
     return budget
 
 
-def _first_unclaimed(connection: Connection, study_id: int) -> int:
-    """The first ordinal that no worker has had yet."""
+def _first_unclaimed(connection: Connection, study_id: int, replicates: int) -> int:
+    """The first ordinal of a setting that no worker has had yet."""
     last = connection.scalar(select(func.max(Trial.ordinal)).where(Trial.study_id == study_id))
-    return 0 if last is None else last + 1
+    return 0 if last is None else (last // replicates + 1) * replicates
 
 
 def _given_back(study_id: int) -> Any:
@@ -224,7 +225,7 @@ def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int,
 def _read(connection: Connection, trial: int) -> Claim:
     row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).one()
     setting = None
-    if row.trial_id is not None:
+    if row.cell is not None:
         setting = SettingRow(
             cell=row.cell,
             strategy=row.strategy,

@@ -1,6 +1,6 @@
-"""Asking Optuna for the setting of a place in the budget."""
+"""Asking Optuna for a setting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -11,22 +11,28 @@ from optuna.trial import FrozenTrial, TrialState
 from gradstudy.study.patience import UNANSWERED
 from gradstudy.study.recovery import set_state
 from gradstudy.study.samplers import ORDINAL, PointSampler
-from gradstudy.study.space import Setting, suggest
+from gradstudy.study.space import Setting, parameters, suggest
 from gradstudy.study.spec import StudySpec
 
 
-def ask(study: optuna.Study, spec: StudySpec, ordinal: int) -> tuple[Setting, int]:
-    """The setting of a place in the budget, and the ``trial_id`` of a new trial of Optuna's with it.
+def ask(study: optuna.Study, spec: StudySpec, place: int, known: Setting | None = None) -> tuple[Setting, int]:
+    """The setting of a place among the settings, and the ``trial_id`` of a new trial of Optuna's with it.
 
     ``Study.ask`` might answer with a trial that was given back, which another worker may have claimed already.
+
+    Args:
+        study: whose sampler is asked.
+        spec: with the space.
+        place: of the setting; replicates share it.
+        known: the setting of a trial that was enqueued: the sampler has no say.
 
     Raises:
         UpdateFinishedTrialError: the trial was taken for one of a lost worker before it was complete.
     """
-    template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: ordinal})
+    template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: place})
     storage = study._storage
-    if isinstance(study.sampler, PointSampler):
-        setting = suggest(_Draft(study, template), spec)
+    if known is not None or isinstance(study.sampler, PointSampler):
+        setting = suggest(_Draft(study, template, parameters(known) if known else {}), spec)
         return setting, storage.create_new_trial(study._study_id, template)
     # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
     trial = optuna.Trial(copy(study), storage.create_new_trial(study._study_id, template))
@@ -45,9 +51,10 @@ class _Draft:
     samplers rely on: two thirds of what a worker did for a trial beside training it.
     """
 
-    def __init__(self, study: optuna.Study, trial: FrozenTrial) -> None:
+    def __init__(self, study: optuna.Study, trial: FrozenTrial, known: Mapping[str, Any]) -> None:
         self._study = study
         self._trial = trial
+        self._known = known
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:
         return self._suggest(name, CategoricalDistribution(choices))
@@ -56,7 +63,10 @@ class _Draft:
         return float(self._suggest(name, FloatDistribution(low, high, log=log)))
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        value = self._study.sampler.sample_independent(self._study, self._trial, name, distribution)
+        if name in self._known:
+            value = self._known[name]
+        else:
+            value = self._study.sampler.sample_independent(self._study, self._trial, name, distribution)
         self._trial.params[name] = value
         self._trial.distributions[name] = distribution
         return value

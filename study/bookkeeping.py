@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar, cast
 
-import numpy as np
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back, give_back_unknown
+from gradstudy.storage.claims import Claim, attach_trial, claim_trial, give_back, give_back_unknown
 from gradstudy.storage.database import Database
+from gradstudy.storage.enqueued import SettingRow
 from gradstudy.storage.errors import ClaimLostError
 from gradstudy.storage.liveness import GRACE_SECONDS
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
@@ -24,6 +24,7 @@ from gradstudy.study.asking import ask
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import make_sampler
+from gradstudy.study.seeds import trial_seed
 from gradstudy.study.space import Setting
 from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.telling import attributes, tell
@@ -144,27 +145,36 @@ class Bookkeeping:
                 self._seed,
                 held=len(self._held),
                 workers=self._workers,
+                replicates=self._spec.seeds,
             )
 
         return self._patiently(claim)
 
     def _seed(self, ordinal: int) -> int:
-        """The seed of a trial: a function of the study's seed and the trial's place in the budget."""
-        return int(np.random.SeedSequence([self._spec.seed, ordinal]).generate_state(1)[0])
+        return trial_seed(self._spec.seed, ordinal)
 
     def _prepare(self, claim: Claim) -> Begun:
-        """Get a new claim's setting from Optuna; a trial that was given back keeps the one it has."""
+        """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
             return Begun(claim, stored_setting(claim.setting))
-        setting, trial_id = self._patiently(lambda: ask(self._study, self._spec, claim.ordinal))
+        known = None if claim.setting is None else stored_setting(claim.setting)
+        place = claim.ordinal // self._spec.seeds
+        setting, trial_id = self._patiently(lambda: ask(self._study, self._spec, place, known))
         try:
-            attach = partial(attach_trial, self._database.engine, claim, trial_id, setting_row(setting))
+            row, replicates = setting_row(setting), self._replicates(claim.ordinal)
+            attach = partial(attach_trial, self._database.engine, claim, trial_id, row, replicates)
             return Begun(self._patiently(attach), setting)
         except BaseException as error:
             if not isinstance(error, UNANSWERED):
                 self._set_state(trial_id, TrialState.FAIL)
             raise
+
+    def _replicates(self, ordinal: int) -> dict[int, int]:
+        """The seeds, by ordinal, of the trials that get the setting of the one at this place of the budget."""
+        seeds = self._spec.seeds
+        others = range(ordinal + 1, ordinal + seeds) if ordinal % seeds == 0 else ()
+        return {other: self._seed(other) for other in others}
 
     def _set_state(self, trial_id: int, state: TrialState) -> None:
         self._patiently(lambda: set_state(self._database.optuna_storage, trial_id, state))

@@ -6,6 +6,7 @@ import pandas as pd
 
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, TOO_FEW
+from gradstudy.study.settings import has_replicates, setting_of
 from gradstudy.study.statistics import judged, mostly_clipped
 from gradstudy.study.wording import counted
 
@@ -35,6 +36,12 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
     if runs < study.budget - failed:
         left = counted(study.budget - runs - failed, "trial")
         yield f"{left} of {study.budget:,} have not ended: all numbers may move."
+    if has_replicates(trials):
+        settings = int(setting_of(judged(trials)).nunique())
+        yield (
+            f"The {counted(runs, 'run')} are of {counted(settings, 'setting')}: intervals count a setting once, but "
+            "those of survival curves take its runs as independent and are too narrow."
+        )
     if is_adaptive(study):
         yield (
             f"The sampler '{study.spec['sampler']}' chose settings by their results: divergence rates over a range, "

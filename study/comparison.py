@@ -11,10 +11,10 @@ from gradstudy.study.spec import differing, parse_spec
 from gradstudy.study.statistics import wilson_interval
 
 KEYS = ["cell", "strategy"]
-COMPARED = ["runs", "diverged", "rate", "best_validation_loss", "frontier_highest"]
+COMPARED = ["settings", "runs", "diverged", "rate", "best_validation_loss", "frontier_highest"]
 
 
-def rate_difference(diverged_a: int, runs_a: int, diverged_b: int, runs_b: int) -> tuple[float, float, float]:
+def rate_difference(diverged_a: float, runs_a: float, diverged_b: float, runs_b: float) -> tuple[float, float, float]:
     """The rate of B less that of A with its 95% interval, (difference, low, high).
 
     Source: Newcombe 1998, Statistics in Medicine 17:873, method 10, from the two Wilson intervals.
@@ -64,7 +64,12 @@ class Comparison:
         sides = [report.strategies[[*KEYS, *COMPARED]] for report in self.reports]
         table = sides[0].merge(sides[1], how="outer", on=KEYS, suffixes=("_a", "_b"))
         differences = [
-            rate_difference(int(row["diverged_a"]), int(row["runs_a"]), int(row["diverged_b"]), int(row["runs_b"]))
+            rate_difference(
+                row["rate_a"] * row["settings_a"],
+                row["settings_a"],
+                row["rate_b"] * row["settings_b"],
+                row["settings_b"],
+            )
             if pd.notna(row["runs_a"]) and pd.notna(row["runs_b"])
             else (math.nan, math.nan, math.nan)
             for row in table.to_dict("records")

@@ -4,6 +4,8 @@ StudyError
 ├── SpecError          a spec that is not valid
 ├── SpecChangedError   a spec that differs from the stored one of the same name
 ├── DeviceError        a device that this machine does not have
+├── NothingToConfirmError a study without a setting to confirm
+├── NothingToMeasureError a probe all of whose runs diverge
 ├── TrialNotFoundError a trial number that the study does not have
 └── WorkFailedError    a study whose trials fail
 """
@@ -23,6 +25,14 @@ class SpecChangedError(StudyError):
 
 class DeviceError(StudyError, ValueError):
     """This machine cannot train on the device."""
+
+
+class NothingToConfirmError(StudyError):
+    """No trial of the study trained, or it is itself a confirmation."""
+
+
+class NothingToMeasureError(StudyError):
+    """Every run of a probe diverged."""
 
 
 class TrialNotFoundError(StudyError, LookupError):

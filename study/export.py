@@ -65,13 +65,13 @@ def _answer(report: Report, level: str) -> str:
     if best is None:
         lines.append(f"**{sentences.setting(report)}**")
     else:
-        kind = "firm" if best.firm else "provisional: the best guess, not yet shown to be safe"
-        lines += [f"**{sentences.setting(report)}** ({kind})", _bullets(sentences.evidence(report))]
+        lines += [f"**{sentences.setting(report)}** ({sentences.standing(best)})", _bullets(sentences.evidence(report))]
         lines.append(f"```python\n{best.pytorch}\n```")
     if report.follow_up:
-        name = report.follow_up.spec["name"]
-        lines.append(f"Next: {report.follow_up.reason} Save as `{name}.toml`, then `gradstudy launch {name}.toml`:")
-        lines.append(f"```toml\n{spec_toml(report.follow_up.spec)}```")
+        lines.append(f"Next: {report.follow_up.reason} `{report.follow_up.command}`")
+        if report.follow_up.spec is not None:
+            lines.append(f"with this as `{report.follow_up.spec['name']}.toml`:")
+            lines.append(f"```toml\n{spec_toml(report.follow_up.spec)}```")
     return "\n\n".join(lines)
 
 

@@ -3,33 +3,30 @@
 from dataclasses import dataclass
 from typing import Any
 
-from gradstudy.models.strategies import STRATEGIES
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.recommendation import Recommendation
 
-TRIALS = 25
-"""Of a follow-up: even if one of them diverges, the 95% upper bound on the rate is 20%."""
-NARROW = 1.5
-"""A follow-up searches learning rate and threshold within this factor of the setting."""
 LOWER = 1000.0
 """How many times lower the learning rates go when everything diverged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FollowUp:
-    """A study to launch next.
+    """What to launch next.
 
     Attributes:
         reason: one sentence.
-        spec: of the study, for ``gradstudy launch FILE.toml``.
+        command: that runs it.
+        spec: of the study to launch, for the file that the command names; None where the command needs none.
     """
 
     reason: str
-    spec: dict[str, Any]
+    command: str
+    spec: dict[str, Any] | None
 
 
 def follow_up(study: StudyRecord, outcomes: dict[str, int], best: Recommendation | None) -> FollowUp | None:
-    """The study to launch next; None when the recommendation is firm, or nothing has ended yet.
+    """What to launch next; None when fresh runs have confirmed a setting, or nothing has ended yet.
 
     Args:
         study: that was reported.
@@ -37,46 +34,23 @@ def follow_up(study: StudyRecord, outcomes: dict[str, int], best: Recommendation
         best: its recommendation.
     """
     if best is not None:
-        return None if best.firm else _near(study, best)
+        if best.confirmed:
+            return None
+        reason = "Confirm it: the runs that chose it flatter it, and only fresh ones tell its divergence rate."
+        return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)
     if outcomes.get("stalled"):
         steps = 3 * study.spec["steps"]
-        return FollowUp(reason=f"Train {steps} steps: some runs kept and learned nothing yet.",
-                        spec=_changed(study, "longer", steps=steps))  # fmt: skip
+        reason = f"Train {steps} steps: some runs kept and learned nothing yet."
+        return _study(reason, study, "longer", {"steps": steps}, {})
     if outcomes.get("diverged"):
         low, _ = study.spec["space"]["learning_rate"]
         reason = f"Search learning rates from {low / LOWER:.3g} to {low:.3g}: all runs diverged above."
-        return FollowUp(reason=reason, spec=_changed(study, "lower", learning_rate=[low / LOWER, low]))
+        return _study(reason, study, "lower", {}, {"learning_rate": [low / LOWER, low]})
     return None
 
 
-def _near(study: StudyRecord, best: Recommendation) -> FollowUp:
-    thresholds = {}
-    if best.threshold is not None:
-        limit = STRATEGIES[best.strategy].limit
-        thresholds[best.strategy] = [_rounded(best.threshold / NARROW), _rounded(min(best.threshold * NARROW, limit))]
-    return FollowUp(
-        reason=f"Run {TRIALS} trials near it: if at most one diverges, the rate is below 20%.",
-        spec=_changed(
-            study,
-            "near",
-            trials=TRIALS,
-            sampler="qmc",
-            cells=[best.cell],
-            strategies=[best.strategy],
-            thresholds=thresholds,
-            learning_rate=[_rounded(best.learning_rate / NARROW), _rounded(best.learning_rate * NARROW)],
-        ),
-    )
-
-
-def _changed(study: StudyRecord, suffix: str, **changes: Any) -> dict[str, Any]:
-    """The study's spec with another name and, in it or its space, other values."""
-    space = dict(study.spec["space"])
-    spec = {**study.spec, "name": f"{study.name}-{suffix}", "space": space}
-    for field, value in changes.items():
-        (space if field in space else spec)[field] = value
-    return spec
-
-
-def _rounded(number: float) -> float:
-    return float(f"{number:.3g}")
+def _study(reason: str, study: StudyRecord, suffix: str, changes: dict[str, Any], in_space: dict[str, Any]) -> FollowUp:
+    """A study like this one with another name and, in its spec or the spec's space, other values."""
+    name = f"{study.name}-{suffix}"
+    spec = study.spec | {"name": name, **changes, "space": study.spec["space"] | in_space}
+    return FollowUp(reason=reason, command=f"gradstudy launch {name}.toml", spec=spec)

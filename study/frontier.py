@@ -7,9 +7,9 @@ a weak log-normal prior keeps the slope finite when kept and diverged runs do no
 runs in a bin the priors hardly show. The curve runs from 1% to 99%, because one run far from the edge that ends on the
 wrong side would otherwise turn all of it (a lapse rate, as in psychometric functions: Wichmann and Hill 2001).
 
-The interval is a bootstrap: the runs are drawn again, and their outcomes from the fit, because drawing the observed
-outcomes again repeats a separation that was luck. Its median also corrects the estimate for the bias of small samples
-(Efron and Tibshirani 1993, chapter 10).
+The interval is a bootstrap: the settings are drawn again, each with all its runs, and their outcomes from the fit,
+because drawing the observed outcomes again repeats a separation that was luck. Its median also corrects the estimate
+for the bias of small samples (Efron and Tibshirani 1993, chapter 10).
 """
 
 import numpy as np
@@ -17,14 +17,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from gradstudy.study.settings import setting_of
 from gradstudy.study.statistics import CONFIDENCE, judged
 
 Floats = NDArray[np.float64]
 
 ACCEPTED_RISK = 0.1
 """P(diverged) at the frontier."""
-FEWEST_RUNS = 8
-"""Runs of a cell and strategy below which nothing is fitted."""
+FEWEST_SETTINGS = 8
+"""Settings of a cell and strategy below which nothing is fitted."""
 RESAMPLES = 100
 USUAL_SLOPE = 8.0
 """Per decade, the middle of the slope's prior: 10% to 90% within half a decade."""
@@ -85,7 +86,7 @@ def frontier(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _with_frontier(bins: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The bins of one cell and strategy with their frontiers."""
-    if len(runs) < FEWEST_RUNS:
+    if setting_of(runs).nunique() < FEWEST_SETTINGS:
         return bins.assign(frontier=np.nan, frontier_low=np.nan, frontier_high=np.nan, status=TOO_FEW)
     lost = (runs["outcome"] == "diverged").to_numpy().astype(float)
     edge, low, high = _edges(runs, lost, bins["threshold_bin"].to_numpy(float))
@@ -114,7 +115,9 @@ def _edges(group: pd.DataFrame, lost: Floats, bins: Floats) -> tuple[Floats, Flo
     start = np.append(np.zeros(len(bins)), np.log(USUAL_SLOPE))[None]
     fitted = _fit(design, lost[None], ones, prior, start)
     random = np.random.default_rng(0)  # the same report each time
-    drawn = random.multinomial(len(group), ones[0] / len(group), RESAMPLES).astype(float)
+    setting = setting_of(group).to_numpy()
+    settings = int(setting.max()) + 1
+    drawn = random.multinomial(settings, np.full(settings, 1 / settings), RESAMPLES).astype(float)[:, setting]
     outcomes = (random.random(drawn.shape) < _risk(_linear(fitted) @ design.T)).astype(float)
     resampled = _fit(design, outcomes, drawn, prior, np.repeat(fitted, RESAMPLES, 0))
 

@@ -20,7 +20,7 @@ from gradstudy.study.report import Report
 from gradstudy.study.spec_file import spec_toml
 from gradstudy.study.tables import text_tables
 
-OPEN_TABLES = ("strategies", "suggested_threshold")
+OPEN_TABLES = ("confirmation", "strategies", "suggested_threshold")
 """Tables that are shown without asking; the others open with a click."""
 
 
@@ -47,6 +47,7 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
         progress=sentences.progress(report),
         setting=sentences.setting(report),
         evidence=sentences.evidence(report),
+        standing=sentences.standing(report.recommendation) if report.recommendation else "",
         sections={section: list(names) for section, names in figures.items()},
         adaptive=is_adaptive(study),
         drawn=len(steps["number"].unique()),
@@ -54,7 +55,7 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
         tables=text_tables(report),
         open_tables=OPEN_TABLES,
         spec=spec_toml(study.spec),
-        next_spec=spec_toml(report.follow_up.spec) if report.follow_up else "",
+        next_spec=spec_toml(report.follow_up.spec) if report.follow_up and report.follow_up.spec else "",
         data_source=_data_source(study.spec),
     )
 

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import entr, rel_entr
 
+from gradstudy.study.settings import weights
 from gradstudy.study.statistics import judged
 
 LEVELS = 6
@@ -20,7 +21,8 @@ def divergence_importance(trials: pd.DataFrame) -> pd.DataFrame:
     It is I(D; X) / H(D), the mutual information of factor and divergence over the entropy of divergence: 0 for a factor
     that says nothing, 1 for one that decides. Learning rate and threshold count in half-decades. A threshold means
     something within its strategy only, so its share is I(D; threshold | strategy) / H(D). Chance alone makes mutual
-    information positive; its expectation is taken off.
+    information positive; its expectation is taken off. The runs of a setting count as one together: they agree more
+    than those of different settings, which would look like information.
 
     Sources: uncertainty coefficient, Theil 1970; correction, Miller 1955.
 
@@ -35,11 +37,13 @@ def divergence_importance(trials: pd.DataFrame) -> pd.DataFrame:
     diverged = (runs["outcome"] == "diverged").to_numpy()
     rows = []
     if 0 < diverged.sum() < len(diverged):
-        uncertainty = entr([diverged.mean(), 1 - diverged.mean()]).sum()
+        weight = weights(runs)
+        rate = np.average(diverged, weights=weight)
+        uncertainty = entr([rate, 1 - rate]).sum()
         for name, factor, within in _factors(runs):
             levels = factor.nunique()
             if levels > 1:
-                rows.append((name, max(0.0, _information(diverged, factor, within) / uncertainty), levels))
+                rows.append((name, max(0.0, _information(diverged, weight, factor, within) / uncertainty), levels))
     table = pd.DataFrame(rows, columns=["factor", "importance", "levels"])
     return table.sort_values("importance", ascending=False, ignore_index=True)
 
@@ -58,19 +62,21 @@ def _factors(runs: pd.DataFrame) -> Iterator[tuple[str, "pd.Series[Any]", "pd.Se
         yield str(name), values.astype(str), None
 
 
-def _information(diverged: NDArray[np.bool_], factor: "pd.Series[Any]", within: "pd.Series[Any] | None") -> float:
+def _information(
+    diverged: NDArray[np.bool_], weight: "pd.Series[float]", factor: "pd.Series[Any]", within: "pd.Series[Any] | None"
+) -> float:
     """I(D; factor | within) in nats, less what is expected by chance."""
     everything = [np.ones(len(factor), bool)]
     groups = everything if within is None else [(within == name).to_numpy() for name in within.unique()]
     information = 0.0
     for group in groups:
-        counts = pd.crosstab(factor[group], diverged[group]).to_numpy()
+        counts = pd.crosstab(factor[group], diverged[group], weight[group], aggfunc="sum").fillna(0.0).to_numpy()
         if counts.size and min(counts.shape) > 1:
             chance = (counts.shape[0] - 1) * (counts.shape[1] - 1) / (2 * counts.sum())
-            information += (_mutual_information(counts) - chance) * group.mean()
+            information += (_mutual_information(counts) - chance) * np.average(group, weights=weight)
     return information
 
 
-def _mutual_information(counts: NDArray[np.int64]) -> float:
+def _mutual_information(counts: NDArray[np.float64]) -> float:
     independent = np.outer(counts.sum(1), counts.sum(0)) / counts.sum()
     return float(rel_entr(counts / counts.sum(), independent / counts.sum()).sum())

@@ -84,12 +84,16 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
 
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
-    versions = Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))
     try:
-        create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, versions)
+        create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, launched_with())
     except StudyExistsError as error:
         try:
             return find_study(database, spec.name)  # another process launched it at the same moment
         except NotFoundError:
             raise error from None  # it is Optuna's, not ours
     return find_study(database, spec.name)
+
+
+def launched_with() -> Versions:
+    """The versions that are kept with a study."""
+    return Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))

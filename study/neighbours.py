@@ -7,35 +7,83 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from gradstudy.study.settings import setting_of
 from gradstudy.study.statistics import judged
 
 NEIGHBOURHOOD = 0.5
 """Decades of learning rate and of threshold within which a run speaks for a setting."""
 
 
-def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
-    """How the neighbours of each trained trial fared.
+def settings_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """How the runs of each setting fared together.
 
     Args:
         trials: rows of ``trial_result``.
 
     Returns:
-        The trained trials with two more columns: ``neighbours``, the runs of the same cell and strategy within
-        ``NEIGHBOURHOOD`` decades of learning rate and threshold (the trial itself is one), and
-        ``neighbours_diverged``.
+        One row for each setting that was run, with ``setting`` (its number), ``cell``, ``strategy``, ``threshold``,
+        ``threshold_bin``, ``learning_rate`` and
+
+        - ``number``: of its first run, one that trained where there is one,
+        - ``runs``, ``runs_diverged``, ``trained``: how many,
+        - ``validation_loss``: mean of the trained runs; NaN where there are none,
+        - ``loss``: the same over all runs, of which a diverged one counts as an untrained model,
+        - ``initial_validation_loss``: mean of the untrained models.
     """
+    runs = judged(trials)
+    diverged, trained = runs["outcome"] == "diverged", runs["outcome"] == "trained"
+    untrained, validation_loss = runs["initial_validation_loss"], runs["validation_loss"]
+    measured = runs.assign(
+        setting=setting_of(runs),
+        diverged=diverged,
+        trained=trained,
+        trained_loss=validation_loss.where(trained),
+        loss=validation_loss.where(~diverged, untrained),
+    ).sort_values(["trained", "number"], ascending=[False, True])
+    return measured.groupby("setting", as_index=False).agg(
+        cell=("cell", "first"),
+        strategy=("strategy", "first"),
+        threshold=("threshold", "first"),
+        threshold_bin=("threshold_bin", "first"),
+        learning_rate=("learning_rate", "first"),
+        number=("number", "first"),
+        runs=("diverged", "size"),
+        runs_diverged=("diverged", "sum"),
+        trained=("trained", "sum"),
+        validation_loss=("trained_loss", "mean"),
+        loss=("loss", "mean"),
+        initial_validation_loss=("initial_validation_loss", "mean"),
+    )
+
+
+def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
+    """How the neighbours of each setting that trained fared.
+
+    Args:
+        trials: rows of ``trial_result``.
+
+    Returns:
+        The settings with a run that trained, see ``settings_of``, with two more columns: ``neighbours``, the
+        observations of the same cell and strategy within ``NEIGHBOURHOOD`` decades of learning rate and threshold, and
+        ``neighbours_diverged``. An observation is a run of the setting itself, or another setting, of which the rate
+        has diverged: the replicates of a neighbour tell more about the neighbour, not about the setting.
+    """
+    settings = settings_of(trials)
     parts = []
-    for _, group in judged(trials).groupby(["cell", "strategy"]):
-        trained = (group["outcome"] == "trained").to_numpy()
-        points = _points(group)
+    for _, group in settings.groupby(["cell", "strategy"]):
+        candidates = group[group["trained"] > 0]
+        points, wanted = _points(group), _points(candidates)
+        rates = (group["runs_diverged"] / group["runs"]).to_numpy()
+        diverged = sum(rate * _near(wanted, points[rates == rate]) for rate in np.unique(rates[rates > 0]))
+        own, own_diverged = candidates["runs"], candidates["runs_diverged"]
         parts.append(
-            group[trained].assign(
-                neighbours=_near(points[trained], points),
-                neighbours_diverged=_near(points[trained], points[(group["outcome"] == "diverged").to_numpy()]),
+            candidates.assign(
+                neighbours=_near(wanted, points) - 1 + own,
+                neighbours_diverged=diverged - own_diverged / own + own_diverged,
             )
         )
     if not parts:
-        return judged(trials).assign(neighbours=0, neighbours_diverged=0)
+        return settings.assign(neighbours=0, neighbours_diverged=0.0)
     return pd.concat(parts)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, TOO_FEW, frontier
 from gradstudy.study.neighbours import neighbourhoods, neighbours_of
+from gradstudy.study.settings import setting_of
 from gradstudy.study.statistics import AGGRESSIVE_CLIPPING, ALWAYS_CHANGING, wilson_interval
 from gradstudy.study.wording import counted
 
@@ -24,38 +25,49 @@ class Recommendation:
     """A setting and its evidence.
 
     Attributes:
-        number: of the trial that had this setting.
+        number: of a trial that had this setting; None where only a confirmation ran it.
         cell: lstm or gru.
         strategy: clipping strategy.
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.
-        validation_loss: of that trial.
-        runs: how many runs of this cell and strategy lie within half a decade of learning rate and threshold.
+        validation_loss: of that trial; of a setting with replicates, the mean of those that trained.
+        replicates: how many runs this very setting had.
+        confirmed: whether the evidence is fresh runs of this very setting, none of which had a part in choosing it.
+        runs: that are the evidence: fresh ones, or those of this cell and strategy within half a decade of learning
+            rate and threshold.
         diverged: how many of them diverged.
+        settings: how many different settings they had.
         seeds: how many different seeds they had.
-        rate_low: lower end of the 95% Wilson interval of their divergence rate.
+        rate_low: lower end of the 95% interval of their divergence rate: Wilson's, for which a neighbouring setting
+            counts once; of a confirmation, see ``gradstudy.study.confidence_sequence``.
         rate_high: upper end.
         frontier: of this cell, strategy and threshold; None where it was not bracketed.
         frontier_low: lower end of its 95% interval; None where it was not bracketed.
-        firm: whether the upper bound on divergence is acceptable and the margin to the frontier is kept.
+        firm: whether the upper bound on divergence is acceptable and, where no fresh runs show it, the margin to the
+            frontier is kept.
+        around: sentences on the learning rates on each side that fresh runs tried.
         cautions: sentences on what speaks against it.
         pytorch: the code to paste.
     """
 
-    number: int
+    number: int | None
     cell: str
     strategy: str
     threshold: float | None
     learning_rate: float
     validation_loss: float
+    replicates: int
+    confirmed: bool
     runs: int
     diverged: int
+    settings: int
     seeds: int
     rate_low: float
     rate_high: float
     frontier: float | None
     frontier_low: float | None
     firm: bool
+    around: tuple[str, ...]
     cautions: tuple[str, ...]
     pytorch: str
 
@@ -69,6 +81,8 @@ def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Re
     there are any: with n runs in the neighbourhood, k of which diverged, the next diverges with probability
     p = (k + 1) / (n + 2) (Laplace's rule of succession) and ends at (1 - p) * loss + p * initial loss. So a better
     loss must make up for a neighbour that diverged, and for evidence that is thin.
+
+    A setting with replicates is judged by the mean over them, in which a run that diverged counts as untrained.
 
     Args:
         trials: rows of ``trial_result``.
@@ -87,11 +101,11 @@ def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Re
         on=["cell", "strategy", "threshold_bin"],
     )
     counts = zip(candidates["neighbours_diverged"], candidates["neighbours"], strict=True)
-    upper = np.array([wilson_interval(int(k), int(n))[1] for k, n in counts])
+    upper = np.array([wilson_interval(k, n)[1] for k, n in counts])
     margin_kept = _keeps_margin(candidates)
     firm = margin_kept & (upper <= ACCEPTABLE_UPPER_BOUND)
     eligible = next(tier for tier in (firm, margin_kept, np.ones_like(firm)) if tier.any())
-    loss = candidates["validation_loss"] if firm.any() else _expected_loss(candidates)
+    loss = candidates["loss"] if firm.any() else _expected_loss(candidates)
     position = int(np.where(eligible, loss.to_numpy(float), np.inf).argmin())
     return _evidence(trials, candidates.iloc[position], firm=bool(firm[position]), margin=bool(margin_kept[position]))
 
@@ -112,11 +126,8 @@ def _expected_loss(candidates: pd.DataFrame) -> "pd.Series[float]":
 
 def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margin: bool) -> Recommendation:
     neighbours = neighbours_of(trials, best)
-    diverged, runs = int(best["neighbours_diverged"]), int(best["neighbours"])
-    rate_low, rate_high = wilson_interval(diverged, runs)
-    threshold = _or_none(best["threshold"])
-    rounded = None if threshold is None else float(f"{threshold:.3g}")
-    strategy = str(best["strategy"])
+    rate_low, rate_high = wilson_interval(float(best["neighbours_diverged"]), float(best["neighbours"]))
+    threshold, strategy = or_none(best["threshold"]), str(best["strategy"])
     return Recommendation(
         number=int(best["number"]),
         cell=str(best["cell"]),
@@ -124,17 +135,31 @@ def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margi
         threshold=threshold,
         learning_rate=float(best["learning_rate"]),
         validation_loss=float(best["validation_loss"]),
-        runs=runs,
-        diverged=diverged,
+        replicates=int(best["runs"]),
+        confirmed=False,
+        runs=len(neighbours),
+        diverged=int((neighbours["outcome"] == "diverged").sum()),
+        settings=int(setting_of(neighbours).nunique()),
         seeds=neighbours["seed"].nunique(),
         rate_low=rate_low,
         rate_high=rate_high,
-        frontier=_or_none(best["frontier"]),
-        frontier_low=_or_none(best["frontier_low"]),
+        frontier=or_none(best["frontier"]),
+        frontier_low=or_none(best["frontier_low"]),
         firm=firm,
+        around=(),
         cautions=tuple(_cautions(best, rate_high, neighbours, margin=margin)),
-        pytorch=STRATEGIES[strategy].pytorch(rounded),
+        pytorch=pasted(strategy, threshold),
     )
+
+
+def pasted(strategy: str, threshold: float | None) -> str:
+    """The PyTorch to paste, with a threshold of three digits."""
+    return STRATEGIES[strategy].pytorch(None if threshold is None else three_digits(threshold))
+
+
+def three_digits(number: float) -> float:
+    """A number as it is shown and pasted."""
+    return float(f"{number:.3g}")
 
 
 def _cautions(best: "pd.Series[Any]", rate_high: float, neighbours: pd.DataFrame, *, margin: bool) -> Iterator[str]:
@@ -152,7 +177,12 @@ def _cautions(best: "pd.Series[Any]", rate_high: float, neighbours: pd.DataFrame
         yield f"It is less than a factor of {MARGIN:g} below the frontier, or above the lower end of its interval."
     if status == ABOVE:
         yield "No learning rate that was tried crossed the frontier: a larger one may train faster."
-    clipped = neighbours["clipped_fraction"].mean()
+    yield from clipping_cautions(strategy, neighbours)
+
+
+def clipping_cautions(strategy: str, runs: pd.DataFrame) -> Iterator[str]:
+    """What to say when most updates of the runs that are the evidence were clipped."""
+    clipped = runs["clipped_fraction"].mean()
     if clipped > AGGRESSIVE_CLIPPING and strategy not in ALWAYS_CHANGING:
         yield (
             f"{clipped:.0%} of the updates near it are clipped; the Deep Learning Tuning Playbook calls more than 50% "
@@ -160,5 +190,6 @@ def _cautions(best: "pd.Series[Any]", rate_high: float, neighbours: pd.DataFrame
         )
 
 
-def _or_none(number: float) -> float | None:
+def or_none(number: float) -> float | None:
+    """A number, None where it is missing."""
     return None if pd.isna(number) else float(number)

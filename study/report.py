@@ -10,6 +10,8 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import StudyRecord, find_study
 from gradstudy.study.caveats import caveats
+from gradstudy.study.confirmed import recommend_confirmed
+from gradstudy.study.confirming import confirmation_results, find_confirmation, is_open
 from gradstudy.study.follow_up import FollowUp, follow_up
 from gradstudy.study.frontier import frontier
 from gradstudy.study.gradient_norms import gradient_norms, suggested_thresholds
@@ -17,6 +19,9 @@ from gradstudy.study.importance import divergence_importance
 from gradstudy.study.recommendation import Recommendation, recommend
 from gradstudy.study.sensitivity import learning_rate_sensitivity
 from gradstudy.study.statistics import divergence_by
+
+Confirmed = tuple[pd.DataFrame, pd.DataFrame]
+"""How chosen settings fared, see ``confirmation_table``, and the rows of ``trial_result`` of their fresh runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +32,12 @@ class Report:
         study: name, spec, budget.
         source: the database, for printing.
         trials: rows of ``trial_result``.
-        recommendation: None when no trial trained.
+        recommendation: None when no trial trained; of fresh runs, where they confirmed a setting.
         strategies: one row for each cell and strategy, see ``divergence_by``, with the ``sensitivity`` to the
             learning rate and the lowest and highest bracketed frontier over the thresholds.
         frontiers: see ``frontier``.
+        confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
+            none. They are in no other table.
     """
 
     study: StudyRecord
@@ -39,6 +46,7 @@ class Report:
     recommendation: Recommendation | None
     strategies: pd.DataFrame
     frontiers: pd.DataFrame
+    confirmation: pd.DataFrame
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -87,6 +95,7 @@ class Report:
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables that every form of a report carries, by name."""
         return {
+            "confirmation": self.confirmation,
             "strategies": self.strategies,
             "frontier": self.frontiers,
             "bins": self.bins,
@@ -97,8 +106,17 @@ class Report:
         }
 
 
-def build_report(study: StudyRecord, trials: pd.DataFrame, source: str = "") -> Report:
-    """Make a report from the rows of ``trial_result``."""
+def build_report(
+    study: StudyRecord, trials: pd.DataFrame, source: str = "", confirmed: Confirmed | None = None
+) -> Report:
+    """Make a report.
+
+    Args:
+        study: what is reported.
+        trials: its rows of ``trial_result``.
+        source: the database, for printing.
+        confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
+    """
     keys = ["cell", "strategy"]
     frontiers = frontier(trials)
     edges = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
@@ -107,20 +125,30 @@ def build_report(study: StudyRecord, trials: pd.DataFrame, source: str = "") -> 
         .merge(learning_rate_sensitivity(trials), how="left", on=keys)
         .merge(edges, how="left", on=keys)
     )
+    recommendation, confirmation = recommend(trials, frontiers), pd.DataFrame()
+    if confirmed is not None:
+        confirmation, fresh = confirmed
+        untrained = float(trials["initial_validation_loss"].mean())
+        recommendation = recommend_confirmed(confirmation, fresh, frontiers, untrained) or recommendation
     return Report(
         study=study,
         source=source,
         trials=trials,
-        recommendation=recommend(trials, frontiers),
+        recommendation=recommendation,
         strategies=strategies,
         frontiers=frontiers,
+        confirmation=confirmation,
     )
 
 
 def read_report(database: Database, name: str) -> Report:
-    """Make the report of a study.
+    """Make the report of a study; fresh runs that confirm its settings count when all that were put in have ended.
 
     Raises:
         NotFoundError: there is no such study.
     """
-    return build_report(find_study(database, name), read_trials(database, name), database.display_url)
+    record, confirmed = find_study(database, name), None
+    confirmation = find_confirmation(database, record)
+    if confirmation is not None and confirmation.record.budget and not is_open(database, confirmation):
+        confirmed = confirmation_results(database, confirmation)
+    return build_report(record, read_trials(database, name), database.display_url, confirmed)

@@ -19,11 +19,16 @@ _THRESHOLD_AXIS = 3
 
 
 ORDINAL = "gradstudy:ordinal"
-"""The system attribute that holds a trial's place in the budget. Optuna's number also counts what never ran."""
+"""The system attribute that holds the place of a trial's setting: replicates share it. Optuna's number also counts what
+never ran."""
+
+
+TPE_STARTUP_SETTINGS = 10
+"""Settings that TPE draws at random before it looks at results: Optuna's default."""
 
 
 class PointSampler(BaseSampler):
-    """Points over cell, strategy, learning rate and threshold; the trial at place n of the budget takes point n.
+    """Points over cell, strategy, learning rate and threshold; the setting at place n of the study takes point n.
 
     So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
     study without places the trial's number counts. Thresholds share one axis, because a trial has one at most.
@@ -105,4 +110,6 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
         case "qmc":
             return SobolSampler(spec.seed)
         case "tpe":
-            return optuna.samplers.TPESampler(seed=spec.seed + worker)
+            # Optuna counts trials; what TPE begins with is so many settings.
+            startup = TPE_STARTUP_SETTINGS * spec.seeds
+            return optuna.samplers.TPESampler(seed=spec.seed + worker, n_startup_trials=startup)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from gradstudy.study.settings import setting_of
 from gradstudy.study.statistics import judged
 
 
@@ -9,8 +10,8 @@ def learning_rate_sensitivity(trials: pd.DataFrame) -> pd.DataFrame:
     """The sensitivity of each cell and strategy.
 
     It is the mean over the range of learning rates of min(loss, loss at initialisation), less the best loss; 0 is a
-    loss that no learning rate spoils. The mean is over half-decades, each the mean of its runs, so that it does not
-    matter where a sampler put most of them; thresholds are averaged over.
+    loss that no learning rate spoils. The mean is over half-decades, each the mean of its settings, so that it does not
+    matter where a sampler put most of them; thresholds are averaged over, and so are the runs of a setting.
 
     Source: Wortsman et al. 2023, arXiv 2309.14322, section 2.2, on the validation loss.
 
@@ -22,8 +23,10 @@ def learning_rate_sensitivity(trials: pd.DataFrame) -> pd.DataFrame:
     """
     runs = judged(trials).dropna(subset=["objective"])
     keys = ["cell", "strategy"]
-    bins = runs.groupby([*keys, "learning_rate_bin"], as_index=False)["objective"].agg(["mean", "min"])
-    table = bins.groupby(keys, as_index=False).agg(
+    setting = [*keys, "learning_rate_bin", "setting"]
+    settings = runs.assign(setting=setting_of(runs)).groupby(setting, as_index=False)["objective"].mean()
+    bins = settings.groupby([*keys, "learning_rate_bin"], as_index=False)["objective"].agg(["mean", "min"])
+    table: pd.DataFrame = bins.groupby(keys, as_index=False).agg(
         mean=("mean", "mean"), best=("min", "min"), half_decades=("mean", "size")
     )
     table["sensitivity"] = table["mean"] - table["best"]

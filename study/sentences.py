@@ -1,5 +1,6 @@
 """The answer of a report in words, the same in every form."""
 
+from gradstudy.study.recommendation import Recommendation
 from gradstudy.study.report import Report
 from gradstudy.study.wording import counted
 
@@ -28,21 +29,48 @@ def setting(report: Report) -> str:
     return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}"
 
 
+def standing(best: Recommendation) -> str:
+    """How much the recommendation can be trusted, and why."""
+    if not best.firm:
+        return "provisional: the best guess, not yet shown to be safe"
+    if best.confirmed:
+        return "firm: confirmed by runs that had no part in choosing it"
+    return "firm: enough runs, well below the frontier"
+
+
 def evidence(report: Report) -> list[str]:
     """What the recommendation rests on, and what speaks against it."""
     best = report.recommendation
     if best is None:
         return []
-    interval = f"95% interval {best.rate_low:.0%} to {best.rate_high:.0%}"
-    lines = [
-        f"Validation loss {best.validation_loss:.3f} in trial {best.number}; {best.diverged} of "
-        f"{counted(best.runs, 'run')} near it diverged ({counted(best.seeds, 'seed')}; {interval}).",
-    ]
+    lines = [_confirmed(best) if best.confirmed else _near(best)]
     if best.frontier is not None:
         margin = best.frontier / best.learning_rate
         low = "" if best.frontier_low is None else f" (at least {best.frontier_low:.3g})"
         lines.append(f"10% of runs diverge at learning rate {best.frontier:.3g}{low}: {margin:.2g} times as high.")
-    return [*lines, *best.cautions]
+    return [*lines, *best.around, *best.cautions]
+
+
+def _near(best: Recommendation) -> str:
+    seeds = counted(best.seeds, "seed")
+    loss, counts = f"Validation loss {best.validation_loss:.3f} in trial {best.number}", seeds
+    if best.replicates > 1:
+        loss = (
+            f"Validation loss {best.validation_loss:.3f}, the mean of those of its {best.replicates} runs that trained"
+        )
+    if best.settings < best.runs:
+        counts = f"{counted(best.settings, 'setting')}, {seeds}"
+    return (
+        f"{loss}; {best.diverged} of {counted(best.runs, 'run')} near it diverged ({counts}; "
+        f"95% interval {best.rate_low:.0%} to {best.rate_high:.0%})."
+    )
+
+
+def _confirmed(best: Recommendation) -> str:
+    return (
+        f"Confirmed by {counted(best.runs, 'fresh run')} of it, none of which chose it: {best.diverged} diverged (95% "
+        f"interval {best.rate_low:.0%} to {best.rate_high:.0%}); mean validation loss {best.validation_loss:.3f}."
+    )
 
 
 def _why_not(report: Report) -> str:

@@ -39,6 +39,14 @@ def threshold_parameter(strategy: str) -> str:
     return f"threshold_{strategy}"
 
 
+def parameters(setting: Setting) -> dict[str, str | float]:
+    """A setting as Optuna's parameters."""
+    values: dict[str, str | float] = {"cell": setting.cell, "strategy": setting.strategy}
+    if setting.threshold is not None:
+        values[threshold_parameter(setting.strategy)] = setting.threshold
+    return values | {"learning_rate": setting.learning_rate}
+
+
 def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
     """Ask a trial for its setting."""
     space = spec.space

@@ -120,7 +120,8 @@ class StudySpec(_Part):
     )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
     batch_size: int = Field(default=32, ge=1, le=65_536)
-    trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget")
+    trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
+    seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
     sampler: SamplerName = "qmc"
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
@@ -174,6 +175,17 @@ class StudySpec(_Part):
                 )
         if self.model.attention and not task.decodes:
             raise ValueError(f"model.attention needs a decoder, which task {task.name!r} does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _every_setting_has_its_seeds(self) -> Self:
+        if self.trials % self.seeds:
+            below = self.trials // self.seeds * self.seeds
+            near = f"{below} or {below + self.seeds}" if below else str(self.seeds)
+            raise ValueError(
+                f"trials counts training runs and must be a multiple of seeds ({self.seeds}), such as {near}, "
+                f"but got {self.trials}"
+            )
         return self
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy.special import ndtri
 
+from gradstudy.study.settings import setting_of
+
 CONFIDENCE = 0.95
 AGGRESSIVE_CLIPPING = 0.5
 """Share of clipped updates above which the Deep Learning Tuning Playbook lowers the learning rate instead."""
@@ -13,8 +15,10 @@ ALWAYS_CHANGING = ("normalize", "standardize")
 """Strategies that change every update by their rule: a share of 100% says nothing about them."""
 
 
-def wilson_interval(diverged: int, runs: int) -> tuple[float, float]:
+def wilson_interval(diverged: float, runs: float) -> tuple[float, float]:
     """The 95% interval of a divergence rate, (low, high); (0, 1) when there are no runs.
+
+    Where settings have replicates, a setting counts as one run, of which its rate has diverged.
 
     Source: Wilson 1927. ``scipy.stats`` has it too, but takes longer to import than a report to make.
     """
@@ -42,33 +46,47 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     Returns:
         One row for each group, with the columns ``by`` and
 
-        - ``runs``, ``diverged``, ``rate``, ``rate_low``, ``rate_high``: the rate with its 95% Wilson interval,
+        - ``settings``: how many different ones were run,
+        - ``runs``, ``diverged``, ``rate``, ``rate_low``, ``rate_high``: the mean rate of the settings with its 95%
+          Wilson interval, for which a setting counts once, however many runs it had,
         - ``largest_kept_learning_rate``: the largest that a run survived; NaN when none did,
         - ``smallest_diverged_learning_rate``: the smallest that a run diverged at; NaN when none did,
-        - ``best_validation_loss``: of the trained runs; NaN when none trained,
+        - ``best_validation_loss``: of a setting, the mean of its trained runs; NaN when none trained,
         - ``clipped_fraction``: mean share of the updates that the strategy changed.
     """
     runs = judged(trials)
     diverged = runs["outcome"] == "diverged"
     measured = runs.assign(
+        setting=setting_of(runs),
         diverged=diverged,
         kept_learning_rate=runs["learning_rate"].where(~diverged),
         diverged_learning_rate=runs["learning_rate"].where(diverged),
         trained_loss=runs["validation_loss"].where(runs["outcome"] == "trained"),
     )
-    table = measured.groupby(list(by), dropna=False, as_index=False, sort=True).agg(
+    settings = measured.groupby([*by, "setting"], dropna=False, as_index=False).agg(
         runs=("diverged", "size"),
         diverged=("diverged", "sum"),
+        rate=("diverged", "mean"),
         largest_kept_learning_rate=("kept_learning_rate", "max"),
         smallest_diverged_learning_rate=("diverged_learning_rate", "min"),
-        best_validation_loss=("trained_loss", "min"),
+        best_validation_loss=("trained_loss", "mean"),
         clipped_fraction=("clipped_fraction", "mean"),
     )
-    intervals = [wilson_interval(int(k), int(n)) for k, n in zip(table["diverged"], table["runs"], strict=True)]
-    position = len(by) + 2
-    table.insert(position, "rate", table["diverged"] / table["runs"])
-    table.insert(position + 1, "rate_low", [low for low, _ in intervals])
-    table.insert(position + 2, "rate_high", [high for _, high in intervals])
+    table = settings.groupby(list(by), dropna=False, as_index=False, sort=True).agg(
+        settings=("runs", "size"),
+        runs=("runs", "sum"),
+        diverged=("diverged", "sum"),
+        rate=("rate", "sum"),
+        largest_kept_learning_rate=("largest_kept_learning_rate", "max"),
+        smallest_diverged_learning_rate=("smallest_diverged_learning_rate", "min"),
+        best_validation_loss=("best_validation_loss", "min"),
+        clipped_fraction=("clipped_fraction", "mean"),
+    )
+    intervals = [wilson_interval(k, n) for k, n in zip(table["rate"], table["settings"], strict=True)]
+    table["rate"] /= table["settings"]
+    position = len(by) + 4
+    table.insert(position, "rate_low", [low for low, _ in intervals])
+    table.insert(position + 1, "rate_high", [high for _, high in intervals])
     return table
 
 

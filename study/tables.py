@@ -62,6 +62,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
     {
         "cell": ("cell", _word),
         "strategy": ("strategy", _word),
+        "settings": ("settings", _whole),
         "runs": ("runs", _whole),
         "diverged": ("diverged", _whole),
         "rate": ("rate", percent),
@@ -90,7 +91,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "median": ("median norm", number),
         "p90": ("90th percentile", number),
         "largest": ("largest", number),
-        "threshold": ("suggested threshold", number),
+        "threshold": ("threshold", number),
         "without_clipping": ("from runs without clipping", _word),
         "step": ("step", _whole),
         "at_risk": ("at risk", _whole),
@@ -98,6 +99,11 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "surviving_low": ("low", percent),
         "surviving_high": ("high", percent),
         "study": ("study", _word),
+        "learning_rate": ("lr", number),
+        "multiple": ("times the chosen lr", number),
+        "number": ("chosen in trial", _whole),
+        "validation_loss": ("mean loss, trained", number),
+        "loss": ("mean loss", number),
         "difference": ("B less A", percent),
         "difference_low": ("low", percent),
         "difference_high": ("high", percent),
@@ -106,6 +112,12 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
 
 TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "confirmation": (
+            "Confirmation",
+            "Fresh runs of the chosen settings, which had no part in choosing them, with the 95% interval of the "
+            "divergence rate: it holds for all these settings together and however often one looked. "
+            "Mean loss: a diverged run counts as untrained.",
+        ),
         "strategies": (
             "Each strategy",
             "Over the whole ranges of learning rate and threshold; rates with their 95% Wilson intervals. "

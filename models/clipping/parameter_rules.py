@@ -67,8 +67,8 @@ def clip_unit_norm(
     gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor
 ) -> Tensor:
     """Units with ``‖g_i‖ > c * max(‖w_i‖, 1e-3)`` scaled down to it: AGC, Brock et al., arXiv 2102.06171."""
-    norms = [_unit_norm(gradient, axis) for gradient, axis in zip(gradients, unit_axes, strict=True)]
-    weight_norms = [_unit_norm(weight, axis) for weight, axis in zip(weights, unit_axes, strict=True)]
+    norms = [unit_norm(gradient, axis) for gradient, axis in zip(gradients, unit_axes, strict=True)]
+    weight_norms = [unit_norm(weight, axis) for weight, axis in zip(weights, unit_axes, strict=True)]
     norm = torch.cat([one.flatten(1) for one in norms], dim=1)
     weight_norm = torch.cat([one.flatten(1) for one in weight_norms], dim=1).clamp(min=SMALLEST_WEIGHT_NORM)
     max_norm = threshold.unsqueeze(1) * weight_norm
@@ -87,7 +87,7 @@ PARAMETER_RULES: dict[str, Rule] = {
 """The rules that go parameter by parameter, by strategy name; ``value`` needs no parameters, only entries."""
 
 
-def _unit_norm(tensor: Tensor, unit_axis: int | None) -> Tensor:
+def unit_norm(tensor: Tensor, unit_axis: int | None) -> Tensor:
     """Norm of every unit of ``[K, *shape]``, with axes of length 1 for what a unit consists of."""
     kept = {0} if unit_axis is None else {0, 1 + unit_axis}
     axes = [axis for axis in range(tensor.ndim) if axis not in kept]

@@ -1,3 +1,6 @@
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +14,17 @@ def importance(trials: pd.DataFrame) -> dict[str, float]:
     return dict(zip(table["factor"], table["importance"], strict=True))
 
 
+def each_of_its_own_setting(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Trials whose learning rates differ a little, so that none is a replicate of another."""
+    return frame_of({"learning_rate": 1 + number / 1e6, **row} for number, row in enumerate(rows))
+
+
+def test_replicates_are_no_further_evidence() -> None:
+    trials = simulated_trials(100, cells=("gru", "lstm"), strategies=("norm", "none"), edges=(0.5, 1.0))
+    once, often = importance(trials), importance(pd.concat([trials] * 5))
+    assert often == pytest.approx(once)
+
+
 def test_a_factor_that_decides_takes_all_uncertainty_away_and_others_none() -> None:
     trials = simulated_trials(2000, cells=("gru", "lstm"), strategies=("norm", "none"))
     found = importance(trials.assign(outcome=np.where(trials["cell"] == "gru", "diverged", "trained")))
@@ -22,7 +36,9 @@ def test_a_factor_that_decides_takes_all_uncertainty_away_and_others_none() -> N
 def test_it_is_the_share_of_entropy_by_hand() -> None:
     # 3 of 4 LSTMs and 1 of 4 GRUs diverge, a hundred times: 1 - H(1/4) / H(1/2) bits, but for the correction.
     rows = [("lstm", True)] * 3 + [("lstm", False)] + [("gru", True)] + [("gru", False)] * 3
-    trials = frame_of({"cell": cell, "outcome": "diverged" if lost else "trained"} for cell, lost in rows * 100)
+    trials = each_of_its_own_setting(
+        {"cell": cell, "outcome": "diverged" if lost else "trained"} for cell, lost in rows * 100
+    )
     bits = -(0.25 * np.log2(0.25) + 0.75 * np.log2(0.75))
     assert importance(trials)["cell"] == pytest.approx(1 - bits, abs=0.002)
 
@@ -46,7 +62,7 @@ def test_a_threshold_counts_within_its_strategy() -> None:
             ("value", 0.1, True),
         ]
     ] * 50
-    found = importance(frame_of(rows))
+    found = importance(each_of_its_own_setting(rows))
     assert found["threshold"] == pytest.approx(1.0, abs=0.02)
     assert found["strategy"] == pytest.approx(0.0, abs=0.01)
 
@@ -55,7 +71,7 @@ def test_varied_factors_count_too() -> None:
     rows = [
         {"factors": {"layers": layers}, "outcome": "diverged" if layers == 4 else "trained"} for layers in (1, 2, 4)
     ]
-    assert importance(frame_of(rows * 40))["layers"] == pytest.approx(1.0, abs=0.03)
+    assert importance(each_of_its_own_setting(rows * 40))["layers"] == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize("outcome", ["trained", "diverged"])

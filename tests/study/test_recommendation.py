@@ -22,7 +22,7 @@ def best_of(*rows: dict[str, Any]) -> Recommendation:
 
 
 LOST = {"outcome": "diverged", "validation_loss": None}
-SAFE = [{"learning_rate": 0.1, "validation_loss": 2.0 + loss / 10} for loss in range(3)]
+SAFE = [{"learning_rate": 0.1 + loss / 1e6, "validation_loss": 2.0 + loss / 10} for loss in range(3)]
 
 
 def test_neighbours_lie_within_half_a_decade_of_learning_rate_and_threshold() -> None:
@@ -51,7 +51,7 @@ def test_without_thresholds_learning_rates_alone_make_neighbours() -> None:
 
 def test_a_better_loss_does_not_make_up_for_neighbours_that_diverged() -> None:
     # Expected: 1/5 * 4 + 4/5 * 2.0 = 2.4 against 3/5 * 4 + 2/5 * 0.1 = 2.44.
-    best = best_of(*SAFE, {"validation_loss": 0.1}, LOST, {"learning_rate": 2.0, **LOST})
+    best = best_of(*SAFE, {"validation_loss": 0.1}, {"learning_rate": 1.1, **LOST}, {"learning_rate": 2.0, **LOST})
     assert (best.number, best.validation_loss) == (0, 2.0)
     assert (best.runs, best.diverged) == (3, 0)
     assert (best.rate_low, best.rate_high) == wilson_interval(0, 3)
@@ -69,7 +69,9 @@ def test_a_much_better_loss_makes_up_for_thin_evidence() -> None:
 
 
 def test_among_settings_with_equal_evidence_the_best_loss_wins() -> None:
-    assert best_of(*SAFE, {"validation_loss": 0.2}, {"validation_loss": 0.1}, {"validation_loss": 0.3}).number == 4
+    assert (
+        best_of(*SAFE, *({"learning_rate": 1 + loss, "validation_loss": loss} for loss in (0.2, 0.1, 0.3))).number == 4
+    )
 
 
 def test_neighbours_are_found_as_a_plain_loop_finds_them() -> None:
@@ -147,3 +149,21 @@ def test_a_strategy_without_threshold_can_be_recommended() -> None:
     best = best_of({"strategy": "none", "threshold": None})
     assert best.threshold is None
     assert "no clipping" in best.pytorch
+
+
+def test_a_setting_is_judged_by_the_mean_over_its_seeds_of_which_a_diverged_one_counts_as_untrained() -> None:
+    lucky = [{"learning_rate": 0.1, "validation_loss": 1.6}, {"learning_rate": 0.1, **LOST}]
+    steady = [{"learning_rate": 0.2, "validation_loss": loss} for loss in (1.6, 2.0)]
+    near = neighbourhoods(frame(*lucky, *steady)).set_index("learning_rate")
+    assert near["loss"].to_dict() == {0.1: (1.6 + 4.0) / 2, 0.2: pytest.approx(1.8)}
+    assert near["validation_loss"].to_dict() == {0.1: 1.6, 0.2: pytest.approx(1.8)}
+    best = best_of(*lucky, *steady)
+    assert (best.learning_rate, best.validation_loss, best.replicates) == (0.2, pytest.approx(1.8), 2)
+
+
+def test_replicates_of_neighbours_count_once_and_those_of_the_setting_itself_each() -> None:
+    rows = [{"learning_rate": 0.1, "validation_loss": 1.0}] * 4
+    rows += [{"learning_rate": 0.2}] * 2 + [{"learning_rate": 0.2, **LOST}] * 2 + [{"learning_rate": 0.25}] * 4
+    best = best_of(*rows)
+    assert (best.number, best.runs, best.diverged, best.settings) == (0, 12, 2, 3)
+    assert (best.rate_low, best.rate_high) == pytest.approx(wilson_interval(0.5, 4 + 2))

@@ -11,7 +11,7 @@ Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
 
 
-def closed_form(diverged: int, runs: int) -> tuple[float, float]:
+def closed_form(diverged: float, runs: int) -> tuple[float, float]:
     rate = diverged / runs
     centre = (rate + Z**2 / (2 * runs)) / (1 + Z**2 / runs)
     half = Z / (1 + Z**2 / runs) * math.sqrt(rate * (1 - rate) / runs + Z**2 / (4 * runs**2))
@@ -21,6 +21,7 @@ def closed_form(diverged: int, runs: int) -> tuple[float, float]:
 @pytest.fixture
 def trials() -> pd.DataFrame:
     columns = ["cell", "strategy", "threshold", "learning_rate", "outcome", "validation_loss", "clipped_fraction"]
+
     rows = [
         ("lstm", "norm", 1.0, 0.1, "trained", 2.0, 0.2),
         ("lstm", "norm", 1.0, 1.0, "trained", 1.5, 0.4),
@@ -32,7 +33,7 @@ def trials() -> pd.DataFrame:
         ("gru", "none", np.nan, 99.0, "failed", np.nan, np.nan),
         ("gru", "none", np.nan, 98.0, None, np.nan, np.nan),
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(factors="{}")
 
 
 @pytest.mark.parametrize(("diverged", "runs"), [(0, 1), (1, 1), (0, 20), (3, 10), (50, 100), (999, 1000)])
@@ -98,6 +99,21 @@ def test_learning_rates_losses_and_clipping_are_those_of_the_group(trials: pd.Da
     assert math.isnan(table.loc[("gru", "none")]["smallest_diverged_learning_rate"])
 
 
+def test_an_interval_counts_a_setting_once_however_many_runs_it_had(trials: pd.DataFrame) -> None:
+    once = divergence_by(trials, ["cell", "strategy"])
+    often = divergence_by(pd.concat([trials] * 3), ["cell", "strategy"])
+    assert often["runs"].tolist() == [3, 6, 12]
+    same = ["settings", "rate", "rate_low", "rate_high", "best_validation_loss", "clipped_fraction"]
+    pd.testing.assert_frame_equal(once[same], often[same])
+
+
+def test_a_setting_of_which_half_the_runs_diverged_counts_half(trials: pd.DataFrame) -> None:
+    mixed = pd.concat([trials, trials.assign(outcome="diverged")])
+    row = divergence_by(mixed, ["cell", "strategy"]).set_index(["cell", "strategy"]).loc[("lstm", "norm")]
+    assert (row["settings"], row["runs"], row["diverged"], row["rate"]) == (4, 8, 5, 0.625)
+    assert (row["rate_low"], row["rate_high"]) == pytest.approx(closed_form(2.5, 4))
+
+
 def test_a_missing_threshold_is_a_group_of_its_own(trials: pd.DataFrame) -> None:
     table = divergence_by(trials, ["strategy", "threshold"])
     assert table["runs"].tolist() == [3, 4]
@@ -110,6 +126,9 @@ def test_counts_of_random_trials_equal_those_of_a_plain_loop() -> None:
         {
             "cell": random.choice(["lstm", "gru"], 300),
             "learning_rate_bin": random.choice([0.1, 0.316, 1.0], 300),
+            "strategy": "norm",
+            "threshold": 1.0,
+            "factors": "{}",
             "learning_rate": random.uniform(0.1, 2, 300),
             "outcome": random.choice(["trained", "stalled", "diverged", "failed"], 300),
             "validation_loss": random.uniform(1, 2, 300),

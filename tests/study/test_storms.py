@@ -56,6 +56,14 @@ def test_workers_that_are_killed_lose_nothing(url: str) -> None:
     assert_nothing_is_lost(url, spec)
 
 
+def test_replicates_share_a_setting_of_tpes_though_workers_are_killed(postgresql_url: str) -> None:
+    spec = study(postgresql_url, sampler="tpe", seeds=4, trials=48)
+    with Storm(postgresql_url, spec.name, workers=3) as storm:
+        storm.kill_at_random(3, seed=2, trials=spec.trials)
+    assert storm.killed > 0
+    assert_nothing_is_lost(postgresql_url, spec)
+
+
 def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: str) -> None:
     spec = study(url, trials=20, steps=100)
     with Storm(url, spec.name, workers=2) as storm:

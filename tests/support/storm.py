@@ -138,8 +138,11 @@ def assert_nothing_is_lost(url: str, spec: StudySpec) -> None:
         theirs = optuna.load_study(study_name=spec.name, storage=database.optuna_storage).trials
     assert sorted(trials["ordinal"]) == list(range(spec.trials))
     assert trials["outcome"].isin(["trained", "stalled", "diverged"]).all()
-    settings = trials[["cell", "strategy", "threshold", "learning_rate"]]
-    assert not settings.duplicated().any()
+    settings = trials.assign(place=trials["ordinal"] // spec.seeds).groupby("place")
+    assert settings.size().eq(spec.seeds).all()
+    setting = ["cell", "strategy", "threshold", "learning_rate"]
+    assert settings[setting].nunique(dropna=False).eq(1).all(axis=None)
+    assert not settings[setting].first().duplicated().any()
     assert not trials["seed"].duplicated().any()
     recorded = steps.groupby("number")["step"].agg(["count", "min", "max"])
     expected = trials.set_index("number")["steps"]

@@ -1,0 +1,78 @@
+"""Trials that wait with their setting before anybody has claimed them: replicates, and runs of chosen settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from gradstudy.storage.bins import half_decade
+from gradstudy.storage.schema import Study, Trial
+from gradstudy.storage.transactions import writing
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingRow:
+    """A setting as the database holds it; ``factors`` is what else the user varies."""
+
+    cell: str
+    strategy: str
+    threshold: float | None
+    learning_rate: float
+    factors: dict[str, Any]
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of ``gradstudy_trial`` that hold it."""
+        return {
+            "cell": self.cell,
+            "strategy": self.strategy,
+            "threshold": self.threshold,
+            "threshold_bin": half_decade(self.threshold),
+            "learning_rate": self.learning_rate,
+            "learning_rate_bin": half_decade(self.learning_rate),
+            "factors": self.factors,
+        }
+
+
+def enqueue_replicates(connection: Connection, study_id: int, setting: SettingRow, seeds: Mapping[int, int]) -> None:
+    """Put in the replicates of a setting that are not there yet.
+
+    Args:
+        connection: in the transaction that gives the first of them its setting.
+        study_id: which study.
+        setting: that they share.
+        seeds: of each place in the budget, by ordinal.
+    """
+    if seeds:
+        known = select(Trial.ordinal).where(Trial.study_id == study_id, Trial.ordinal.in_(seeds))
+        missing = sorted(set(seeds) - set(connection.scalars(known)))
+        _put_in(connection, study_id, [(ordinal, seeds[ordinal], setting) for ordinal in missing])
+
+
+def enqueue_trials(engine: Engine, study_id: int, budget: int, runs: Sequence[tuple[SettingRow, int]]) -> bool:
+    """Let a study whose budget is used up grow by runs of chosen settings.
+
+    Args:
+        engine: of the database.
+        study_id: which study.
+        budget: of the study so far.
+        runs: the setting and the seed of each.
+
+    Returns:
+        Whether they were put in; False when the budget is another one meanwhile: then somebody else put in theirs.
+    """
+    grown = update(Study).where(Study.study_id == study_id, Study.budget == budget).values(budget=budget + len(runs))
+    with writing(engine) as connection:
+        if connection.execute(grown).rowcount != 1:
+            return False
+        _put_in(connection, study_id, [(budget + place, seed, setting) for place, (setting, seed) in enumerate(runs)])
+    return True
+
+
+def _put_in(connection: Connection, study_id: int, runs: Sequence[tuple[int, int, SettingRow]]) -> None:
+    rows = [
+        {"study_id": study_id, "ordinal": ordinal, "seed": seed, "attempt": 1, "steps": 0, **setting.columns()}
+        for ordinal, seed, setting in runs
+    ]
+    if rows:
+        connection.execute(insert(Trial), rows)

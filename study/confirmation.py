@@ -1,0 +1,126 @@
+"""Confirming a setting: fresh runs of it and of a step in learning rate on each side, as many as it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gradstudy.study.confidence_sequence import anytime_interval
+from gradstudy.study.neighbours import settings_of
+from gradstudy.study.recommendation import ACCEPTABLE_UPPER_BOUND, MARGIN, recommend, three_digits
+from gradstudy.study.settings import SETTING
+
+STEPS = (1.0, 1 / MARGIN, MARGIN)
+"""Learning rates that are confirmed, as multiples of that of the chosen setting, the most wanted first."""
+SMALLEST_ROUND = 8
+"""Runs of a setting below which a round is not worth its start."""
+LARGEST_ROUND = 10_000
+COLUMNS = [*SETTING, "multiple", "number", "runs", "diverged", "rate_low", "rate_high", "validation_loss", "loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A setting that is confirmed.
+
+    Attributes:
+        cell: lstm or gru.
+        strategy: clipping strategy.
+        threshold: in the strategy's unit; None where it has none.
+        learning_rate: of the optimizer.
+        multiple: the learning rate as a multiple of that of the setting that the study chose.
+        number: of the trial whose setting the study chose.
+    """
+
+    cell: str
+    strategy: str
+    threshold: float | None
+    learning_rate: float
+    multiple: float
+    number: int | None
+
+
+def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chosen]:
+    """The best settings of a study, of different cells or strategies, each with its steps in learning rate.
+
+    Args:
+        trials: rows of ``trial_result``.
+        frontiers: as ``frontier(trials)`` gives them.
+        top: how many settings, without their steps, at most.
+    """
+    chosen: list[Chosen] = []
+    for _ in range(top):
+        best = recommend(trials, frontiers)
+        if best is None:
+            break
+        chosen += [
+            Chosen(
+                cell=best.cell,
+                strategy=best.strategy,
+                threshold=None if best.threshold is None else three_digits(best.threshold),
+                learning_rate=three_digits(best.learning_rate * step),
+                multiple=step,
+                number=best.number,
+            )
+            for step in STEPS
+        ]
+        trials = trials[(trials["cell"] != best.cell) | (trials["strategy"] != best.strategy)]
+    return chosen
+
+
+def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFrame:
+    """How the fresh runs of each chosen setting fared.
+
+    Args:
+        chosen: the settings, in their order.
+        trials: rows of ``trial_result`` of the confirmation.
+
+    Returns:
+        One row for each setting, with the attributes of ``Chosen`` and ``runs``, ``diverged``; ``rate_low`` and
+        ``rate_high``, see ``anytime_interval``; ``validation_loss``, the mean of the trained runs, and ``loss``, that
+        over all, of which a diverged one counts as untrained.
+    """
+    table = pd.DataFrame([vars(setting) for setting in chosen]).astype({"threshold": float})
+    results = settings_of(trials)[[*SETTING, "runs", "runs_diverged", "validation_loss", "loss"]]
+    table = table.merge(results.rename(columns={"runs_diverged": "diverged"}), how="left", on=SETTING)
+    table = table.fillna({"runs": 0, "diverged": 0}).astype({"runs": int, "diverged": int})
+    counts = zip(table["diverged"], table["runs"], strict=True)
+    intervals = [anytime_interval(int(diverged), int(runs), len(chosen)) for diverged, runs in counts]
+    ends = pd.DataFrame(intervals, columns=["rate_low", "rate_high"], index=table.index)
+    return table.join(ends)[COLUMNS]
+
+
+def is_settled(diverged: int, runs: int, settings: int, width: float) -> bool:
+    """Whether the interval is at most ``width`` wide, or lies above what is acceptable: then it need not be narrow."""
+    low, high = anytime_interval(diverged, runs, settings)
+    return high - low <= width or low > ACCEPTABLE_UPPER_BOUND
+
+
+def further_runs(diverged: int, runs: int, settings: int, width: float) -> int:
+    """How many more runs of a setting settle it if they go on as before: all diverge, or none; 0 when it is settled."""
+    if is_settled(diverged, runs, settings, width):
+        return 0
+    lost = runs > 0 and diverged / runs > ACCEPTABLE_UPPER_BOUND
+    more = 1
+    while more < LARGEST_ROUND and not is_settled(diverged + more * lost, runs + more, settings, width):
+        more += 1
+    return max(more, SMALLEST_ROUND)
+
+
+def plan_round(table: pd.DataFrame, width: float, left: int) -> Mapping[int, int]:
+    """How many runs of which setting come next.
+
+    Args:
+        table: see ``confirmation_table``.
+        width: that the intervals are to have at most.
+        left: how many runs may be made still; where they do not suffice, the first settings of the table get them.
+
+    Returns:
+        The number of runs by the setting's place in the table; empty when there is nothing more to do.
+    """
+    planned = {}
+    for place, (diverged, runs) in enumerate(zip(table["diverged"], table["runs"], strict=True)):
+        wanted = min(left, further_runs(int(diverged), int(runs), len(table), width))
+        if wanted > 0:
+            planned[place] = wanted
+            left -= wanted
+    return planned
