@@ -23,7 +23,7 @@ ROW = SettingRow(cell="gru", strategy="norm", threshold=0.5, learning_rate=2.0, 
 OTHER = SettingRow(cell="lstm", strategy="none", threshold=None, learning_rate=0.1, factors={})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def any_db(request: pytest.FixtureRequest) -> Iterator[Database]:
     with Database.open(request.getfixturevalue(f"{request.param}_url")) as database:
         yield database
