@@ -122,7 +122,7 @@ def _show(database: "Database", study: "StudyRecord", width: float) -> None:
         return
     rows, _ = confirmation_results(database, confirmation)
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("cell", "strategy", "threshold", "lr", "diverged / runs", "95% interval", "mean loss"):
+    for heading in ("cell", "strategy", "threshold", "lr", "diverged", "95% interval", "mean loss"):
         table.add_column(heading, justify="left" if heading in ("cell", "strategy") else "right")
     for row in rows.to_dict("records"):
         table.add_row(
