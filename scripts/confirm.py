@@ -24,7 +24,7 @@ def confirm(
     ] = 1,
     width: Annotated[
         float,
-        typer.Option(min=0.01, max=1, help="Run until the 95% interval of each divergence rate is this narrow."),
+        typer.Option(min=0.01, max=0.9, help="Run until the 95% interval of each divergence rate is this narrow."),
     ] = 0.2,
     max_runs: Annotated[int, typer.Option(min=1, help="Fresh runs in all, at most.")] = 200,
     workers: Workers = None,
@@ -43,7 +43,7 @@ def confirm(
     work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
     if not detach:
         check_device(device)
-    with Database.open(storage, create=True) as database:
+    with Database.open(storage) as database:
         study = find_study(database, name)
         _begin(database, study, top, max_runs)
         data = None
@@ -85,6 +85,7 @@ def _run(
 ) -> "TaskData":
     """Run what was put in; Ctrl-C stops in order, and the same command goes on."""
     from gradstudy.scripts.launch import make_pool, run_study
+    from gradstudy.study.confirming import is_open
     from gradstudy.study.launch import load_data, stored_spec
 
     record = confirmation.record
@@ -93,8 +94,9 @@ def _run(
         if pool is not None:
             stack.push(pool)
         data = data or load_data(stored_spec(record))
-        if not run_study(database, record, data, work, pool):
-            raise typer.Exit
+        run_study(database, record, data, work, pool)
+    if is_open(database, confirmation):  # the rest is left to other workers, which run_study has said
+        raise typer.Exit
     return data
 
 
@@ -120,7 +122,7 @@ def _show(database: "Database", study: "StudyRecord", width: float) -> None:
         return
     rows, _ = confirmation_results(database, confirmation)
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("cell", "strategy", "threshold", "lr", "diverged / runs", "95% interval", "mean loss"):
+    for heading in ("cell", "strategy", "threshold", "lr", "diverged", "95% interval", "mean loss"):
         table.add_column(heading, justify="left" if heading in ("cell", "strategy") else "right")
     for row in rows.to_dict("records"):
         table.add_row(

@@ -7,6 +7,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.errors import StudyExistsError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import create_study, delete_study, find_study
+from gradstudy.study.confirmation import further_runs
 from gradstudy.study.confirming import (
     Confirmation,
     begin_confirmation,
@@ -56,13 +57,13 @@ def test_a_confirmation_is_a_study_of_its_own_with_fresh_seeds_and_only_the_chos
 def test_a_confirmation_goes_on_where_it_was_stopped_until_its_runs_are_used_up(finished: Database, work: Work) -> None:
     begin(finished)
     budgets = []
-    while is_open(finished, again(finished)) or enqueue_round(finished, again(finished), 0.2, 80):
+    while is_open(finished, again(finished)) or enqueue_round(finished, again(finished), 0.4, 40):
         confirmation = again(finished)
         budgets.append(confirmation.record.budget)
         work(finished, stored_spec(confirmation.record), slots=8)
-    assert budgets[0] == 69
+    assert budgets[0] == 3 * further_runs(0, 0, 3, 0.4)
     assert budgets == sorted(budgets)
-    assert budgets[-1] <= 80
+    assert budgets[-1] <= 40
     table, fresh = confirmation_results(finished, again(finished))
     assert table["runs"].sum() == len(fresh) == budgets[-1]
     report = read_report(finished, "s")
