@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gradstudy.study.pool import WorkerPool
     from gradstudy.study.ray_pool import RayPool
 
+SLOWLY_READ = 50 * 2**20
+"""Size of a file, in bytes, whose reading takes seconds."""
+
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often the progress of worker processes is read from the database."""
 
@@ -143,6 +146,7 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
             pool = _pool(storage, spec.name, work)  # it gets ready while the study is created
             stack.push(pool)
         if stored is None:
+            _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
@@ -150,6 +154,16 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
             _run(database, record, data, work, pool)
         else:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
+
+
+def _announce_reading(task: str) -> None:
+    """Say so where reading the task's file takes a while."""
+    from gradstudy.models.tasks.catalogue import find_task
+
+    _, file = find_task(task)
+    size = 0 if file is None else Path(file).stat().st_size
+    if size > SLOWLY_READ:
+        typer.echo(f"reading {file} ({size / 2**20:,.0f} MiB); each worker reads it, too")
 
 
 def _stored(storage: str, name: str) -> "StudyRecord | None":
