@@ -18,7 +18,7 @@ BLOCK_ROWS = 10_000
 """Rows that are converted at once."""
 
 SEPARATORS = ",;\t"
-"""What may stand between cells: the one that the first line has most of."""
+"""What may stand between cells: the one that the first row has most of."""
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "missing", "?", "-", "."})
 """What people write where a number is missing, in lower case."""
@@ -55,7 +55,8 @@ def read_numeric_table(path: str, columns: Sequence[str], rows: int) -> NumericT
     file = TextFile(path)
     blocks = file.blocks()
     head = next(blocks)
-    separator = max(SEPARATORS, key=head[0].count)
+    first_row = next((line for line in head if line.strip() and not line.startswith("#")), "")
+    separator = max(SEPARATORS, key=first_row.count)
     reader = _Rows(file, head, separator)
     first, names = reader.begin()
     if columns:
