@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gradstudy.study.ray_pool import RayPool
     from gradstudy.study.spec import StudySpec
 
+SLOWLY_READ = 50 * 2**20
+"""Size of a file, in bytes, whose reading takes seconds."""
+
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often the progress of worker processes is read from the database."""
 
@@ -143,6 +146,7 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
             pool = make_pool(storage, spec.name, work)  # it gets ready while the study is created
             stack.push(pool)
         if stored is None:
+            _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
@@ -162,6 +166,16 @@ def given_spec(name: str, flags: "Values") -> "tuple[StudySpec, bool]":
     from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
     spec = parse_spec(merged({"name": name} | from_file, flags))
     return (with_file(spec), True) if flags or from_file else (spec, False)
+
+
+def _announce_reading(task: str) -> None:
+    """Say so where reading the task's file takes a while."""
+    from gradstudy.models.tasks.catalogue import find_task
+
+    _, file = find_task(task)
+    size = 0 if file is None else Path(file).stat().st_size
+    if size > SLOWLY_READ:
+        typer.echo(f"reading {file} ({size / 2**20:,.0f} MiB); each worker reads it, too")
 
 
 def stored_study(storage: str, name: str) -> "StudyRecord | None":

@@ -1,17 +1,35 @@
-"""``gradstudy tasks``: the catalogue of tasks."""
+"""``gradstudy tasks``: the catalogue of tasks, or the options of one."""
+
+from typing import Annotated
+
+import typer
 
 
-def tasks() -> None:
+def tasks(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="Explain the options of this task.", show_default="all tasks")
+    ] = None,
+) -> None:
     """List the tasks that a study can train on."""
     from rich.console import Console
     from rich.table import Table
 
     from gradstudy.models.tasks.catalogue import TASKS
+    from gradstudy.scripts.errors import UsageError
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("task", "description", "options with their defaults"):
-        table.add_column(heading, overflow="fold")
-    for entry in TASKS.values():
-        options = (f"{option.name}={option.shown_default}" for option in entry.options)
-        table.add_row(entry.usage, f"{entry.description} ({', '.join(entry.losses)})", ", ".join(options))
+    if name is None:
+        for heading in ("task", "description", "options with their defaults"):
+            table.add_column(heading, overflow="fold")
+        for entry in TASKS.values():
+            options = (f"{option.name}={option.shown_default}" for option in entry.options)
+            table.add_row(entry.usage, f"{entry.description} ({', '.join(entry.losses)})", ", ".join(options))
+    else:
+        task = TASKS.get(name.partition(":")[0])
+        if task is None:
+            raise UsageError(f"there is no task {name!r}: choose from {', '.join(TASKS)}")
+        for heading in ("option", "default", "accepted", "meaning"):
+            table.add_column(heading, overflow="fold")
+        for option in task.options:
+            table.add_row(option.name, option.shown_default, option.accepted, option.description)
     Console().print(table)

@@ -48,7 +48,8 @@ class Comparison:
     @cached_property
     def caveats(self) -> list[str]:
         """What the comparison cannot tell."""
-        tasks = {(report.study.spec["task"], str(report.study.spec.get("task_options"))) for report in self.reports}
+        fields = ("task", "task_options", "file_digest", "loss")
+        tasks = {str([report.study.spec.get(field) for field in fields]) for report in self.reports}
         sentences = ["The studies have different tasks: their losses cannot be compared."] if len(tasks) > 1 else []
         if self.a.study.spec["space"] != self.b.study.spec["space"]:
             sentences.append("The studies searched different spaces: rates over a whole range compare the ranges, too.")

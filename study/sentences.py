@@ -8,8 +8,9 @@ from gradstudy.study.wording import counted
 def title(report: Report) -> str:
     """What was searched."""
     spec = report.study.spec
+    data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
     return (
-        f"{spec['task']}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
+        f"{data}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
         f"{spec['steps']} steps a trial"
     )
 

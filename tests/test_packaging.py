@@ -27,6 +27,7 @@ def test_the_wheel_holds_every_module_of_every_room_and_nothing_at_top_level(whe
     templates = {f"gradstudy/{path.relative_to(ROOT)}" for path in (ROOT / "study" / "templates").glob("*.html")}
     assert len(templates) > 1
     assert templates <= names
+    assert "gradstudy/models/tasks/sunspots.csv" in names
     top_level = {name.partition("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"gradstudy"}
 

@@ -1,12 +1,14 @@
 """The numeric columns of a CSV file of any size, as float32."""
 
 import csv
+import io
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from gradstudy.models.tasks.errors import TaskError
@@ -16,7 +18,7 @@ BLOCK_ROWS = 10_000
 """Rows that are converted at once."""
 
 SEPARATORS = ",;\t"
-"""What may stand between cells: the one that the first line has most of."""
+"""What may stand between cells: the one that the first row has most of."""
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "missing", "?", "-", "."})
 """What people write where a number is missing, in lower case."""
@@ -51,8 +53,11 @@ def read_numeric_table(path: str, columns: Sequence[str], rows: int) -> NumericT
             there is no such column, or none that is numeric. Lines are counted from 1.
     """
     file = TextFile(path)
-    lines = (line for block in file.blocks() for line in block)
-    reader = _Rows(file, lines)
+    blocks = file.blocks()
+    head = next(blocks)
+    first_row = next((line for line in head if line.strip() and not line.startswith("#")), "")
+    separator = max(SEPARATORS, key=first_row.count)
+    reader = _Rows(file, head, separator)
     first, names = reader.begin()
     if columns:
         chosen = [_position(path, name, names) for name in columns]
@@ -63,7 +68,8 @@ def read_numeric_table(path: str, columns: Sequence[str], rows: int) -> NumericT
     kept: deque[NDArray[np.float32]] = deque()
     counting = _Counting(len(chosen))
     total = 0
-    for block in reader.blocks(first, chosen, names):
+    after_header = chain([head[reader.line - 1 :]], blocks)
+    for block in _numbers(reader, after_header, chosen, names):
         counting.add(block)
         kept.append(block.astype(np.float32))
         total += len(block)
@@ -86,23 +92,70 @@ def read_numeric_table(path: str, columns: Sequence[str], rows: int) -> NumericT
     return NumericTable(tuple(names[column] for column in chosen), values, tuple(notes), file.digest)
 
 
+def _numbers(
+    reader: "_Rows", blocks: Iterator[list[str]], columns: list[int], names: list[str]
+) -> Iterator[NDArray[np.float64]]:
+    """The cells of these columns in blocks of rows: by pandas as long as nothing is out of the ordinary, which is fast.
+
+    What comes then is read row by row, which knows what is wrong and where.
+    """
+    line = reader.line
+    for block in blocks:
+        values = _ordinary(block, reader.separator, columns, len(names))
+        if values is None:
+            rest = chain(block, chain.from_iterable(blocks))
+            yield from reader.from_line(line, rest).blocks(columns, names)
+            return
+        yield values
+        line += len(block)
+
+
+def _ordinary(lines: list[str], separator: str, columns: list[int], width: int) -> NDArray[np.float64] | None:
+    """The cells of these columns where each line is a row of so many cells and these are finite numbers, or None."""
+    text = "\n".join(lines)
+    if '"' in text or "#" in text or text.count(separator) != (width - 1) * len(lines):
+        return None
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=None,
+            usecols=columns,
+            dtype=np.float64,
+            index_col=False,
+        )
+    except ValueError:  # pandas' own errors are, too
+        return None
+    values = frame[columns].to_numpy()
+    if len(values) != len(lines) or not (np.abs(values) <= np.finfo(np.float32).max).all():
+        return None
+    return values
+
+
 class _Rows:
-    """The rows of a file as lists of cells, all of the same length.
+    """The rows of lines of text as lists of cells.
 
     Attributes:
+        separator: of the cells.
         skipped: lines that were passed over, by reason.
         line: where the row that was read last begins.
     """
 
-    def __init__(self, file: TextFile, lines: Iterator[str]) -> None:
+    def __init__(self, file: TextFile, lines: Iterable[str], separator: str, first_line: int = 1) -> None:
+        self.separator = separator
         self.skipped: Counter[str] = Counter()
+        self.line = first_line
         self._file = file
-        head = next(lines)
-        separator = max(SEPARATORS, key=head.count)
+        self._before = first_line - 1
         # With their ends: between quotes, lines would run together to other numbers.
-        ended = (f"{line}\n" for line in chain([head], lines))
+        ended = (f"{line}\n" for line in lines)
         self._reader = csv.reader(ended, delimiter=separator, skipinitialspace=True, strict=True)
-        self.line = 0
+
+    def from_line(self, line: int, lines: Iterable[str]) -> "_Rows":
+        """The rows of other lines of the file, with the same account of what is passed over."""
+        rows = _Rows(self._file, lines, self.separator, line)
+        rows.skipped = self.skipped
+        return rows
 
     def begin(self) -> tuple[list[str], list[str]]:
         """The first row with a number, and the names of the columns."""
@@ -121,9 +174,9 @@ class _Rows:
         self._check_width(row, len(names))
         return row, names
 
-    def blocks(self, first: list[str], columns: list[int], names: list[str]) -> Iterator[NDArray[np.float64]]:
+    def blocks(self, columns: list[int], names: list[str]) -> Iterator[NDArray[np.float64]]:
         """The cells of these columns as numbers, in blocks of rows."""
-        row: list[str] | None = first
+        row = self._next()
         cells: list[float] = []
         lines: list[int] = []
         while row is not None:
@@ -143,7 +196,7 @@ class _Rows:
     def _next(self) -> list[str] | None:
         """The next row that is not passed over; None at the end."""
         while True:
-            self.line = self._reader.line_num + 1
+            self.line = self._before + self._reader.line_num + 1
             try:
                 row = next(self._reader, None)
             except csv.Error as error:

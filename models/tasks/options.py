@@ -29,6 +29,11 @@ class Option(ABC):
         """
 
     @property
+    @abstractmethod
+    def accepted(self) -> str:
+        """What is accepted, in words that follow "must be"."""
+
+    @property
     def shown_default(self) -> str:
         """The default as a command line takes it."""
         return str(self.default)
@@ -47,8 +52,13 @@ class WholeNumber(Option):
         if isinstance(given, str) and given.strip().lstrip("+-").isdecimal():
             number = int(given)
         if isinstance(number, bool) or not isinstance(number, int) or not self.low <= number <= self.high:
-            raise ValueError(f"must be a whole number from {self.low} to {self.high}, but got {number!r}")
+            raise ValueError(f"must be {self.accepted}, but got {number!r}")
         return number
+
+    @property
+    def accepted(self) -> str:
+        """See ``Option``."""
+        return f"a whole number from {self.low} to {self.high}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,12 @@ class Choice(Option):
         """See ``Option``."""
         if isinstance(given, str) and given in self.choices:
             return given
-        raise ValueError(f"must be {' or '.join(self.choices)}, but got {given!r}")
+        raise ValueError(f"must be {self.accepted}, but got {given!r}")
+
+    @property
+    def accepted(self) -> str:
+        """See ``Option``."""
+        return " or ".join(self.choices)
 
 
 @dataclass(frozen=True)
@@ -72,8 +87,13 @@ class Switch(Option):
         """See ``Option``."""
         meant = {"true": True, "false": False}.get(str(given).lower())
         if meant is None:
-            raise ValueError(f"must be true or false, but got {given!r}")
+            raise ValueError(f"must be {self.accepted}, but got {given!r}")
         return meant
+
+    @property
+    def accepted(self) -> str:
+        """See ``Option``."""
+        return "true or false"
 
     @property
     def shown_default(self) -> str:
@@ -89,7 +109,12 @@ class Names(Option):
         """See ``Option``."""
         if given == "" or (isinstance(given, str) and all(name.strip() for name in given.split(","))):
             return str(given)
-        raise ValueError(f"must be names with commas between them, but got {given!r}")
+        raise ValueError(f"must be {self.accepted}, but got {given!r}")
+
+    @property
+    def accepted(self) -> str:
+        """See ``Option``."""
+        return "names with commas between them"
 
     @property
     def shown_default(self) -> str:

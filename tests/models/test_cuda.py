@@ -13,12 +13,15 @@ from gradstudy.models.workspace import Workspace
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-def array_on(device, cell, dtype=torch.float32):
-    data = load_task("copy", max_length=8, symbols=12, examples=500)
+OPTIONS = {"copy": {"max_length": 8, "symbols": 12, "examples": 500}, "sunspots": {}}
+
+
+def array_on(device, cell, dtype=torch.float32, task="copy"):
+    data = load_task(task, **OPTIONS[task])
     shape = ModelShape(
         cell=cell,
-        source_vocabulary=len(data.source_vocabulary),
-        target_vocabulary=len(data.target_vocabulary),
+        **data.sizes,
+        loss="cross_entropy" if task == "copy" else "mse",
         embedding_size=16,
         hidden_size=16,
         layers=2,
@@ -34,16 +37,18 @@ def array_on(device, cell, dtype=torch.float32):
     return array
 
 
+@pytest.mark.parametrize("task", OPTIONS)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_gpu_trains_as_the_cpu_does(cell):
-    expected, found = array_on("cpu", cell).train(10), array_on("cuda", cell).train(10)
+def test_a_gpu_trains_as_the_cpu_does(cell, task):
+    expected, found = array_on("cpu", cell, task=task).train(10), array_on("cuda", cell, task=task).train(10)
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-3)
     np.testing.assert_allclose(found.grad_norm, expected.grad_norm, rtol=2e-2)
 
 
+@pytest.mark.parametrize("task", OPTIONS)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_nothing_waits_for_the_gpu_within_a_block(cell):
-    array = array_on("cuda", cell)
+def test_nothing_waits_for_the_gpu_within_a_block(cell, task):
+    array = array_on("cuda", cell, task=task)
     array.train(2)  # what is made on first use may wait
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -9,6 +9,34 @@ from gradstudy.models.seq2seq import ModelShape
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
 
+SLOTS = 8
+
+
+def make_array(shape, data):
+    workspace = Workspace(torch.float32, torch.device("cpu"))
+    array = TrialArray(
+        shape, data, slots=SLOTS, batch_size=16, optimizer="adam", steps=5, validation_pairs=16, workspace=workspace
+    )
+    for seed in range(SLOTS):
+        array.admit(TrainingRun(seed=seed, strategy="norm", threshold=1.0, learning_rate=0.01))
+    array.train(1)
+    return array
+
+
+def held_and_predicted(array, data, shape):
+    """Bytes of one trial; parameters come with gradients and two states of Adam."""
+    held = (array.workspace.nbytes + 4 * array.parameters.nbytes) / SLOTS
+    predicted = bytes_per_trial(
+        shape,
+        array.model.layout,
+        batch_size=16,
+        source_steps=data.source_steps,
+        target_steps=data.target_steps,
+        optimizer="adam",
+        dtype=torch.float32,
+    )
+    return held, predicted
+
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("options", [{}, {"layers": 2}, {"attention": True}, {"hidden_size": 96, "embedding_size": 96}])
@@ -21,22 +49,17 @@ def test_buffers_and_parameters_are_within_what_was_predicted(cell, options, len
         target_vocabulary=len(data.target_vocabulary),
         **({"embedding_size": 32, "hidden_size": 32} | options),
     )
-    workspace = Workspace(torch.float32, torch.device("cpu"))
-    slots = 8
-    array = TrialArray(
-        shape, data, slots=slots, batch_size=16, optimizer="adam", steps=5, validation_pairs=16, workspace=workspace
+    array = make_array(shape, data)
+    held, predicted = held_and_predicted(array, data, shape)
+    assert held < predicted < 3 * held
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("task", ["sunspots", "adding"])
+def test_models_of_real_values_are_within_what_was_predicted(cell, task):
+    data = load_task(task)
+    shape = ModelShape(
+        cell=cell, **data.sizes, embedding_size=1, hidden_size=32, layers=2, decoder=data.decoder, loss="mse"
     )
-    for seed in range(slots):
-        array.admit(TrainingRun(seed=seed, strategy="norm", threshold=1.0, learning_rate=0.01))
-    array.train(1)
-    held = (workspace.nbytes + 4 * array.parameters.nbytes) / slots  # parameters, gradients, two states of Adam
-    predicted = bytes_per_trial(
-        shape,
-        array.model.layout,
-        batch_size=16,
-        source_steps=data.source.shape[1],
-        target_steps=data.target.shape[1],
-        optimizer="adam",
-        dtype=torch.float32,
-    )
+    held, predicted = held_and_predicted(make_array(shape, data), data, shape)
     assert held < predicted < 3 * held

@@ -13,7 +13,7 @@ import plotly
 import pytest
 import torch
 
-from gradstudy.models.tasks import load_task, numeric_table, text_file
+from gradstudy.models.tasks import TaskError, load_task, numeric_table, text_file
 from gradstudy.models.tasks.text_file import TextFile, file_digest
 
 COUNTRIES = Path(__file__).parent / "data" / "iso3166.tab"
@@ -41,13 +41,14 @@ def written(tmp_path):
 
 def test_a_tsv_from_elsewhere_works_at_once():
     data = load_task(f"pairs:{COUNTRIES}")
-    lines = [line.split("\t") for line in COUNTRIES.read_text().splitlines() if not line.startswith("#")]
+    text = COUNTRIES.read_text().splitlines()
+    lines = [line.split("\t") for line in text if "\t" in line]  # the last line of its comment has a tab, too
     short = {(code, name) for code, name in lines if len(name) <= 40}
     train, validation = everything(data)
     assert len(train) + len(validation) == len(short) > 240
     assert set(train) | set(validation) == short
     assert len(validation) == round(0.1 * len(short))
-    comments = sum(line.startswith("#") for line in COUNTRIES.read_text().splitlines())
+    comments = sum(line.startswith("#") and "\t" not in line for line in text)
     letters = {letter for code, _ in short for letter in code}
     assert data.details == (
         f"{len(letters)} source symbols, {len({c for _, name in short for c in name})} target symbols; "
@@ -166,10 +167,39 @@ def text_of(values, header=None, separator=","):
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("header", [None, ("a", "b")])
-def test_series_are_read_with_any_separator_with_and_without_header(written, separator, header):
+@pytest.mark.parametrize("before", ["", "# made by hand, today\n"])
+def test_series_are_read_with_any_separator_with_and_without_header(written, separator, header, before):
     values = table(60)
-    data = load_task(f"series:{written(text_of(values, header, separator))}", standardize=False)
+    data = load_task(f"series:{written(before + text_of(values, header, separator))}", standardize=False)
     np.testing.assert_array_equal(data.source, values.astype(np.float32))
+
+
+@pytest.mark.parametrize("block", [64, 1000, 1 << 22])
+@pytest.mark.parametrize("unusual", ["", "# a comment\n", "\n", '"1.5",2.5\n'])
+def test_what_is_unusual_anywhere_changes_no_number(written, monkeypatch, unusual, block):
+    monkeypatch.setattr(text_file, "BLOCK_BYTES", block)
+    monkeypatch.setattr(numeric_table, "BLOCK_ROWS", 7)
+    values, more = table(40), table(40, seed=1)
+    path = written(f"{text_of(values)}\n{unusual}{text_of(more)}")
+    between = [np.array([[1.5, 2.5]])] if "2.5" in unusual else []
+    data = load_task(f"series:{path}", standardize=False)
+    np.testing.assert_array_equal(data.source, np.concatenate([values, *between, more]).astype(np.float32))
+    assert data.details.endswith({"#": "; 1 comments", "\n": "; 1 blank lines"}.get(unusual[:1], "as they are"))
+
+
+@pytest.mark.parametrize("block", [16, 300, 1 << 22])
+@pytest.mark.parametrize(("kind", "wrong"), [("pairs", "no tab"), ("series", "1,x")])
+def test_the_line_of_an_error_is_right_wherever_blocks_end(written, monkeypatch, kind, wrong, block):
+    monkeypatch.setattr(text_file, "BLOCK_BYTES", block)
+    lines = [f"{number}\t{number}" if kind == "pairs" else f"{number},{number**2 % 7}" for number in range(100)]
+    for place in (3, 57, 100):
+        path = written("\r\n".join([*lines[: place - 1], wrong, *lines[place - 1 :]]))
+        with pytest.raises(TaskError, match=rf"^{path}, line {place}: "):
+            load_task(f"{kind}:{path}")
+        path = written("\n".join([*lines[: place - 1], "caf\xe9", *lines[place - 1 :]]).encode("latin-1"))
+        offset = sum(len(line) + 1 for line in lines[: place - 1]) + 3
+        with pytest.raises(TaskError, match=rf"^{path}, line {place}: byte {offset} is 0xe9"):
+            load_task(f"{kind}:{path}")
 
 
 def test_forecasts_that_are_validated_lie_after_all_that_is_trained_on(written):

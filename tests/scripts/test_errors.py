@@ -56,6 +56,14 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
          "task 'copy': max_length must be a whole number from 1 to 1000, but got 0"),
         ("--task copy --task-option min_length=11",
          "task 'copy': min_length must not exceed max_length, but got 11 and 10"),
+        ("--task pairs", "task 'pairs' needs a file: pairs:FILE"),
+        ("--task pairs:.", "FOLDER is a directory, not a text file"),
+        ("--task sunspots --tokens word", "task 'sunspots' has no option 'tokens': it takes window, horizon, "
+                                          "standardize"),
+        ("--task sunspots --window 300", "yearly sunspot numbers 1700 to 2008 has 309 rows, 247 of them to train on, "
+                                         "which is too few for a window of 300 and a horizon of 5: shorten them, or "
+                                         "give more rows"),
+        ("--task copy --loss huber", "task 'copy' is trained with cross_entropy, but got 'huber'"),
         ("--trials 0", "trials should be greater than or equal to 1, but got 0"),
         ("--optimizer lion", "optimizer should be 'sgd', 'momentum' or 'adam', but got 'lion'"),
         (f"{COPY} --batch-size 500",
@@ -72,7 +80,7 @@ def test_a_wrong_launch_says_what_is_accepted_and_makes_nothing(
     refused: Callable[..., str], words: str, sentence: str | None, folder: Path
 ) -> None:
     sentence = sentence or f"there is no folder {folder}/no to make folder.db in; make it first"
-    assert refused(f"launch s {words}") == sentence
+    assert refused(f"launch s {words}") == sentence.replace("FOLDER", str(folder))
     assert list(folder.iterdir()) == []
 
 

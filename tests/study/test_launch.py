@@ -1,17 +1,20 @@
+import hashlib
 import threading
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import optuna
 import pytest
 
+from gradstudy.models.tasks import TaskError
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import StudyExistsError
 from gradstudy.storage.studies import list_studies
 from gradstudy.study.device import check_device
 from gradstudy.study.errors import DeviceError, SpecChangedError, SpecError
-from gradstudy.study.launch import create_or_resume, load_data, stored_spec
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.launch import create_or_resume, load_data, stored_spec, with_file
+from gradstudy.study.spec import StudySpec, parse_spec
 
 
 def test_a_study_is_stored_with_its_spec_and_versions(db: Database, spec: StudySpec) -> None:
@@ -71,6 +74,49 @@ def test_a_batch_must_not_be_larger_than_the_data(spec: StudySpec) -> None:
     assert len(load_data(spec.model_copy(update={"batch_size": pairs})).train) == pairs
     with pytest.raises(SpecError, match=f"at most the {pairs} pairs that task 'copy' has .* but got {pairs + 1}"):
         load_data(spec.model_copy(update={"batch_size": pairs + 1}))
+
+
+@pytest.fixture
+def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "words.tsv"
+    path.write_text("".join(f"source {number}\ttarget {number}\n" for number in range(40)))
+    return path
+
+
+def of_file(**values: object) -> StudySpec:
+    return with_file(parse_spec({"name": "s", "task": "pairs:words.tsv", "batch_size": 4} | values))
+
+
+def test_a_file_is_stored_with_its_place_and_digest(db: Database, own_file: Path) -> None:
+    spec = of_file(task_options={"tokens": "word"})
+    assert spec.task == f"pairs:{own_file}"
+    assert spec.file_digest == hashlib.blake2b(own_file.read_bytes(), digest_size=8).hexdigest()
+    assert stored_spec(create_or_resume(db, spec)) == spec
+    assert load_data(spec).file_digest == spec.file_digest
+
+
+def test_a_file_that_has_changed_is_refused_by_workers_and_by_launches(db: Database, own_file: Path) -> None:
+    spec = of_file()
+    create_or_resume(db, spec)
+    own_file.write_text(own_file.read_text() + "one\tmore\n")
+    now = hashlib.blake2b(own_file.read_bytes(), digest_size=8).hexdigest()
+    sentence = (
+        f"the file of task 'pairs:{own_file}' has changed: the study was launched with one of digest "
+        f"{spec.file_digest}, and now it is {now}; put the old file back, or launch a study of another name"
+    )
+    with pytest.raises(TaskError) as worker:
+        load_data(spec)
+    with pytest.raises(SpecChangedError) as launch:
+        create_or_resume(db, of_file())
+    assert str(worker.value) == str(launch.value) == sentence
+
+
+def test_a_file_that_is_not_there_is_refused(own_file: Path) -> None:
+    spec = of_file()
+    own_file.unlink()
+    with pytest.raises(TaskError, match=rf"^there is no file {own_file} on .*every machine .* needs it there$"):
+        load_data(spec)
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -87,6 +87,18 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
          "task 'cmudict' has no option 'symbols': it takes max_length"),
         ({"task_options": {"max_length": "long"}},
          "task 'cmudict': max_length must be a whole number from 1 to 40, but got 'long'"),
+        ({"task": "series"}, "task 'series' needs a file: series:FILE"),
+        ({"task": "copy", "loss": "mse"}, "task 'copy' is trained with cross_entropy, but got 'mse'"),
+        ({"task": "adding", "loss": "cross_entropy"},
+         "task 'adding' is trained with mse or mae or huber, but got 'cross_entropy'"),
+        ({"loss": "rmse"}, "loss should be 'cross_entropy', 'mae', 'huber' or 'mse', but got 'rmse'"),
+        ({"task": "regression", "space": {"cells": ["lstm"]}},
+         "space.cells of task 'regression' must be dense, but got 'lstm'"),
+        ({"space": {"cells": ["dense"]}}, "space.cells of task 'cmudict' must be lstm or gru, but got 'dense'"),
+        ({"task": "temporal_order", "model": {"attention": True}},
+         "model.attention needs a decoder, which task 'temporal_order' does not have"),
+        ({"task": "sunspots", "task_options": {"standardize": "perhaps"}},
+         "task 'sunspots': standardize must be true or false, but got 'perhaps'"),
         ({"steps": 0}, "steps should be greater than or equal to 1, but got 0"),
         ({"trials": 2.5}, "trials should be a valid integer, got a number with a fractional part, but got 2.5"),
         ({"seed": -1}, "seed should be greater than or equal to 0, but got -1"),
@@ -104,6 +116,23 @@ def test_a_wrong_field_is_named_with_what_was_given_and_what_is_accepted(values:
 def test_an_unknown_field_is_refused_and_the_known_ones_are_listed() -> None:
     listed = error(learning_rate=[1, 2]).removeprefix("there is no field 'learning_rate' in a spec; accepted here are ")
     assert listed.split(", ") == list(StudySpec.model_fields)
+
+
+def test_options_are_taken_as_a_command_line_gives_them() -> None:
+    given = {"task": "series:x.csv", "task_options": {"window": "12", "standardize": "false", "columns": "a,b"}}
+    assert parse_spec({"name": "s"} | given).task_options == {"window": 12, "standardize": False, "columns": "a,b"}
+
+
+def test_the_loss_is_the_tasks_own_unless_another_is_given() -> None:
+    assert parse_spec({"name": "s"}).trained_loss == "cross_entropy"
+    assert parse_spec({"name": "s", "task": "sunspots"}).trained_loss == "mse"
+    assert parse_spec({"name": "s", "task": "sunspots", "loss": "huber"}).trained_loss == "huber"
+
+
+def test_cells_are_the_tasks_own_unless_others_are_given() -> None:
+    assert parse_spec({"name": "s", "task": "regression"}).space.cells == ("dense",)
+    assert parse_spec({"name": "s", "task": "regression", "space": {"strategies": ["none"]}}).space.cells == ("dense",)
+    assert parse_spec({"name": "s", "task": "sunspots"}).space.cells == ("lstm", "gru")
 
 
 def test_a_spec_without_a_name_is_refused() -> None:

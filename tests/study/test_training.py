@@ -6,9 +6,10 @@ import pytest
 from gradstudy.models.array import Telemetry, TrainingRun
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
+from gradstudy.study.launch import load_data
 from gradstudy.study.space import Setting
-from gradstudy.study.spec import StudySpec
-from gradstudy.study.training import Slots, Trial, make_array, make_workspace
+from gradstudy.study.spec import StudySpec, parse_spec
+from gradstudy.study.training import Ended, Slots, Trial, make_array, make_workspace
 
 SETTING = Setting(cell="gru", strategy="norm", threshold=1.0, learning_rate=0.5)
 
@@ -69,3 +70,25 @@ def test_the_shape_of_the_models_is_that_of_the_spec(spec: StudySpec, data: Toke
         sizes.append(array.parameters.shape[1])
     assert sizes[0] == sizes[3]
     assert len(set(sizes)) == 4
+
+
+@pytest.mark.parametrize(("loss", "reason"), [("mse", None), ("mae", "blow_up"), ("huber", "blow_up")])
+def test_squared_errors_blow_up_at_a_multiple_of_their_own(loss: str, reason: str | None) -> None:
+    """Nothing is learned, so that the smoothed loss varies around that of the first batches."""
+    spec = parse_spec(
+        {
+            "name": "s",
+            "task": "sunspots",
+            "loss": loss,
+            "model": {"hidden_size": 4},
+            "batch_size": 4,
+            "steps": 60,
+            "divergence": {"blow_up": 1.001, "blow_up_squared": 1000},
+        }
+    )
+    slots = Slots[int](make_array(spec, "gru", load_data(spec), 1, make_workspace(spec, "cpu")), spec)
+    slots.admit(0, Setting(cell="gru", strategy="none", threshold=None, learning_rate=1e-30), 1)
+    ended: list[Ended[int]] = []
+    while not ended:
+        ended = slots.advance()
+    assert ended[0].result.reason in ((reason,) if reason else (None, "no_recovery"))
