@@ -20,6 +20,7 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/where_time_goes.py
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/reports.py
+	$(BIN)/python tests/benchmarks/confirmation.py
 
 soak: $(READY)
 	$(BIN)/python tests/soak/storms.py
