@@ -21,6 +21,7 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/reports.py
 	$(BIN)/python tests/benchmarks/clip_gradients.py
+	$(BIN)/python tests/benchmarks/confirmation.py
 
 soak: $(READY)
 	$(BIN)/python tests/soak/storms.py

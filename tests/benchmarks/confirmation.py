@@ -23,7 +23,7 @@ EDGES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=250, help="of each edge")
+    parser.add_argument("--repetitions", type=int, default=100, help="of each edge")
     given = parser.parse_args()
     print(f"{given.repetitions} studies of 80 runs for each edge; interval at most 20% wide, at most 200 fresh runs")
     print("truth at most the upper bound: of the report alone | after fresh runs | of these firm; median fresh runs")
