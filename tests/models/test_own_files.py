@@ -13,7 +13,7 @@ import plotly
 import pytest
 import torch
 
-from gradstudy.models.tasks import TaskError, load_task, numeric_table, text_file
+from gradstudy.models.tasks import TaskError, csv_rows, load_task, text_file
 from gradstudy.models.tasks.text_file import TextFile, file_digest
 
 COUNTRIES = Path(__file__).parent / "data" / "iso3166.tab"
@@ -178,7 +178,7 @@ def test_series_are_read_with_any_separator_with_and_without_header(written, sep
 @pytest.mark.parametrize("unusual", ["", "# a comment\n", "\n", '"1.5",2.5\n'])
 def test_what_is_unusual_anywhere_changes_no_number(written, monkeypatch, unusual, block):
     monkeypatch.setattr(text_file, "BLOCK_BYTES", block)
-    monkeypatch.setattr(numeric_table, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(csv_rows, "BLOCK_ROWS", 7)
     values, more = table(40), table(40, seed=1)
     path = written(f"{text_of(values)}\n{unusual}{text_of(more)}")
     between = [np.array([[1.5, 2.5]])] if "2.5" in unusual else []
@@ -258,7 +258,7 @@ def test_sunspots_are_those_of_the_data_centre():
 @pytest.mark.parametrize("kind", ["pairs", "series"])
 def test_memory_does_not_grow_with_the_file(written, monkeypatch, kind):
     monkeypatch.setattr(text_file, "BLOCK_BYTES", 1 << 13)
-    monkeypatch.setattr(numeric_table, "BLOCK_ROWS", 200)
+    monkeypatch.setattr(csv_rows, "BLOCK_ROWS", 200)
     if kind == "pairs":
         options = {"examples": 200}
         lines = [line.replace("\t", f"{'s' * 50}\t") for line in draw_lines(5000)]
