@@ -39,6 +39,11 @@ class DivergenceRule(BaseModel):
         le=1,
         description="a run that ends above this share of the initial loss has stalled",
     )
+    no_recovery_above: float = Field(
+        default=1.0,
+        ge=1,
+        description="a run that ends above this multiple of the initial loss has diverged; noisy data need some room",
+    )
     skipped_in_a_row: int = Field(
         default=5, ge=1, description="steps that the non-finite guard may skip in a row before the run ends"
     )
@@ -201,7 +206,7 @@ class DivergenceMonitor:
     def finish(self) -> Verdict:
         """The verdict on a run that reached the end of its budget."""
         smoothed = self.smoothed_loss
-        if not smoothed <= self.initial_loss:
+        if not smoothed <= self.rule.no_recovery_above * self.initial_loss:
             return Verdict("diverged", "no_recovery")
         if smoothed > self.rule.stalled_above * self.initial_loss:
             return Verdict("stalled")

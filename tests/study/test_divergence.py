@@ -115,6 +115,12 @@ def test_squared_errors_blow_up_above_a_hundred_times_the_initial_loss() -> None
     assert verdict_of([100.5], loss="mse")[1] == Verdict("diverged", "blow_up", 0)
 
 
+@pytest.mark.parametrize(("loss", "outcome"), [(1.19, "stalled"), (1.21, "diverged")])
+def test_noisy_data_can_be_given_room_above_the_initial_loss(loss: float, outcome: str) -> None:
+    _, verdict = verdict_of([loss] * 5, rule=DivergenceRule(no_recovery_above=1.2))
+    assert verdict.outcome == outcome
+
+
 def test_ending_above_the_initial_loss_is_no_recovery() -> None:
     _, verdict = verdict_of([0.5] * 50 + [1.1] * 200)
     assert verdict == Verdict("diverged", "no_recovery")
