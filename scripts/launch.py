@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     import threading
 
     from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.models.user_module import UserModule
     from gradstudy.scripts.progress import StudyProgress
     from gradstudy.scripts.spec_input import Values
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
+    from gradstudy.study.failures import FailureWatch
     from gradstudy.study.pool import WorkerPool
     from gradstudy.study.ray_pool import RayPool
 
@@ -154,7 +156,7 @@ def _stored(storage: str, name: str) -> "StudyRecord | None":
 def _run(
     database: "Database",
     record: "StudyRecord",
-    data: "TokenPairs | None",
+    data: "TokenPairs | UserModule | None",
     work: Work,
     pool: "WorkerPool | RayPool | None",
 ) -> None:
@@ -163,20 +165,22 @@ def _run(
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.scripts.working import run_worker, slot_count
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.failures import FailureWatch
     from gradstudy.study.launch import load_data, stored_spec
-    from gradstudy.study.slots import trial_bytes
+    from gradstudy.study.slots import described, trial_bytes
 
     spec = stored_spec(record)
     counts = counts_of_open_study(database, record)
     if counts is None:
         return
     data = data or load_data(spec)
+    failures = FailureWatch(database, record)
     typer.echo(f"study {record.name} in {database.display_url}: {record.budget} trials of {spec.steps} steps")
-    typer.echo(f"{data.origin}: {len(data.train):,} pairs to train on")
+    typer.echo("\n".join(described(spec, data, work.device if work.engine is Engine.LOCAL else "cpu")))
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
         slots = slot_count(work, spec, data)
-        mebibytes = slots * trial_bytes(spec, data) / 2**20
+        mebibytes = slots * trial_bytes(spec, data, work.device) / 2**20
         typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     else:
         typer.echo(f"{workers} on a Ray cluster")
@@ -184,7 +188,8 @@ def _run(
         if pool is None:
             run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
         else:
-            _run_pool(database, record, pool, progress, stop)
+            _run_pool(database, record, pool, progress, stop, failures)
+    failures.check()
     counts = count_outcomes(database.engine, record.study_id)
     if stop.is_set() and counts[REMAINING]:
         typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
@@ -202,11 +207,13 @@ def _run_pool(
     pool: "WorkerPool | RayPool",
     progress: "StudyProgress",
     stop: "threading.Event",
+    failures: "FailureWatch",
 ) -> None:
     """Let worker processes do the work; their trials are given back when any of them fails to end in order."""
     from gradstudy.storage.errors import UnavailableError
+    from gradstudy.storage.outcomes import Outcome
     from gradstudy.storage.progress import count_outcomes
-    from gradstudy.study.errors import WorkFailedError
+    from gradstudy.study.errors import TrialsFailError, WorkFailedError
     from gradstudy.study.recovery import recover
 
     pool.begin()
@@ -215,11 +222,20 @@ def _run_pool(
             pool.ask_to_stop()
             pool.wait()
         with suppress(UnavailableError):  # the workers wait for it, and say so
-            progress.show(count_outcomes(database.engine, record.study_id))
-    failures = pool.failures()
+            counts = count_outcomes(database.engine, record.study_id)
+            progress.show(counts)
+            if counts[Outcome.FAILED]:
+                try:
+                    failures.check()
+                except TrialsFailError:
+                    pool.ask_to_stop()
+                    pool.wait()
+                    recover(database, record)
+                    raise
+    failed = pool.failures()
     recover(database, record)
-    if failures:
-        raise WorkFailedError("; ".join(failures))
+    if failed:
+        raise WorkFailedError("; ".join(failed))
 
 
 def _pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":

@@ -9,6 +9,7 @@ from gradstudy.scripts.options import AUTO
 
 if TYPE_CHECKING:
     from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.models.user_module import UserModule
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.spec import StudySpec
@@ -43,7 +44,7 @@ class Work:
     gpus: float = 0.0
 
 
-def slot_count(work: Work, spec: "StudySpec", data: "TokenPairs") -> int:
+def slot_count(work: Work, spec: "StudySpec", data: "TokenPairs | UserModule") -> int:
     """The number of slots that is meant for a study."""
     from gradstudy.study.slots import choose_slots
 
@@ -54,7 +55,7 @@ def run_worker(
     database: "Database",
     record: "StudyRecord",
     spec: "StudySpec",
-    data: "TokenPairs",
+    data: "TokenPairs | UserModule",
     work: Work,
     *,
     stand_by: bool,

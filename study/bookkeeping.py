@@ -6,7 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import optuna
@@ -24,7 +24,7 @@ from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import ORDINAL, make_sampler
 from gradstudy.study.space import Setting, suggest
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.telling import shown, tell
 from gradstudy.study.training import Ended
 
@@ -195,7 +195,7 @@ def setting_row(setting: Setting) -> SettingRow:
 def stored_setting(row: SettingRow) -> Setting:
     """A setting as it was stored."""
     return Setting(
-        cell="lstm" if row.cell == "lstm" else "gru",
+        cell=cast("CellName", row.cell),
         strategy=row.strategy,
         threshold=row.threshold,
         learning_rate=row.learning_rate,

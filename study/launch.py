@@ -1,9 +1,11 @@
 """Creating a study, or opening the one that has the same spec."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.catalogue import load_task
+from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
@@ -12,6 +14,7 @@ from gradstudy.study.spec import StudySpec, differences, parse_spec
 
 if TYPE_CHECKING:
     from gradstudy.models.tasks.pairs import TokenPairs
+    from gradstudy.models.user_module import UserModule
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:
@@ -19,13 +22,22 @@ def stored_spec(record: StudyRecord) -> StudySpec:
     return parse_spec(record.spec)
 
 
-def load_data(spec: StudySpec) -> "TokenPairs":
-    """The data of a study's task.
+def load_data(spec: StudySpec) -> "TokenPairs | UserModule":
+    """The data of a study's task, or the user's own model.
 
     Raises:
         TaskError: it cannot be loaded.
-        SpecError: a batch is larger than it.
+        SpecError: a batch is larger than it, or the precision is not the task's to choose.
     """
+    if is_module_task(spec.task):
+        from gradstudy.models.user_module import load_module
+
+        if spec.precision != "float32":
+            raise SpecError(
+                f"the precision of a module task is that of its function, such as torch.autocast in its loss, "
+                f"but got {spec.precision!r}"
+            )
+        return load_module(spec.task, spec.task_options, spec.space.cells, spec.task_folder)
     data = load_task(spec.task, **spec.task_options)
     if spec.batch_size > len(data.train):
         raise SpecError(
@@ -57,10 +69,17 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
     versions = Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))
     try:
-        create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, versions)
+        create_study(database, spec.name, _located(spec).model_dump(mode="json"), spec.trials, versions)
     except StudyExistsError as error:
         try:
             return find_study(database, spec.name)  # another process launched it at the same moment
         except NotFoundError:
             raise error from None  # it is Optuna's, not ours
     return find_study(database, spec.name)
+
+
+def _located(spec: StudySpec) -> StudySpec:
+    """The spec with the folder that a module task is imported from, for workers that are started elsewhere."""
+    if spec.task_folder is None and is_module_task(spec.task):
+        return spec.model_copy(update={"task_folder": str(Path.cwd())})
+    return spec

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.study.errors import TrialNotFoundError
-from gradstudy.study.launch import stored_spec
+from gradstudy.study.launch import load_data, stored_spec
 from gradstudy.study.space import Setting
 from gradstudy.study.training import Ended, Slots, make_array, make_workspace
 
@@ -70,8 +69,7 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
         threshold=None if pd.isna(recorded["threshold"]) else float(recorded["threshold"]),
         learning_rate=float(recorded["learning_rate"]),
     )
-    data = load_task(spec.task, **spec.task_options)
-    slots = Slots[int](make_array(spec, setting.cell, data, 1, make_workspace(spec, device)), spec)
+    slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
     slots.admit(number, setting, int(recorded["seed"]))
     ended: list[Ended[int]] = []
     while not ended:

@@ -1,5 +1,6 @@
 """The answer of a report in words, the same in every form."""
 
+from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.report import Report
 from gradstudy.study.wording import counted
 
@@ -7,6 +8,8 @@ from gradstudy.study.wording import counted
 def title(report: Report) -> str:
     """What was searched."""
     spec = report.study.spec
+    if is_module_task(spec["task"]):
+        return f"{spec['task']}, {spec['optimizer']}, {spec['steps']} steps a trial"
     return (
         f"{spec['task']}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
         f"{spec['steps']} steps a trial"

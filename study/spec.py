@@ -15,11 +15,15 @@ from pydantic import (
 
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import TASKS
+from gradstudy.models.tasks.module_task import FORM, check_module_task, is_module_task
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 
-CellName = Literal["lstm", "gru"]
+CellName = Literal["lstm", "gru", "module"]
 SamplerName = Literal["random", "qmc", "tpe"]
+MODULE_CELL: CellName = "module"
+"""The cell of a module task whose function takes none."""
+
 STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 LARGEST = 3e38
@@ -104,6 +108,9 @@ class StudySpec(_Part):
     name: str
     task: str = "cmudict"
     task_options: dict[str, int] = Field(default_factory=dict)
+    task_folder: str | None = Field(
+        default=None, description="where the study was launched, which a module task is imported from"
+    )
     model: ModelSpec = ModelSpec()
     optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
     precision: Literal["float32", "bfloat16"] = Field(
@@ -118,6 +125,16 @@ class StudySpec(_Part):
     space: SearchSpace = SearchSpace()
     divergence: DivergenceRule = DivergenceRule()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_cell_of_a_module(cls, values: Any) -> Any:
+        """A module task is searched over cells only where they are named."""
+        if isinstance(values, dict) and is_module_task(str(values.get("task", ""))):
+            space = values.get("space", {})
+            if isinstance(space, dict):
+                return {**values, "space": {"cells": [MODULE_CELL], **space}}
+        return values
+
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
@@ -131,12 +148,18 @@ class StudySpec(_Part):
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        if task not in TASKS:
-            raise ValueError(f"must be one of {', '.join(TASKS)}, but got {task!r}")
+        if is_module_task(task):
+            check_module_task(task)
+        elif task not in TASKS:
+            raise ValueError(f"must be one of {', '.join(TASKS)}, or {FORM}, but got {task!r}")
         return task
 
     @model_validator(mode="after")
     def _known_task_options(self) -> Self:
+        if is_module_task(self.task):
+            return self  # what its function takes is known where it can be imported
+        if MODULE_CELL in self.space.cells:
+            raise ValueError(f"space.cells of task {self.task!r} must be among lstm, gru, but got {MODULE_CELL!r}")
         TASKS[self.task].settings(self.task_options)
         return self
 
@@ -171,11 +194,16 @@ def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
     return list(part.model_fields)
 
 
+_NOT_COMPARED = {"task_folder"}
+"""Where a study is resumed from does not make it another."""
+
+
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     """One line for each field in which two specs differ: ``field: stored value -> given value``."""
+    specs = (stored, given)
     return [
         f"{field}: {old} -> {new}"
-        for field, old, new in differing("", stored.model_dump(mode="json"), given.model_dump(mode="json"))
+        for field, old, new in differing("", *(spec.model_dump(mode="json", exclude=_NOT_COMPARED) for spec in specs))
     ]
 
 
