@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from gradstudy.models.optimizers import OptimizerName, make_optimizer
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.update import update
 from gradstudy.models.user_module import UserModule
+
+HERE = Path(__file__).parent
 
 LONGEST_TRACEBACK = 20_000
 """Characters of a traceback that are kept, the last ones."""
@@ -209,8 +212,14 @@ class ModuleArray:
         rows.loss[slot] = loss
 
     def _fail(self, slot: int) -> None:
-        """Keep the traceback of the exception that is being handled."""
-        self.failures[slot] = traceback.format_exc()[-LONGEST_TRACEBACK:]
+        """Keep the traceback of the exception that is being handled, from the user's code on."""
+        error = sys.exception()
+        assert error is not None
+        frames = list(traceback.walk_tb(error.__traceback__))
+        ours = [number for number, (frame, _) in enumerate(frames) if Path(frame.f_code.co_filename).parent == HERE]
+        shown = traceback.TracebackException.from_exception(error)
+        shown.stack = traceback.StackSummary.from_list(shown.stack[ours[-1] + 1 :])
+        self.failures[slot] = "".join(shown.format())[-LONGEST_TRACEBACK:]
 
 
 class _Rows:

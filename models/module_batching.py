@@ -29,7 +29,7 @@ class Batching:
 
     Attributes:
         batched: whether it can.
-        reason: why not, in one line; None where the user's code failed, which its trials will say.
+        reason: why not, in one line.
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
     """
@@ -37,7 +37,7 @@ class Batching:
     batched: bool
     reason: str | None = None
     trial_bytes: int = 0
-    model: str = "a model that could not be made"
+    model: str = "a model whose first step failed"
 
 
 class _Loss(nn.Module):
@@ -145,8 +145,8 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
         attributes = _plain_attributes(runs[0])
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             single = [_first_step(run, batch) for run, batch in zip(runs, batches, strict=True)]
-    except (Exception, SystemExit):
-        return Batching(batched=False)
+    except (Exception, SystemExit) as error:  # its trials will say more
+        return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
@@ -209,7 +209,7 @@ def _plain_attributes(run: ModuleRun) -> dict[str, Any]:
     }
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """What is wrong, in one line."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "randomness" in text:  # torch names the flags of vmap

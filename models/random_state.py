@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-
 DRAWS = "it draws random numbers, which must not depend on what is trained beside it"
 
 
