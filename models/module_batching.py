@@ -155,9 +155,9 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
     def alone(reason: str) -> Batching:
         return Batching(batched=False, reason=reason, trial_bytes=trial_bytes, model=model)
 
-    changed = [name for name, value in _plain_attributes(runs[0]).items() if attributes.get(name, value) != value]
+    changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
     if changed:
-        return alone(f"its attribute {changed[0]} changes from step to step")
+        return alone(f"its attribute {min(changed)} changes from step to step")
     if signature(batches[0]) != signature(batches[1]):
         return alone("its batches differ in shape, or hold something else than tensors")
     names = list(runs[0].parameters)

@@ -25,7 +25,7 @@ def is_module_task(task: str) -> bool:
 def check_module_task(task: str) -> None:
     """Raise TaskError unless ``task`` is a name of the form ``module:package.module:function``."""
     if not _NAME.fullmatch(task):
-        raise TaskError(f"the user's own model is given as {FORM}, but got {task!r}")
+        raise TaskError(f"must be of the form {FORM} to name a model of your own, but got {task!r}")
 
 
 def import_function(task: str, folders: Sequence[str]) -> tuple[Callable[..., Any], str | None]:
