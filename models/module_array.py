@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,13 +183,15 @@ class ModuleArray:
         runs = [run for slot in slots if (run := self._runs[slot]) is not None]
         assert self._skeleton is not None
         index = torch.tensor(slots, device=self._device)
-        try:
+        together = None
+        with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            losses, gradients = batched_gradients(self._skeleton, runs, parameters, batches)
-        except (Exception, SystemExit):
+            together = batched_gradients(self._skeleton, runs, parameters, batches)
+        if together is None:
             for slot, batch in zip(slots, batches, strict=True):
                 self._differentiate_alone(rows, slot, batch)
             return
+        losses, gradients = together
         computed = torch.zeros(len(slots), rows.layout.size, dtype=rows.gradients.dtype, device=self._device)
         for view, gradient in zip(rows.views(computed, runs[0]).values(), gradients, strict=True):
             if gradient is not None:
