@@ -50,6 +50,9 @@ def evidence(report: Report) -> list[str]:
 
 def _why_not(report: Report) -> str:
     diverged, stalled = report.outcomes.get("diverged", 0), report.outcomes.get("stalled", 0)
+    failed = report.outcomes.get("failed", 0)
+    if failed and not diverged and not stalled:
+        return f"all {failed} failed: SELECT error FROM gradstudy_trial says why"
     if stalled:
         return f"{diverged} diverged, {stalled} stalled: train more steps"
     return f"all {diverged} diverged: search lower learning rates" if diverged else "nothing has ended yet"
