@@ -164,6 +164,53 @@ def test_one_failure_after_the_other_stops_the_study_and_shows_the_traceback(use
     assert errors.stdout.count("no_such_part") >= 5
 
 
+BATCHED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.hidden = nn.Linear(5, 4 if cell == "lstm" else 3)
+        self.output = nn.Linear(self.hidden.out_features, 1)
+
+    def forward(self, x):
+        return self.output(torch.tanh(self.hidden(x)))
+
+
+def problem(seed, cell, batch_size):
+    def batches(step):
+        x = torch.randn(batch_size, 5, generator=torch.Generator().manual_seed(seed + step))
+        return x, x.sum(1, keepdim=True)
+
+    return Net(cell), batches, lambda model, batch: nn.functional.l1_loss(model(batch[0]), batch[1])
+"""
+
+
+def test_a_model_that_can_be_batched_is_and_a_cell_is_given(gradstudy: Callable[..., Result], folder: Path) -> None:
+    (folder / "small_nets.py").write_text(BATCHED)
+    flags = ("--task=module:small_nets:problem", "--cells=lstm,gru", "--strategies=none,norm,zclip", "--lr=0.001:1000")
+    launched = gradstudy("launch", "s", *flags, "--trials=12", "--steps=15", "--batch-size=4")
+    assert (launched.exit_code, launched.stderr) == (0, "")
+    lines = launched.stdout.splitlines()
+    assert lines[1] == (
+        f"module:small_nets:problem (lstm) from {folder}: Net of 29 parameters, many at a time, as one batched program"
+    )
+    assert "(gru)" in lines[2]
+    assert "Net of 22 parameters" in lines[2]
+    with Database.open("sqlite:///gradstudy.db") as database:
+        trials = read_trials(database, "s")
+    assert set(trials["cell"]) == {"lstm", "gru"}
+    assert set(trials["outcome"]) == {"trained", "diverged"}
+    for number in trials.groupby("outcome")["number"].first():
+        replayed = gradstudy("replay", "s", str(number))
+        assert replayed.exit_code == 0, replayed.output
+    resumed = gradstudy("launch", "s", *flags, "--trials=12", "--steps=15", "--batch-size=4")
+    assert "is done" in resumed.stdout
+    assert "Study s: module:small_nets:problem, sgd, 15 steps a trial" in gradstudy("report", "s").stdout
+
+
 @pytest.mark.parametrize(("trials", "failures"), [(2, 2), (50, 5)])
 def test_a_study_whose_trials_all_fail_has_failed(
     gradstudy: Callable[..., Result], folder: Path, trials: int, failures: int
