@@ -1,5 +1,8 @@
 """Runs of the user's own model in slots: many as one batched program where that was verified, else one by one."""
 
+# pyright: reportPrivateImportUsage=false
+# torch documents its foreach operations, whatever their names begin with.
+
 import sys
 import traceback
 from collections import defaultdict
@@ -64,7 +67,8 @@ class ModuleArray:
         self.active = 0
         self.failures: dict[int, str] = {}
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
-        self._optimizer_name, self._steps, self._guard, self._batched = optimizer, steps, guard, batched
+        self._optimizer: OptimizerName = optimizer
+        self._steps, self._guard, self._batched = steps, guard, batched
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
         self._rows: _Rows | None = None
@@ -85,7 +89,7 @@ class ModuleArray:
         try:
             made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device)
             if self._rows is None:
-                self._rows = _Rows(made, self.slots, self._steps, self._optimizer_name, self._device)
+                self._rows = _Rows(made, self.slots, self._steps, self._optimizer, self._device)
             self._rows.begin(slot, made, run)
             if self._batched:
                 self._skeleton = self._skeleton or made
