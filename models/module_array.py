@@ -1,8 +1,5 @@
 """Runs of the user's own model in slots: many as one batched program where that was verified, else one by one."""
 
-# pyright: reportPrivateImportUsage=false
-# torch documents its foreach operations, whatever their names begin with.
-
 import sys
 import traceback
 from collections import defaultdict
@@ -15,11 +12,10 @@ import torch
 from torch import Tensor
 
 from gradstudy.models.array import Telemetry, TrainingRun
-from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.module_batching import agreement, batched_gradients, signature
+from gradstudy.models.module_rows import ModuleRows
 from gradstudy.models.module_run import ModuleRun
-from gradstudy.models.optimizers import OptimizerName, make_optimizer
-from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.optimizers import OptimizerName
 from gradstudy.models.update import update
 from gradstudy.models.user_module import UserModule
 
@@ -71,7 +67,7 @@ class ModuleArray:
         self._steps, self._guard, self._batched = steps, guard, batched
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
-        self._rows: _Rows | None = None
+        self._rows: ModuleRows | None = None
         self._skeleton: ModuleRun | None = None
 
     def admit(self, run: TrainingRun) -> int:
@@ -89,7 +85,7 @@ class ModuleArray:
         try:
             made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device)
             if self._rows is None:
-                self._rows = _Rows(made, self.slots, self._steps, self._optimizer, self._device)
+                self._rows = ModuleRows(made, self.slots, self._steps, self._optimizer, self._device)
             self._rows.begin(slot, made, run)
             if self._batched:
                 self._skeleton = self._skeleton or made
@@ -146,7 +142,7 @@ class ModuleArray:
                 return loss
         return float("nan")
 
-    def _train_step(self, rows: "_Rows") -> Tensor:
+    def _train_step(self, rows: ModuleRows) -> Tensor:
         """One step of every active trial; loss, norm, applied norm and clipped as rows, [4, n]."""
         active = slice(self.active)
         rows.gradients[active].zero_()
@@ -182,7 +178,7 @@ class ModuleArray:
                 group[1].append(batch)
         return list(groups.values())
 
-    def _differentiate(self, rows: "_Rows", slots: list[int], batches: Sequence[Any]) -> None:
+    def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
         """Losses and gradients of several slots at once; alone, where together they fail."""
         runs = [run for slot in slots if (run := self._runs[slot]) is not None]
         assert self._skeleton is not None
@@ -203,7 +199,7 @@ class ModuleArray:
         rows.gradients.index_copy_(0, index, computed)
         rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
 
-    def _differentiate_alone(self, rows: "_Rows", slot: int, batch: Any) -> None:
+    def _differentiate_alone(self, rows: ModuleRows, slot: int, batch: Any) -> None:
         """Loss and gradient of one slot, by its own module."""
         run = self._runs[slot]
         assert run is not None
@@ -227,60 +223,3 @@ class ModuleArray:
         shown = traceback.TracebackException.from_exception(error)
         shown.stack = traceback.StackSummary.from_list(shown.stack[ours[-1] + 1 :])
         self.failures[slot] = "".join(shown.format())[-LONGEST_TRACEBACK:]
-
-
-class _Rows:
-    """What the slots hold in common tensors: parameters, gradients, the state of clipping and optimizer."""
-
-    def __init__(self, run: ModuleRun, slots: int, steps: int, optimizer: OptimizerName, device: torch.device) -> None:
-        dtypes = {parameter.dtype for parameter in run.parameters.values()}
-        if len(dtypes) > 1 or not next(iter(dtypes)).is_floating_point:
-            raise TypeError(
-                "the parameters must all be of one floating-point type (compute in others with torch.autocast), "
-                f"but are {', '.join(sorted(map(str, dtypes)))}"
-            )
-        (dtype,) = dtypes
-        self._shapes = _shapes(run)
-        self.layout = ParameterLayout(
-            {name: (shape or (1,), 0 if len(shape) > 1 else None) for name, shape in self._shapes.items()}
-        )
-        self.parameters = torch.zeros(slots, self.layout.size, dtype=dtype, device=device)
-        self.gradients = torch.zeros_like(self.parameters)
-        self.loss = torch.zeros(slots, dtype=dtype, device=device)
-        self.learning_rate = torch.zeros_like(self.loss)
-        self.optimizer = make_optimizer(optimizer, slots, self.layout.size, dtype, device)
-        self.clipper = GradientClipper(self.layout, slots, steps, dtype, device)
-
-    def begin(self, slot: int, made: ModuleRun, run: TrainingRun) -> None:
-        """Take in a run's untrained parameters; raises TypeError where they are others than the first run's."""
-        if _shapes(made) != self._shapes:
-            raise TypeError("every seed must give a model of the same shape, but this one has other parameters")
-        for view, parameter in zip(self._of(self.parameters, slot, made), made.parameters.values(), strict=True):
-            view.copy_(parameter.detach())
-        self.learning_rate[slot] = run.learning_rate
-        self.optimizer.reset(slot)
-        self.clipper.assign(slot, run.strategy, run.threshold)
-
-    def move(self, source: int, target: int) -> None:
-        """Continue the run of one slot in another."""
-        for state in (self.parameters, self.learning_rate):
-            state[target] = state[source]
-        self.optimizer.move(source, target)
-        self.clipper.move(source, target)
-
-    def load(self, slot: int, run: ModuleRun) -> None:
-        """Give a run's module the parameters of its slot."""
-        with torch.no_grad():
-            torch._foreach_copy_(list(run.parameters.values()), self._of(self.parameters, slot, run))
-
-    def views(self, rows: Tensor, run: ModuleRun) -> dict[str, Tensor]:
-        """Every parameter's part of ``rows`` [n, P] as [n, *shape], sharing memory."""
-        views = self.layout.views(rows)
-        return {name: views[name] if run.parameters[name].ndim else views[name].squeeze(1) for name in run.parameters}
-
-    def _of(self, rows: Tensor, slot: int, run: ModuleRun) -> list[Tensor]:
-        return [view[0] for view in self.views(rows[slot : slot + 1], run).values()]
-
-
-def _shapes(run: ModuleRun) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(parameter.shape) for name, parameter in run.parameters.items()}
