@@ -11,9 +11,11 @@ from torch import Tensor
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
 from gradstudy.models.optimizers import OptimizerName, make_optimizer
+from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.seq2seq import Batch, EncoderDecoder, ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.update import update
 from gradstudy.models.workspace import Workspace
 
 INITIAL_BATCHES = 4
@@ -63,6 +65,23 @@ class Telemetry:
         )
 
     @staticmethod
+    def none() -> "Telemetry":
+        """Of a trial that made no step."""
+        nothing = np.zeros(0)
+        return Telemetry(loss=nothing, grad_norm=nothing, applied_norm=nothing, clipped=nothing.astype(bool))
+
+    @staticmethod
+    def recorded(steps: Sequence[Tensor]) -> "Telemetry":
+        """From loss, norm, applied norm and clipped of each step as rows, [4, n]; waits for the device."""
+        loss, grad_norm, applied_norm, clipped = torch.stack(list(steps)).cpu().double().unbind(1)
+        return Telemetry(
+            loss=loss.numpy(),
+            grad_norm=grad_norm.numpy(),
+            applied_norm=applied_norm.numpy(),
+            clipped=clipped.bool().numpy(),
+        )
+
+    @staticmethod
     def concatenated(blocks: Sequence["Telemetry"]) -> "Telemetry":
         """Blocks one after the other."""
         return Telemetry(
@@ -73,7 +92,7 @@ class Telemetry:
         )
 
 
-Watch = Callable[[Tensor, Tensor], None]
+Watch = Callable[[ParameterLayout, Tensor, Tensor], None]
 """What looks at the gradients ``[n, P]`` of every step, before clipping, and at the parameters ``[n, P]``."""
 
 
@@ -118,6 +137,7 @@ class TrialArray:
         dtype = torch.float32 if workspace.dtype == torch.bfloat16 else workspace.dtype
         self.model = EncoderDecoder(shape, workspace)
         self.active = 0
+        self.failures: dict[int, str] = {}
         size = self.model.layout.size
         self.parameters = torch.zeros(slots, size, dtype=dtype, device=self.device)
         self.gradients = torch.zeros_like(self.parameters)
@@ -167,14 +187,7 @@ class TrialArray:
 
         The device is waited for once, at the end.
         """
-        recorded = [self._train_step() for _ in range(steps)]
-        loss, grad_norm, applied_norm, clipped = torch.stack(recorded).cpu().double().unbind(1)
-        return Telemetry(
-            loss=loss.numpy(),
-            grad_norm=grad_norm.numpy(),
-            applied_norm=applied_norm.numpy(),
-            clipped=clipped.bool().numpy(),
-        )
+        return Telemetry.recorded([self._train_step() for _ in range(steps)])
 
     def _train_step(self) -> Tensor:
         """One step of every active trial; loss, norm, applied norm and clipped as rows, [4, n]."""
@@ -186,21 +199,20 @@ class TrialArray:
         computed = torch.autograd.grad(loss.sum(), list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
-        loss = loss.detach()
         if self.watch is not None:
-            self.watch(gradients, parameters)
-        clip = self._clipper(gradients, parameters)
-        applied_norm = clip.applied_norm
-        taken = torch.ones_like(loss)
-        if self.guard:
-            finite = torch.isfinite(loss) & torch.isfinite(clip.grad_norm)
-            taken = finite.to(loss.dtype)
-            gradients.masked_fill_(~finite.unsqueeze(1), 0)
-            applied_norm = applied_norm.masked_fill(~finite, 0)
-        self._optimizer.step(parameters, gradients, self._learning_rate[active], taken)
+            self.watch(self.model.layout, gradients, parameters)
+        recorded = update(
+            parameters,
+            gradients,
+            loss.detach(),
+            self._learning_rate[active],
+            clipper=self._clipper,
+            optimizer=self._optimizer,
+            guard=self.guard,
+        )
         self._step[active] += 1
         self._dropout_key[active] += 1
-        return torch.stack([loss, clip.grad_norm, applied_norm, clip.clipped.to(loss.dtype)])
+        return recorded
 
     @torch.no_grad()
     def initial_loss(self, slot: int) -> float:

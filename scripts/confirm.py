@@ -10,7 +10,7 @@ from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Stor
 from gradstudy.scripts.working import Work
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.data import TaskData
+    from gradstudy.models.trainable import Trainable
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.confirming import Confirmation
@@ -81,8 +81,8 @@ def _with_open_runs(database: "Database", study: "StudyRecord", width: float, ma
 
 
 def _run(
-    database: "Database", storage: str, confirmation: "Confirmation", work: Work, data: "TaskData | None"
-) -> "TaskData":
+    database: "Database", storage: str, confirmation: "Confirmation", work: Work, data: "Trainable | None"
+) -> "Trainable":
     """Run what was put in; Ctrl-C stops in order, and the same command goes on."""
     from gradstudy.scripts.launch import make_pool, run_study
     from gradstudy.study.confirming import is_open

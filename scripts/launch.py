@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-    from gradstudy.models.tasks.data import TaskData
+    from gradstudy.models.trainable import Trainable
     from gradstudy.scripts.progress import StudyProgress
     from gradstudy.scripts.spec_input import Values
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
+    from gradstudy.study.failures import FailureWatch
     from gradstudy.study.pool import WorkerPool
     from gradstudy.study.ray_pool import RayPool
     from gradstudy.study.spec import StudySpec
@@ -193,7 +194,7 @@ def stored_study(storage: str, name: str) -> "StudyRecord | None":
 def run_study(
     database: "Database",
     record: "StudyRecord",
-    data: "TaskData | None",
+    data: "Trainable | None",
     work: Work,
     pool: "WorkerPool | RayPool | None",
 ) -> bool:
@@ -206,24 +207,25 @@ def run_study(
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.scripts.working import run_worker, slot_count
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.failures import FailureWatch
     from gradstudy.study.launch import load_data, stored_spec
-    from gradstudy.study.slots import trial_bytes
+    from gradstudy.study.slots import described, trial_bytes
 
     spec = stored_spec(record)
     counts = counts_of_open_study(database, record)
     if counts is None:
         return False
     data = data or load_data(spec)
+    failures = FailureWatch(database, record)
     replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
     typer.echo(
         f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
     )
-    typer.echo(f"{data.origin}: {len(data.train):,} examples to train on, {len(data.validation):,} to validate on")
-    typer.echo(data.details)
+    typer.echo("\n".join(described(spec, data, work.device if work.engine is Engine.LOCAL else "cpu")))
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
         slots = slot_count(work, spec, data)
-        mebibytes = slots * trial_bytes(spec, data) / 2**20
+        mebibytes = slots * trial_bytes(spec, data, work.device) / 2**20
         typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     else:
         typer.echo(f"{workers} on a Ray cluster")
@@ -231,7 +233,8 @@ def run_study(
         if pool is None:
             run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
         else:
-            _run_pool(database, record, pool, progress, stop)
+            _run_pool(database, record, pool, progress, stop, failures)
+    failures.check()
     counts = count_outcomes(database.engine, record.study_id)
     if stop.is_set() and counts[REMAINING]:
         typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
@@ -248,11 +251,13 @@ def _run_pool(
     pool: "WorkerPool | RayPool",
     progress: "StudyProgress",
     stop: "threading.Event",
+    failures: "FailureWatch",
 ) -> None:
     """Let worker processes do the work; their trials are given back when any of them fails to end in order."""
     from gradstudy.storage.errors import UnavailableError
+    from gradstudy.storage.outcomes import Outcome
     from gradstudy.storage.progress import count_outcomes
-    from gradstudy.study.errors import WorkFailedError
+    from gradstudy.study.errors import TrialsFailError, WorkFailedError
     from gradstudy.study.recovery import recover
 
     pool.begin()
@@ -261,11 +266,20 @@ def _run_pool(
             pool.ask_to_stop()
             pool.wait()
         with suppress(UnavailableError):  # the workers wait for it, and say so
-            progress.show(count_outcomes(database.engine, record.study_id))
-    failures = pool.failures()
+            counts = count_outcomes(database.engine, record.study_id)
+            progress.show(counts)
+            if counts[Outcome.FAILED]:
+                try:
+                    failures.check()
+                except TrialsFailError:
+                    pool.ask_to_stop()
+                    pool.wait()
+                    recover(database, record)
+                    raise
+    failed = pool.failures()
     recover(database, record)
-    if failures:
-        raise WorkFailedError("; ".join(failures))
+    if failed:
+        raise WorkFailedError("; ".join(failed))
 
 
 def make_pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":

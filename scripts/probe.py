@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from gradstudy.models.tasks.data import TaskData
+    from gradstudy.models.trainable import Trainable
     from gradstudy.study.probe import Probe
     from gradstudy.study.spec import StudySpec
 
@@ -59,7 +59,7 @@ probe.__signature__ = inspect.Signature(_PARAMETERS)  # type: ignore[attr-define
 probe.__annotations__ = {parameter.name: parameter.annotation for parameter in _PARAMETERS} | {"return": None}
 
 
-def _measure(spec: "StudySpec", data: "TaskData", device: str) -> "Probe":
+def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
     from rich.console import Console
     from rich.progress import Progress
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradstudy.scripts.options import AUTO
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.data import TaskData
+    from gradstudy.models.trainable import Trainable
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.spec import StudySpec
@@ -43,7 +43,7 @@ class Work:
     gpus: float = 0.0
 
 
-def slot_count(work: Work, spec: "StudySpec", data: "TaskData") -> int:
+def slot_count(work: Work, spec: "StudySpec", data: "Trainable") -> int:
     """The number of slots that is meant for a study."""
     from gradstudy.study.slots import choose_slots
 
@@ -54,7 +54,7 @@ def run_worker(
     database: "Database",
     record: "StudyRecord",
     spec: "StudySpec",
-    data: "TaskData",
+    data: "Trainable",
     work: Work,
     *,
     stand_by: bool,

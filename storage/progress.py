@@ -1,5 +1,7 @@
 """How far a study is."""
 
+from datetime import datetime
+
 from sqlalchemy import Engine, func, select
 
 from gradstudy.storage.errors import NotFoundError
@@ -33,3 +35,18 @@ def count_outcomes(engine: Engine, study_id: int) -> dict[str, int]:
             counts[str(outcome or RUNNING)] += count
     counts[REMAINING] = budget - sum(counts.values())
     return counts
+
+
+def last_finished(engine: Engine, study_id: int) -> datetime | None:
+    """When the last trial of a study ended; None before the first."""
+    with reading(engine) as connection:
+        return connection.scalar(select(func.max(Trial.finished_at)).where(Trial.study_id == study_id))
+
+
+def errors_of_last(engine: Engine, study_id: int, trials: int, since: datetime | None) -> list[str | None]:
+    """The errors of the trials that ended last, and after ``since``; the last first, None for one without."""
+    query = select(Trial.error).where(Trial.study_id == study_id, Trial.outcome.is_not(None))
+    if since is not None:
+        query = query.where(Trial.finished_at > since)
+    with reading(engine) as connection:
+        return list(connection.scalars(query.order_by(Trial.finished_at.desc(), Trial.id.desc()).limit(trials)))

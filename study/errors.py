@@ -8,6 +8,7 @@ StudyError
 ├── NothingToMeasureError a probe all of whose runs diverge
 ├── TrialNotFoundError a trial number that the study does not have
 └── WorkFailedError    a study whose trials fail
+    └── TrialsFailError by an exception of the user's code, with its traceback
 """
 
 
@@ -41,3 +42,12 @@ class TrialNotFoundError(StudyError, LookupError):
 
 class WorkFailedError(StudyError):
     """Too many trials failed for reasons other than divergence."""
+
+
+class TrialsFailError(WorkFailedError):
+    """The user's code failed in one trial after the other."""
+
+    def __init__(self, trials: int, traceback: str) -> None:
+        """Show the traceback of the last of ``trials`` failures."""
+        what = "a trial" if trials == 1 else f"{trials} trials, one after the other,"
+        super().__init__(f"{what} failed by an exception; the last one:\n\n{traceback.rstrip()}")

@@ -2,10 +2,12 @@
 
 import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.catalogue import find_task, load_task
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.models.tasks.text_file import file_digest
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
@@ -14,7 +16,7 @@ from gradstudy.study.errors import SpecChangedError, SpecError
 from gradstudy.study.spec import StudySpec, differences, parse_spec
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.data import TaskData
+    from gradstudy.models.trainable import Trainable
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:
@@ -28,6 +30,8 @@ def with_file(spec: StudySpec) -> StudySpec:
     Raises:
         TaskError: the file cannot be read.
     """
+    if is_module_task(spec.task):
+        return spec
     task, file = find_task(spec.task)
     if file is None:
         return spec
@@ -36,13 +40,22 @@ def with_file(spec: StudySpec) -> StudySpec:
     return spec.model_copy(update={"task": f"{task.name}:{path}", "file_digest": digest})
 
 
-def load_data(spec: StudySpec) -> "TaskData":
-    """The data of a study's task.
+def load_data(spec: StudySpec) -> "Trainable":
+    """The data of a study's task, or the user's own model.
 
     Raises:
         TaskError: it cannot be loaded, or is not what it was.
-        SpecError: a batch is larger than it.
+        SpecError: a batch is larger than it, or the precision is not the task's to choose.
     """
+    if is_module_task(spec.task):
+        from gradstudy.models.user_module import load_module
+
+        if spec.precision != "float32":
+            raise SpecError(
+                f"the precision of a module task is that of its function, such as torch.autocast in its loss, "
+                f"but got {spec.precision!r}"
+            )
+        return load_module(spec.task, spec.task_options, spec.space.cells, spec.task_folder)
     data = load_task(spec.task, **spec.task_options)
     if spec.file_digest is not None and spec.file_digest != data.file_digest:
         raise TaskError(_changed_file(spec.task, spec.file_digest, data.file_digest))
@@ -85,7 +98,7 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
     try:
-        create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, launched_with())
+        create_study(database, spec.name, _located(spec).model_dump(mode="json"), spec.trials, launched_with())
     except StudyExistsError as error:
         try:
             return find_study(database, spec.name)  # another process launched it at the same moment
@@ -97,3 +110,10 @@ def _create(database: Database, spec: StudySpec) -> StudyRecord:
 def launched_with() -> Versions:
     """The versions that are kept with a study."""
     return Versions(gradstudy=version("gradstudy"), optuna=version("optuna"), torch=version("torch"))
+
+
+def _located(spec: StudySpec) -> StudySpec:
+    """The spec with the folder that a module task is imported from, for workers that are started elsewhere."""
+    if spec.task_folder is None and is_module_task(spec.task):
+        return spec.model_copy(update={"task_folder": str(Path.cwd())})
+    return spec

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gradstudy.models.gradient_scales import SCALES, gradient_scales
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.trainable import Trainable
 from gradstudy.study.errors import NothingToMeasureError
 from gradstudy.study.seeds import PROBING, derived_seed, trial_seed
 from gradstudy.study.slots import choose_slots
@@ -60,7 +60,7 @@ class Probe:
     ranges: dict[str, tuple[float, float]]
 
 
-def probe(spec: StudySpec, data: TaskData, device: str, advanced: Callable[[float], None]) -> Probe:
+def probe(spec: StudySpec, data: Trainable, device: str, advanced: Callable[[float], None]) -> Probe:
     """Train a few short runs without clipping and measure their gradients.
 
     Nothing is stored: the runs are no trials of the study.
@@ -108,14 +108,14 @@ def threshold_range(strategy: str, scales: pd.DataFrame) -> tuple[float, float]:
 
 
 def _measure(
-    spec: StudySpec, cell: CellName, data: TaskData, device: str, advanced: Callable[[float], None]
+    spec: StudySpec, cell: CellName, data: Trainable, device: str, advanced: Callable[[float], None]
 ) -> list[np.ndarray | None]:
     """The scales [steps, len(SCALES)] of each run of a cell, None of one that diverged."""
     low, high = spec.space.learning_rate
     rates = [low * (high / low) ** place for place in LEARNING_RATES for _ in range(SEEDS)]
     array = make_array(spec, cell, data, choose_slots(spec, data, device), make_workspace(spec, device))
     seen: list[Tensor] = []
-    array.watch = lambda gradients, parameters: seen.append(gradient_scales(array.model.layout, gradients, parameters))
+    array.watch = lambda *given: seen.append(gradient_scales(*given))
     slots, waiting = Slots[int](array, spec), deque(enumerate(rates))
     seed = derived_seed(spec.seed, PROBING)
     blocks: list[list[np.ndarray]] = [[] for _ in rates]
@@ -132,7 +132,7 @@ def _measure(
             blocks[run].append(scales)
         seen.clear()
         for one in over:
-            if one.result.outcome != "diverged":
+            if one.result.outcome in ("trained", "stalled"):
                 measured[one.key] = np.concatenate(blocks[one.key])
         ended += len(over)
         underway = sum(len(block) for run in slots.keys for block in blocks[run])

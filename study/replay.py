@@ -69,8 +69,7 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
         threshold=None if pd.isna(recorded["threshold"]) else float(recorded["threshold"]),
         learning_rate=float(recorded["learning_rate"]),
     )
-    data = load_data(spec)
-    slots = Slots[int](make_array(spec, setting.cell, data, 1, make_workspace(spec, device)), spec)
+    slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
     slots.admit(number, setting, int(recorded["seed"]))
     ended: list[Ended[int]] = []
     while not ended:

@@ -1,5 +1,6 @@
 """The answer of a report in words, the same in every form."""
 
+from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.recommendation import Recommendation
 from gradstudy.study.report import Report
 from gradstudy.study.wording import counted
@@ -8,6 +9,8 @@ from gradstudy.study.wording import counted
 def title(report: Report) -> str:
     """What was searched."""
     spec = report.study.spec
+    if is_module_task(spec["task"]):
+        return f"{spec['task']}, {spec['optimizer']}, {spec['steps']} steps a trial"
     data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
     return (
         f"{data}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
@@ -76,6 +79,9 @@ def _confirmed(best: Recommendation) -> str:
 
 def _why_not(report: Report) -> str:
     diverged, stalled = report.outcomes.get("diverged", 0), report.outcomes.get("stalled", 0)
+    failed = report.outcomes.get("failed", 0)
+    if failed and not diverged and not stalled:
+        return f"all {failed} failed: SELECT error FROM gradstudy_trial says why"
     if stalled:
         return f"{diverged} diverged, {stalled} stalled: train more steps"
     return f"all {diverged} diverged: search lower learning rates" if diverged else "nothing has ended yet"

@@ -4,9 +4,10 @@ import torch
 
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.seq2seq import parameter_layout
-from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.trainable import Trainable
+from gradstudy.models.user_module import UserModule
 from gradstudy.study.spec import StudySpec
-from gradstudy.study.training import model_shape
+from gradstudy.study.training import batching, model_shape
 
 CPU_SLOTS = 16
 """Beyond this, a core gains nothing: the memory that a step touches no longer fits its cache."""
@@ -19,8 +20,10 @@ GPU_SHARE = 0.5
 """Of a GPU's free memory, what the trials of one worker may take."""
 
 
-def trial_bytes(spec: StudySpec, data: TaskData) -> int:
+def trial_bytes(spec: StudySpec, data: Trainable, device: str = "cpu") -> int:
     """The memory that one more trial takes, in bytes: that of the study's largest cell."""
+    if isinstance(data, UserModule):
+        return max(1, *(batching(spec, cell, data, device).trial_bytes for cell in spec.space.cells))
     sizes = []
     for cell in spec.space.cells:
         shape = model_shape(spec, cell, data)
@@ -38,11 +41,35 @@ def trial_bytes(spec: StudySpec, data: TaskData) -> int:
     return max(sizes)
 
 
-def choose_slots(spec: StudySpec, data: TaskData, device: str) -> int:
-    """As many slots as the device gains from, within the memory that they may take; at least one."""
+def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
+    """As many slots as the device gains from, within the memory that they may take; at least one.
+
+    A user's module that cannot be batched is trained one at a time.
+    """
+    if isinstance(data, UserModule) and not all(
+        batching(spec, cell, data, device).batched for cell in spec.space.cells
+    ):
+        return 1
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         most, room = GPU_SLOTS, int(GPU_SHARE * free)
     else:
         most, room = CPU_SLOTS, CPU_BYTES
-    return max(1, min(most, room // trial_bytes(spec, data), spec.trials))
+    return max(1, min(most, room // trial_bytes(spec, data, device), spec.trials))
+
+
+def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
+    """What a study trains on, in lines; of a user's module, for each cell, also how it is trained and why."""
+    if not isinstance(data, UserModule):
+        trained, held_out = len(data.train), len(data.validation)
+        return [f"{data.origin}: {trained:,} examples to train on, {held_out:,} to validate on", data.details]
+    lines = []
+    for cell in spec.space.cells:
+        tried = batching(spec, cell, data, device)
+        how = "many at a time, as one batched program" if tried.batched else "one at a time"
+        because = f": {tried.reason}" if tried.reason else ""
+        of_cell = f" ({cell})" if data.takes("cell") and len(spec.space.cells) > 1 else ""
+        lines.append(
+            f"{data.task}{of_cell} from {data.folder or 'an installed package'}: {tried.model}, {how}{because}"
+        )
+    return lines

@@ -32,6 +32,7 @@ class Suggesting(Protocol):
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
         """A number from low to high."""
+        ...
 
 
 def threshold_parameter(strategy: str) -> str:

@@ -19,12 +19,16 @@ from gradstudy.models.loss_names import LossKind
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.module_task import check_module_task, is_module_task
 from gradstudy.models.tasks.options import OptionValue
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 
-CellName = Literal["lstm", "gru", "dense"]
+CellName = Literal["lstm", "gru", "dense", "module"]
 SamplerName = Literal["random", "qmc", "tpe"]
+MODULE_CELL: CellName = "module"
+"""The cell of a module task whose function takes none."""
+
 STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 DEFAULT_TASK = "cmudict"
@@ -111,6 +115,9 @@ class StudySpec(_Part):
     name: str
     task: str = DEFAULT_TASK
     task_options: dict[str, OptionValue] = Field(default_factory=dict)
+    task_folder: str | None = Field(
+        default=None, description="where the study was launched, which a module task is imported from"
+    )
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
@@ -141,7 +148,10 @@ class StudySpec(_Part):
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        find_task(task)
+        if is_module_task(task):
+            check_module_task(task)
+        else:
+            find_task(task)
         return task
 
     @field_validator("task_options", mode="before")
@@ -149,6 +159,8 @@ class StudySpec(_Part):
     def _known_task_options(cls, options: Any, info: ValidationInfo) -> Any:
         if "task" not in info.data or not isinstance(options, dict):
             return options  # which is said of that field
+        if is_module_task(info.data["task"]):
+            return {name: _number(value) for name, value in options.items()}
         return find_task(info.data["task"])[0].accept(options)
 
     @model_validator(mode="before")
@@ -159,13 +171,16 @@ class StudySpec(_Part):
             return values
         space = values.get("space", {})
         with suppress(TaskError):
-            cells = find_task(str(values.get("task", DEFAULT_TASK)))[0].cells
+            task = str(values.get("task", DEFAULT_TASK))
+            cells = (MODULE_CELL,) if is_module_task(task) else find_task(task)[0].cells
             if "cells" not in space and cells != SearchSpace().cells:
                 return values | {"space": space | {"cells": cells}}
         return values
 
     @model_validator(mode="after")
     def _fit_for_the_task(self) -> Self:
+        if is_module_task(self.task):
+            return self  # what its function takes is known where it can be imported
         task, _ = find_task(self.task)
         task.check_loss(self.loss)
         for cell in self.space.cells:
@@ -191,7 +206,14 @@ class StudySpec(_Part):
     @property
     def trained_loss(self) -> LossKind:
         """The loss that trials are trained with."""
-        return self.loss or find_task(self.task)[0].losses[0]
+        if self.loss or is_module_task(self.task):
+            return self.loss or "cross_entropy"
+        return find_task(self.task)[0].losses[0]
+
+
+def _number(option: Any) -> Any:
+    """An option of a user's function, a whole number where it is written as one."""
+    return int(option) if isinstance(option, str) and re.fullmatch(r"-?\d+", option) else option
 
 
 def parse_spec(values: dict[str, Any]) -> StudySpec:
@@ -227,11 +249,16 @@ def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
     return list(part.model_fields)
 
 
+_NOT_COMPARED = {"task_folder"}
+"""Where a study is resumed from does not make it another."""
+
+
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     """One line for each field in which two specs differ: ``field: stored value -> given value``."""
+    specs = (stored, given)
     return [
         f"{field}: {old} -> {new}"
-        for field, old, new in differing("", stored.model_dump(mode="json"), given.model_dump(mode="json"))
+        for field, old, new in differing("", *(spec.model_dump(mode="json", exclude=_NOT_COMPARED) for spec in specs))
     ]
 
 

@@ -20,6 +20,7 @@ SMALLEST_VIOLATION = 1e-9
 SHOWN = (
     "outcome",
     "reason",
+    "error",
     "diverged_at_step",
     "final_loss",
     "validation_loss",

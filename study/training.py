@@ -3,13 +3,18 @@
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import cache
+from typing import Generic, TypeVar, cast
 
 import torch
 
 from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
-from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.module_array import ModuleArray
+from gradstudy.models.module_batching import Batching, try_batching
+from gradstudy.models.seq2seq import Cell, ModelShape
 from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.trainable import Trainable
+from gradstudy.models.user_module import UserModule
 from gradstudy.models.workspace import Workspace
 from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.results import TrialResult
@@ -19,6 +24,9 @@ from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.summary import count_spikes, summarize_gradients
 
 Key = TypeVar("Key")
+
+EXCEPTION = "exception"
+"""The reason of a trial that failed because the user's code did."""
 
 BLOCK = 10
 """Steps between two looks at the losses: a diverged trial trains this many steps in vain at most."""
@@ -43,7 +51,20 @@ class Trial:
 
     def telemetry(self) -> Telemetry:
         """Every step so far; each array is [steps]."""
-        return Telemetry.concatenated(self.blocks)
+        return Telemetry.concatenated(self.blocks) if self.blocks else Telemetry.none()
+
+    def failed(self, error: str) -> TrialResult:
+        """The result of a trial that an exception ended, with its traceback; steps are those before its last block."""
+        return TrialResult(
+            outcome=Outcome.FAILED,
+            reason=EXCEPTION,
+            steps=self.monitor.steps,
+            initial_loss=self.monitor.initial_loss,
+            final_loss=self.monitor.smoothed_loss,
+            initial_validation_loss=self.initial_validation_loss,
+            seconds=time.monotonic() - self.started,
+            error=error,
+        )
 
     def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
         """The trial's result; ``validation_loss`` is NaN for a diverged trial.
@@ -94,7 +115,7 @@ class Ended(Generic[Key]):
 class Slots(Generic[Key]):
     """A trial array with the trials in it, each known by the key that it was admitted with."""
 
-    def __init__(self, array: TrialArray, spec: StudySpec) -> None:
+    def __init__(self, array: TrialArray | ModuleArray, spec: StudySpec) -> None:
         self.array = array
         self.keys: list[Key] = []
         self._spec = spec
@@ -124,15 +145,24 @@ class Slots(Generic[Key]):
         # From the last slot to the first: a slot that is freed is filled with the last one, which is done.
         for slot in range(len(self._trials) - 1, -1, -1):
             trial = self._trials[slot]
-            verdict = trial.observe(telemetry, slot)
-            if verdict is None and trial.monitor.steps == self._spec.steps:
-                verdict = trial.monitor.finish()
-            if verdict:
-                diverged = verdict.outcome == "diverged"
-                validation_loss = math.nan if diverged else self.array.validation_loss(slot)
-                key = self._evict(slot)
-                ended.append(Ended(key, trial, trial.result(verdict, validation_loss)))
+            result = self._result(slot, trial, telemetry)
+            if result:
+                ended.append(Ended(self._evict(slot), trial, result))
         return ended
+
+    def _result(self, slot: int, trial: Trial, telemetry: Telemetry) -> TrialResult | None:
+        """The result of a trial that is through after this block of steps."""
+        if slot in self.array.failures:
+            return trial.failed(self.array.failures[slot])
+        verdict = trial.observe(telemetry, slot)
+        if verdict is None and trial.monitor.steps == self._spec.steps:
+            verdict = trial.monitor.finish()
+        if verdict is None:
+            return None
+        validation_loss = math.nan if verdict.outcome == "diverged" else self.array.validation_loss(slot)
+        if slot in self.array.failures:
+            return trial.failed(self.array.failures[slot])
+        return trial.result(verdict, validation_loss)
 
     def _evict(self, slot: int) -> Key:
         self.array.evict(slot)
@@ -153,7 +183,7 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
     """The models that a study trains with one cell."""
     model = spec.model
     return ModelShape(
-        cell=cell,
+        cell=cast("Cell", cell),
         **data.sizes,
         embedding_size=model.embedding_size or model.hidden_size,
         hidden_size=model.hidden_size,
@@ -165,8 +195,27 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
     )
 
 
-def make_array(spec: StudySpec, cell: CellName, data: TaskData, slots: int, workspace: Workspace) -> TrialArray:
+def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> Batching:
+    """Whether the user's module can be trained many at a time, which is tried once."""
+    return _tried(task, cell, spec.batch_size, torch.device(device))
+
+
+def make_array(
+    spec: StudySpec, cell: CellName, data: Trainable, slots: int, workspace: Workspace
+) -> TrialArray | ModuleArray:
     """An array for the trials of one cell of a study."""
+    if isinstance(data, UserModule):
+        return ModuleArray(
+            data,
+            cell,
+            slots=slots,
+            batch_size=spec.batch_size,
+            optimizer=spec.optimizer,
+            steps=spec.steps,
+            guard=spec.guard,
+            device=workspace.device,
+            batched=batching(spec, cell, data, str(workspace.device)).batched,
+        )
     return TrialArray(
         model_shape(spec, cell, data),
         data,
@@ -177,3 +226,8 @@ def make_array(spec: StudySpec, cell: CellName, data: TaskData, slots: int, work
         guard=spec.guard,
         workspace=workspace,
     )
+
+
+@cache
+def _tried(task: UserModule, cell: str, batch_size: int, device: torch.device) -> Batching:
+    return try_batching(task, cell, batch_size, device)

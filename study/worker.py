@@ -8,12 +8,14 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.trainable import Trainable
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker
 from gradstudy.study.bookkeeping import Begun, Bookkeeping
+from gradstudy.study.errors import TrialsFailError
+from gradstudy.study.failures import FAILURES_IN_A_ROW
 from gradstudy.study.heartbeat import heartbeat
 from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.training import Slots, make_array, make_workspace
@@ -51,7 +53,7 @@ class Worker:
         database: Database,
         record: StudyRecord,
         spec: StudySpec,
-        data: TaskData,
+        data: Trainable,
         *,
         slots: int,
         device: str = "cpu",
@@ -85,11 +87,17 @@ class Worker:
         self._arrays: dict[str, Slots[Begun]] = {}
         self._asked: deque[Future[Begun | None]] = deque()
         self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
+        self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
         self._ask_again = 0.0
         self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
 
     def run(self, stop: threading.Event) -> None:
-        """Work until no trial is left, or until ``stop`` is set; then give back what is running."""
+        """Work until no trial is left, or until ``stop`` is set; then give back what is running.
+
+        Raises:
+            TrialsFailError: the user's code failed in several trials, one after the other; what was running is given
+                back.
+        """
         books = Bookkeeping(
             self._database,
             self._record,
@@ -116,7 +124,10 @@ class Worker:
         for slots in busy:
             for ended in slots.advance():
                 self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
+                self._errors.append(ended.result.error)
         self._report(wait=not busy)
+        if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
+            raise TrialsFailError(FAILURES_IN_A_ROW, str(self._errors[-1]))
         return bool(busy)
 
     def _waits(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor, stop: threading.Event) -> bool:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.module_task import FORM
 from gradstudy.models.tasks.options import Choice, Names, Switch, WholeNumber
 from gradstudy.models.tasks.task import VALUE_LOSSES, Task
 
@@ -135,7 +136,7 @@ def find_task(given: str) -> tuple[Task, str | None]:
     name, colon, file = given.partition(":")
     task = TASKS.get(name)
     if task is None:
-        usages = ", ".join(task.usage for task in TASKS.values())
+        usages = ", ".join([*(task.usage for task in TASKS.values()), FORM])
         raise TaskError(f"there is no task '{name}': choose from {usages}")
     if task.reads_file and not file:
         raise TaskError(f"task '{name}' needs a file: {task.usage}")

@@ -43,13 +43,14 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
         ("--strategies clip", "space.strategies must be among none, norm, value, param_norm, normalize, "
                               "standardize, agc, autoclip, zclip, but got 'clip'"),
         ("--strategies ,", "space.strategies must name at least one and none twice, but got none"),
-        ("--cells rnn", "space.cells.0 should be 'lstm', 'gru' or 'dense', but got 'rnn'"),
+        ("--cells rnn", "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
         ("--threshold norm", "--threshold takes NAME=VALUE such as norm=0.01:10, but got 'norm'"),
         ("--threshold norm=1", "--threshold takes LOW:HIGH such as 1e-3:100, but got '1'"),
         ("--strategies none --threshold none=1:2",
          "space thresholds are taken by none of the searched strategies, but got one for 'none'"),
         ("--task translate", "there is no task 'translate': choose from cmudict, numbers, copy, reverse, adding, "
-                             "temporal_order, sunspots, regression, pairs:FILE, series:FILE"),
+                             "temporal_order, sunspots, regression, pairs:FILE, series:FILE, "
+                             "module:package.module:function"),
         ("--task copy --task-option max_length", "--task-option takes NAME=VALUE such as max_length=8, "
                                                  "but got 'max_length'"),
         ("--task copy --task-option max_length=0",
@@ -94,7 +95,8 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
     [
         (None, "there is no file s.toml"),
         ("trials = ", "s.toml is not TOML: Invalid value (at end of document)"),
-        ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, task, task_options, file_digest, "
+        ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, task, task_options, task_folder, "
+                     "file_digest, "
                      "loss, model, optimizer, precision, steps, batch_size, trials, seeds, sampler, seed, guard, "
                      "space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "

@@ -11,6 +11,7 @@ from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.outcomes import Outcome
+from gradstudy.storage.progress import errors_of_last, last_finished
 from gradstudy.storage.recorder import OptunaAttributes, Recorder
 from gradstudy.storage.results import TrialResult
 
@@ -130,3 +131,15 @@ def refusing_to_write(db: Database) -> Iterator[None]:
     event.listen(db.engine, "commit", refuse)
     yield
     event.remove(db.engine, "commit", refuse)
+
+
+def test_the_errors_of_the_trials_that_ended_last(db: Database, begin: Begin, rows: Rows) -> None:
+    recorder, claims = Recorder(db.engine), [begin() for _ in range(4)]
+    study_id = rows("SELECT study_id FROM gradstudy_trial")[0][0]
+    assert last_finished(db.engine, study_id) is None
+    for claim, error in zip(claims[:3], ("first", None, "third"), strict=True):
+        outcome = Outcome.FAILED if error else Outcome.TRAINED
+        assert recorder.finish(claim, TrialResult(outcome=outcome, steps=0, error=error))
+    assert errors_of_last(db.engine, study_id, 2, None) == ["third", None]
+    assert errors_of_last(db.engine, study_id, 9, None) == ["third", None, "first"]
+    assert errors_of_last(db.engine, study_id, 9, last_finished(db.engine, study_id)) == []
