@@ -25,9 +25,12 @@ class Setting:
     learning_rate: float
 
 
+THRESHOLD_PREFIX = "threshold_"
+
+
 def threshold_parameter(strategy: str) -> str:
     """The Optuna parameter that holds a strategy's threshold: thresholds of two strategies share no axis."""
-    return f"threshold_{strategy}"
+    return THRESHOLD_PREFIX + strategy
 
 
 def suggest(trial: optuna.Trial, spec: StudySpec) -> Setting:

@@ -19,7 +19,7 @@ from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 
 CellName = Literal["lstm", "gru"]
-SamplerName = Literal["random", "qmc", "tpe"]
+SamplerName = Literal["random", "qmc", "tpe", "frontier"]
 STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 LARGEST = 3e38
