@@ -6,9 +6,10 @@ and the deviation ``d`` of the slope are Gaussian processes over the targets: th
 a threshold nearby, are alike. That log odds rise with the learning rate is what the prior expects, not what it demands.
 
 A run is seen through its margin m = ln(s_T / l0). With a logistic latent margin u around the log odds f, a run diverges
-when u > 0. One that was kept with m < 0 says that u <= k m, one that blew up that u >= k m, one that was only found
-worse than untrained at its end that u = k m, where k turns nats into log odds. Each is a factor expit(+-(f - k m)),
-so that far from the edge a run tells more than its side. The curve runs from 1% to 99%, as in ``study/frontier.py``.
+when u > 0. One that was kept says that u <= 0, whatever its margin, which falls on the way to the edge before it rises.
+One that blew up says that u >= k m, and one that was only found worse than untrained at its end that u = k m, where k
+turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975): a run that diverged tells how far from
+the edge it was. The curve runs from 1% to 99%, as in ``study/frontier.py``.
 
 The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
 slope is the one with the highest evidence among ``SLOPES``.
@@ -28,9 +29,9 @@ Ints = NDArray[np.int64]
 
 LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
 """The log odds at the frontier."""
-SLOPES = (USUAL_SLOPE / 2, USUAL_SLOPE, 2 * USUAL_SLOPE, 4 * USUAL_SLOPE)
+SLOPES = tuple(USUAL_SLOPE * 2 ** (half / 2) for half in range(-2, 5))
 """Log odds for each decade of learning rate that are compared."""
-NATS_PER_DECADE = 4.0
+NATS_PER_DECADE = 3.0
 """Rise of the margin for each decade of learning rate near the edge: a larger number trusts margins less."""
 LARGEST_EXACT_MARGIN = 1.5
 """Above it a run was stopped because it blew up: it would have risen further."""
@@ -157,7 +158,7 @@ def _prior(places: Places) -> Floats:
 
 def _laplace(unit: Floats, targets: int, runs: Runs, margins: Floats, slope: float) -> _Fit:
     """Laplace's approximation for one usual slope; ``unit`` is the prior's precision for a slope of one."""
-    nats = np.minimum(margins, LARGEST_EXACT_MARGIN)
+    nats = np.clip(margins, 0.0, LARGEST_EXACT_MARGIN)
     exact = np.flatnonzero((margins > 0) & (margins < LARGEST_EXACT_MARGIN))  # at least and at most this far
     seen = Runs(np.append(runs.target, runs.target[exact]), np.append(runs.decades, runs.decades[exact]))
     diverged = np.append(margins > 0, np.zeros(len(exact)))
@@ -183,7 +184,7 @@ def _laplace(unit: Floats, targets: int, runs: Runs, margins: Floats, slope: flo
         if longest < CONVERGED:
             break
     risk, _ = _risk(linear(mean))
-    likelihood = np.log(np.where(diverged > 0, risk, 1 - risk)).sum()
+    likelihood = np.log(np.where(diverged > 0, risk, 1 - risk)).sum() + len(exact) * np.log(slope)  # a density in nats
     occam = 0.5 * (np.linalg.slogdet(precision)[1] - np.linalg.slogdet(prior)[1])
     believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
     return _Fit(slope, mean, precision, float(likelihood - 0.5 * mean @ prior @ mean - occam - believed))
