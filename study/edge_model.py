@@ -68,7 +68,7 @@ class Places:
     thresholds: Floats
 
     def likeness(self) -> tuple[Floats, Floats, Floats]:
-        """How many factors' values each pair shares, whether all, and how near the thresholds are, [targets, targets]."""
+        """How many factors' values each pair shares, whether all, how near the thresholds are: [targets, targets]."""
         equal = self.factors[:, None, :] == self.factors[None, :, :]
         near = np.ones(equal.shape[:2])
         for axis in self.thresholds.T:
@@ -111,13 +111,13 @@ class EdgeModel:
             pending: runs that are under way. They narrow the posterior as their outcomes will on average, and do not
                 move it (as in GP-BUCB: Desautels et al. 2014).
         """
-        unit = np.linalg.inv(_prior(places))
+        unit: Floats = np.linalg.inv(_prior(places))
         fits = [_laplace(unit, len(places.factors), runs, margins, slope) for slope in SLOPES]
         best = max(fits, key=lambda fit: fit.evidence)
         targets = len(places.factors)
         self.height = best.mean[:targets]
         self.slope = np.maximum(best.usual + best.mean[targets:], best.usual / 4)
-        covariance = np.linalg.inv(best.precision)
+        covariance: Floats = np.linalg.inv(best.precision)
         if len(pending.target):
             mean = self.height[pending.target] + self.slope[pending.target] * pending.decades
             variance = _along(_blocks(covariance, pending.target), pending.decades, pending.decades)
@@ -161,7 +161,7 @@ def _laplace(unit: Floats, targets: int, runs: Runs, margins: Floats, slope: flo
     nats = np.clip(margins, 0.0, LARGEST_EXACT_MARGIN)
     exact = np.flatnonzero((margins > 0) & (margins < LARGEST_EXACT_MARGIN))  # at least and at most this far
     seen = Runs(np.append(runs.target, runs.target[exact]), np.append(runs.decades, runs.decades[exact]))
-    diverged = np.append(margins > 0, np.zeros(len(exact)))
+    diverged: Floats = np.append((margins > 0).astype(float), np.zeros(len(exact)))
     offset = slope / NATS_PER_DECADE * np.append(nats, nats[exact])
     prior, mean = unit / slope**2, np.zeros(2 * targets)
     precision = prior

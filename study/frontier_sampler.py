@@ -1,9 +1,11 @@
 """An Optuna sampler that maps the edge of stability, and spends a share of its trials on the best setting below it."""
 
+import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -59,9 +61,9 @@ class FrontierSampler(BaseSampler):
     parameters may be there in some groups only, such as a threshold for each strategy. Each group and half-decade of
     its thresholds has a frontier of its own. Parameters of other kinds are drawn at random and do not count.
 
-    After some spread trials each trial goes to the frontier with the widest interval, at the learning rate whose outcome
-    is expected to narrow it most (level-set estimation: Bryan et al. 2005; Gotovos et al. 2013; with look-ahead: Letham
-    et al. 2022). Within its bin the threshold is spread evenly, whatever the learning rate, because the frontier of a
+    After some spread trials each goes to the frontier with the widest interval, at the learning rate whose outcome is
+    expected to narrow it most (level-set estimation: Bryan et al. 2005; Gotovos et al. 2013; looking ahead: Letham et
+    al. 2022). Within its bin the threshold is spread evenly, whatever the learning rate, because the frontier of a
     bin is that of all its thresholds. Running trials count as known without moving what is expected. Every fifth trial
     goes to the lowest expected loss, less its uncertainty, among settings below their frontiers by a factor of two.
     """
@@ -100,7 +102,8 @@ class FrontierSampler(BaseSampler):
         target, decade = chosen or search.next_at_the_edge()
         spread = np.random.default_rng([self._seed, place]).random(len(target.bins))
         inside = {
-            name: low + share * (high - low) for (name, (low, high)), share in zip(target.bins.items(), spread, strict=True)
+            name: low + share * (high - low)
+            for (name, (low, high)), share in zip(target.bins.items(), spread, strict=True)
         }
         return axes.parameters(target.group, {axes.learning_rate: decade, **inside})
 
@@ -137,11 +140,10 @@ class Search:
         self._middle = (self.low + self.high) / 2
         self.targets = list(_targets(axes))
         whole = [trial for trial in trials if axes.is_complete(trial)]
-        self._judged = [
-            trial for trial in whole if trial.state is TrialState.COMPLETE and CONSTRAINT in trial.constraints
-        ]
+        ended = [(trial, trial.constraints.get(CONSTRAINT)) for trial in whole if trial.state is TrialState.COMPLETE]
+        self._judged = [trial for trial, margin in ended if margin is not None]
+        self._margins = np.array([margin for _, margin in ended if margin is not None], float)
         running = [trial for trial in whole if trial.state is TrialState.RUNNING]
-        self._margins = np.array([trial.constraints[CONSTRAINT] for trial in self._judged])
         self._seen = self._runs_of(self._judged)
         self._places = self._places_of_targets()
         self.model = EdgeModel(self._places, self._seen, self._margins, self._runs_of(running))
@@ -190,15 +192,15 @@ class Search:
             (target.group, tuple(low for low, _ in target.bins.values())): place
             for place, target in enumerate(self.targets)
         }
+        lows = {name: [low for low, _ in _half_decades(*self._axes.bounds(name))] for name in self._axes.others}
         found = []
         for trial in trials:
-            group = self._axes.group(trial)
-            lows = []
-            for name in self._axes.carried[group]:
-                low, high = self._axes.bounds(name)
-                decade = min(max(float(np.log10(trial.params[name])), low), high)
-                lows.append(max(left for left, _ in _half_decades(low, high) if left <= decade))
-            found.append(number[group, tuple(lows)])
+            group, params = self._axes.group(trial), trial.params
+            bins = tuple(
+                lows[name][max(0, bisect_right(lows[name], math.log10(params[name])) - 1)]
+                for name in self._axes.carried[group]
+            )
+            found.append(number[group, bins])
         decades = [np.log10(trial.params[self._axes.learning_rate]) for trial in trials]
         return Runs(np.array(found, np.int64), np.array(decades, float) - self._middle)
 
@@ -215,11 +217,13 @@ def _half_decades(low: float, high: float) -> list[tuple[float, float]]:
     """The report's bins of an axis, cut at the ends of its range."""
     first, last = np.floor(np.round(low * HALVES, 9)), np.ceil(np.round(high * HALVES, 9))
     edges = np.arange(first, max(last, first + 1) + 1) / HALVES
-    return [(max(left, low), min(right, high)) for left, right in zip(edges[:-1], edges[1:], strict=True)]
+    return [(max(left, low), min(right, high)) for left, right in pairwise(edges.tolist())]
 
 
 def _first(axes: SearchAxes) -> int:
-    choices = [len(found.choices) for found in axes.distributions.values() if isinstance(found, CategoricalDistribution)]
+    choices = [
+        len(found.choices) for found in axes.distributions.values() if isinstance(found, CategoricalDistribution)
+    ]
     return max(FEWEST_FIRST, 2 * max(choices, default=1))
 
 

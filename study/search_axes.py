@@ -56,8 +56,10 @@ class SearchAxes:
         return np.array(codes, np.int64).reshape(len(groups), len(self.factors))
 
     def is_complete(self, trial: FrozenTrial) -> bool:
-        """Whether a trial has a learning rate and every factor."""
-        return all(name in trial.params for name in (self.learning_rate, *self.factors))
+        """Whether a trial has a learning rate, every factor, and what trials of its group have besides."""
+        if not all(name in trial.params for name in (self.learning_rate, *self.factors)):
+            return False
+        return all(name in trial.params for name in self.carried[self.group(trial)])
 
     def parameters(self, group: Group, decades: dict[str, float]) -> dict[str, Any]:
         """The parameters of a point of a group, inside of their ranges."""
@@ -78,59 +80,62 @@ def find_axes(trials: Sequence[FrozenTrial], learning_rate: str | None = None) -
     """The axes that the trials show; None as long as none of them has a learning rate.
 
     Args:
-        trials: of one study. Those with fewer parameters than others, because they were just asked for, do not count.
+        trials: of one study; those that have not ended do not count, because they may lack parameters yet.
         learning_rate: the parameter's name; where not given it is ``learning_rate`` or ``lr``, else the only
             logarithmic parameter that every trial has.
 
     Raises:
         ValueError: several parameters might be the learning rate, or the one named is not logarithmic.
     """
-    distributions = {name: found for trial in trials for name, found in trial.distributions.items()}
+    trials = [trial for trial in trials if trial.state.is_finished()]
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        distributions.update(trial.distributions)
     logarithmic = [name for name, found in distributions.items() if isinstance(found, FloatDistribution) and found.log]
     rate = learning_rate or _learning_rate(trials, logarithmic)
     if rate is None or rate not in distributions:
         return None
     if rate not in logarithmic:
         raise ValueError(f"the learning rate must be a float on a logarithmic axis, but {rate!r} is not")
-    whole = [trial for trial in trials if rate in trial.params]
+    whole = [trial.params for trial in trials if rate in trial.params]
     factors = tuple(
         sorted(
             name
             for name, found in distributions.items()
-            if isinstance(found, CategoricalDistribution) and all(name in trial.params for trial in whole)
+            if isinstance(found, CategoricalDistribution) and all(name in params for params in whole)
         )
     )
     others = tuple(sorted(name for name in logarithmic if name != rate))
+    shapes = {
+        (tuple(params[name] for name in factors), tuple(name for name in others if name in params)) for params in whole
+    }
     used = {name: distributions[name] for name in (rate, *factors, *others)}
-    return SearchAxes(rate, factors, others, used, _carried(whole, factors, others, used))
+    return SearchAxes(rate, factors, others, used, _carried(shapes, factors, others, used))
 
 
 def _learning_rate(trials: Iterable[FrozenTrial], logarithmic: Sequence[str]) -> str | None:
     for name in LEARNING_RATE_NAMES:
         if name in logarithmic:
             return name
-    ended = [trial for trial in trials if trial.state.is_finished() and trial.params]
-    common = [name for name in logarithmic if all(name in trial.params for trial in ended)] if ended else []
+    common = [name for name in logarithmic if all(name in trial.params for trial in trials)]
     if len(common) > 1:
         raise ValueError(f"say which parameter is the learning rate: {', '.join(common)} are all on logarithmic axes")
     return common[0] if common else None
 
 
 def _carried(
-    trials: Sequence[FrozenTrial],
+    shapes: Iterable[tuple[Group, tuple[str, ...]]],
     factors: tuple[str, ...],
     others: tuple[str, ...],
     distributions: dict[str, BaseDistribution],
 ) -> dict[Group, tuple[str, ...]]:
-    """The other axes of every combination of the factors."""
+    """The other axes of every combination of the factors; ``shapes`` are the combinations seen, with theirs."""
     seen: dict[tuple[str, Any], set[str]] = {}
     exact: dict[Group, set[str]] = {}
-    for trial in trials:
-        carried = {name for name in others if name in trial.params}
-        exact.setdefault(tuple(trial.params[name] for name in factors), set(carried)).update(carried)
-        for name in factors:
-            key = (name, trial.params[name])
-            seen[key] = seen[key] & carried if key in seen else carried
+    for group, carried in shapes:
+        exact.setdefault(group, set()).update(carried)
+        for key in zip(factors, group, strict=True):
+            seen[key] = seen[key] & set(carried) if key in seen else set(carried)
     choices = []
     for name in factors:
         distribution = distributions[name]

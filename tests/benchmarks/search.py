@@ -1,8 +1,8 @@
 """What samplers pay, in training steps, for frontiers and for the best safe setting, where the truth is known.
 
-Every sampler's trials are read by the report's own estimators, ``frontier`` and ``recommend``. Eight trials run at once.
-The problems: simulated edges of several shapes, sharp and noisy; quadratics, whose largest learning rate is 2 / lambda
-max; and a map of runs that were trained (``reference_map.py``).
+Every sampler's trials are read by the report's own estimators, ``frontier`` and ``recommend``; eight trials run at
+once. The problems: simulated edges of several shapes, sharp and noisy; quadratics, whose largest learning rate is
+2 / lambda max; and a map of runs that were trained (``reference_map.py``).
 
     python tests/benchmarks/search.py [--quick] [--output FOLDER]
 """
@@ -13,6 +13,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,17 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState
 from reference_map import DATA, SPEC
-from search_problems import INITIAL_LOSS, Column, Point, Problem, Quadratic, ReferenceMap, SimulatedEdges, thresholds_of
+from search_problems import (
+    INITIAL_LOSS,
+    SHAPES,
+    Column,
+    Point,
+    Problem,
+    Quadratic,
+    ReferenceMap,
+    SimulatedEdges,
+    thresholds_of,
+)
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.study.frontier import frontier
@@ -90,8 +101,10 @@ def grid(problem: Problem, step: float, seed: int) -> list[dict[str, Any]]:
     points = []
     for column in problem.truth:
         thresholds = [None] if column[2] is None else thresholds_of(problem.spec, column)
-        for decade in np.arange(low + random.random() * step, high, step):
-            points.append(Point(column[0], column[1], thresholds[int(random.integers(len(thresholds)))], 10**decade))
+        points += [
+            Point(column[0], column[1], thresholds[int(random.integers(len(thresholds)))], 10**decade)
+            for decade in np.arange(low + random.random() * step, high, step)
+        ]
     return [row_of(problem, point, number, random) for number, point in enumerate(points)]
 
 
@@ -212,7 +225,7 @@ def asking_milliseconds(counts: tuple[int, ...]) -> dict[int, float]:
 
 def lines_of(results: list[dict[str, Any]], asking: dict[int, float]) -> Iterator[str]:
     """The tables as Markdown."""
-    yield f"Training steps until the median frontier is known to {WANTED:g} decades, and as a share of a grid that fine."
+    yield f"Training steps until the median frontier is off by {WANTED:g} decades, and their share of a grid that fine."
     yield ""
     names = list(dict.fromkeys(result["sampler"] for result in results))
     names = [name for name in names if name not in (f"grid {step:g}" for step in GRID_STEPS[:-1])]
@@ -252,7 +265,9 @@ def main() -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     repetitions = 2 if options.quick else options.repetitions
     trials = 384 if options.quick else CHECKS[-1]
-    shapes = [("falling", 40)] if options.quick else [(s, k) for s in ("flat", "falling", "curved", "knee") for k in (8, 40)]
+    shapes = (
+        [("falling", 40)] if options.quick else [(s, k) for s in ("flat", "falling", "curved", "knee") for k in (8, 40)]
+    )
     problems = [*(SimulatedEdges(*shape) for shape in shapes), Quadratic(), ReferenceMap(DATA, SPEC)]
     results = []
     for problem in problems:
