@@ -111,18 +111,18 @@ class EdgeModel:
             pending: runs that are under way. They narrow the posterior as their outcomes will on average, and do not
                 move it (as in GP-BUCB: Desautels et al. 2014).
         """
-        unit: Floats = np.linalg.inv(_prior(places))
+        unit = _inverse(_prior(places))
         fits = [_laplace(unit, len(places.factors), runs, margins, slope) for slope in SLOPES]
         best = max(fits, key=lambda fit: fit.evidence)
         targets = len(places.factors)
         self.height = best.mean[:targets]
         self.slope = np.maximum(best.usual + best.mean[targets:], best.usual / 4)
-        covariance: Floats = np.linalg.inv(best.precision)
+        covariance = _inverse(best.precision)
         if len(pending.target):
             mean = self.height[pending.target] + self.slope[pending.target] * pending.decades
             variance = _along(_blocks(covariance, pending.target), pending.decades, pending.decades)
             expected = _expected_information(mean, variance)
-            covariance = np.linalg.inv(best.precision + _information(pending, expected, targets))
+            covariance = _inverse(best.precision + _information(pending, expected, targets))
         self._covariance = _blocks(covariance, np.arange(targets))
         self.crossing = (LEVEL - self.height) / self.slope
         self.sd = np.sqrt(_along(self._covariance, self.crossing, self.crossing)) / self.slope
@@ -199,6 +199,10 @@ def _information(runs: Runs, each: Floats, targets: int) -> Floats:
     found[targets + rows, rows] = found[rows, targets + rows]
     found[targets + rows, targets + rows] = np.bincount(runs.target, each * runs.decades**2, targets)
     return found
+
+
+def _inverse(matrix: Floats) -> Floats:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def _blocks(covariance: Floats, target: Ints) -> Floats:

@@ -265,10 +265,8 @@ def main() -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     repetitions = 2 if options.quick else options.repetitions
     trials = 384 if options.quick else CHECKS[-1]
-    shapes = (
-        [("falling", 40)] if options.quick else [(s, k) for s in ("flat", "falling", "curved", "knee") for k in (8, 40)]
-    )
-    problems = [*(SimulatedEdges(*shape) for shape in shapes), Quadratic(), ReferenceMap(DATA, SPEC)]
+    kinds = [("falling", 40.0)] if options.quick else product(SHAPES, (8.0, 40.0))
+    problems = [*(SimulatedEdges(shape, slope) for shape, slope in kinds), Quadratic(), ReferenceMap(DATA, SPEC)]
     results = []
     for problem in problems:
         results += judged_grids(problem, repetitions)
