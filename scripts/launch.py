@@ -54,7 +54,11 @@ def launch(
     guard: Annotated[
         bool | None, typer.Option("--guard/--no-guard", help="Skip steps with a non-finite gradient.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="qmc, random or tpe.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="qmc, random, tpe or frontier.")] = None,
+    frontier_width: Annotated[
+        float | None,
+        typer.Option(help="End when every frontier's 95% interval is this narrow.", metavar="DECADES"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
     workers: Annotated[
         int | None,
@@ -93,6 +97,7 @@ def launch(
             "batch_size": batch_size,
             "guard": guard,
             "sampler": sampler,
+            "frontier_width": frontier_width,
             "seed": seed,
             "model": {"hidden_size": hidden, "layers": layers, "attention": attention, "dropout": dropout},
             "space": {
@@ -193,6 +198,11 @@ def _run(
     if left:
         typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
     else:
+        ended = sum(counts.values())
+        if ended < record.budget:
+            typer.echo(
+                f"every frontier is known as well as wanted: ended after {ended} of at most {record.budget} trials"
+            )
         typer.echo(f"done; now: gradstudy report {record.name}")
 
 

@@ -12,9 +12,18 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back, give_back_unknown
+from gradstudy.storage.claims import (
+    Claim,
+    SettingRow,
+    attach_trial,
+    claim_trial,
+    end_study,
+    give_back,
+    give_back_unknown,
+)
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import ClaimLostError
+from gradstudy.storage.frames import read_trials
 from gradstudy.storage.liveness import GRACE_SECONDS
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.recorder import Recorder
@@ -25,6 +34,7 @@ from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import ORDINAL, make_sampler
 from gradstudy.study.space import Setting, suggest
 from gradstudy.study.spec import StudySpec
+from gradstudy.study.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.telling import shown, tell
 from gradstudy.study.training import Ended
 
@@ -77,6 +87,7 @@ class Bookkeeping:
         self._recorder = Recorder(database.engine)
         self._held: set[int] = set()
         self._recovered = 0.0
+        self._until_check = float(TRIALS_BETWEEN_CHECKS)
         self._study = optuna.load_study(
             study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, worker_id)
         )
@@ -109,6 +120,9 @@ class Bookkeeping:
         if not self._patiently(finish):
             return None
         self._patiently(lambda: tell(self._study, ended.key.trial, ended.result))
+        self._until_check -= 1
+        if self._spec.frontier_width is not None and self._until_check <= 0:
+            self._patiently(self._end_when_known)
         return ended.result
 
     def give_back(self, claim: Claim) -> None:
@@ -126,6 +140,13 @@ class Bookkeeping:
         """Whether every trial of the budget has ended."""
         counts = self._patiently(lambda: count_outcomes(self._database.engine, self._record.study_id))
         return counts[REMAINING] + counts[RUNNING] == 0
+
+    def _end_when_known(self) -> None:
+        """End the study when its frontiers are known as well as was wanted."""
+        trials = read_trials(self._database, self._record.name)
+        if are_frontiers_known(trials, self._spec):
+            end_study(self._database.engine, self._record.study_id)
+        self._until_check = max(TRIALS_BETWEEN_CHECKS, CHECKED_SHARE * len(trials) / self._workers)
 
     def _claim(self) -> Claim | None:
         answered = True

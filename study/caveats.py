@@ -35,6 +35,11 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
     if runs < study.budget - failed:
         left = counted(study.budget - runs - failed, "trial")
         yield f"{left} of {study.budget:,} have not ended: all numbers may move."
+    if study.budget < study.spec.get("trials", 0):
+        yield (
+            f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
+            f"every frontier was within {study.spec['frontier_width']:g} decades."
+        )
     if is_adaptive(study):
         yield (
             f"The sampler '{study.spec['sampler']}' chose settings by their results: divergence rates over a range, "

@@ -5,7 +5,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from gradstudy.storage.bins import half_decade_starts
 from gradstudy.study.edge_model import EdgeModel, Places, Runs
 from gradstudy.study.loss_model import LossModel
 from gradstudy.study.samplers import ORDINAL, SobolSampler, scale
@@ -30,8 +31,6 @@ SHARE_FOR_THE_BEST = 5
 """One of so many trials looks for the best safe setting instead of the edge."""
 SAFETY_DECADES = 0.3
 """How far below the frontier the best setting is looked for: the factor of two that a recommendation keeps."""
-HALVES = 2
-"""Bins of a threshold in each decade: those of the report's frontiers."""
 STEPS_PER_DECADE = 20
 REACH = 1.0
 """Decades around the expected frontier among which a trial's learning rate is chosen."""
@@ -214,10 +213,9 @@ def _targets(axes: SearchAxes) -> Sequence[Target]:
 
 
 def _half_decades(low: float, high: float) -> list[tuple[float, float]]:
-    """The report's bins of an axis, cut at the ends of its range."""
-    first, last = np.floor(np.round(low * HALVES, 9)), np.ceil(np.round(high * HALVES, 9))
-    edges = np.arange(first, max(last, first + 1) + 1) / HALVES
-    return [(max(left, low), min(right, high)) for left, right in pairwise(edges.tolist())]
+    """The report's bins of an axis, cut at the ends of its range; all in decades."""
+    starts = half_decade_starts(10**low, 10**high)
+    return [(max(start, low), min(start + 0.5, high)) for start in starts]
 
 
 def _first(axes: SearchAxes) -> int:

@@ -113,6 +113,11 @@ class StudySpec(_Part):
     batch_size: int = Field(default=32, ge=1, le=65_536)
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget")
     sampler: SamplerName = "qmc"
+    frontier_width: float | None = Field(
+        default=None,
+        gt=0,
+        description="decades: the study ends when the 95% interval of every frontier is this narrow",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
     space: SearchSpace = SearchSpace()
