@@ -55,6 +55,7 @@ def launch(
         bool | None, typer.Option("--guard/--no-guard", help="Skip steps with a non-finite gradient.")
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="qmc, random, tpe or frontier.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="End trials that fall behind: none, median or hyperband.")] = None,
     frontier_width: Annotated[
         float | None,
         typer.Option(help="End when every frontier's 95% interval is this narrow.", metavar="DECADES"),
@@ -97,6 +98,7 @@ def launch(
             "batch_size": batch_size,
             "guard": guard,
             "sampler": sampler,
+            "pruner": pruner,
             "frontier_width": frontier_width,
             "seed": seed,
             "model": {"hidden_size": hidden, "layers": layers, "attention": attention, "dropout": dropout},

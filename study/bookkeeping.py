@@ -30,6 +30,7 @@ from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.patience import UNANSWERED, Patience
+from gradstudy.study.pruning import falls_behind, make_pruner
 from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import ORDINAL, make_sampler
 from gradstudy.study.space import Setting, suggest
@@ -89,7 +90,10 @@ class Bookkeeping:
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
         self._study = optuna.load_study(
-            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, worker_id)
+            study_name=record.name,
+            storage=database.optuna_storage,
+            sampler=make_sampler(spec, worker_id),
+            pruner=make_pruner(spec),
         )
 
     def begin(self) -> Begun | None:
@@ -124,6 +128,10 @@ class Bookkeeping:
         if self._spec.frontier_width is not None and self._until_check <= 0:
             self._patiently(self._end_when_known)
         return ended.result
+
+    def falls_behind(self, key: Begun, step: int, smoothed_loss: float) -> bool:
+        """Whether a trial should be pruned for its loss at a rung."""
+        return self._patiently(lambda: falls_behind(key.trial, step, smoothed_loss))
 
     def give_back(self, claim: Claim) -> None:
         """Let another worker have a trial."""

@@ -19,6 +19,7 @@ from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 
 CellName = Literal["lstm", "gru"]
+PrunerName = Literal["none", "median", "hyperband"]
 SamplerName = Literal["random", "qmc", "tpe", "frontier"]
 STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
@@ -113,6 +114,7 @@ class StudySpec(_Part):
     batch_size: int = Field(default=32, ge=1, le=65_536)
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget")
     sampler: SamplerName = "qmc"
+    pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
         default=None,
         gt=0,
@@ -139,6 +141,15 @@ class StudySpec(_Part):
         if task not in TASKS:
             raise ValueError(f"must be one of {', '.join(TASKS)}, but got {task!r}")
         return task
+
+    @model_validator(mode="after")
+    def _frontier_without_pruner(self) -> Self:
+        if self.sampler == "frontier" and self.pruner != "none":
+            raise ValueError(
+                "pruner must be 'none' with sampler 'frontier', because a pruned run does not say whether it would "
+                f"have diverged, but got {self.pruner!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _known_task_options(self) -> Self:

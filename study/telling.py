@@ -43,8 +43,14 @@ def tell(study: optuna.Study, trial: optuna.Trial, result: TrialResult) -> None:
         trial.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         if CONSTRAINT not in trial.constraints:
             trial.set_constraint(CONSTRAINT, bounded_margin(result))
-        state = TrialState.FAIL if objective is None else TrialState.COMPLETE
-        study.tell(trial, objective, state, skip_if_finished=True)
+        study.tell(trial, objective, _state(result), skip_if_finished=True)
+
+
+def _state(result: TrialResult) -> TrialState:
+    """Optuna's state; it takes the value of a pruned trial from what was reported last."""
+    if result.outcome is Outcome.PRUNED:
+        return TrialState.PRUNED
+    return TrialState.FAIL if result.columns()["objective"] is None else TrialState.COMPLETE
 
 
 def bounded_margin(result: TrialResult) -> float:
