@@ -12,7 +12,7 @@ turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975)
 the edge it was. The curve runs from 1% to 99%, as in ``study/frontier.py``.
 
 The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
-slope is the one with the highest evidence among ``SLOPES``.
+slope, and the rise of margins that gives k, are those with the highest evidence among ``SLOPES`` and ``RISES``.
 """
 
 from dataclasses import dataclass
@@ -29,10 +29,11 @@ Ints = NDArray[np.int64]
 
 LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
 """The log odds at the frontier."""
-SLOPES = tuple(USUAL_SLOPE * 2 ** (half / 2) for half in range(-2, 5))
+SLOPES = tuple(USUAL_SLOPE * factor for factor in (0.5, 1.0, 2.0, 4.0))
 """Log odds for each decade of learning rate that are compared."""
-NATS_PER_DECADE = 3.0
-"""Rise of the margin for each decade of learning rate near the edge: a larger number trusts margins less."""
+RISES = (3.0, 24.0)
+"""Rises of the margin, in nats for each decade of learning rate above the edge, that are compared. A margin counts the
+less the steeper it rises: where runs blow up at once, it says no more than that they diverged."""
 LARGEST_EXACT_MARGIN = 1.5
 """Above it a run was stopped because it blew up: it would have risen further."""
 
@@ -49,6 +50,7 @@ THRESHOLD_DECADES = 1.5
 SLOPE_SHARE = 0.35
 """Standard deviation of a target's slope, as a share of the usual one; nine tenths of the variance are its group's."""
 
+SMALLEST_CHANCE = 1e-12
 SCORING_STEPS = 30
 LONGEST_STEP = 4.0
 """Of one scoring step, in log odds."""
@@ -112,9 +114,15 @@ class EdgeModel:
                 move it (as in GP-BUCB: Desautels et al. 2014).
         """
         unit = _inverse(_prior(places))
-        fits = [_laplace(unit, len(places.factors), runs, margins, slope) for slope in SLOPES]
-        best = max(fits, key=lambda fit: fit.evidence)
         targets = len(places.factors)
+        # With lapses a run far on the wrong side has no pull: begin without them, and each slope where the last one led.
+        fits = []
+        for rise in RISES:
+            start = _laplace(unit, targets, runs, margins, SLOPES[0], rise, np.zeros(2 * targets), lapse=0.0).mean
+            for slope in SLOPES:
+                fits.append(_laplace(unit, targets, runs, margins, slope, rise, start * slope / SLOPES[0]))
+                start = fits[-1].mean * SLOPES[0] / slope
+        best = max(fits, key=lambda fit: fit.evidence)
         self.height = best.mean[:targets]
         self.slope = np.maximum(best.usual + best.mean[targets:], best.usual / 4)
         covariance = _inverse(best.precision)
@@ -156,14 +164,23 @@ def _prior(places: Places) -> Floats:
     return prior
 
 
-def _laplace(unit: Floats, targets: int, runs: Runs, margins: Floats, slope: float) -> _Fit:
-    """Laplace's approximation for one usual slope; ``unit`` is the prior's precision for a slope of one."""
+def _laplace(
+    unit: Floats,
+    targets: int,
+    runs: Runs,
+    margins: Floats,
+    slope: float,
+    rise: float,
+    start: Floats,
+    lapse: float = LAPSE,
+) -> _Fit:
+    """Laplace's approximation for one usual slope and rise; ``unit`` is the prior's precision for a slope of one."""
     nats = np.clip(margins, 0.0, LARGEST_EXACT_MARGIN)
     exact = np.flatnonzero((margins > 0) & (margins < LARGEST_EXACT_MARGIN))  # at least and at most this far
     seen = Runs(np.append(runs.target, runs.target[exact]), np.append(runs.decades, runs.decades[exact]))
     diverged: Floats = np.append((margins > 0).astype(float), np.zeros(len(exact)))
-    offset = slope / NATS_PER_DECADE * np.append(nats, nats[exact])
-    prior, mean = unit / slope**2, np.zeros(2 * targets)
+    offset = slope / rise * np.append(nats, nats[exact])
+    prior, mean = unit / slope**2, start
     precision = prior
 
     def linear(parameters: Floats) -> Floats:
@@ -171,7 +188,7 @@ def _laplace(unit: Floats, targets: int, runs: Runs, margins: Floats, slope: flo
         return np.asarray(both - offset)
 
     for _ in range(SCORING_STEPS):
-        risk, chain = _risk(linear(mean))
+        risk, chain = _risk(linear(mean), lapse)
         score = chain / (risk * (1 - risk))
         residual = score * (diverged - risk)
         pull = np.append(
@@ -183,8 +200,10 @@ def _laplace(unit: Floats, targets: int, runs: Runs, margins: Floats, slope: flo
         mean = mean + step / max(1.0, longest / LONGEST_STEP)
         if longest < CONVERGED:
             break
-    risk, _ = _risk(linear(mean))
-    likelihood = np.log(np.where(diverged > 0, risk, 1 - risk)).sum() + len(exact) * np.log(slope)  # a density in nats
+    risk, _ = _risk(linear(mean), lapse)
+    likelihood = np.log(np.where(diverged > 0, risk, 1 - risk)).sum() + len(exact) * np.log(
+        slope / rise
+    )  # a density in nats
     occam = 0.5 * (np.linalg.slogdet(precision)[1] - np.linalg.slogdet(prior)[1])
     believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
     return _Fit(slope, mean, precision, float(likelihood - 0.5 * mean @ prior @ mean - occam - believed))
@@ -218,10 +237,10 @@ def _along(blocks: Floats, left: Floats, right: Floats) -> Floats:
     )
 
 
-def _risk(log_odds: Floats) -> tuple[Floats, Floats]:
+def _risk(log_odds: Floats, lapse: float = LAPSE) -> tuple[Floats, Floats]:
     """P(diverged) and its derivative by the log odds."""
-    risk = LAPSE + (1 - 2 * LAPSE) * expit(log_odds)
-    return risk, (risk - LAPSE) * (1 - LAPSE - risk) / (1 - 2 * LAPSE)
+    chance = np.clip(expit(log_odds), SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
+    return lapse + (1 - 2 * lapse) * chance, (1 - 2 * lapse) * chance * (1 - chance)
 
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 FEWEST_FIRST = 8
 """Trials that are spread before the model is asked, or two for each choice of the largest factor if that is more."""
-SHARE_FOR_THE_BEST = 5
+SHARE_FOR_THE_BEST = 4
 """One of so many trials looks for the best safe setting instead of the edge."""
 SAFETY_DECADES = 0.3
 """How far below the frontier the best setting is looked for: the factor of two that a recommendation keeps."""
@@ -63,7 +63,7 @@ class FrontierSampler(BaseSampler):
     After some spread trials each goes to the frontier with the widest interval, at the learning rate whose outcome is
     expected to narrow it most (level-set estimation: Bryan et al. 2005; Gotovos et al. 2013; looking ahead: Letham et
     al. 2022). Within its bin the threshold is spread evenly, whatever the learning rate, because the frontier of a
-    bin is that of all its thresholds. Running trials count as known without moving what is expected. Every fifth trial
+    bin is that of all its thresholds. Running trials count as known without moving what is expected. Every fourth trial
     goes to the lowest expected loss, less its uncertainty, among settings below their frontiers by a factor of two.
     """
 
