@@ -12,9 +12,11 @@ turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975)
 the edge it was. The curve runs from 1% to 99%, as in ``study/frontier.py``.
 
 The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
-slope, and the rise of margins that gives k, are those with the highest evidence among ``SLOPES`` and ``RISES``.
+slope, and the rise of margins that gives k, are those with the highest evidence among ``SLOPES`` and ``RISES``; the
+frontiers are averaged over all of them by their evidence, and how far they disagree is part of the uncertainty.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,8 +101,9 @@ class EdgeModel:
     Attributes:
         height: [targets] log odds at the middle of the range, expected.
         slope: [targets] log odds for each decade, expected; never below a quarter of the usual slope.
-        crossing: [targets] decades from the middle at which the expected log odds pass the frontier's level.
-        sd: [targets] standard deviation of the crossing, in decades.
+        crossing: [targets] decades from the middle at which the log odds pass the frontier's level, expected over the
+            usual slopes and rises compared.
+        sd: [targets] standard deviation of the crossing, in decades, with that between these.
     """
 
     def __init__(self, places: Places, runs: Runs, margins: Floats, pending: Runs) -> None:
@@ -115,7 +118,7 @@ class EdgeModel:
         """
         unit = _inverse(_prior(places))
         targets = len(places.factors)
-        # With lapses a run far on the wrong side has no pull: begin without them, and each slope where the last one led.
+        # With lapses a run far on the wrong side has no pull: begin without, and each slope where the last one led.
         fits = []
         for rise in RISES:
             start = _laplace(unit, targets, runs, margins, SLOPES[0], rise, np.zeros(2 * targets), lapse=0.0).mean
@@ -123,8 +126,9 @@ class EdgeModel:
                 fits.append(_laplace(unit, targets, runs, margins, slope, rise, start * slope / SLOPES[0]))
                 start = fits[-1].mean * SLOPES[0] / slope
         best = max(fits, key=lambda fit: fit.evidence)
+        crossing, spread = _crossings(fits, targets)
         self.height = best.mean[:targets]
-        self.slope = np.maximum(best.usual + best.mean[targets:], best.usual / 4)
+        self.slope = best.slope
         covariance = _inverse(best.precision)
         if len(pending.target):
             mean = self.height[pending.target] + self.slope[pending.target] * pending.decades
@@ -132,8 +136,9 @@ class EdgeModel:
             expected = _expected_information(mean, variance)
             covariance = _inverse(best.precision + _information(pending, expected, targets))
         self._covariance = _blocks(covariance, np.arange(targets))
-        self.crossing = (LEVEL - self.height) / self.slope
-        self.sd = np.sqrt(_along(self._covariance, self.crossing, self.crossing)) / self.slope
+        self.crossing = crossing
+        within = _along(self._covariance, crossing, crossing) / self.slope**2
+        self.sd = np.sqrt(within + spread)
 
     def gain(self, target: int, decades: Floats) -> Floats:
         """How much a run at each learning rate [n] is expected to reduce the variance at the target's crossing."""
@@ -149,6 +154,11 @@ class _Fit:
     mean: Floats
     precision: Floats
     evidence: float
+
+    @property
+    def slope(self) -> Floats:
+        """Of each target, never below a quarter of the usual one."""
+        return np.asarray(np.maximum(self.usual + self.mean[len(self.mean) // 2 :], self.usual / 4))
 
 
 def _prior(places: Places) -> Floats:
@@ -207,6 +217,16 @@ def _laplace(
     occam = 0.5 * (np.linalg.slogdet(precision)[1] - np.linalg.slogdet(prior)[1])
     believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
     return _Fit(slope, mean, precision, float(likelihood - 0.5 * mean @ prior @ mean - occam - believed))
+
+
+def _crossings(fits: Sequence[_Fit], targets: int) -> tuple[Floats, Floats]:
+    """Mean and variance [targets] of the crossings over the fits, by their evidence."""
+    evidence = np.array([fit.evidence for fit in fits])
+    weight = np.exp(evidence - evidence.max())
+    weight /= weight.sum()
+    crossings = np.array([(LEVEL - fit.mean[:targets]) / fit.slope for fit in fits])
+    mean = weight @ crossings
+    return mean, weight @ (crossings - mean) ** 2
 
 
 def _information(runs: Runs, each: Floats, targets: int) -> Floats:

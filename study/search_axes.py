@@ -30,7 +30,7 @@ class SearchAxes:
         others: names of the further logarithmic parameters.
         distributions: of all these.
         carried: the names among ``others`` that the trials of a group have; of a group that no trial had yet, those
-            that all trials with any one of its factors' values have.
+            that go with the value of the factor that decides about them, such as a strategy about its threshold.
     """
 
     learning_rate: str
@@ -130,19 +130,37 @@ def _carried(
     distributions: dict[str, BaseDistribution],
 ) -> dict[Group, tuple[str, ...]]:
     """The other axes of every combination of the factors; ``shapes`` are the combinations seen, with theirs."""
-    seen: dict[tuple[str, Any], set[str]] = {}
+    shapes = list(shapes)
     exact: dict[Group, set[str]] = {}
     for group, carried in shapes:
         exact.setdefault(group, set()).update(carried)
-        for key in zip(factors, group, strict=True):
-            seen[key] = seen[key] & set(carried) if key in seen else set(carried)
+    deciding = {name: _deciding(name, shapes, len(factors)) for name in others}
     choices = []
     for name in factors:
         distribution = distributions[name]
         assert isinstance(distribution, CategoricalDistribution)
         choices.append(distribution.choices)
-    groups = {}
-    for group in product(*choices):
-        guessed = set().union(*(seen.get(key, set()) for key in zip(factors, group, strict=True)))
-        groups[group] = tuple(name for name in others if name in exact.get(group, guessed))
-    return groups
+    return {
+        group: tuple(
+            name
+            for name in others
+            if (name in exact[group] if group in exact else _is_guessed(name, group, shapes, deciding[name]))
+        )
+        for group in product(*choices)
+    }
+
+
+def _deciding(name: str, shapes: Sequence[tuple[Group, tuple[str, ...]]], factors: int) -> int | None:
+    """The factor whose value alone tells whether a group has an axis; of several the one with most values seen."""
+    found = []
+    for factor in range(factors):
+        having = {group[factor] for group, carried in shapes if name in carried}
+        lacking = {group[factor] for group, carried in shapes if name not in carried}
+        if not having & lacking:
+            found.append((len(having | lacking), -factor))
+    return -max(found)[1] if found else None
+
+
+def _is_guessed(name: str, group: Group, shapes: Sequence[tuple[Group, tuple[str, ...]]], factor: int | None) -> bool:
+    """Whether a group that no trial had has an axis, by the factor that decides about it."""
+    return factor is not None and any(name in carried and seen[factor] == group[factor] for seen, carried in shapes)
