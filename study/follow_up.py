@@ -61,6 +61,8 @@ def _near(study: StudyRecord, best: Recommendation) -> FollowUp:
             "near",
             trials=TRIALS,
             sampler="qmc",
+            pruner="none",
+            frontier_width=None,
             cells=[best.cell],
             strategies=[best.strategy],
             thresholds=thresholds,

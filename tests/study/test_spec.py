@@ -60,7 +60,7 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
     ("values", "sentence"),
     [
         ({"task": "translate"}, "task must be one of cmudict, numbers, copy, reverse, but got 'translate'"),
-        ({"sampler": "grid"}, "sampler should be 'random', 'qmc' or 'tpe', but got 'grid'"),
+        ({"sampler": "grid"}, "sampler should be 'random', 'qmc', 'tpe' or 'frontier', but got 'grid'"),
         ({"optimizer": "lion"}, "optimizer should be 'sgd', 'momentum' or 'adam', but got 'lion'"),
         ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm' or 'gru', but got 'rnn'"),
         ({"space": {"cells": ["gru", "gru"]}}, "space.cells must name at least one and none twice, but got gru, gru"),
