@@ -183,7 +183,8 @@ class Search:
     def _places_of_targets(self) -> Places:
         middles = [[np.mean(target.bins.get(name, np.nan)) for name in self._axes.others] for target in self.targets]
         codes = self._axes.codes([target.group for target in self.targets])
-        return Places(codes, np.array(middles).reshape(len(self.targets), len(self._axes.others)))
+        shape = (len(self.targets), len(self._axes.others))
+        return Places(codes, np.array(middles, np.float64).reshape(shape))
 
     def _runs_of(self, trials: Sequence[FrozenTrial]) -> Runs:
         """Trials by target: a frontier is that of all thresholds of its bin."""
