@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := models scripts storage study
 
-.PHONY: study test check bench soak clean typing
+.PHONY: study test check bench bench-search soak clean typing
 
 # The main job: from a fresh clone to an answer on real data.
 study: $(READY)
@@ -22,6 +22,10 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/reports.py
 	$(BIN)/python tests/benchmarks/clip_gradients.py
 	$(BIN)/python tests/benchmarks/confirmation.py
+
+# What samplers pay for frontiers that are known; --quick takes two to three minutes.
+bench-search: $(READY)
+	$(BIN)/python tests/benchmarks/search.py
 
 soak: $(READY)
 	$(BIN)/python tests/soak/storms.py

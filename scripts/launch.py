@@ -70,7 +70,12 @@ def launch(
     guard: Annotated[
         bool | None, typer.Option("--guard/--no-guard", help="Skip steps with a non-finite gradient.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="qmc, random or tpe.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="qmc, random, tpe or frontier.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="End trials that fall behind: none, median or hyperband.")] = None,
+    frontier_width: Annotated[
+        float | None,
+        typer.Option(help="End when every frontier's 95% interval is this narrow.", metavar="DECADES"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
     workers: Workers = None,
     slots: Slots = AUTO,
@@ -112,6 +117,8 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
             "batch_size": given["batch_size"],
             "guard": given["guard"],
             "sampler": given["sampler"],
+            "pruner": given["pruner"],
+            "frontier_width": given["frontier_width"],
             "seed": given["seed"],
             "model": {
                 "hidden_size": given["hidden"],
@@ -242,6 +249,9 @@ def run_study(
     left = counts[REMAINING] + counts[RUNNING]
     if left:
         typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
+    ended = sum(counts.values())
+    if not left and ended < record.budget:
+        typer.echo(f"every frontier is known as well as wanted: ended after {ended} of at most {record.budget} trials")
     return left == 0
 
 

@@ -69,7 +69,8 @@ class StudyProgress:
         self._show()
 
     def show(self, counts: dict[str, int]) -> None:
-        """Show what the database has counted."""
+        """Show what the database has counted; a study that knows enough ends before its budget."""
+        self._budget = sum(counts.values())
         self._running = counts[RUNNING]
         self._ended = self._budget - counts[REMAINING] - counts[RUNNING]
         self._diverged = counts[Outcome.DIVERGED]
@@ -102,7 +103,7 @@ class StudyProgress:
         return " · ".join(parts)
 
     def _show(self) -> None:
-        self._live.update(self._task, completed=self._ended, description=self.line())
+        self._live.update(self._task, total=self._budget, completed=self._ended, description=self.line())
         if not self._console.is_terminal and self._ended - self._printed >= QUIET_SHARE * self._budget:
             self._printed = self._ended
             self._console.print(self.line(), highlight=False)

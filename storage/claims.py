@@ -77,7 +77,8 @@ def claim_trial(
     tried = -1
     while True:
         with writing(engine) as connection:
-            budget, ordinal = _budget(connection, study_id), _first_unclaimed(connection, study_id, replicates)
+            budget = _budget(connection, study_id, held=True)
+            ordinal = _first_unclaimed(connection, study_id, replicates)
             if held >= _share(connection, study_id, budget - ordinal, workers):
                 return None
             given_back = connection.scalar(_given_back(study_id))
@@ -178,8 +179,28 @@ def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) 
     return math.ceil(((begun or 0) + unclaimed) / max(workers, count_alive(connection)))
 
 
-def _budget(connection: Connection, study_id: int) -> int:
-    budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
+def end_study(engine: Engine, study_id: int, replicates: int = 1) -> int:
+    """Let no further setting of a study begin: its budget is what has been claimed; return it.
+
+    ``replicates`` is how many trials each setting has.
+
+    Trials that run or were given back are still run to their end.
+
+    Raises:
+        NotFoundError: there is no such study.
+    """
+    with writing(engine) as connection:
+        # Whoever is about to claim has the row until the claim is there, and is counted.
+        _budget(connection, study_id, held=True, alone=True)
+        budget = _first_unclaimed(connection, study_id, replicates)
+        connection.execute(update(Study).where(Study.study_id == study_id).values(budget=budget))
+    return budget
+
+
+def _budget(connection: Connection, study_id: int, *, held: bool = False, alone: bool = False) -> int:
+    """The budget; when held, nobody changes it before the transaction ends, when alone, nobody else holds it."""
+    query = select(Study.budget).where(Study.study_id == study_id)
+    budget = connection.scalar(query.with_for_update(read=not alone) if held else query)
     if budget is None:
         raise NotFoundError(f"there is no study with the number {study_id}")
     return budget

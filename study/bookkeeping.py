@@ -11,10 +11,18 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from gradstudy.storage.claims import Claim, attach_trial, claim_trial, give_back, give_back_unknown
+from gradstudy.storage.claims import (
+    Claim,
+    attach_trial,
+    claim_trial,
+    end_study,
+    give_back,
+    give_back_unknown,
+)
 from gradstudy.storage.database import Database
 from gradstudy.storage.enqueued import SettingRow
 from gradstudy.storage.errors import ClaimLostError
+from gradstudy.storage.frames import read_trials
 from gradstudy.storage.liveness import GRACE_SECONDS
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.recorder import Recorder
@@ -22,11 +30,13 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.asking import ask
 from gradstudy.study.patience import UNANSWERED, Patience
+from gradstudy.study.pruning import falls_behind, make_pruner
 from gradstudy.study.recovery import recover, set_state
 from gradstudy.study.samplers import make_sampler
 from gradstudy.study.seeds import trial_seed
 from gradstudy.study.space import Setting
 from gradstudy.study.spec import CellName, StudySpec
+from gradstudy.study.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.telling import attributes, tell
 from gradstudy.study.training import Ended
 
@@ -78,8 +88,12 @@ class Bookkeeping:
         self._recorder = Recorder(database.engine)
         self._held: set[int] = set()
         self._recovered = 0.0
+        self._until_check = float(TRIALS_BETWEEN_CHECKS)
         self._study = optuna.load_study(
-            study_name=record.name, storage=database.optuna_storage, sampler=make_sampler(spec, worker_id)
+            study_name=record.name,
+            storage=database.optuna_storage,
+            sampler=make_sampler(spec, worker_id),
+            pruner=make_pruner(spec),
         )
 
     def begin(self) -> Begun | None:
@@ -112,7 +126,16 @@ class Bookkeeping:
         if not self._patiently(finish):
             return None
         self._patiently(lambda: tell(self._database.optuna_storage, trial_id, ended.result))
+        self._until_check -= 1
+        if self._spec.frontier_width is not None and self._until_check <= 0:
+            self._patiently(self._end_when_known)
         return ended.result
+
+    def falls_behind(self, key: Begun, step: int, smoothed_loss: float) -> bool:
+        """Whether a trial should be pruned for its loss at a rung."""
+        trial_id = key.claim.trial_id
+        assert trial_id is not None, "a trial that trains was attached"
+        return self._patiently(lambda: falls_behind(self._study, trial_id, step, smoothed_loss))
 
     def give_back(self, claim: Claim) -> None:
         """Let another worker have a trial."""
@@ -129,6 +152,13 @@ class Bookkeeping:
         """Whether every trial of the budget has ended."""
         counts = self._patiently(lambda: count_outcomes(self._database.engine, self._record.study_id))
         return counts[REMAINING] + counts[RUNNING] == 0
+
+    def _end_when_known(self) -> None:
+        """End the study when its frontiers are known as well as was wanted."""
+        trials = read_trials(self._database, self._record.name)
+        if are_frontiers_known(trials, self._spec):
+            end_study(self._database.engine, self._record.study_id, self._spec.seeds)
+        self._until_check = max(TRIALS_BETWEEN_CHECKS, CHECKED_SHARE * len(trials) / self._workers)
 
     def _claim(self) -> Claim | None:
         answered = True

@@ -33,14 +33,21 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
         return
     if runs < FEW_RUNS:
         yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."
-    if runs < study.budget - failed:
-        left = counted(study.budget - runs - failed, "trial")
+    pruned = int(outcomes.get("pruned", 0))
+    left_over = study.budget - runs - failed - pruned
+    if left_over > 0:
+        left = counted(left_over, "trial")
         yield f"{left} of {study.budget:,} have not ended: all numbers may move."
     if has_replicates(trials):
         settings = int(setting_of(judged(trials)).nunique())
         yield (
             f"The {counted(runs, 'run')} are of {counted(settings, 'setting')}: intervals count a setting once, but "
             "those of survival curves take its runs as independent and are too narrow."
+        )
+    if study.budget < study.spec.get("trials", 0):
+        yield (
+            f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
+            f"every frontier was within {study.spec['frontier_width']:g} decades."
         )
     if is_adaptive(study):
         yield (
@@ -51,6 +58,11 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
         yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
     elif diverged == runs:
         yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
+    if pruned:
+        yield (
+            f"{counted(pruned, 'run')} ended early because others were ahead (pruned): whether they would have "
+            "diverged is not known, and they count neither way."
+        )
     if failed:
         yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
 

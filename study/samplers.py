@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from torch.quasirandom import SobolEngine
 
+from gradstudy.study.space import THRESHOLD_PREFIX
 from gradstudy.study.spec import StudySpec
 
 _AXES = {"cell": 0, "strategy": 1, "learning_rate": 2}
@@ -37,6 +38,11 @@ class PointSampler(BaseSampler):
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._last: tuple[int, NDArray[np.float64]] | None = None
+
+    @staticmethod
+    def has_axis(param_name: str) -> bool:
+        """Whether the points have a coordinate for a parameter."""
+        return param_name in _AXES or param_name.startswith(THRESHOLD_PREFIX)
 
     @abstractmethod
     def point(self, place: int) -> NDArray[np.float64]:
@@ -64,7 +70,7 @@ class PointSampler(BaseSampler):
         if self._last is None or self._last[0] != place:
             self._last = (place, self.point(place))
         coordinate = self._last[1][_AXES.get(param_name, _THRESHOLD_AXIS)]
-        return _scale(float(coordinate), param_distribution)
+        return scale(float(coordinate), param_distribution)
 
 
 class SobolSampler(PointSampler):
@@ -92,8 +98,8 @@ class RandomSampler(PointSampler):
         return np.random.default_rng([self._seed, place]).random(_THRESHOLD_AXIS + 1)
 
 
-def _scale(coordinate: float, distribution: BaseDistribution) -> Any:
-    """Map [0, 1) to a value of the distribution."""
+def scale(coordinate: float, distribution: BaseDistribution) -> Any:
+    """Map [0, 1) to a value of the distribution; raises ValueError for one that is no axis of a study."""
     if isinstance(distribution, optuna.distributions.CategoricalDistribution):
         return distribution.choices[int(coordinate * len(distribution.choices))]
     if isinstance(distribution, optuna.distributions.FloatDistribution) and distribution.log:
@@ -113,3 +119,7 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
             # Optuna counts trials; what TPE begins with is so many settings.
             startup = TPE_STARTUP_SETTINGS * spec.seeds
             return optuna.samplers.TPESampler(seed=spec.seed + worker, n_startup_trials=startup)
+        case "frontier":
+            from gradstudy.study.frontier_sampler import FrontierSampler  # pandas, which the others do not need
+
+            return FrontierSampler(spec.seed)

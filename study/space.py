@@ -35,9 +35,12 @@ class Suggesting(Protocol):
         ...
 
 
+THRESHOLD_PREFIX = "threshold_"
+
+
 def threshold_parameter(strategy: str) -> str:
     """The Optuna parameter that holds a strategy's threshold: thresholds of two strategies share no axis."""
-    return f"threshold_{strategy}"
+    return THRESHOLD_PREFIX + strategy
 
 
 def parameters(setting: Setting) -> dict[str, str | float]:

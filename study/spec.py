@@ -25,7 +25,8 @@ from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 
 CellName = Literal["lstm", "gru", "dense", "module"]
-SamplerName = Literal["random", "qmc", "tpe"]
+PrunerName = Literal["none", "median", "hyperband"]
+SamplerName = Literal["random", "qmc", "tpe", "frontier"]
 MODULE_CELL: CellName = "module"
 """The cell of a module task whose function takes none."""
 
@@ -130,6 +131,12 @@ class StudySpec(_Part):
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
     sampler: SamplerName = "qmc"
+    pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
+    frontier_width: float | None = Field(
+        default=None,
+        gt=0,
+        description="decades: the study ends when the 95% interval of every frontier is this narrow",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
     space: SearchSpace = SearchSpace()
@@ -190,6 +197,15 @@ class StudySpec(_Part):
                 )
         if self.model.attention and not task.decodes:
             raise ValueError(f"model.attention needs a decoder, which task {task.name!r} does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _frontier_without_pruner(self) -> Self:
+        if self.sampler == "frontier" and self.pruner != "none":
+            raise ValueError(
+                "pruner must be 'none' with sampler 'frontier', because a pruned run does not say whether it would "
+                f"have diverged, but got {self.pruner!r}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
 from gradstudy.storage.outcomes import Outcome
@@ -11,8 +12,8 @@ from gradstudy.storage.recorder import OptunaAttributes
 from gradstudy.storage.results import TrialResult
 from gradstudy.study.divergence import log_ratio
 
-CONSTRAINT = "constraints:divergence"
-"""The system attribute in which Optuna keeps the constraint ``divergence``, ln(s_T / l0)."""
+CONSTRAINT = "divergence"
+"""The key of the constraint ln(s_T / l0)."""
 MARGIN_BOUND = 10.0
 """Largest absolute margin ln(s_T / l0) that is told to Optuna: a factor of 22,000."""
 SMALLEST_VIOLATION = 1e-9
@@ -39,12 +40,20 @@ def tell(storage: BaseStorage, trial_id: int, result: TrialResult) -> None:
     A trial that was told already stays as it is: a worker that puts right what a dead one left may meet another.
     ``Study.tell`` would read the trial twice, for what is known here.
     """
-    objective = result.columns()["objective"]
     with suppress(UpdateFinishedTrialError):
-        if objective is None:
-            storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        else:
-            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [objective])
+        storage.set_trial_state_values(trial_id, *_state_and_values(storage, trial_id, result))
+
+
+def _state_and_values(
+    storage: BaseStorage, trial_id: int, result: TrialResult
+) -> tuple[TrialState, list[float] | None]:
+    """As ``Study.tell`` has them; the value of a pruned trial is what was reported last."""
+    if result.outcome is Outcome.PRUNED:
+        trial = storage.get_trial(trial_id)
+        last = trial.last_step
+        return TrialState.PRUNED, None if last is None else [trial.intermediate_values[last]]
+    objective = result.columns()["objective"]
+    return (TrialState.FAIL, None) if objective is None else (TrialState.COMPLETE, [objective])
 
 
 def bounded_margin(result: TrialResult) -> float:
@@ -64,5 +73,5 @@ def attributes(result: TrialResult) -> OptunaAttributes:
     columns = result.columns()
     return OptunaAttributes(
         user={name: columns[name] for name in SHOWN if columns[name] is not None},
-        system={CONSTRAINT: bounded_margin(result)},
+        system={f"{_CONSTRAINTS_KEY}:{CONSTRAINT}": bounded_margin(result)},
     )

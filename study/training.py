@@ -69,13 +69,16 @@ class Trial:
     def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
         """The trial's result; ``validation_loss`` is NaN for a diverged trial.
 
-        The objective is the validation loss, at most that of the untrained model, which a diverged trial gets.
+        The objective is the validation loss, at most that of the untrained model, which a diverged trial gets; a pruned
+        trial has none.
         """
         monitor = self.monitor
         telemetry = self.telemetry()
         gradients = summarize_gradients(telemetry.grad_norm, telemetry.clipped)
-        objective = self.initial_validation_loss
-        if verdict.outcome != "diverged" and validation_loss < objective:
+        objective: float | None = self.initial_validation_loss
+        if verdict.outcome == "pruned":
+            objective = None
+        elif verdict.outcome != "diverged" and validation_loss < self.initial_validation_loss:
             objective = validation_loss
         return TrialResult(
             outcome=Outcome(verdict.outcome),
@@ -163,6 +166,21 @@ class Slots(Generic[Key]):
         if slot in self.array.failures:
             return trial.failed(self.array.failures[slot])
         return trial.result(verdict, validation_loss)
+
+    def at_rungs(self, distance: int) -> list[tuple[Key, int, float]]:
+        """Each trial that passed a multiple of ``distance`` in its last block: key, that step, smoothed loss."""
+        found = []
+        for key, trial in zip(self.keys, self._trials, strict=True):
+            steps, last = trial.monitor.steps, len(trial.blocks[-1].loss) if trial.blocks else 0
+            if steps // distance > (steps - last) // distance and math.isfinite(trial.monitor.smoothed_loss):
+                found.append((key, steps // distance * distance, trial.monitor.smoothed_loss))
+        return found
+
+    def prune(self, key: Key) -> Ended[Key]:
+        """End a trial before its time."""
+        slot = next(slot for slot, held in enumerate(self.keys) if held is key)
+        trial = self._trials[slot]
+        return Ended(self._evict(slot), trial, trial.result(Verdict("pruned"), math.nan))
 
     def _evict(self, slot: int) -> Key:
         self.array.evict(slot)

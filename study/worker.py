@@ -17,8 +17,9 @@ from gradstudy.study.bookkeeping import Begun, Bookkeeping
 from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.failures import FAILURES_IN_A_ROW
 from gradstudy.study.heartbeat import heartbeat
+from gradstudy.study.pruning import steps_between_rungs
 from gradstudy.study.spec import CellName, StudySpec
-from gradstudy.study.training import Slots, make_array, make_workspace
+from gradstudy.study.training import Ended, Slots, make_array, make_workspace
 
 ASKED_AHEAD = 0.25
 """Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
@@ -88,6 +89,7 @@ class Worker:
         self._asked: deque[Future[Begun | None]] = deque()
         self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
+        self._judged: deque[tuple[Begun, Future[bool]]] = deque()
         self._ask_again = 0.0
         self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
 
@@ -123,12 +125,36 @@ class Worker:
         busy = [slots for slots in self._arrays.values() if slots.keys]
         for slots in busy:
             for ended in slots.advance():
-                self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
+                self._store(ended, books, bookkeeper)
                 self._errors.append(ended.result.error)
+            if self._spec.pruner != "none":
+                self._prune(slots, books, bookkeeper)
         self._report(wait=not busy)
         if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
             raise TrialsFailError(FAILURES_IN_A_ROW, str(self._errors[-1]))
         return bool(busy)
+
+    def _store(self, ended: Ended[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
+
+    def _prune(self, slots: Slots[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """End trials that were found to fall behind, and have those judged that came to a rung.
+
+        Training goes on meanwhile, but not past the next rung.
+        """
+        arrived = slots.at_rungs(steps_between_rungs(self._spec))
+        waited_for = {id(key) for key, _, _ in arrived}
+        for _ in range(len(self._judged)):
+            key, judgement = self._judged.popleft()
+            if id(key) not in waited_for and not judgement.done():
+                self._judged.append((key, judgement))
+            elif judgement.result():
+                holder = self._slots_of(key.setting.cell)
+                if any(held is key for held in holder.keys):
+                    self._store(holder.prune(key), books, bookkeeper)
+        for key, step, smoothed_loss in arrived:
+            if any(held is key for held in slots.keys):
+                self._judged.append((key, bookkeeper.submit(books.falls_behind, key, step, smoothed_loss)))
 
     def _waits(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor, stop: threading.Event) -> bool:
         """Wait for trials that others hold; False when there is nothing to wait for."""

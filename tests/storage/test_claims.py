@@ -6,7 +6,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.bins import half_decade
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, end_study, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import ClaimLostError, NotFoundError, StorageError
 from gradstudy.storage.progress import count_outcomes
@@ -97,3 +97,18 @@ def test_every_trial_of_a_half_decade_has_the_same_bin() -> None:
     assert {half_decade(edge * 1.5) for edge in edges} == set(edges)
     assert half_decade(0.7) == 10**-0.5
     assert [half_decade(value) for value in (None, 0.0, -1.0, float("inf"))] == [None] * 4
+
+
+def test_a_study_that_was_ended_has_no_more_to_claim_than_what_was_given_back(
+    db: Database, begin: Begin, study_id: int, worker_id: int
+) -> None:
+    first, second = begin(), begin()
+    assert end_study(db.engine, study_id) == 2
+    assert claim_trial(db.engine, study_id, worker_id, int) is None
+    assert give_back(db.engine, first)
+    again = claim_trial(db.engine, study_id, worker_id, int)
+    assert again is not None
+    assert (again.ordinal, second.ordinal) == (0, 1)
+    assert count_outcomes(db.engine, study_id)["remaining"] == 0
+    with pytest.raises(NotFoundError):
+        end_study(db.engine, study_id + 1)

@@ -27,7 +27,7 @@ def study_of(spec: StudySpec, storage: Any = None, worker: int = 0) -> optuna.St
     return optuna.create_study(storage=storage, study_name="s", sampler=make_sampler(spec, worker), load_if_exists=True)
 
 
-@pytest.mark.parametrize("sampler", ["qmc", "random", "tpe"])
+@pytest.mark.parametrize("sampler", ["qmc", "random", "tpe", "frontier"])
 def test_a_strategy_has_its_own_threshold_in_its_own_range(sampler: str) -> None:
     spec = spec_of(sampler, STRATEGIES, thresholds={"norm": [3, 4]})
     study = study_of(spec)
