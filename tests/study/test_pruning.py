@@ -50,25 +50,25 @@ def test_a_trial_behind_the_median_of_its_rung_is_pruned(pruned: StudySpec) -> N
     rung = steps_between_rungs(pruned)
     for loss in (1.0, 2.0, 3.0, 4.0, 5.0):
         trial = study.ask()
-        assert not falls_behind(trial, rung, loss)
+        assert not falls_behind(study, trial._trial_id, rung, loss)
         study.tell(trial, loss)
-    assert falls_behind(study.ask(), rung, 3.1)
-    assert not falls_behind(study.ask(), rung, 2.9)
+    assert falls_behind(study, study.ask()._trial_id, rung, 3.1)
+    assert not falls_behind(study, study.ask()._trial_id, rung, 2.9)
 
 
 def test_hyperband_lets_about_a_third_of_a_bracket_go_on() -> None:
     spec = parse_spec(VALUES | {"pruner": "hyperband"})
     study = optuna.create_study(study_name="s", pruner=make_pruner(spec))
-    behind = [falls_behind(study.ask(), steps_between_rungs(spec), (7 * place) % 60 / 10) for place in range(60)]
+    rung = steps_between_rungs(spec)
+    behind = [falls_behind(study, study.ask()._trial_id, rung, (7 * place) % 60 / 10) for place in range(60)]
     assert 15 < sum(behind) < 50
 
 
 def test_a_trial_that_is_run_again_reports_anew(pruned: StudySpec) -> None:
     study = optuna.create_study(pruner=make_pruner(pruned))
-    trial = study.ask()
-    falls_behind(trial, 6, 2.0)
-    again = optuna.Trial(study, trial._trial_id)
-    assert not falls_behind(again, 6, 1.5)
+    trial_id = study.ask()._trial_id
+    falls_behind(study, trial_id, 6, 2.0)
+    assert not falls_behind(study, trial_id, 6, 1.5)
     assert math.isclose(study.trials[0].intermediate_values[6], 1.5)
 
 
