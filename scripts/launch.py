@@ -179,8 +179,9 @@ def given_spec(name: str, flags: "Values") -> "tuple[StudySpec, bool]":
 def _announce_reading(task: str) -> None:
     """Say so where reading the task's file takes a while."""
     from gradstudy.models.tasks.catalogue import find_task
+    from gradstudy.models.tasks.module_task import is_module_task
 
-    _, file = find_task(task)
+    file = None if is_module_task(task) else find_task(task)[1]
     size = 0 if file is None else Path(file).stat().st_size
     if size > SLOWLY_READ:
         typer.echo(f"reading {file} ({size / 2**20:,.0f} MiB); each worker reads it, too")

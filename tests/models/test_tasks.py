@@ -175,7 +175,7 @@ def test_options_have_defaults_that_are_accepted():
             "cmu",
             {},
             "there is no task 'cmu': choose from cmudict, numbers, copy, reverse, adding, temporal_order, sunspots, "
-            "regression, pairs:FILE, series:FILE",
+            "regression, pairs:FILE, series:FILE, module:package.module:function",
         ),
         ("cmudict", {"maxlen": 3}, "task 'cmudict' has no option 'maxlen': it takes max_length"),
         (

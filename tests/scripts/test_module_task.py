@@ -244,7 +244,7 @@ def test_a_study_whose_trials_all_fail_has_failed(
         (["--task=module:breaks_on_import:problem"], "ZeroDivisionError: division by zero ("),
         (["--task=module:needs_more:problem"], "No module named 'not_installed' ("),
         (["--task=module:no_python:problem"], "no_python.py, line 1)"),
-        (["--task=copy", "--cells=module"], "space.cells of task 'copy' must be among lstm, gru, but got 'module'"),
+        (["--task=copy", "--cells=module"], "space.cells of task 'copy' must be lstm or gru, but got 'module'"),
     ],
 )
 def test_what_cannot_be_studied_is_said_in_a_sentence(
