@@ -54,6 +54,10 @@ def launch(
         list[str] | None,
         typer.Option(help="Range of a strategy's threshold; repeatable.", metavar="STRATEGY=LOW:HIGH"),
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="Search a field or task option, too; repeatable.", metavar="NAME=A,B,C"),
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of the computation: float32 or bfloat16.")] = None,
     trials: Annotated[int | None, typer.Option(help="Training runs of the study, replicates included.")] = None,
@@ -62,6 +66,9 @@ def launch(
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Hidden units of each layer.")] = None,
     layers: Annotated[int | None, typer.Option(help="Layers of the encoder, and of the decoder.")] = None,
+    forget_bias: Annotated[
+        float | None, typer.Option(help="Initial bias of LSTM forget gates.", show_default="as torch draws it")
+    ] = None,
     attention: Annotated[
         bool | None, typer.Option("--attention/--no-attention", help="Attend to the encoder's outputs.")
     ] = None,
@@ -97,6 +104,7 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
     from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
 
     thresholds = assignments("--threshold", given["threshold"], "norm=0.01:10")
+    factors = assignments("--vary", given["vary"], "hidden_size=32,64")
     return given_values(
         {
             "task": given["task"],
@@ -117,12 +125,14 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
                 "layers": given["layers"],
                 "attention": given["attention"],
                 "dropout": given["dropout"],
+                "forget_bias": given["forget_bias"],
             },
             "space": {
                 "cells": names(given["cells"]),
                 "strategies": list(STRATEGIES) if given["strategies"] == "all" else names(given["strategies"]),
                 "learning_rate": bounds("--lr", given["lr"]),
                 "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
+                "factors": {name: names(text) for name, text in factors.items()},
             },
         }
     )
@@ -131,7 +141,7 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
 def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None:
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
-    from gradstudy.study.launch import create_or_resume, load_data, stored_spec
+    from gradstudy.study.launch import check_varied_data, create_or_resume, load_data, stored_spec
 
     spec, given = given_spec(name, flags)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
@@ -148,6 +158,7 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
         if stored is None:
             _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
+            check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         if work is not None:
@@ -206,6 +217,7 @@ def run_study(
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.scripts.working import run_worker, slot_count
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.factors import shown
     from gradstudy.study.launch import load_data, stored_spec
     from gradstudy.study.slots import trial_bytes
 
@@ -220,6 +232,8 @@ def run_study(
     )
     typer.echo(f"{data.origin}: {len(data.train):,} examples to train on, {len(data.validation):,} to validate on")
     typer.echo(data.details)
+    for factor, values in spec.space.factors.items():
+        typer.echo(f"varied: {factor} {', '.join(shown(value) for value in values)}")
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
         slots = slot_count(work, spec, data)

@@ -12,6 +12,7 @@ from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
 from gradstudy.study.errors import SpecChangedError, SpecError
 from gradstudy.study.spec import StudySpec, differences, parse_spec
+from gradstudy.study.varied import variations
 
 if TYPE_CHECKING:
     from gradstudy.models.tasks.data import TaskData
@@ -37,12 +38,13 @@ def with_file(spec: StudySpec) -> StudySpec:
 
 
 def load_data(spec: StudySpec) -> "TaskData":
-    """The data of a study's task.
+    """The data of a study's task; where the study varies it, that with the first value of each factor.
 
     Raises:
         TaskError: it cannot be loaded, or is not what it was.
         SpecError: a batch is larger than it.
     """
+    spec = variations(spec)[0]
     data = load_task(spec.task, **spec.task_options)
     if spec.file_digest is not None and spec.file_digest != data.file_digest:
         raise TaskError(_changed_file(spec.task, spec.file_digest, data.file_digest))
@@ -52,6 +54,16 @@ def load_data(spec: StudySpec) -> "TaskData":
             f"but got {spec.batch_size}"
         )
     return data
+
+
+def check_varied_data(spec: StudySpec) -> None:
+    """Load what a study's factors make of its data, apart from the first; raises as ``load_data`` does."""
+    first, *others = variations(spec)
+    seen = [(first.task_options, first.batch_size)]
+    for other in others:
+        if (other.task_options, other.batch_size) not in seen:
+            seen.append((other.task_options, other.batch_size))
+            load_data(other)
 
 
 def _changed_file(task: str, expected: str, found: str | None) -> str:

@@ -1,6 +1,7 @@
 """Which settings are tried next."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,14 @@ class PointSampler(BaseSampler):
     """Points over cell, strategy, learning rate and threshold; the setting at place n of the study takes point n.
 
     So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
-    study without places the trial's number counts. Thresholds share one axis, because a trial has one at most.
+    study without places the trial's number counts. Thresholds share one axis, because a trial has one at most. Each
+    factor has an axis of its own, after these.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, factors: Sequence[str] = ()) -> None:
         self._seed = seed
+        self._axes = _AXES | {name: _THRESHOLD_AXIS + 1 + place for place, name in enumerate(factors)}
+        self.dimensions = _THRESHOLD_AXIS + 1 + len(factors)
         self._last: tuple[int, NDArray[np.float64]] | None = None
 
     @abstractmethod
@@ -63,7 +67,7 @@ class PointSampler(BaseSampler):
         place = trial.system_attrs.get(ORDINAL, trial.number)
         if self._last is None or self._last[0] != place:
             self._last = (place, self.point(place))
-        coordinate = self._last[1][_AXES.get(param_name, _THRESHOLD_AXIS)]
+        coordinate = self._last[1][self._axes.get(param_name, _THRESHOLD_AXIS)]
         return _scale(float(coordinate), param_distribution)
 
 
@@ -78,7 +82,7 @@ class SobolSampler(PointSampler):
 
     def point(self, place: int) -> NDArray[np.float64]:
         """Point ``place`` of the sequence."""
-        sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=self._seed)
+        sequence = SobolEngine(self.dimensions, scramble=True, seed=self._seed)
         sequence.fast_forward(place)
         point: NDArray[np.float64] = sequence.draw(1, dtype=torch.float64)[0].numpy()
         return point
@@ -89,7 +93,7 @@ class RandomSampler(PointSampler):
 
     def point(self, place: int) -> NDArray[np.float64]:
         """A draw that only seed and place determine."""
-        return np.random.default_rng([self._seed, place]).random(_THRESHOLD_AXIS + 1)
+        return np.random.default_rng([self._seed, place]).random(self.dimensions)
 
 
 def _scale(coordinate: float, distribution: BaseDistribution) -> Any:
@@ -106,9 +110,9 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
     """The spec's sampler; the workers of a study, each with its own number, draw different random numbers."""
     match spec.sampler:
         case "random":
-            return RandomSampler(spec.seed)
+            return RandomSampler(spec.seed, list(spec.space.factors))
         case "qmc":
-            return SobolSampler(spec.seed)
+            return SobolSampler(spec.seed, list(spec.space.factors))
         case "tpe":
             # Optuna counts trials; what TPE begins with is so many settings.
             startup = TPE_STARTUP_SETTINGS * spec.seeds

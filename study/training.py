@@ -162,11 +162,12 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
         dropout=model.dropout,
         decoder=data.decoder,
         loss=spec.trained_loss,
+        forget_bias=model.forget_bias,
     )
 
 
 def make_array(spec: StudySpec, cell: CellName, data: TaskData, slots: int, workspace: Workspace) -> TrialArray:
-    """An array for the trials of one cell of a study."""
+    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``."""
     return TrialArray(
         model_shape(spec, cell, data),
         data,
