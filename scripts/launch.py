@@ -32,8 +32,17 @@ SECONDS_BETWEEN_LOOKS = 0.3
 
 
 def launch(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="Name of the study, or its spec.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE.toml", help="Name of the study, or its spec.", show_default="that of the preset"
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="An experiment of the literature; other options change it. See `gradstudy presets`."),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="What to train on; see `gradstudy tasks`.")] = None,
     task_option: Annotated[
         list[str] | None, typer.Option(help="Option of the task; repeatable.", metavar="NAME=VALUE")
@@ -107,6 +116,7 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
     factors = assignments("--vary", given["vary"], "hidden_size=32,64")
     return given_values(
         {
+            "preset": given["preset"],
             "task": given["task"],
             "task_options": assignments("--task-option", given["task_option"], "max_length=8")
             | {name: given[name] for name in ("tokens", "window", "horizon", "standardize")},
@@ -138,7 +148,7 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
     )
 
 
-def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None:
+def _launch(name: str | None, flags: "Values", storage: str, work: Work | None) -> None:
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
     from gradstudy.study.launch import check_varied_data, create_or_resume, load_data, stored_spec
@@ -163,19 +173,37 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
         record = create_or_resume(database, spec)
         if work is not None:
             if run_study(database, record, data, work, pool):
+                _say_verdicts(database, record)
                 typer.echo(f"done; now: gradstudy report {record.name}")
         else:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
 
-def given_spec(name: str, flags: "Values") -> "tuple[StudySpec, bool]":
+def _say_verdicts(database: "Database", record: "StudyRecord") -> None:
+    """Say whether the experiment of the literature holds that the study is made from."""
+    from gradstudy.storage.frames import read_trials
+    from gradstudy.study.presets import verdicts
+
+    if record.spec.get("preset"):
+        for sentence in verdicts(record.spec, read_trials(database, record.name)):
+            typer.echo(sentence)
+
+
+def given_spec(name: str | None, flags: "Values") -> "tuple[StudySpec, bool]":
     """The spec that a name or a file and flags make, and whether they say more than the name."""
     from gradstudy.scripts.spec_input import merged, read_spec_file
+    from gradstudy.study.errors import SpecError
     from gradstudy.study.launch import with_file
+    from gradstudy.study.presets import preset_values
     from gradstudy.study.spec import parse_spec
 
-    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
-    spec = parse_spec(merged({"name": name} | from_file, flags))
+    from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
+    values = merged(({"name": name} if name else {}) | from_file, flags)
+    if "preset" in values:
+        values = merged(preset_values(values["preset"]), values)
+    elif not name:
+        raise SpecError("launch takes a name for the study, a file FILE.toml, or --preset NAME, but got none of them")
+    spec = parse_spec(values)
     return (with_file(spec), True) if flags or from_file else (spec, False)
 
 

@@ -27,7 +27,8 @@ def setting(report: Report) -> str:
     if best is None:
         return f"No setting can be recommended: no trial trained ({_why_not(report)})."
     with_threshold = "" if best.threshold is None else f" at {best.threshold:.3g}"
-    return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}"
+    factors = f", {best.factors}" if best.factors else ""
+    return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}{factors}"
 
 
 def standing(best: Recommendation) -> str:

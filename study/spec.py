@@ -60,7 +60,10 @@ class ModelSpec(_Part):
     attention: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
     forget_bias: float | None = Field(
-        default=None, ge=-100, le=100, description="initial bias of an LSTM's forget gates; as torch draws it if not given"
+        default=None,
+        ge=-100,
+        le=100,
+        description="initial bias of an LSTM's forget gates; as torch draws it if not given",
     )
 
 
@@ -116,6 +119,7 @@ class StudySpec(_Part):
     """A study: a search over settings on one task with one budget."""
 
     name: str
+    preset: str | None = Field(default=None, description="the experiment of the literature that it is made from")
     task: str = DEFAULT_TASK
     task_options: dict[str, OptionValue] = Field(default_factory=dict)
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
@@ -176,15 +180,14 @@ class StudySpec(_Part):
     def _factors_as_understood(cls, values: Any) -> Any:
         """Each value of a factor as the spec holds it that has it; text is taken as a command line gives it."""
         space = values.get("space") if isinstance(values, dict) else None
-        factors = space.get("factors") if isinstance(space, dict) else None
-        if not factors or not isinstance(factors, dict):
+        if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values
         alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
         try:
             spec = cls.model_validate(alone)
         except ValidationError:
             return alone  # what is wrong with the rest is said first
-        understood = {name: _understood(spec, name, given) for name, given in factors.items()}
+        understood = {name: _understood(spec, name, given) for name, given in space["factors"].items()}
         return values | {"space": space | {"factors": understood}}
 
     @model_validator(mode="after")

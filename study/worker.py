@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gradstudy.models.tasks.data import TaskData
 from gradstudy.storage.database import Database
@@ -14,13 +14,15 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker
 from gradstudy.study.bookkeeping import Begun, Bookkeeping
-from gradstudy.study.factors import Factors
 from gradstudy.study.heartbeat import heartbeat
 from gradstudy.study.launch import load_data
 from gradstudy.study.space import Setting
 from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.training import Slots, make_array, make_workspace
 from gradstudy.study.varied import variations, varied
+
+if TYPE_CHECKING:
+    from gradstudy.study.factors import Factors
 
 ASKED_AHEAD = 0.25
 """Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
