@@ -192,7 +192,6 @@ def _say_verdicts(database: "Database", record: "StudyRecord") -> None:
 def given_spec(name: str | None, flags: "Values") -> "tuple[StudySpec, bool]":
     """The spec that a name or a file and flags make, and whether they say more than the name."""
     from gradstudy.scripts.spec_input import merged, read_spec_file
-    from gradstudy.study.errors import SpecError
     from gradstudy.study.launch import with_file
     from gradstudy.study.presets import preset_values
     from gradstudy.study.spec import parse_spec
@@ -202,7 +201,9 @@ def given_spec(name: str | None, flags: "Values") -> "tuple[StudySpec, bool]":
     if "preset" in values:
         values = merged(preset_values(values["preset"]), values)
     elif not name:
-        raise SpecError("launch takes a name for the study, a file FILE.toml, or --preset NAME, but got none of them")
+        raise typer.BadParameter(
+            "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"
+        )
     spec = parse_spec(values)
     return (with_file(spec), True) if flags or from_file else (spec, False)
 

@@ -87,8 +87,8 @@ class Claim:
 
     def _conclusion(self, first: pd.DataFrame, second: pd.DataFrame) -> str:
         if self.expected == "all and none":
-            agrees = first["happened"].sum() == first["runs"].sum() and second["happened"].sum() == 0
-            return "which agrees" if agrees else "which does not agree"
+            as_expected = first["happened"].sum() == first["runs"].sum() and second["happened"].sum() == 0
+            return "which agrees" if as_expected else "which does not agree"
         less, low, high = rate_difference(_rate_sum(second), len(second), _rate_sum(first), len(first))
         difference = f"a difference of {100 * less:+.0f} points (95% interval {100 * low:+.0f} to {100 * high:+.0f})"
         if low <= 0 <= high:

@@ -98,8 +98,7 @@ def neighbours_of(trials: pd.DataFrame, setting: "pd.Series[Any]") -> pd.DataFra
     for key in (*GROUP, "factors"):
         group = group[group[key] == setting[key]]
     away = np.abs(_points(group) - _points(setting.to_frame().T))
-    near: pd.DataFrame = group.loc[(away <= NEIGHBOURHOOD).all(1)]
-    return near
+    return group.loc[pd.Series((away <= NEIGHBOURHOOD).all(1), index=group.index)]
 
 
 def _points(trials: pd.DataFrame) -> NDArray[np.float64]:

@@ -70,8 +70,8 @@ _RAW = {"standardize": False}
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "regression": Preset(
-            description="the tutorials' exploding gradients: a dense network and targets in the hundreds, learning rate 0.01",
-            source="Brownlee 2019, How to Avoid Exploding Gradients With Gradient Clipping; Keras' clipnorm and clipvalue",
+            description="the tutorials' exploding gradients: a dense network and targets in the hundreds, lr 0.01",
+            source="Brownlee 2019, How to Avoid Exploding Gradients With Gradient Clipping; clipping as in Keras",
             spec={
                 "task": "regression",
                 "optimizer": "momentum",
@@ -118,6 +118,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     literature="raw data to make runs diverge more often than standardised data",
                     first=Group(name="on raw data", strategies=("none",), factors=_RAW),
                     second=Group(name="on standardised data", strategies=("none",), factors={"standardize": True}),
+                    by="loss",
                 ),
                 Claim(
                     literature="squared errors of raw data to make runs diverge more often than Huber's loss",
@@ -138,11 +139,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "task": "cmudict",
                 "model": {"hidden_size": 32},
                 "batch_size": 32,
-                "steps": 150,
-                "trials": 96,
+                "steps": 200,
+                "trials": 192,
                 "space": {
                     "strategies": ["none", "norm", "normalize"],
-                    "learning_rate": [0.3, 30.0],
+                    "learning_rate": [1.0, 100.0],
                     "thresholds": {"norm": AT_ONE, "normalize": AT_ONE},
                 },
             },
