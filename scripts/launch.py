@@ -199,7 +199,7 @@ def given_spec(name: str | None, flags: "Values") -> "tuple[StudySpec, bool]":
     from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
     values = merged(({"name": name} if name else {}) | from_file, flags)
     if "preset" in values:
-        values = merged(preset_values(values["preset"]), values)
+        values = merged(preset_values(values["preset"], values.get("space", {}).get("strategies")), values)
     elif not name:
         raise typer.BadParameter(
             "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"

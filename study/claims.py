@@ -68,7 +68,7 @@ class Claim:
         groups = [self._happened(group.of(judged(trials))) for group in (self.first, self.second)]
         expects = f"The literature expects {self.literature}"
         if any(group.empty for group in groups):
-            return f"{expects}; there are no runs yet to compare."
+            return f"{expects}; there are no runs to compare."
         found = " and ".join(
             f"{_counts(happened)} runs {group.name} ({_interval(happened)})"
             for group, happened in zip((self.first, self.second), groups, strict=True)

@@ -98,7 +98,7 @@ def neighbours_of(trials: pd.DataFrame, setting: "pd.Series[Any]") -> pd.DataFra
     for key in (*GROUP, "factors"):
         group = group[group[key] == setting[key]]
     away = np.abs(_points(group) - _points(setting.to_frame().T))
-    return group.loc[pd.Series((away <= NEIGHBOURHOOD).all(1), index=group.index)]
+    return group.iloc[np.flatnonzero((away <= NEIGHBOURHOOD).all(1))]
 
 
 def _points(trials: pd.DataFrame) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """The literature's experiments as studies: what each searches, and what is expected of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -48,7 +48,7 @@ def _long_range(task: str, hidden: int, steps: int, trials: int, lengths: list[i
             "trials": trials,
             "space": {
                 "strategies": ["none", "norm"],
-                "learning_rate": [1e-3, 1e-1],
+                "learning_rate": [1e-3, 1.0],
                 "thresholds": {"norm": AT_ONE},
                 "factors": {"length": lengths},
             },
@@ -171,8 +171,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 """Every preset by name."""
 
 
-def preset_values(name: str) -> dict[str, Any]:
+def preset_values(name: str, strategies: Sequence[str] | None = None) -> dict[str, Any]:
     """The values that the spec of a preset is made of; its study has the preset's name.
+
+    Args:
+        name: of the preset.
+        strategies: that are searched instead of the preset's; thresholds of others are left out.
 
     Raises:
         SpecError: there is no such preset.
@@ -180,7 +184,10 @@ def preset_values(name: str) -> dict[str, Any]:
     preset = PRESETS.get(name)
     if preset is None:
         raise SpecError(f"there is no preset {name!r}: choose from {', '.join(PRESETS)}")
-    return {"name": name, "preset": name, **preset.spec}
+    space = dict(preset.spec["space"])
+    if strategies is not None:
+        space["thresholds"] = {of: bounds for of, bounds in space["thresholds"].items() if of in strategies}
+    return {"name": name, "preset": name, **preset.spec, "space": space}
 
 
 def verdicts(spec: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:

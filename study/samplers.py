@@ -1,7 +1,8 @@
 """Which settings are tried next."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ never ran."""
 
 TPE_STARTUP_SETTINGS = 10
 """Settings that TPE draws at random before it looks at results: Optuna's default."""
+
+
+FEWEST_POINTS = 8
+"""Of the sequence of points, for each combination of factors to get the same ones."""
 
 
 class PointSampler(BaseSampler):
@@ -75,17 +80,38 @@ class SobolSampler(PointSampler):
     """Scrambled Sobol' points.
 
     Optuna's own QMCSampler leaves categorical and conditional parameters to chance, which here are all but the
-    learning rate.
+    learning rate. Factors are no further axes of the sequence: in a short one a factor's values would get different
+    learning rates, and a difference between them would be that of the learning rates.
 
     Source: Sobol' 1967; scrambling of Matousek 1998, as ``torch.quasirandom.SobolEngine``.
     """
 
+    def __init__(self, seed: int, factors: Mapping[str, int] | None = None, settings: int = 0) -> None:
+        """Begin the sequence.
+
+        Args:
+            seed: of its scrambling.
+            factors: how many values each has.
+            settings: how many the study has.
+        """
+        super().__init__(seed, list(factors or ()))
+        self._sizes = tuple((factors or {}).values())
+        self._combinations = math.prod(self._sizes)
+        self._crossed = settings >= FEWEST_POINTS * self._combinations
+
     def point(self, place: int) -> NDArray[np.float64]:
-        """Point ``place`` of the sequence."""
-        sequence = SobolEngine(self.dimensions, scramble=True, seed=self._seed)
-        sequence.fast_forward(place)
+        """The next point of the sequence with each combination of factors in turn, shuffled.
+
+        So the values of a factor are compared at the same learning rates. Where that would leave too few points, each
+        combination has points of its own.
+        """
+        turn, position = divmod(place, self._combinations)
+        sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=self._seed)
+        sequence.fast_forward(turn if self._crossed else place)
         point: NDArray[np.float64] = sequence.draw(1, dtype=torch.float64)[0].numpy()
-        return point
+        combination = np.random.default_rng([self._seed, turn]).permutation(self._combinations)[position]
+        values = np.array(np.unravel_index(combination, self._sizes), dtype=np.float64)
+        return np.concatenate([point, (values + 0.5) / np.array(self._sizes, dtype=np.float64)])
 
 
 class RandomSampler(PointSampler):
@@ -112,7 +138,8 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
         case "random":
             return RandomSampler(spec.seed, list(spec.space.factors))
         case "qmc":
-            return SobolSampler(spec.seed, list(spec.space.factors))
+            sizes = {name: len(values) for name, values in spec.space.factors.items()}
+            return SobolSampler(spec.seed, sizes, spec.trials // spec.seeds)
         case "tpe":
             # Optuna counts trials; what TPE begins with is so many settings.
             startup = TPE_STARTUP_SETTINGS * spec.seeds

@@ -1,5 +1,6 @@
 """The answer of a report in words, the same in every form."""
 
+from gradstudy.study.factors import shown
 from gradstudy.study.recommendation import Recommendation
 from gradstudy.study.report import Report
 from gradstudy.study.wording import counted
@@ -9,10 +10,15 @@ def title(report: Report) -> str:
     """What was searched."""
     spec = report.study.spec
     data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
-    return (
-        f"{data}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
-        f"{spec['steps']} steps a trial"
-    )
+    factors = spec["space"].get("factors", {})
+    varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
+    fixed = {
+        "optimizer": spec["optimizer"],
+        "hidden_size": f"hidden {spec['model']['hidden_size']}",
+        "batch_size": f"batch {spec['batch_size']}",
+    }
+    parts = [data, *(words for name, words in fixed.items() if name not in factors)]
+    return ", ".join([*parts, f"{spec['steps']} steps a trial", *varied])
 
 
 def progress(report: Report) -> str:

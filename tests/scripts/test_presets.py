@@ -62,6 +62,16 @@ def test_the_presets_are_listed_with_what_is_expected(gradstudy: Run) -> None:
         assert all(f"expected: {claim.literature}" in listed for claim in preset.claims)
 
 
+def test_options_change_a_preset(gradstudy: Run) -> None:
+    words = "--preset regression --strategies none,value --threshold value=1:2 --trials 2 --steps 5 --detach"
+    result = gradstudy("launch", "mine", *words.split())
+    assert result.exit_code == 0, result.output
+    with Database.open(URL) as database:
+        spec = find_study(database, "mine").spec
+    assert (spec["preset"], spec["task"], spec["model"]["hidden_size"]) == ("regression", "regression", 25)
+    assert spec["space"]["thresholds"] == {"value": [1, 2]}
+
+
 def test_an_unknown_preset_is_wrong_usage(gradstudy: Run) -> None:
     result = gradstudy("launch", "--preset", "x")
     assert result.exit_code == 2

@@ -99,7 +99,7 @@ def test_groups_hold_the_runs_of_their_factors_only() -> None:
 
 def test_nothing_is_claimed_of_a_study_that_has_no_runs_or_no_preset() -> None:
     [verdict] = verdicts({"preset": "regression"}, frame_of(runs_of("none", 3, 3)))
-    assert verdict.endswith("there are no runs yet to compare.")
+    assert verdict.endswith("there are no runs to compare.")
     assert verdicts({"preset": None}, frame_of(runs_of("none", 3, 3))) == []
 
 

@@ -1,5 +1,6 @@
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,8 +155,24 @@ def test_every_choice_of_factors_gets_an_equal_share_of_sobol_points(spec: Study
     settings = [suggest(study.ask(), spec) for _ in range(trials)]
     for name, values in spec.space.factors.items():
         assert Counter(dict(setting.factors)[name] for setting in settings) == dict.fromkeys(values, trials // 2)
-    pairs = Counter((setting.strategy, dict(setting.factors)["length"]) for setting in settings)
-    assert set(pairs.values()) == {trials // 4}
+    combinations = Counter(setting.factors for setting in settings)
+    assert set(combinations.values()) == {trials // 16}
+    assert len({setting.learning_rate for setting in settings}) == trials
+
+
+def test_where_there_is_room_every_combination_of_factors_gets_the_same_points(spec: StudySpec) -> None:
+    long = spec.model_copy(update={"trials": 8 * 16})
+    study = optuna.create_study(sampler=make_sampler(long))
+    settings = [suggest(study.ask(), long) for _ in range(8 * 16)]
+    by_combination: dict[Any, list[Setting]] = {}
+    for setting in settings:
+        by_combination.setdefault(setting.factors, []).append(replace(setting, factors=()))
+    plain = parse_spec(VALUES | {"space": {name: part for name, part in VALUES["space"].items() if name != "factors"}})
+    alone = optuna.create_study(sampler=make_sampler(plain))
+    points = [suggest(alone.ask(), plain) for _ in range(8)]
+    assert len(by_combination) == 16
+    assert all(of_one == points for of_one in by_combination.values())
+    assert [setting.factors for setting in settings[:16]] != [setting.factors for setting in settings[16:32]]
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
