@@ -181,7 +181,7 @@ def preset_values(name: str, strategies: Sequence[str] | None = None) -> dict[st
     Raises:
         SpecError: there is no such preset.
     """
-    preset = PRESETS.get(name)
+    preset = PRESETS.get(str(name))
     if preset is None:
         raise SpecError(f"there is no preset {name!r}: choose from {', '.join(PRESETS)}")
     space = dict(preset.spec["space"])
