@@ -92,7 +92,8 @@ class Claim:
         less, low, high = rate_difference(_rate_sum(second), len(second), _rate_sum(first), len(first))
         difference = f"a difference of {100 * less:+.0f} points (95% interval {100 * low:+.0f} to {100 * high:+.0f})"
         if low <= 0 <= high:
-            agrees = "which agrees" if self.expected == "no difference" else "which these runs cannot tell from none"
+            as_expected = self.expected == "no difference"  # which a small study cannot but find
+            agrees = "which does not contradict it" if as_expected else "which these runs cannot tell from none"
         elif self.expected == "more often" and low > 0:
             agrees = "which agrees"
         else:
