@@ -94,9 +94,9 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
     [
         (None, "there is no file s.toml"),
         ("trials = ", "s.toml is not TOML: Invalid value (at end of document)"),
-        ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, preset, task, task_options, file_digest, "
-                     "loss, model, optimizer, precision, steps, batch_size, trials, seeds, sampler, seed, guard, "
-                     "space, divergence"),
+        ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, preset, task, task_options, "
+                     "file_digest, loss, model, optimizer, precision, steps, batch_size, trials, seeds, sampler, "
+                     "seed, guard, space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "
                                "embedding_size, layers, attention, dropout, forget_bias"),
         ("trials = 'many'", "trials should be a valid integer, unable to parse string as an integer, "
