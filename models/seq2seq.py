@@ -53,6 +53,7 @@ class ModelShape:
         attention: whether the decoder attends to the encoder's outputs (dot product, Luong et al. 2015,
             arXiv 1508.04025, without input feeding).
         dropout: rate between layers and before the output layer.
+        forget_bias: what the bias of an LSTM's forget gates begins with, in all layers; None as torch draws it.
     """
 
     cell: Cell
@@ -67,6 +68,7 @@ class ModelShape:
     loss: LossKind = "cross_entropy"
     attention: bool = False
     dropout: float = 0.0
+    forget_bias: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,9 @@ class EncoderDecoder:
         +-1/sqrt(inputs). A dense model is drawn as Keras does with ``he_uniform`` in its dense layers (He et al. 2015,
         arXiv 1502.01852): weights uniform in +-sqrt(6 / inputs), those of the output layer in
         +-sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010), biases zero.
+
+        With ``forget_bias`` an LSTM's forget gates begin with that bias (Gers et al. 2000; Jozefowicz et al. 2015):
+        it is in ``bias_ih``, and their ``bias_hh`` is zero. Nothing else is drawn differently.
         """
         generator = torch.Generator().manual_seed(seed)
         flat = torch.zeros(1, self.layout.size, dtype=dtype)
@@ -163,7 +168,16 @@ class EncoderDecoder:
                 bound = self._bound(module, parameter.shape)
                 drawn.uniform_(-bound, bound, generator=generator)
             torch_order.copy_(drawn)
+        if self.shape.cell == "lstm" and self.shape.forget_bias is not None:
+            self._set_forget_bias(flat, self.shape.forget_bias)
         return flat[0].to(self.workspace.device)
+
+    def _set_forget_bias(self, flat: Tensor, bias: float) -> None:
+        """Set it in the parameters [1, P]; the forget gate is the second of torch's order."""
+        gate = slice(self.shape.hidden_size, 2 * self.shape.hidden_size)
+        for name, view in self.layout.views(flat).items():
+            if ".bias_ih" in name or ".bias_hh" in name:
+                view[:, gate] = bias if ".bias_ih" in name else 0.0
 
     def _bound(self, module: str, shape: tuple[int, ...]) -> float:
         """The largest absolute value that a parameter of this shape begins with."""

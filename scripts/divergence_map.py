@@ -4,6 +4,9 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from typing import Any
+
     from rich.console import RenderableType
 
     from gradstudy.study.report import Report
@@ -14,7 +17,10 @@ BINS_A_DECADE = 2
 
 
 def divergence_map(report: "Report") -> "RenderableType":
-    """One row for each strategy and decade of threshold, one mark for each learning-rate bin, cells side by side."""
+    """One row for each strategy and decade of threshold, one mark for each learning-rate bin, cells side by side.
+
+    Where factors are varied, a row is of one choice of them.
+    """
     from rich.console import Group
     from rich.table import Table
 
@@ -39,14 +45,19 @@ def divergence_map(report: "Report") -> "RenderableType":
 def _marks(report: "Report") -> tuple[dict[tuple[str, str, int | None, int], str], list[tuple[str, int | None]]]:
     """The mark of each cell, strategy, decade of threshold and half-decade of learning rate, and the rows in order."""
     marks = {
-        (row["cell"], row["strategy"], _decade(row["threshold_decade"]), _position(row["learning_rate_bin"])): _mark(
+        (row["cell"], _named(row), _decade(row["threshold_decade"]), _position(row["learning_rate_bin"])): _mark(
             row["diverged"], row["runs"]
         )
         for row in report.bins.to_dict("records")
     }
     order = list(report.study.spec["space"]["strategies"])
     rows = {(strategy, decade) for _, strategy, decade, _ in marks}
-    return marks, sorted(rows, key=lambda row: (order.index(row[0]), row[1] or 0))
+    return marks, sorted(rows, key=lambda row: (order.index(row[0].partition(",")[0]), row[0], row[1] or 0))
+
+
+def _named(row: "Mapping[Hashable, Any]") -> str:
+    """The strategy, and the factors where any are varied."""
+    return f"{row['strategy']}, {row['factors']}" if "factors" in row else str(row["strategy"])
 
 
 def _decade(threshold: float) -> int | None:

@@ -33,8 +33,17 @@ SECONDS_BETWEEN_LOOKS = 0.3
 
 
 def launch(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="Name of the study, or its spec.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE.toml", help="Name of the study, or its spec.", show_default="that of the preset"
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="An experiment of the literature; other options change it. See `gradstudy presets`."),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="What to train on; see `gradstudy tasks`.")] = None,
     task_option: Annotated[
         list[str] | None, typer.Option(help="Option of the task; repeatable.", metavar="NAME=VALUE")
@@ -55,6 +64,10 @@ def launch(
         list[str] | None,
         typer.Option(help="Range of a strategy's threshold; repeatable.", metavar="STRATEGY=LOW:HIGH"),
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="Search a field or task option, too; repeatable.", metavar="NAME=A,B,C"),
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of the computation: float32 or bfloat16.")] = None,
     trials: Annotated[int | None, typer.Option(help="Training runs of the study, replicates included.")] = None,
@@ -63,6 +76,9 @@ def launch(
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Hidden units of each layer.")] = None,
     layers: Annotated[int | None, typer.Option(help="Layers of the encoder, and of the decoder.")] = None,
+    forget_bias: Annotated[
+        float | None, typer.Option(help="Initial bias of LSTM forget gates.", show_default="as torch draws it")
+    ] = None,
     attention: Annotated[
         bool | None, typer.Option("--attention/--no-attention", help="Attend to the encoder's outputs.")
     ] = None,
@@ -103,8 +119,10 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
     from gradstudy.scripts.spec_input import assignments, bounds, given_values, names
 
     thresholds = assignments("--threshold", given["threshold"], "norm=0.01:10")
+    factors = assignments("--vary", given["vary"], "hidden_size=32,64")
     return given_values(
         {
+            "preset": given["preset"],
             "task": given["task"],
             "task_options": assignments("--task-option", given["task_option"], "max_length=8")
             | {name: given[name] for name in ("tokens", "window", "horizon", "standardize")},
@@ -125,21 +143,23 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
                 "layers": given["layers"],
                 "attention": given["attention"],
                 "dropout": given["dropout"],
+                "forget_bias": given["forget_bias"],
             },
             "space": {
                 "cells": names(given["cells"]),
                 "strategies": list(STRATEGIES) if given["strategies"] == "all" else names(given["strategies"]),
                 "learning_rate": bounds("--lr", given["lr"]),
                 "thresholds": {name: bounds("--threshold", text) for name, text in thresholds.items()},
+                "factors": {name: names(text) for name, text in factors.items()},
             },
         }
     )
 
 
-def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None:
+def _launch(name: str | None, flags: "Values", storage: str, work: Work | None) -> None:
     from gradstudy.storage.database import Database
     from gradstudy.study.device import check_device
-    from gradstudy.study.launch import create_or_resume, load_data, stored_spec
+    from gradstudy.study.launch import check_varied_data, create_or_resume, load_data, stored_spec
 
     spec, given = given_spec(name, flags)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
@@ -156,23 +176,43 @@ def _launch(name: str, flags: "Values", storage: str, work: Work | None) -> None
         if stored is None:
             _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
+            check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         if work is not None:
             if run_study(database, record, data, work, pool):
+                _say_verdicts(database, record)
                 typer.echo(f"done; now: gradstudy report {record.name}")
         else:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
 
 
-def given_spec(name: str, flags: "Values") -> "tuple[StudySpec, bool]":
+def _say_verdicts(database: "Database", record: "StudyRecord") -> None:
+    """Say whether the experiment of the literature holds that the study is made from."""
+    from gradstudy.storage.frames import read_trials
+    from gradstudy.study.presets import verdicts
+
+    if record.spec.get("preset"):
+        for sentence in verdicts(record.spec, read_trials(database, record.name)):
+            typer.echo(sentence)
+
+
+def given_spec(name: str | None, flags: "Values") -> "tuple[StudySpec, bool]":
     """The spec that a name or a file and flags make, and whether they say more than the name."""
     from gradstudy.scripts.spec_input import merged, read_spec_file
     from gradstudy.study.launch import with_file
+    from gradstudy.study.presets import preset_values
     from gradstudy.study.spec import parse_spec
 
-    from_file = read_spec_file(Path(name)) if name.endswith(".toml") else {}
-    spec = parse_spec(merged({"name": name} | from_file, flags))
+    from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
+    values = merged(({"name": name} if name else {}) | from_file, flags)
+    if "preset" in values:
+        values = merged(preset_values(values["preset"], values.get("space", {}).get("strategies")), values)
+    elif not name:
+        raise typer.BadParameter(
+            "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"
+        )
+    spec = parse_spec(values)
     return (with_file(spec), True) if flags or from_file else (spec, False)
 
 
@@ -215,6 +255,7 @@ def run_study(
     from gradstudy.scripts.stopping import stop_on_signal
     from gradstudy.scripts.working import run_worker, slot_count
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.factors import shown
     from gradstudy.study.failures import FailureWatch
     from gradstudy.study.launch import load_data, stored_spec
     from gradstudy.study.slots import described, trial_bytes
@@ -230,6 +271,8 @@ def run_study(
         f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
     )
     typer.echo("\n".join(described(spec, data, work.device if work.engine is Engine.LOCAL else "cpu")))
+    for factor, values in spec.space.factors.items():
+        typer.echo(f"varied: {factor} {', '.join(shown(value) for value in values)}")
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
         slots = slot_count(work, spec, data)

@@ -11,6 +11,7 @@ from gradstudy.scripts import (
     dashboard,
     delete,
     launch,
+    presets,
     probe,
     query,
     replay,
@@ -44,6 +45,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     dashboard.dashboard,
     strategies.strategies,
     tasks.tasks,
+    presets.presets,
     delete.delete,
 )
 for verb in VERBS:

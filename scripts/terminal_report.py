@@ -14,6 +14,8 @@ from gradstudy.study.report import Report
 from gradstudy.study.tables import number, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
     from gradstudy.study.comparison import Comparison
@@ -36,6 +38,7 @@ def print_report(made: "Report | Comparison") -> None:
         _print_comparison(made, console)
         return
     _print_answer(made, console)
+    _print_list(console, "The literature", made.verdicts)
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return
@@ -43,7 +46,11 @@ def print_report(made: "Report | Comparison") -> None:
         "\n[bold]Each strategy[/]  (over the whole ranges of learning rate and threshold; frontier: where 10% diverge, "
         "by threshold; –: outside of what was tried)\n"
     )
-    console.print(_strategies(made.strategies))
+    for factors, rows in _by_factors(made.strategies):
+        console.print(*factors, _strategies(rows), sep="\n")
+    if not made.factors.empty:
+        console.print("\n[bold]Each value of what is varied[/]  (over everything else)\n")
+        console.print(_factors(made.factors))
     console.print("\n[bold]Where it diverged[/]  (learning rate to the right, threshold downwards)\n")
     console.print(divergence_map(made))
     _print_details(made, console)
@@ -91,6 +98,23 @@ def _strategies(rows: "pd.DataFrame") -> Table:
     return table
 
 
+def _factors(rows: "pd.DataFrame") -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    for heading in ("factor", "value"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("diverged / runs", "rate, 95% interval", "updates clipped"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        table.add_row(
+            row["factor"].replace("_", " "),
+            row["value"],
+            f"{row['diverged']}/{row['runs']}",
+            f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}",
+            percent(row["clipped_fraction"]),
+        )
+    return table
+
+
 def _frontiers(lowest: float, highest: float) -> str:
     if lowest != lowest:
         return "–"
@@ -103,7 +127,10 @@ def _print_details(made: Report, console: Console) -> None:
     ]
     if importance:
         console.print(f"\n[bold]What decides about divergence[/]  (uncertainty taken away): {', '.join(importance)}")
-    suggested = [f"{row['cell'].upper()} {row['threshold']:.3g}" for row in made.suggested.to_dict("records")]
+    suggested = [
+        f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}"
+        for row in made.suggested.to_dict("records")
+    ]
     if suggested:
         console.print(f"[bold]First threshold to try with norm[/]  (90th percentile of norms): {', '.join(suggested)}")
 
@@ -117,8 +144,13 @@ def _print_comparison(made: "Comparison", console: Console) -> None:
     _print_list(console, "What differs", differing or ["nothing but name and seed"])
     _print_list(console, "What to know before trusting this", made.caveats)
     console.print()
+    for factors, rows in _by_factors(made.table):
+        console.print(*factors, _compared(rows), sep="\n")
+
+
+def _compared(rows: "pd.DataFrame") -> Table:
     table = _table(COMPARED)
-    for row in made.table.to_dict("records"):
+    for row in rows.to_dict("records"):
         interval = (
             f"{percent(row['difference'])}, {percent(row['difference_low'])} to {percent(row['difference_high'])}"
         )
@@ -131,7 +163,16 @@ def _print_comparison(made: "Comparison", console: Console) -> None:
             number(row["best_validation_loss_a"]),
             number(row["best_validation_loss_b"]),
         )
-    console.print(table)
+    return table
+
+
+def _by_factors(rows: "pd.DataFrame") -> "Iterator[tuple[list[str], pd.DataFrame]]":
+    """The rows of each choice of factors with their heading; all rows without one where none are varied."""
+    if "factors" not in rows:
+        yield [], rows
+        return
+    for factors, group in rows.groupby("factors"):
+        yield [f"[italic]{str(factors) or 'nothing varied'}[/]"], group
 
 
 def _print_list(console: Console, heading: str, lines: list[str]) -> None:

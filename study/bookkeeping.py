@@ -29,6 +29,7 @@ from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.asking import ask
+from gradstudy.study.factors import in_order
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.pruning import falls_behind, make_pruner
 from gradstudy.study.recovery import recover, set_state
@@ -217,7 +218,7 @@ def setting_row(setting: Setting) -> SettingRow:
         strategy=setting.strategy,
         threshold=setting.threshold,
         learning_rate=setting.learning_rate,
-        factors={},
+        factors=dict(setting.factors),
     )
 
 
@@ -228,4 +229,5 @@ def stored_setting(row: SettingRow) -> Setting:
         strategy=row.strategy,
         threshold=row.threshold,
         learning_rate=row.learning_rate,
+        factors=in_order(row.factors or {}),
     )

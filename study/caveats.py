@@ -6,7 +6,7 @@ import pandas as pd
 
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, TOO_FEW
-from gradstudy.study.settings import has_replicates, setting_of
+from gradstudy.study.settings import has_replicates, is_varied, setting_of
 from gradstudy.study.statistics import judged, mostly_clipped
 from gradstudy.study.wording import counted
 
@@ -22,7 +22,16 @@ def is_adaptive(study: StudyRecord) -> bool:
 
 def caveats(study: StudyRecord, trials: pd.DataFrame, strategies: pd.DataFrame, frontiers: pd.DataFrame) -> list[str]:
     """The sentences that a reader of the report must know, the most important first."""
-    return [*_of_evidence(study, trials), *_of_frontiers(frontiers), *_of_clipping(strategies)]
+    return [*_of_evidence(study, trials), *_of_factors(trials), *_of_frontiers(frontiers), *_of_clipping(strategies)]
+
+
+def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
+    if is_varied(trials):
+        yield (
+            "Factors are varied: every rate, frontier and recommendation is of one choice of their values. Losses of "
+            "different values may have different units, so the recommended setting is the one that ends at the lowest "
+            "share of its untrained loss."
+        )
 
 
 def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
@@ -48,6 +57,12 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
         yield (
             f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
             f"every frontier was within {study.spec['frontier_width']:g} decades."
+        )
+    room = study.spec.get("divergence", {}).get("no_recovery_above", 1.0)
+    if room != 1.0:
+        yield (
+            f"A run that ends above its untrained loss counts as diverged only beyond {room:g} times that loss: the "
+            "data are noisy, and runs that learned nothing end that high by chance."
         )
     if is_adaptive(study):
         yield (
@@ -83,7 +98,7 @@ def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
 def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
     rows = strategies[mostly_clipped(strategies)]
     if len(rows):
-        names = ", ".join(f"{row['cell']} {row['strategy']}" for row in rows.to_dict("records"))
+        names = ", ".join(dict.fromkeys(f"{row['cell']} {row['strategy']}" for row in rows.to_dict("records")))
         yield (
             f"More than half of the updates were clipped with {names}: the Deep Learning Tuning Playbook calls that "
             "extremely aggressive and lowers the learning rate instead."

@@ -7,22 +7,16 @@ from functools import cached_property
 import pandas as pd
 
 from gradstudy.study.report import Report
+from gradstudy.study.settings import GROUP
 from gradstudy.study.spec import differing, parse_spec
-from gradstudy.study.statistics import wilson_interval
+from gradstudy.study.statistics import rate_difference
 
-KEYS = ["cell", "strategy"]
 COMPARED = ["settings", "runs", "diverged", "rate", "best_validation_loss", "frontier_highest"]
 
 
-def rate_difference(diverged_a: float, runs_a: float, diverged_b: float, runs_b: float) -> tuple[float, float, float]:
-    """The rate of B less that of A with its 95% interval, (difference, low, high).
-
-    Source: Newcombe 1998, Statistics in Medicine 17:873, method 10, from the two Wilson intervals.
-    """
-    a, b = diverged_a / runs_a, diverged_b / runs_b
-    low_a, high_a = wilson_interval(diverged_a, runs_a)
-    low_b, high_b = wilson_interval(diverged_b, runs_b)
-    return b - a, b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+def _words(strategies: pd.DataFrame) -> pd.DataFrame:
+    """A table of strategies with the column ``factors``, empty where the study varies none."""
+    return strategies if "factors" in strategies else strategies.assign(factors="")
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,8 @@ class Comparison:
         fields = ("task", "task_options", "file_digest", "loss")
         tasks = {str([report.study.spec.get(field) for field in fields]) for report in self.reports}
         sentences = ["The studies have different tasks: their losses cannot be compared."] if len(tasks) > 1 else []
-        if self.a.study.spec["space"] != self.b.study.spec["space"]:
+        a, b = (parse_spec(report.study.spec).space for report in self.reports)
+        if a != b:
             sentences.append("The studies searched different spaces: rates over a whole range compare the ranges, too.")
         return sentences + [f"{report.study.name}: {caveat}" for report in self.reports for caveat in report.caveats]
 
@@ -59,11 +54,14 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """One row for each cell and strategy of either study: ``COMPARED`` with the suffixes ``_a`` and ``_b``.
 
+        Where one of them varies factors, a row is of one choice of them.
         ``difference``, ``difference_low`` and ``difference_high`` are the rate of B less that of A, see
         ``rate_difference``; NaN where one of them has no runs.
         """
-        sides = [report.strategies[[*KEYS, *COMPARED]] for report in self.reports]
-        table = sides[0].merge(sides[1], how="outer", on=KEYS, suffixes=("_a", "_b"))
+        varied = any("factors" in report.strategies for report in self.reports)
+        keys = [*GROUP, "factors"] if varied else GROUP
+        sides = [_words(report.strategies)[[*keys, *COMPARED]] for report in self.reports]
+        table = sides[0].merge(sides[1], how="outer", on=keys, suffixes=("_a", "_b"))
         differences = [
             rate_difference(
                 row["rate_a"] * row["settings_a"],

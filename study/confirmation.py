@@ -1,14 +1,15 @@
 """Confirming a setting: fresh runs of it and of a step in learning rate on each side, as many as it takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from gradstudy.study.confidence_sequence import anytime_interval
+from gradstudy.study.factors import FactorValue
 from gradstudy.study.neighbours import settings_of
 from gradstudy.study.recommendation import ACCEPTABLE_UPPER_BOUND, MARGIN, recommend, three_digits
-from gradstudy.study.settings import SETTING
+from gradstudy.study.settings import SETTING, in_words, is_varied
 
 STEPS = (1.0, 1 / MARGIN, MARGIN)
 """Learning rates that are confirmed, as multiples of that of the chosen setting, the most wanted first."""
@@ -29,6 +30,7 @@ class Chosen:
         learning_rate: of the optimizer.
         multiple: the learning rate as a multiple of that of the setting that the study chose.
         number: of the trial whose setting the study chose.
+        factors: what else the study varies.
     """
 
     cell: str
@@ -37,10 +39,11 @@ class Chosen:
     learning_rate: float
     multiple: float
     number: int | None
+    factors: dict[str, FactorValue] = field(default_factory=dict)
 
 
 def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chosen]:
-    """The best settings of a study, of different cells or strategies, each with its steps in learning rate.
+    """The best settings of a study, of different cells, strategies or factors, each with its steps in learning rate.
 
     Args:
         trials: rows of ``trial_result``.
@@ -48,6 +51,7 @@ def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chos
         top: how many settings, without their steps, at most.
     """
     chosen: list[Chosen] = []
+    factors = dict(zip(trials["number"], trials["factors"], strict=True))
     for _ in range(top):
         best = recommend(trials, frontiers)
         if best is None:
@@ -60,10 +64,12 @@ def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chos
                 learning_rate=three_digits(best.learning_rate * step),
                 multiple=step,
                 number=best.number,
+                factors=factors[best.number],
             )
             for step in STEPS
         ]
-        trials = trials[(trials["cell"] != best.cell) | (trials["strategy"] != best.strategy)]
+        of_best = (trials["cell"] == best.cell) & (trials["strategy"] == best.strategy)
+        trials = trials[~of_best | (in_words(trials)["factors"] != best.factors)]
     return chosen
 
 
@@ -80,13 +86,15 @@ def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFra
         over all, of which a diverged one counts as untrained.
     """
     table = pd.DataFrame([vars(setting) for setting in chosen]).astype({"threshold": float})
-    results = settings_of(trials)[[*SETTING, "runs", "runs_diverged", "validation_loss", "loss"]]
-    table = table.merge(results.rename(columns={"runs_diverged": "diverged"}), how="left", on=SETTING)
+    table = in_words(table)
+    results = settings_of(trials)[[*SETTING, "factors", "runs", "runs_diverged", "validation_loss", "loss"]]
+    table = table.merge(results.rename(columns={"runs_diverged": "diverged"}), how="left", on=[*SETTING, "factors"])
     table = table.fillna({"runs": 0, "diverged": 0}).astype({"runs": int, "diverged": int})
     counts = zip(table["diverged"], table["runs"], strict=True)
     intervals = [anytime_interval(int(diverged), int(runs), len(chosen)) for diverged, runs in counts]
     ends = pd.DataFrame(intervals, columns=["rate_low", "rate_high"], index=table.index)
-    return table.join(ends)[COLUMNS]
+    columns = [*COLUMNS[:2], "factors", *COLUMNS[2:]] if is_varied(table) else COLUMNS
+    return table.join(ends)[columns]
 
 
 def is_settled(diverged: int, runs: int, settings: int, width: float) -> bool:

@@ -14,7 +14,7 @@ from gradstudy.study.recommendation import (
     or_none,
     pasted,
 )
-from gradstudy.study.settings import SETTING
+from gradstudy.study.settings import GROUP, SETTING, in_words, is_varied
 from gradstudy.study.statistics import judged
 from gradstudy.study.wording import counted
 
@@ -42,19 +42,28 @@ def recommend_confirmed(
         return None
     firm = (trained["rate_high"] <= ACCEPTABLE_UPPER_BOUND).to_numpy()
     rate = (trained["diverged"] + 1) / (trained["runs"] + 2)
-    expected = (1 - rate) * trained["validation_loss"] + rate * initial_loss
+    untrained: float | np.ndarray = initial_loss
+    if is_varied(trained):  # which is another one for each value of the factors
+        means = in_words(fresh).groupby("factors")["initial_validation_loss"].mean()
+        untrained = means[trained["factors"]].to_numpy()
+    expected = (1 - rate) * trained["validation_loss"] + rate * untrained
     loss = np.where(firm, trained["loss"], np.inf) if firm.any() else expected.to_numpy(float)
+    if is_varied(trained):  # losses of other data have another unit
+        loss = loss / untrained
     position = int(np.argmin(loss))
     best = trained.iloc[position]
     threshold, strategy = or_none(best["threshold"]), str(best["strategy"])
     edge = _frontier_of(best, frontiers)
-    runs = judged(fresh).merge(best[SETTING].to_frame().T.astype(fresh[SETTING].dtypes), on=SETTING)
+    keys = [*SETTING, "factors"] if is_varied(trained) else SETTING
+    words = in_words(judged(fresh))
+    runs = words.merge(best[keys].to_frame().T.astype(words[keys].dtypes), on=keys)
     return Recommendation(
         number=int(best["number"]) if best["multiple"] == 1 and pd.notna(best["number"]) else None,
         cell=str(best["cell"]),
         strategy=strategy,
         threshold=threshold,
         learning_rate=float(best["learning_rate"]),
+        factors=str(best.get("factors", "")),
         validation_loss=float(best["validation_loss"]),
         replicates=int(best["runs"]),
         confirmed=True,
@@ -77,13 +86,19 @@ def _frontier_of(best: "pd.Series[Any]", frontiers: pd.DataFrame) -> tuple[float
     """The frontier of the setting's half-decade of threshold with the lower end of its interval."""
     lower = half_decade(or_none(best["threshold"]))
     same_bin = frontiers["threshold_bin"].isna() if lower is None else np.isclose(frontiers["threshold_bin"], lower)
-    rows = frontiers[(frontiers["cell"] == best["cell"]) & (frontiers["strategy"] == best["strategy"]) & same_bin]
+    rows = frontiers[_same_group(frontiers, best) & same_bin]
     return (None, None) if rows.empty else (or_none(rows["frontier"].iloc[0]), or_none(rows["frontier_low"].iloc[0]))
+
+
+def _same_group(table: pd.DataFrame, best: "pd.Series[Any]") -> "pd.Series[bool]":
+    """Which rows are of the setting's cell, strategy and factors."""
+    keys = [key for key in (*GROUP, "factors") if key in table and key in best]
+    return table[keys].eq(best[keys]).all(axis=1)
 
 
 def _around(table: pd.DataFrame, best: "pd.Series[Any]") -> Iterator[str]:
     """How the other learning rates of the same cell, strategy and threshold fared, the lowest first."""
-    same = table[["cell", "strategy"]].eq(best[["cell", "strategy"]]).all(axis=1)
+    same = _same_group(table, best)
     same &= table["threshold"].eq(best["threshold"]) | (table["threshold"].isna() & pd.isna(best["threshold"]))
     others = table[same & (table["learning_rate"] != best["learning_rate"]) & (table["runs"] > 0)]
     for row in others.sort_values("learning_rate").to_dict("records"):

@@ -165,5 +165,5 @@ def _row(setting: Chosen) -> SettingRow:
         strategy=setting.strategy,
         threshold=setting.threshold,
         learning_rate=setting.learning_rate,
-        factors={},
+        factors=setting.factors,
     )

@@ -24,6 +24,8 @@ def to_markdown(report: "Report | Comparison") -> str:
         parts += ["## What differs", _bullets(differing or ["Nothing but name and seed."])]
     else:
         parts = [_answer(report, "#")]
+    if isinstance(report, Report) and report.verdicts:
+        parts += ["## The literature", _bullets(report.verdicts)]
     if report.caveats:
         parts += ["## What to know before trusting this", _bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
@@ -39,6 +41,8 @@ def to_json(report: "Report | Comparison") -> str:
         }
     else:
         content = _described(report)
+        if report.verdicts:
+            content["verdicts"] = report.verdicts
     content["caveats"] = report.caveats
     content["tables"] = {name: frame.to_dict("records") for name, frame in report.tables().items()}
     return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"

@@ -1,11 +1,12 @@
 """The frontier: the largest learning rate at which the probability of divergence stays below 10%.
 
-Within a cell and strategy, P(diverged) rises as a logistic curve with the decades of the learning rate, with one slope
-for all thresholds and an edge of its own for each half-decade of threshold. Neighbouring thresholds have neighbouring
-edges (a random-walk prior, as in P-splines: Eilers and Marx 1996), so bins with few runs learn from those beside them;
-a weak log-normal prior keeps the slope finite when kept and diverged runs do not overlap. Where there are dozens of
-runs in a bin the priors hardly show. The curve runs from 1% to 99%, because one run far from the edge that ends on the
-wrong side would otherwise turn all of it (a lapse rate, as in psychometric functions: Wichmann and Hill 2001).
+Within a cell and strategy (and one value of each factor that is varied), P(diverged) rises as a logistic curve with the
+decades of the learning rate, with one slope for all thresholds and an edge of its own for each half-decade of
+threshold. Neighbouring thresholds have neighbouring edges (a random-walk prior, as in P-splines: Eilers and Marx 1996),
+so bins with few runs learn from those beside them; a weak log-normal prior keeps the slope finite when kept and
+diverged runs do not overlap. Where there are dozens of runs in a bin the priors hardly show. The curve runs from 1% to
+99%, because one run far from the edge that ends on the wrong side would otherwise turn all of it (a lapse rate, as in
+psychometric functions: Wichmann and Hill 2001).
 
 The interval is a bootstrap: the settings are drawn again, each with all its runs, and their outcomes from the fit,
 because drawing the observed outcomes again repeats a separation that was luck. Its median also corrects the estimate
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from gradstudy.study.settings import setting_of
+from gradstudy.study.settings import group_keys, in_words, setting_of
 from gradstudy.study.statistics import CONFIDENCE, judged
 
 Floats = NDArray[np.float64]
@@ -57,7 +58,8 @@ def frontier(trials: pd.DataFrame) -> pd.DataFrame:
         trials: rows of ``trial_result``.
 
     Returns:
-        One row for each bin that has runs, with ``cell``, ``strategy``, ``threshold_bin`` (NaN without threshold),
+        One row for each bin that has runs, with ``cell``, ``strategy``, ``factors`` in words where any are varied,
+        ``threshold_bin`` (NaN without threshold),
         ``runs``, ``diverged``, the lowest and the highest learning rate tried, and
 
         - ``frontier``, ``frontier_low``, ``frontier_high``: the learning rate with its 95% interval; NaN where it lies
@@ -65,8 +67,8 @@ def frontier(trials: pd.DataFrame) -> pd.DataFrame:
         - ``status``: ``bracketed``; ``not bracketed above`` (no more than 10% risk at the highest learning rate tried);
           ``not bracketed below`` (more than that at the lowest); ``too few runs``.
     """
-    runs = judged(trials).dropna(subset=["learning_rate"])
-    keys = ["cell", "strategy"]
+    runs = in_words(judged(trials).dropna(subset=["learning_rate"]))
+    keys = group_keys(runs)
     bins = (
         runs.assign(lost=runs["outcome"] == "diverged")
         .groupby([*keys, "threshold_bin"], dropna=False, as_index=False)

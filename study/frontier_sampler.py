@@ -113,7 +113,7 @@ class FrontierSampler(BaseSampler):
         usable = isinstance(param_distribution, CategoricalDistribution) or (
             isinstance(param_distribution, FloatDistribution) and param_distribution.log
         )
-        if usable and SobolSampler.has_axis(param_name):
+        if usable and self._spread.has_axis(param_name):
             return self._spread.sample_independent(study, trial, param_name, param_distribution)
         seed = [self._seed, _place(trial), zlib.crc32(param_name.encode())]
         if usable:

@@ -20,7 +20,7 @@ from gradstudy.study.report import Report
 from gradstudy.study.spec_file import spec_toml
 from gradstudy.study.tables import text_tables
 
-OPEN_TABLES = ("confirmation", "strategies", "suggested_threshold")
+OPEN_TABLES = ("confirmation", "strategies", "factors", "suggested_threshold")
 """Tables that are shown without asking; the others open with a click."""
 
 

@@ -14,6 +14,7 @@ from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
 from gradstudy.study.errors import SpecChangedError, SpecError
 from gradstudy.study.spec import StudySpec, differences, parse_spec
+from gradstudy.study.varied import variations
 
 if TYPE_CHECKING:
     from gradstudy.models.trainable import Trainable
@@ -41,12 +42,13 @@ def with_file(spec: StudySpec) -> StudySpec:
 
 
 def load_data(spec: StudySpec) -> "Trainable":
-    """The data of a study's task, or the user's own model.
+    """The data of a study's task, or the user's own model; of a study that varies it, with the first of its factors.
 
     Raises:
         TaskError: it cannot be loaded, or is not what it was.
         SpecError: a batch is larger than it, or the precision is not the task's to choose.
     """
+    spec = variations(spec)[0]
     if is_module_task(spec.task):
         from gradstudy.models.user_module import load_module
 
@@ -65,6 +67,16 @@ def load_data(spec: StudySpec) -> "Trainable":
             f"but got {spec.batch_size}"
         )
     return data
+
+
+def check_varied_data(spec: StudySpec) -> None:
+    """Load what a study's factors make of its data, apart from the first; raises as ``load_data`` does."""
+    first, *others = variations(spec)
+    seen = [(first.task_options, first.batch_size)]
+    for other in others:
+        if (other.task_options, other.batch_size) not in seen:
+            seen.append((other.task_options, other.batch_size))
+            load_data(other)
 
 
 def _changed_file(task: str, expected: str, found: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Which runs speak for a setting: those of its cell and strategy nearby."""
+"""Which runs speak for a setting: those of its cell, strategy and factors nearby."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from gradstudy.study.settings import setting_of
+from gradstudy.study.settings import GROUP, group_keys, in_words, setting_of
 from gradstudy.study.statistics import judged
 
 NEIGHBOURHOOD = 0.5
@@ -22,7 +22,7 @@ def settings_of(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row for each setting that was run, with ``setting`` (its number), ``cell``, ``strategy``, ``threshold``,
-        ``threshold_bin``, ``learning_rate`` and
+        ``threshold_bin``, ``learning_rate``, ``factors`` in words and
 
         - ``number``: of its first run, one that trained where there is one,
         - ``runs``, ``runs_diverged``, ``trained``: how many,
@@ -33,19 +33,24 @@ def settings_of(trials: pd.DataFrame) -> pd.DataFrame:
     runs = judged(trials)
     diverged, trained = runs["outcome"] == "diverged", runs["outcome"] == "trained"
     untrained, validation_loss = runs["initial_validation_loss"], runs["validation_loss"]
-    measured = runs.assign(
-        setting=setting_of(runs),
-        diverged=diverged,
-        trained=trained,
-        trained_loss=validation_loss.where(trained),
-        loss=validation_loss.where(~diverged, untrained),
-    ).sort_values(["trained", "number"], ascending=[False, True])
+    measured = (
+        in_words(runs)
+        .assign(
+            setting=setting_of(runs),
+            diverged=diverged,
+            trained=trained,
+            trained_loss=validation_loss.where(trained),
+            loss=validation_loss.where(~diverged, untrained),
+        )
+        .sort_values(["trained", "number"], ascending=[False, True])
+    )
     return measured.groupby("setting", as_index=False).agg(
         cell=("cell", "first"),
         strategy=("strategy", "first"),
         threshold=("threshold", "first"),
         threshold_bin=("threshold_bin", "first"),
         learning_rate=("learning_rate", "first"),
+        factors=("factors", "first"),
         number=("number", "first"),
         runs=("diverged", "size"),
         runs_diverged=("diverged", "sum"),
@@ -64,13 +69,13 @@ def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The settings with a run that trained, see ``settings_of``, with two more columns: ``neighbours``, the
-        observations of the same cell and strategy within ``NEIGHBOURHOOD`` decades of learning rate and threshold, and
-        ``neighbours_diverged``. An observation is a run of the setting itself, or another setting, of which the rate
-        has diverged: the replicates of a neighbour tell more about the neighbour, not about the setting.
+        observations of the same cell, strategy and factors within ``NEIGHBOURHOOD`` decades of learning rate and
+        threshold, and ``neighbours_diverged``. An observation is a run of the setting itself, or another setting, of
+        which the rate has diverged: the replicates of a neighbour tell more about the neighbour, not about the setting.
     """
     settings = settings_of(trials)
     parts = []
-    for _, group in settings.groupby(["cell", "strategy"]):
+    for _, group in settings.groupby(group_keys(settings)):
         candidates = group[group["trained"] > 0]
         points, wanted = _points(group), _points(candidates)
         rates = (group["runs_diverged"] / group["runs"]).to_numpy()
@@ -88,12 +93,12 @@ def neighbourhoods(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def neighbours_of(trials: pd.DataFrame, setting: "pd.Series[Any]") -> pd.DataFrame:
-    """The judged trials in the neighbourhood of one row of ``trial_result``."""
-    group = judged(trials)
-    group = group[(group["cell"] == setting["cell"]) & (group["strategy"] == setting["strategy"])]
+    """The judged trials in the neighbourhood of one row of ``settings_of``, with ``factors`` in words."""
+    group = in_words(judged(trials))
+    for key in (*GROUP, "factors"):
+        group = group[group[key] == setting[key]]
     away = np.abs(_points(group) - _points(setting.to_frame().T))
-    near: pd.DataFrame = group.loc[(away <= NEIGHBOURHOOD).all(1)]
-    return near
+    return group.iloc[np.flatnonzero((away <= NEIGHBOURHOOD).all(1))]
 
 
 def _points(trials: pd.DataFrame) -> NDArray[np.float64]:

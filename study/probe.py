@@ -15,11 +15,13 @@ from gradstudy.models.gradient_scales import SCALES, gradient_scales
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.trainable import Trainable
 from gradstudy.study.errors import NothingToMeasureError
+from gradstudy.study.launch import load_data
 from gradstudy.study.seeds import PROBING, derived_seed, trial_seed
 from gradstudy.study.slots import choose_slots
 from gradstudy.study.space import Setting
 from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.training import Slots, make_array, make_workspace
+from gradstudy.study.varied import variations
 
 STEPS = 100
 """Of each run, at most: norms are largest early on."""
@@ -63,7 +65,8 @@ class Probe:
 def probe(spec: StudySpec, data: Trainable, device: str, advanced: Callable[[float], None]) -> Probe:
     """Train a few short runs without clipping and measure their gradients.
 
-    Nothing is stored: the runs are no trials of the study.
+    Nothing is stored: the runs are no trials of the study. Where the study varies factors, there are as many runs with
+    each combination of their values.
 
     Args:
         spec: of the study to be.
@@ -76,9 +79,14 @@ def probe(spec: StudySpec, data: Trainable, device: str, advanced: Callable[[flo
     """
     short = spec.model_copy(update={"steps": min(spec.steps, STEPS), "trials": SEEDS * len(LEARNING_RATES)})
     parts, diverged = [], 0
-    cells = spec.space.cells
+    cells, shorts = spec.space.cells, variations(short)
+    data_of = [data if one.task_options == shorts[0].task_options else load_data(one) for one in shorts]
+    total = len(cells) * len(shorts)
     for number, cell in enumerate(cells):
-        measured = _measure(short, cell, data, device, lambda share, n=number: advanced((n + share) / len(cells)))  # type: ignore[misc]
+        measured = []
+        for place, (one, its_data) in enumerate(zip(shorts, data_of, strict=True)):
+            before = number * len(shorts) + place
+            measured += _measure(one, cell, its_data, device, lambda share, n=before: advanced((n + share) / total))  # type: ignore[misc]
         kept = [scales for scales in measured if scales is not None]
         diverged += len(measured) - len(kept)
         if not kept:
@@ -90,7 +98,7 @@ def probe(spec: StudySpec, data: Trainable, device: str, advanced: Callable[[flo
         parts.append(pd.DataFrame(np.concatenate(kept), columns=list(SCALES)).assign(cell=cell))
     scales = pd.concat(parts, ignore_index=True)
     ranges = {name: threshold_range(name, scales) for name in spec.space.strategies if name in SCALES_OF}
-    return Probe(scales=scales, runs=short.trials * len(cells), diverged=diverged, ranges=ranges)
+    return Probe(scales=scales, runs=short.trials * total, diverged=diverged, ranges=ranges)
 
 
 def threshold_range(strategy: str, scales: pd.DataFrame) -> tuple[float, float]:

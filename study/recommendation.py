@@ -10,7 +10,7 @@ import pandas as pd
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, TOO_FEW, frontier
 from gradstudy.study.neighbours import neighbourhoods, neighbours_of
-from gradstudy.study.settings import setting_of
+from gradstudy.study.settings import group_keys, is_varied, setting_of
 from gradstudy.study.statistics import AGGRESSIVE_CLIPPING, ALWAYS_CHANGING, wilson_interval
 from gradstudy.study.wording import counted
 
@@ -30,6 +30,7 @@ class Recommendation:
         strategy: clipping strategy.
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.
+        factors: what else the study varies, in words.
         validation_loss: of that trial; of a setting with replicates, the mean of those that trained.
         replicates: how many runs this very setting had.
         confirmed: whether the evidence is fresh runs of this very setting, none of which had a part in choosing it.
@@ -55,6 +56,7 @@ class Recommendation:
     strategy: str
     threshold: float | None
     learning_rate: float
+    factors: str
     validation_loss: float
     replicates: int
     confirmed: bool
@@ -82,6 +84,9 @@ def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Re
     p = (k + 1) / (n + 2) (Laplace's rule of succession) and ends at (1 - p) * loss + p * initial loss. So a better
     loss must make up for a neighbour that diverged, and for evidence that is thin.
 
+    Where factors are varied, losses count as shares of the untrained model's: those of other data, or of another loss,
+    have another unit.
+
     A setting with replicates is judged by the mean over them, in which a run that diverged counts as untrained.
 
     Args:
@@ -95,17 +100,16 @@ def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Re
     if candidates.empty:
         return None
     frontiers = frontier(trials) if frontiers is None else frontiers
-    candidates = candidates.merge(
-        frontiers[["cell", "strategy", "threshold_bin", "frontier", "frontier_low", "status"]],
-        how="left",
-        on=["cell", "strategy", "threshold_bin"],
-    )
+    keys = [*group_keys(candidates), "threshold_bin"]
+    candidates = candidates.merge(frontiers[[*keys, "frontier", "frontier_low", "status"]], how="left", on=keys)
     counts = zip(candidates["neighbours_diverged"], candidates["neighbours"], strict=True)
     upper = np.array([wilson_interval(k, n)[1] for k, n in counts])
     margin_kept = _keeps_margin(candidates)
     firm = margin_kept & (upper <= ACCEPTABLE_UPPER_BOUND)
     eligible = next(tier for tier in (firm, margin_kept, np.ones_like(firm)) if tier.any())
     loss = candidates["loss"] if firm.any() else _expected_loss(candidates)
+    if is_varied(candidates):
+        loss = loss / candidates["initial_validation_loss"]
     position = int(np.where(eligible, loss.to_numpy(float), np.inf).argmin())
     return _evidence(trials, candidates.iloc[position], firm=bool(firm[position]), margin=bool(margin_kept[position]))
 
@@ -134,6 +138,7 @@ def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margi
         strategy=strategy,
         threshold=threshold,
         learning_rate=float(best["learning_rate"]),
+        factors=str(best["factors"]),
         validation_loss=float(best["validation_loss"]),
         replicates=int(best["runs"]),
         confirmed=False,

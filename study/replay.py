@@ -11,9 +11,11 @@ from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.study.errors import TrialNotFoundError
+from gradstudy.study.factors import in_order
 from gradstudy.study.launch import load_data, stored_spec
 from gradstudy.study.space import Setting
 from gradstudy.study.training import Ended, Slots, make_array, make_workspace
+from gradstudy.study.varied import varied
 
 TOLERANCE = 1e-3
 """Relative difference of losses up to which a replay agrees: float32 sums in another order, grown by training."""
@@ -68,7 +70,9 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
         strategy=recorded["strategy"],
         threshold=None if pd.isna(recorded["threshold"]) else float(recorded["threshold"]),
         learning_rate=float(recorded["learning_rate"]),
+        factors=in_order(recorded["factors"]),
     )
+    spec = varied(spec, setting.factors)
     slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
     slots.admit(number, setting, int(recorded["seed"]))
     ended: list[Ended[int]] = []

@@ -16,9 +16,11 @@ from gradstudy.study.follow_up import FollowUp, follow_up
 from gradstudy.study.frontier import frontier
 from gradstudy.study.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.importance import divergence_importance
+from gradstudy.study.presets import verdicts
 from gradstudy.study.recommendation import Recommendation, recommend
 from gradstudy.study.sensitivity import learning_rate_sensitivity
-from gradstudy.study.statistics import divergence_by
+from gradstudy.study.settings import group_keys
+from gradstudy.study.statistics import divergence_by, divergence_by_factor
 
 Confirmed = tuple[pd.DataFrame, pd.DataFrame]
 """How chosen settings fared, see ``confirmation_table``, and the rows of ``trial_result`` of their fresh runs."""
@@ -33,7 +35,8 @@ class Report:
         source: the database, for printing.
         trials: rows of ``trial_result``.
         recommendation: None when no trial trained; of fresh runs, where they confirmed a setting.
-        strategies: one row for each cell and strategy, see ``divergence_by``, with the ``sensitivity`` to the
+        strategies: one row for each cell and strategy, and choice of factors where any are varied, see
+            ``divergence_by``, with the ``sensitivity`` to the
             learning rate and the lowest and highest bracketed frontier over the thresholds.
         frontiers: see ``frontier``.
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
@@ -54,6 +57,11 @@ class Report:
         return {str(outcome): int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
 
     @cached_property
+    def verdicts(self) -> list[str]:
+        """Whether the experiment of the literature holds that the study is made from, see ``verdicts``."""
+        return verdicts(self.study.spec, self.trials)
+
+    @cached_property
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
         return caveats(self.study, self.trials, self.strategies, self.frontiers)
@@ -65,10 +73,15 @@ class Report:
 
     @cached_property
     def bins(self) -> pd.DataFrame:
-        """Divergence of each cell, strategy, ``threshold_decade`` and ``learning_rate_bin`` of half a decade."""
+        """Divergence of each cell, strategy (factors), ``threshold_decade`` and half-decade ``learning_rate_bin``."""
         decades = 10 ** np.floor(np.log10(self.trials["threshold"]))
-        by = ["cell", "strategy", "threshold_decade", "learning_rate_bin"]
+        by = [*group_keys(self.trials), "threshold_decade", "learning_rate_bin"]
         return divergence_by(self.trials.assign(threshold_decade=decades), by)
+
+    @cached_property
+    def factors(self) -> pd.DataFrame:
+        """See ``divergence_by_factor``."""
+        return divergence_by_factor(self.trials)
 
     @cached_property
     def importance(self) -> pd.DataFrame:
@@ -97,6 +110,7 @@ class Report:
         return {
             "confirmation": self.confirmation,
             "strategies": self.strategies,
+            "factors": self.factors,
             "frontier": self.frontiers,
             "bins": self.bins,
             "importance": self.importance,
@@ -117,7 +131,7 @@ def build_report(
         source: the database, for printing.
         confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
     """
-    keys = ["cell", "strategy"]
+    keys = group_keys(trials)
     frontiers = frontier(trials)
     edges = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
     strategies = (

@@ -1,6 +1,8 @@
 """Which settings are tried next."""
 
+import math
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,21 +30,27 @@ TPE_STARTUP_SETTINGS = 10
 """Settings that TPE draws at random before it looks at results: Optuna's default."""
 
 
+FEWEST_POINTS = 8
+"""Of the sequence of points, for each combination of factors to get the same ones."""
+
+
 class PointSampler(BaseSampler):
     """Points over cell, strategy, learning rate and threshold; the setting at place n of the study takes point n.
 
     So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
-    study without places the trial's number counts. Thresholds share one axis, because a trial has one at most.
+    study without places the trial's number counts. Thresholds share one axis, because a trial has one at most. Each
+    factor has an axis of its own, after these.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, factors: Sequence[str] = ()) -> None:
         self._seed = seed
+        self._axes = _AXES | {name: _THRESHOLD_AXIS + 1 + place for place, name in enumerate(factors)}
+        self.dimensions = _THRESHOLD_AXIS + 1 + len(factors)
         self._last: tuple[int, NDArray[np.float64]] | None = None
 
-    @staticmethod
-    def has_axis(param_name: str) -> bool:
+    def has_axis(self, param_name: str) -> bool:
         """Whether the points have a coordinate for a parameter."""
-        return param_name in _AXES or param_name.startswith(THRESHOLD_PREFIX)
+        return param_name in self._axes or param_name.startswith(THRESHOLD_PREFIX)
 
     @abstractmethod
     def point(self, place: int) -> NDArray[np.float64]:
@@ -69,7 +77,7 @@ class PointSampler(BaseSampler):
         place = trial.system_attrs.get(ORDINAL, trial.number)
         if self._last is None or self._last[0] != place:
             self._last = (place, self.point(place))
-        coordinate = self._last[1][_AXES.get(param_name, _THRESHOLD_AXIS)]
+        coordinate = self._last[1][self._axes.get(param_name, _THRESHOLD_AXIS)]
         return scale(float(coordinate), param_distribution)
 
 
@@ -77,17 +85,38 @@ class SobolSampler(PointSampler):
     """Scrambled Sobol' points.
 
     Optuna's own QMCSampler leaves categorical and conditional parameters to chance, which here are all but the
-    learning rate.
+    learning rate. Factors are no further axes of the sequence: in a short one a factor's values would get different
+    learning rates, and a difference between them would be that of the learning rates.
 
     Source: Sobol' 1967; scrambling of Matousek 1998, as ``torch.quasirandom.SobolEngine``.
     """
 
+    def __init__(self, seed: int, factors: Mapping[str, int] | None = None, settings: int = 0) -> None:
+        """Begin the sequence.
+
+        Args:
+            seed: of its scrambling.
+            factors: how many values each has.
+            settings: how many the study has.
+        """
+        super().__init__(seed, list(factors or ()))
+        self._sizes = tuple((factors or {}).values())
+        self._combinations = math.prod(self._sizes)
+        self._crossed = settings >= FEWEST_POINTS * self._combinations
+
     def point(self, place: int) -> NDArray[np.float64]:
-        """Point ``place`` of the sequence."""
+        """The next point of the sequence with each combination of factors in turn, shuffled.
+
+        So the values of a factor are compared at the same learning rates. Where that would leave too few points, each
+        combination has points of its own.
+        """
+        turn, position = divmod(place, self._combinations)
         sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=self._seed)
-        sequence.fast_forward(place)
+        sequence.fast_forward(turn if self._crossed else place)
         point: NDArray[np.float64] = sequence.draw(1, dtype=torch.float64)[0].numpy()
-        return point
+        combination = np.random.default_rng([self._seed, turn]).permutation(self._combinations)[position]
+        values = np.array(np.unravel_index(combination, self._sizes), dtype=np.float64)
+        return np.concatenate([point, (values + 0.5) / np.array(self._sizes, dtype=np.float64)])
 
 
 class RandomSampler(PointSampler):
@@ -95,7 +124,7 @@ class RandomSampler(PointSampler):
 
     def point(self, place: int) -> NDArray[np.float64]:
         """A draw that only seed and place determine."""
-        return np.random.default_rng([self._seed, place]).random(_THRESHOLD_AXIS + 1)
+        return np.random.default_rng([self._seed, place]).random(self.dimensions)
 
 
 def scale(coordinate: float, distribution: BaseDistribution) -> Any:
@@ -112,9 +141,10 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
     """The spec's sampler; the workers of a study, each with its own number, draw different random numbers."""
     match spec.sampler:
         case "random":
-            return RandomSampler(spec.seed)
+            return RandomSampler(spec.seed, list(spec.space.factors))
         case "qmc":
-            return SobolSampler(spec.seed)
+            sizes = {name: len(values) for name, values in spec.space.factors.items()}
+            return SobolSampler(spec.seed, sizes, spec.trials // spec.seeds)
         case "tpe":
             # Optuna counts trials; what TPE begins with is so many settings.
             startup = TPE_STARTUP_SETTINGS * spec.seeds

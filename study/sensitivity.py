@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from gradstudy.study.settings import setting_of
+from gradstudy.study.settings import group_keys, in_words, setting_of
 from gradstudy.study.statistics import judged
 
 
 def learning_rate_sensitivity(trials: pd.DataFrame) -> pd.DataFrame:
-    """The sensitivity of each cell and strategy.
+    """The sensitivity of each cell and strategy, and of each value of the factors that are varied.
 
     It is the mean over the range of learning rates of min(loss, loss at initialisation), less the best loss; 0 is a
     loss that no learning rate spoils. The mean is over half-decades, each the mean of its settings, so that it does not
@@ -19,10 +19,11 @@ def learning_rate_sensitivity(trials: pd.DataFrame) -> pd.DataFrame:
         trials: rows of ``trial_result``; ``objective`` is min(validation loss, that of the untrained model).
 
     Returns:
-        ``cell``, ``strategy``, ``sensitivity``, and ``half_decades``, over how many it was averaged.
+        ``cell``, ``strategy``, ``factors`` in words where any are varied, ``sensitivity``, and
+        ``half_decades``, over how many it was averaged.
     """
-    runs = judged(trials).dropna(subset=["objective"])
-    keys = ["cell", "strategy"]
+    runs = in_words(judged(trials).dropna(subset=["objective"]))
+    keys = group_keys(runs)
     setting = [*keys, "learning_rate_bin", "setting"]
     settings = runs.assign(setting=setting_of(runs)).groupby(setting, as_index=False)["objective"].mean()
     bins = settings.groupby([*keys, "learning_rate_bin"], as_index=False)["objective"].agg(["mean", "min"])

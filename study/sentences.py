@@ -1,6 +1,7 @@
 """The answer of a report in words, the same in every form."""
 
 from gradstudy.models.tasks.module_task import is_module_task
+from gradstudy.study.factors import shown
 from gradstudy.study.recommendation import Recommendation
 from gradstudy.study.report import Report
 from gradstudy.study.wording import counted
@@ -12,10 +13,15 @@ def title(report: Report) -> str:
     if is_module_task(spec["task"]):
         return f"{spec['task']}, {spec['optimizer']}, {spec['steps']} steps a trial"
     data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
-    return (
-        f"{data}, {spec['optimizer']}, hidden {spec['model']['hidden_size']}, batch {spec['batch_size']}, "
-        f"{spec['steps']} steps a trial"
-    )
+    factors = spec["space"].get("factors", {})
+    varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
+    fixed = {
+        "optimizer": spec["optimizer"],
+        "hidden_size": f"hidden {spec['model']['hidden_size']}",
+        "batch_size": f"batch {spec['batch_size']}",
+    }
+    parts = [data, *(words for name, words in fixed.items() if name not in factors)]
+    return ", ".join([*parts, f"{spec['steps']} steps a trial", *varied])
 
 
 def progress(report: Report) -> str:
@@ -30,7 +36,8 @@ def setting(report: Report) -> str:
     if best is None:
         return f"No setting can be recommended: no trial trained ({_why_not(report)})."
     with_threshold = "" if best.threshold is None else f" at {best.threshold:.3g}"
-    return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}"
+    factors = f", {best.factors}" if best.factors else ""
+    return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}{factors}"
 
 
 def standing(best: Recommendation) -> str:

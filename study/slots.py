@@ -6,8 +6,10 @@ from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.seq2seq import parameter_layout
 from gradstudy.models.trainable import Trainable
 from gradstudy.models.user_module import UserModule
+from gradstudy.study.launch import load_data
 from gradstudy.study.spec import StudySpec
 from gradstudy.study.training import batching, model_shape
+from gradstudy.study.varied import variations
 
 CPU_SLOTS = 16
 """Beyond this, a core gains nothing: the memory that a step touches no longer fits its cache."""
@@ -21,7 +23,16 @@ GPU_SHARE = 0.5
 
 
 def trial_bytes(spec: StudySpec, data: Trainable, device: str = "cpu") -> int:
-    """The memory that one more trial takes, in bytes: that of the study's largest cell."""
+    """The memory that one more trial takes, in bytes: that of the study's largest cell and factors."""
+    first, *others = variations(spec)
+    sizes = [_trial_bytes(first, data, device)]
+    for other in others:
+        same = other.task_options == first.task_options
+        sizes.append(_trial_bytes(other, data if same else load_data(other), device))
+    return max(sizes)
+
+
+def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
     if isinstance(data, UserModule):
         return max(1, *(batching(spec, cell, data, device).trial_bytes for cell in spec.space.cells))
     sizes = []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from gradstudy.study.factors import Factors, FactorValue, in_order
 from gradstudy.study.spec import CellName, StudySpec
 
 
@@ -16,12 +17,14 @@ class Setting:
         strategy: clipping strategy.
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.
+        factors: what else the study varies, by name.
     """
 
     cell: CellName
     strategy: str
     threshold: float | None
     learning_rate: float
+    factors: Factors = ()
 
 
 class Suggesting(Protocol):
@@ -43,12 +46,12 @@ def threshold_parameter(strategy: str) -> str:
     return THRESHOLD_PREFIX + strategy
 
 
-def parameters(setting: Setting) -> dict[str, str | float]:
+def parameters(setting: Setting) -> dict[str, FactorValue]:
     """A setting as Optuna's parameters."""
-    values: dict[str, str | float] = {"cell": setting.cell, "strategy": setting.strategy}
+    values: dict[str, FactorValue] = {"cell": setting.cell, "strategy": setting.strategy}
     if setting.threshold is not None:
         values[threshold_parameter(setting.strategy)] = setting.threshold
-    return values | {"learning_rate": setting.learning_rate}
+    return values | {"learning_rate": setting.learning_rate} | dict(setting.factors)
 
 
 def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
@@ -61,4 +64,7 @@ def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
     if bounds:
         threshold = trial.suggest_float(threshold_parameter(strategy), *bounds, log=True)
     learning_rate = trial.suggest_float("learning_rate", *space.learning_rate, log=True)
-    return Setting(cell=cell, strategy=strategy, threshold=threshold, learning_rate=learning_rate)
+    factors = {name: trial.suggest_categorical(name, list(values)) for name, values in space.factors.items()}
+    return Setting(
+        cell=cell, strategy=strategy, threshold=threshold, learning_rate=learning_rate, factors=in_order(factors)
+    )

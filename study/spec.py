@@ -23,6 +23,7 @@ from gradstudy.models.tasks.module_task import check_module_task, is_module_task
 from gradstudy.models.tasks.options import OptionValue
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
+from gradstudy.study.factors import FactorValue, put_in, replaced
 
 CellName = Literal["lstm", "gru", "dense", "module"]
 PrunerName = Literal["none", "median", "hyperband"]
@@ -63,6 +64,12 @@ class ModelSpec(_Part):
     layers: int = Field(default=1, ge=1, le=16)
     attention: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    forget_bias: float | None = Field(
+        default=None,
+        ge=-100,
+        le=100,
+        description="initial bias of an LSTM's forget gates; as torch draws it if not given",
+    )
 
 
 class SearchSpace(_Part):
@@ -73,6 +80,9 @@ class SearchSpace(_Part):
     learning_rate: LogRange = (1e-2, 100.0)
     thresholds: dict[str, LogRange] = Field(
         default_factory=dict, description="strategy -> range; the catalogue's range where not given"
+    )
+    factors: dict[str, tuple[FactorValue, ...]] = Field(
+        default_factory=dict, description="field of the spec or option of the task -> values that are searched"
     )
 
     @field_validator("cells", "strategies")
@@ -114,6 +124,7 @@ class StudySpec(_Part):
     """A study: a search over settings on one task with one budget."""
 
     name: str
+    preset: str | None = Field(default=None, description="the experiment of the literature that it is made from")
     task: str = DEFAULT_TASK
     task_options: dict[str, OptionValue] = Field(default_factory=dict)
     task_folder: str | None = Field(
@@ -184,6 +195,21 @@ class StudySpec(_Part):
                 return values | {"space": space | {"cells": cells}}
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _factors_as_understood(cls, values: Any) -> Any:
+        """Each value of a factor as the spec holds it that has it; text is taken as a command line gives it."""
+        space = values.get("space") if isinstance(values, dict) else None
+        if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
+            return values
+        alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
+        try:
+            spec = cls.model_validate(alone)
+        except ValidationError:
+            return alone  # what is wrong with the rest is said first
+        understood = {name: _understood(spec, name, given) for name, given in space["factors"].items()}
+        return values | {"space": space | {"factors": understood}}
+
     @model_validator(mode="after")
     def _fit_for_the_task(self) -> Self:
         if is_module_task(self.task):
@@ -241,20 +267,45 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
     try:
         return StudySpec.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            accepted = ", ".join(_fields_beside(first["loc"]))
-            raise SpecError(f"there is no field {field!r} in a spec; accepted here are {accepted}") from None
-        if first["type"] == "missing":
-            raise SpecError(f"{field} is missing") from None
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, TaskError):  # it names task and option
-            raise SpecError(str(cause)) from None
-        if first["type"] == "value_error":
-            raise SpecError(f"{field} {first['msg'].removeprefix('Value error, ')}".lstrip()) from None
-        message = first["msg"].removeprefix("Input ")
-        raise SpecError(f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}") from None
+        raise SpecError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with the first field that is wrong."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        accepted = ", ".join(_fields_beside(first["loc"]))
+        return f"there is no field {field!r} in a spec; accepted here are {accepted}"
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, TaskError):  # it names task and option
+        return str(cause)
+    if first["type"] == "value_error":
+        return f"{field} {first['msg'].removeprefix('Value error, ')}".lstrip()
+    message = first["msg"].removeprefix("Input ")
+    return f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}"
+
+
+def _understood(spec: StudySpec, name: str, given: Any) -> list[FactorValue]:
+    """The values of one factor, each read from a spec that has it; ValueError for what cannot be."""
+    if not isinstance(given, (list, tuple)) or not given:
+        raise ValueError(f"space.factors.{name} must be a list of values, but got {given!r}")
+    if is_module_task(spec.task):
+        raise ValueError(f"space.factors are those of the built-in models, not of {spec.task!r}, but got {name!r}")
+    task, _ = find_task(spec.task)
+    values: list[FactorValue] = []
+    for value in given:
+        try:
+            made = StudySpec.model_validate(replaced(spec.model_dump(mode="json"), task, name, value))
+        except ValidationError as error:
+            raise ValueError(f"{value!r} cannot be a value of factor {name!r}: {_sentence(error)}") from None
+        understood = put_in(made.model_dump(mode="json"), name)
+        if understood in values:
+            raise ValueError(f"factor {name!r} must have different values, but got {value!r} twice")
+        values.append(understood)
+    return values
 
 
 def _fields_beside(place: tuple[int | str, ...]) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy.special import ndtri
 
-from gradstudy.study.settings import setting_of
+from gradstudy.study.factors import shown
+from gradstudy.study.settings import in_words, setting_of
 
 CONFIDENCE = 0.95
 AGGRESSIVE_CLIPPING = 0.5
@@ -31,6 +32,17 @@ def wilson_interval(diverged: float, runs: float) -> tuple[float, float]:
     return (0.0 if diverged == 0 else middle - half), (1.0 if diverged == runs else middle + half)
 
 
+def rate_difference(diverged_a: float, runs_a: float, diverged_b: float, runs_b: float) -> tuple[float, float, float]:
+    """The rate of B less that of A with its 95% interval, (difference, low, high).
+
+    Source: Newcombe 1998, Statistics in Medicine 17:873, method 10, from the two Wilson intervals.
+    """
+    a, b = diverged_a / runs_a, diverged_b / runs_b
+    low_a, high_a = wilson_interval(diverged_a, runs_a)
+    low_b, high_b = wilson_interval(diverged_b, runs_b)
+    return b - a, b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+
+
 def judged(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials that say something about divergence: they trained, stalled or diverged."""
     return trials[trials["outcome"].isin(["trained", "stalled", "diverged"])]
@@ -41,7 +53,7 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
     Args:
         trials: rows of ``trial_result``.
-        by: columns to group by; missing values form a group of their own.
+        by: columns to group by, ``factors`` in words; missing values form a group of their own.
 
     Returns:
         One row for each group, with the columns ``by`` and
@@ -63,6 +75,8 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         diverged_learning_rate=runs["learning_rate"].where(diverged),
         trained_loss=runs["validation_loss"].where(runs["outcome"] == "trained"),
     )
+    if "factors" in by:
+        measured = in_words(measured)
     settings = measured.groupby([*by, "setting"], dropna=False, as_index=False).agg(
         runs=("diverged", "size"),
         diverged=("diverged", "sum"),
@@ -88,6 +102,27 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     table.insert(position, "rate_low", [low for low, _ in intervals])
     table.insert(position + 1, "rate_high", [high for _, high in intervals])
     return table
+
+
+def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
+    """Divergence at each value of each factor that is varied, over everything else.
+
+    Args:
+        trials: rows of ``trial_result``.
+
+    Returns:
+        ``factor``, ``value`` and the columns of ``divergence_by``, but for losses: those of different values are often
+        of different data or units. Empty where nothing is varied.
+    """
+    factors = pd.DataFrame([given if isinstance(given, dict) else {} for given in trials["factors"]], trials.index)
+    parts = []
+    for name in factors:
+        known = factors[name].dropna()
+        values = trials.loc[known.index].assign(value=known)
+        table = divergence_by(values, ["value"]).drop(columns="best_validation_loss")
+        table["value"] = table["value"].map(shown).astype("str")
+        parts.append(table.assign(factor=str(name))[["factor", *table.columns]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def mostly_clipped(table: pd.DataFrame) -> pd.Series:

@@ -1,9 +1,12 @@
 """When a study knows what it was launched for: every frontier to the wanted width."""
 
+from collections import defaultdict
+
 import numpy as np
 import pandas as pd
 
 from gradstudy.storage.bins import half_decade, half_decade_starts
+from gradstudy.study.factors import combinations
 from gradstudy.study.frontier import ABOVE, BELOW, BRACKETED, frontier
 from gradstudy.study.spec import StudySpec
 
@@ -25,8 +28,13 @@ def are_frontiers_known(trials: pd.DataFrame, spec: StudySpec) -> bool:
     if spec.frontier_width is None or trials.empty:
         return False
     table = frontier(trials)
-    widths = dict(zip(_keys(table), interval_widths(table), strict=True))
-    return all(widths.get(key, np.inf) <= spec.frontier_width for key in expected_frontiers(spec))
+    widths: dict[tuple[str, str, float | None], list[float]] = defaultdict(list)
+    for key, width in zip(_keys(table), interval_widths(table), strict=True):
+        widths[key].append(float(width))
+    combined = len(list(combinations(spec.space.factors)))  # a frontier for each combination of factors
+    return all(
+        len(widths[key]) == combined and max(widths[key]) <= spec.frontier_width for key in expected_frontiers(spec)
+    )
 
 
 def expected_frontiers(spec: StudySpec) -> list[tuple[str, str, float | None]]:

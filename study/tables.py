@@ -62,6 +62,8 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
     {
         "cell": ("cell", _word),
         "strategy": ("strategy", _word),
+        "factors": ("factors", _word),
+        "value": ("value", _word),
         "settings": ("settings", _whole),
         "runs": ("runs", _whole),
         "diverged": ("diverged", _whole),
@@ -122,6 +124,10 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Each strategy",
             "Over the whole ranges of learning rate and threshold; rates with their 95% Wilson intervals. "
             "lr sensitivity: the loss given away on average by not knowing the best learning rate.",
+        ),
+        "factors": (
+            "Each value of what is varied",
+            "Over the whole ranges of everything else; rates with their 95% Wilson intervals.",
         ),
         "frontier": (
             "Frontier",

@@ -210,6 +210,7 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
         dropout=model.dropout,
         decoder=data.decoder,
         loss=spec.trained_loss,
+        forget_bias=model.forget_bias,
     )
 
 
@@ -221,7 +222,7 @@ def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> 
 def make_array(
     spec: StudySpec, cell: CellName, data: Trainable, slots: int, workspace: Workspace
 ) -> TrialArray | ModuleArray:
-    """An array for the trials of one cell of a study."""
+    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``."""
     if isinstance(data, UserModule):
         return ModuleArray(
             data,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gradstudy.models.trainable import Trainable
 from gradstudy.storage.database import Database
@@ -17,9 +17,15 @@ from gradstudy.study.bookkeeping import Begun, Bookkeeping
 from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.failures import FAILURES_IN_A_ROW
 from gradstudy.study.heartbeat import heartbeat
+from gradstudy.study.launch import load_data
 from gradstudy.study.pruning import steps_between_rungs
+from gradstudy.study.space import Setting
 from gradstudy.study.spec import CellName, StudySpec
 from gradstudy.study.training import Ended, Slots, make_array, make_workspace
+from gradstudy.study.varied import variations, varied
+
+if TYPE_CHECKING:
+    from gradstudy.study.factors import Factors
 
 ASKED_AHEAD = 0.25
 """Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
@@ -68,7 +74,7 @@ class Worker:
             database: that holds the study.
             record: of the study.
             spec: of the study.
-            data: of its task.
+            data: of its task; of a study that varies the task's options, see ``load_data``.
             slots: trials at once, over all cells.
             device: where to train.
             workers: how many workers the study has at least, this one included.
@@ -85,7 +91,8 @@ class Worker:
         self._stand_by = stand_by
         self._listener = listener
         self._workspace = make_workspace(spec, device)
-        self._arrays: dict[str, Slots[Begun]] = {}
+        self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
+        self._data_of: dict[str, Trainable] = {}
         self._asked: deque[Future[Begun | None]] = deque()
         self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
@@ -149,7 +156,7 @@ class Worker:
             if id(key) not in waited_for and not judgement.done():
                 self._judged.append((key, judgement))
             elif judgement.result():
-                holder = self._slots_of(key.setting.cell)
+                holder = self._slots_of(key.setting)
                 if any(held is key for held in holder.keys):
                     self._store(holder.prune(key), books, bookkeeper)
         for key, step, smoothed_loss in arrived:
@@ -182,7 +189,7 @@ class Worker:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
             else:
                 self._ask_again = 0.0
-                self._slots_of(begun.setting.cell).admit(begun, begun.setting, begun.claim.seed)
+                self._slots_of(begun.setting).admit(begun, begun.setting, begun.claim.seed)
                 self._listener.started(begun.claim.ordinal)
             self._asked.popleft()
 
@@ -197,11 +204,26 @@ class Worker:
     def _running(self) -> int:
         return sum(len(slots.keys) for slots in self._arrays.values())
 
-    def _slots_of(self, cell: CellName) -> Slots[Begun]:
-        if cell not in self._arrays:
-            array = make_array(self._spec, cell, self._data, self._slots, self._workspace)
-            self._arrays[cell] = Slots(array, self._spec)
-        return self._arrays[cell]
+    def _slots_of(self, setting: Setting) -> Slots[Begun]:
+        """The array for trials of one cell and one choice of factors."""
+        key = (setting.cell, setting.factors)
+        if key not in self._arrays:
+            if setting.factors:  # there may be many: those without trials make room
+                self._arrays = {known: slots for known, slots in self._arrays.items() if slots.keys}
+            spec = varied(self._spec, setting.factors)
+            array = make_array(spec, setting.cell, self._loaded(spec), self._slots, self._workspace)
+            self._arrays[key] = Slots(array, spec)
+        return self._arrays[key]
+
+    def _loaded(self, spec: StudySpec) -> Trainable:
+        """The data of a trial's spec; loaded once for each choice of the task's options."""
+        if not self._spec.space.factors:
+            return self._data
+        options = str(sorted(spec.task_options.items()))
+        if options not in self._data_of:
+            first = variations(self._spec)[0]
+            self._data_of[options] = self._data if spec.task_options == first.task_options else load_data(spec)
+        return self._data_of[options]
 
     def _give_back_all(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
         """Give back what runs and what was asked for; store what has ended."""

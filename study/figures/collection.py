@@ -11,6 +11,7 @@ from gradstudy.study.figures.norm_distribution import norm_distribution
 from gradstudy.study.figures.setting_map import setting_map
 from gradstudy.study.figures.survival_curves import survival_curves
 from gradstudy.study.report import Report
+from gradstudy.study.settings import group_keys, in_words, is_varied
 from gradstudy.study.statistics import judged
 
 Sections = dict[str, dict[str, go.Figure]]
@@ -32,6 +33,8 @@ def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
     drawn = drawn_trials(report.trials)
     cells = sorted(runs["cell"].unique())
     suggested = dict(zip(report.suggested["cell"], report.suggested["threshold"], strict=True))
+    if is_varied(runs):  # one threshold for each choice of factors, and their norms are drawn together
+        suggested = {}
     full = int(report.study.spec["steps"])
     return {
         "map": dict(_maps(report, runs)),
@@ -46,9 +49,10 @@ def _maps(report: Report, runs: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]
     """In the order of the spec, cells side by side."""
     low, high = report.study.spec["space"]["learning_rate"]
     best = report.recommendation.number if report.recommendation else None
-    frontiers = dict(list(report.frontiers.groupby(["cell", "strategy"])))
-    groups = dict(list(runs.groupby(["cell", "strategy"])))
+    runs, keys = in_words(runs), group_keys(runs)
+    frontiers = dict(list(report.frontiers.groupby(keys)))
+    groups = dict(list(runs.groupby(keys)))
     order = list(report.study.spec["space"]["strategies"])
-    for cell, strategy in sorted(groups, key=lambda key: (order.index(key[1]), key[0])):
-        group = groups[cell, strategy]
-        yield f"map-{cell}-{strategy}", setting_map(group, frontiers[cell, strategy], (low, high), best)
+    for number, key in enumerate(sorted(groups, key=lambda key: (key[2:], order.index(key[1]), key[0]))):
+        name = f"map-{key[0]}-{key[1]}" + (f"-{number}" if key[2:] else "")
+        yield name, setting_map(groups[key], frontiers[key], (low, high), best)

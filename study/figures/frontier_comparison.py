@@ -1,5 +1,8 @@
 """The frontiers of two studies, one above the other."""
 
+from collections.abc import Hashable
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -14,10 +17,7 @@ def frontier_comparison(frontiers: pd.DataFrame, cell: str) -> go.Figure:
         cell: lstm or gru.
     """
     rows = frontiers[frontiers["cell"] == cell].sort_values(["strategy", "threshold_bin"], ascending=False)
-    labels = [
-        row["strategy"] if pd.isna(row["threshold_bin"]) else f"{row['strategy']} {row['threshold_bin']:.2g}"
-        for row in rows.to_dict("records")
-    ]
+    labels = [_label(row) for row in rows.to_dict("records")]
     rows = rows.assign(label=labels)
     made = figure(cell.upper(), "frontier: learning rate", "", height=120 + 22 * rows["label"].nunique())
     made.update_xaxes(**log_ticks(rows["frontier"].min(), rows["frontier"].max()))
@@ -37,3 +37,9 @@ def frontier_comparison(frontiers: pd.DataFrame, cell: str) -> go.Figure:
             hovertemplate="%{y}: %{x:.3g}<extra>" + str(name) + "</extra>",
         )  # fmt: skip
     return made
+
+
+def _label(row: dict[Hashable, Any]) -> str:
+    threshold = "" if pd.isna(row["threshold_bin"]) else f" {row['threshold_bin']:.2g}"
+    factors = row.get("factors")
+    return f"{row['strategy']}{threshold}" + (f", {factors}" if isinstance(factors, str) and factors else "")

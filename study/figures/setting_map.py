@@ -31,7 +31,7 @@ def setting_map(
     model).
 
     Args:
-        trials: rows of ``trial_result``, of one cell and strategy.
+        trials: rows of ``trial_result``, of one cell, strategy and choice of factors, which are in words.
         frontiers: rows of ``frontier`` of the same.
         learning_rates: the range of the axis, the same for all maps of a report.
         best: the number of the trial to be ringed.
@@ -41,7 +41,7 @@ def setting_map(
     has_threshold = bool(runs["threshold"].notna().any())
     vertical = "threshold" if has_threshold else "objective"
     made = figure(
-        f"{first['cell'].upper()}, {first['strategy']}",
+        ", ".join(part for part in (first["cell"].upper(), first["strategy"], first["factors"]) if part),
         "learning rate",
         "threshold" if has_threshold else "validation loss",
         showlegend=False,

@@ -95,13 +95,13 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
     [
         (None, "there is no file s.toml"),
         ("trials = ", "s.toml is not TOML: Invalid value (at end of document)"),
-        ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, task, task_options, task_folder, "
-                     "file_digest, "
+        ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, preset, task, task_options, "
+                     "task_folder, file_digest, "
                      "loss, model, optimizer, precision, steps, batch_size, trials, seeds, sampler, "
                      "pruner, frontier_width, seed, guard, "
                      "space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "
-                               "embedding_size, layers, attention, dropout"),
+                               "embedding_size, layers, attention, dropout, forget_bias"),
         ("trials = 'many'", "trials should be a valid integer, unable to parse string as an integer, "
                             "but got 'many'"),
         ("name = 'a/b'", "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a "
