@@ -106,7 +106,9 @@ def _announce() -> None:
 def _is_told() -> bool:
     """Load what takes long, then wait for a line; False when the input ends instead."""
     import gradstudy.study.worker  # noqa: F401
+    from gradstudy.models.warm_up import load_kernels
 
+    load_kernels()
     return bool(os.read(sys.stdin.fileno(), 1))
 
 

@@ -16,6 +16,7 @@ from types import FrameType
 
 import torch
 
+from gradstudy.models.warm_up import load_kernels
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
 from gradstudy.study.launch import create_or_resume, load_data
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
     options = parser.parse_args()
     torch.set_num_threads(1)
+    load_kernels()  # as a worker does while it waits for its study
     result = measure(32, 48 if options.quick else 96, 300)
     lines = [
         f"{result['trials']} trials of {result['steps']} steps, hidden {result['hidden']}, {result['slots']} slots: "

@@ -1,0 +1,29 @@
+"""Loading the compiled kernels before there is work: for the first of them numba takes most of a second."""
+
+import torch
+
+from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.seq2seq import Cell, ModelShape
+from gradstudy.models.tasks.catalogue import load_task
+from gradstudy.models.workspace import Workspace
+
+CELLS: tuple[Cell, ...] = ("lstm", "gru")
+
+
+def load_kernels() -> None:
+    """Train the smallest models for a step."""
+    data = load_task("copy", max_length=1, symbols=4, examples=4)
+    for cell in CELLS:
+        shape = ModelShape(
+            cell=cell,
+            **data.sizes,
+            embedding_size=1,
+            hidden_size=1,
+            attention=False,
+            decoder=True,
+            loss="cross_entropy",
+        )
+        workspace = Workspace(torch.float32, torch.device("cpu"))
+        array = TrialArray(shape, data, slots=1, batch_size=1, steps=1, workspace=workspace)
+        array.admit(TrainingRun(seed=0, strategy="none", threshold=None, learning_rate=0.1))
+        array.train(1)
