@@ -80,7 +80,7 @@ def work(url: str, barrier: Barrier, results: Any) -> None:
             claim = attach_trial(database.engine, claim, trial._trial_id, setting)
             recorder.add_steps(claim, 0, losses, losses, losses, setting.learning_rate)
             recorder.finish(claim, RESULT, attributes(RESULT))
-            tell(study, trial, RESULT)
+            tell(database.optuna_storage, trial._trial_id, RESULT)
             trials.append(time.perf_counter() - begun)
     results.put((start, time.time(), claims, trials))
 
