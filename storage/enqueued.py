@@ -1,7 +1,7 @@
 """Trials that wait with their setting before anybody has claimed them: replicates, and runs of chosen settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -13,13 +13,21 @@ from gradstudy.storage.transactions import writing
 
 @dataclass(frozen=True, kw_only=True)
 class SettingRow:
-    """A setting as the database holds it; ``factors`` is what else the user varies."""
+    """A setting as the database holds it.
+
+    Attributes:
+        cell: lstm or gru.
+        strategy: clipping strategy.
+        threshold: in the strategy's unit; None where it has none.
+        learning_rate: of the optimizer.
+        factors: what else the study varies.
+    """
 
     cell: str
     strategy: str
     threshold: float | None
     learning_rate: float
-    factors: dict[str, Any]
+    factors: dict[str, Any] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """The columns of ``gradstudy_trial`` that hold it."""

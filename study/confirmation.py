@@ -1,12 +1,12 @@
 """Confirming a setting: fresh runs of it and of a step in learning rate on each side, as many as it takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
+from gradstudy.storage.enqueued import SettingRow
 from gradstudy.study.confidence_sequence import anytime_interval
-from gradstudy.study.factors import FactorValue
 from gradstudy.study.neighbours import settings_of
 from gradstudy.study.recommendation import ACCEPTABLE_UPPER_BOUND, MARGIN, recommend, three_digits
 from gradstudy.study.settings import SETTING, in_words, is_varied
@@ -20,26 +20,16 @@ COLUMNS = [*SETTING, "multiple", "number", "runs", "diverged", "rate_low", "rate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class Chosen(SettingRow):
     """A setting that is confirmed.
 
     Attributes:
-        cell: lstm or gru.
-        strategy: clipping strategy.
-        threshold: in the strategy's unit; None where it has none.
-        learning_rate: of the optimizer.
         multiple: the learning rate as a multiple of that of the setting that the study chose.
         number: of the trial whose setting the study chose.
-        factors: what else the study varies.
     """
 
-    cell: str
-    strategy: str
-    threshold: float | None
-    learning_rate: float
     multiple: float
     number: int | None
-    factors: dict[str, FactorValue] = field(default_factory=dict)
 
 
 def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chosen]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.storage.database import Database
-from gradstudy.storage.enqueued import SettingRow, enqueue_trials
+from gradstudy.storage.enqueued import enqueue_trials
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
@@ -146,7 +146,7 @@ def enqueue_round(database: Database, confirmation: Confirmation, width: float, 
     places = sorted((run, place) for place, runs in planned.items() for run in range(runs))
     seed = int(record.spec["seed"])
     rows = [
-        (_row(confirmation.chosen[place]), trial_seed(seed, record.budget + ordinal))
+        (confirmation.chosen[place], trial_seed(seed, record.budget + ordinal))
         for ordinal, (_, place) in enumerate(places)
     ]
     if rows:
@@ -157,13 +157,3 @@ def enqueue_round(database: Database, confirmation: Confirmation, width: float, 
 def _identity(study: StudyRecord) -> dict[str, Any]:
     """What tells a study from a later one of the same name."""
     return {"study_id": study.study_id, "created_at": study.created_at.isoformat()}
-
-
-def _row(setting: Chosen) -> SettingRow:
-    return SettingRow(
-        cell=setting.cell,
-        strategy=setting.strategy,
-        threshold=setting.threshold,
-        learning_rate=setting.learning_rate,
-        factors=setting.factors,
-    )

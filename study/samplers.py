@@ -103,6 +103,7 @@ class SobolSampler(PointSampler):
         self._sizes = tuple((factors or {}).values())
         self._combinations = math.prod(self._sizes)
         self._crossed = settings >= FEWEST_POINTS * self._combinations
+        self._sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=seed)
 
     def point(self, place: int) -> NDArray[np.float64]:
         """The next point of the sequence with each combination of factors in turn, shuffled.
@@ -111,9 +112,11 @@ class SobolSampler(PointSampler):
         combination has points of its own.
         """
         turn, position = divmod(place, self._combinations)
-        sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=self._seed)
-        sequence.fast_forward(turn if self._crossed else place)
-        point: NDArray[np.float64] = sequence.draw(1, dtype=torch.float64)[0].numpy()
+        number = turn if self._crossed else place
+        if number < self._sequence.num_generated:
+            self._sequence.reset()
+        self._sequence.fast_forward(number - self._sequence.num_generated)
+        point: NDArray[np.float64] = self._sequence.draw(1, dtype=torch.float64)[0].numpy()
         combination = np.random.default_rng([self._seed, turn]).permutation(self._combinations)[position]
         values = np.array(np.unravel_index(combination, self._sizes), dtype=np.float64)
         return np.concatenate([point, (values + 0.5) / np.array(self._sizes, dtype=np.float64)])

@@ -11,8 +11,8 @@ from gradstudy.models.tasks.pairs import TokenPairs, encode_pairs
 HELD_OUT_ONE_IN = 20
 """One word in so many is held out for validation."""
 
-_ENTRY = re.compile(r"^([a-z']+)(?:\(\d+\))? ([A-Z0-2 ]+?)(?: *#.*)?$", re.MULTILINE)
-"""A word of letters and apostrophes, the number of a further pronunciation, phonemes, a comment."""
+_ENTRY = re.compile(r"^([a-z']+)(?:\(\d*\))? ([A-Z ]*[A-Z])(?: *#.*)?$", re.MULTILINE)
+"""A word of letters and apostrophes, the number of a further pronunciation, phonemes, a comment; without stress."""
 
 _WITHOUT_STRESS = str.maketrans("", "", "012")
 
@@ -28,8 +28,8 @@ def load_cmudict(max_length: int) -> TokenPairs:
     """
     text = _dictionary()
     entries = (
-        (word, tuple(phonemes.translate(_WITHOUT_STRESS).split()))
-        for word, phonemes in _ENTRY.findall(text)
+        (word, tuple(phonemes.split()))
+        for word, phonemes in _ENTRY.findall(text.translate(_WITHOUT_STRESS))
         if len(word) <= max_length
     )
     pairs = list(dict.fromkeys(pair for pair in entries if len(pair[1]) <= max_length))

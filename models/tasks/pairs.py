@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -144,13 +145,13 @@ def encode_pairs(
     source_vocabulary = SOURCE_RESERVED + _symbols_of(sources)
     target_vocabulary = TARGET_RESERVED + _symbols_of(targets)
     source, source_length = _encode(sources, source_vocabulary)
-    target, target_length = _encode(targets, target_vocabulary, end=(END_NUMBER,))
+    target, target_length = _encode(targets, target_vocabulary)
     train = np.setdiff1d(np.arange(len(sources)), held_out)
     return TokenPairs(
-        source=_pad_front(source, source_length, len(source_vocabulary)),
+        source=torch.from_numpy(_pad_front(source, source_length, len(source_vocabulary))),
         source_length=torch.from_numpy(source_length),
-        target=_pad_end(target, target_length, len(target_vocabulary)),
-        target_length=torch.from_numpy(target_length),
+        target=torch.from_numpy(_pad_end(target, target_length, len(target_vocabulary))),
+        target_length=torch.from_numpy(target_length + 1),
         source_vocabulary=source_vocabulary,
         target_vocabulary=target_vocabulary,
         train=torch.from_numpy(train),
@@ -169,31 +170,35 @@ def hold_out(pairs: int, share: float, seed: int) -> NDArray[np.int64]:
 
 
 def _symbols_of(sequences: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(sorted({symbol for sequence in sequences for symbol in sequence}))
+    return tuple(sorted(set(chain.from_iterable(sequences))))
 
 
 def _encode(
-    sequences: Sequence[Sequence[str]], vocabulary: tuple[str, ...], end: tuple[int, ...] = ()
+    sequences: Sequence[Sequence[str]], vocabulary: tuple[str, ...]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """All symbol numbers one after the other ``[sum of lengths]``, and the lengths ``[N]``."""
     number = {symbol: number for number, symbol in enumerate(vocabulary)}
-    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences)) + len(end)
-    flat = (n for sequence in sequences for n in (*map(number.__getitem__, sequence), *end))
+    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+    flat = map(number.__getitem__, chain.from_iterable(sequences))
     return np.fromiter(flat, dtype=np.int32, count=int(lengths.sum())), lengths
 
 
-def _pad_end(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) -> Tensor:
-    positions = np.arange(lengths.max(initial=0))
-    return _fill(flat, positions < lengths[:, None], symbols)
+def _pad_end(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) -> NDArray[np.signedinteger]:
+    """Each sequence, the end symbol and padding, ``[N, U]``."""
+    positions = np.arange(lengths.max(initial=0) + 1)
+    padded = _fill(flat, positions < lengths[:, None], symbols)
+    padded[np.arange(len(lengths)), lengths] = END_NUMBER
+    return padded
 
 
-def _pad_front(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) -> Tensor:
+def _pad_front(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) -> NDArray[np.signedinteger]:
+    """Padding and each sequence, ``[N, S]``."""
     positions = np.arange(lengths.max(initial=0))[::-1]
     return _fill(flat, positions < lengths[:, None], symbols)
 
 
-def _fill(flat: NDArray[np.int32], taken: NDArray[np.bool_], symbols: int) -> Tensor:
+def _fill(flat: NDArray[np.int32], taken: NDArray[np.bool_], symbols: int) -> NDArray[np.signedinteger]:
     """Put the symbols, in order, where ``taken`` ``[N, L]`` is true, and padding elsewhere; as small as they fit."""
     padded = np.full(taken.shape, PAD_NUMBER, dtype=np.int16 if symbols <= np.iinfo(np.int16).max else np.int32)
     padded[taken] = flat
-    return torch.from_numpy(padded)
+    return padded
