@@ -67,7 +67,7 @@ def row_of(problem: Problem, point: Point, number: int, random: np.random.Genera
     missing = point.threshold is None
     row = problem.run(point, random)
     return {
-        **row, "number": number, "seed": number, "cell": point.cell, "strategy": point.strategy,
+        **row, "number": number, "seed": number, "factors": {}, "cell": point.cell, "strategy": point.strategy,
         "threshold": np.nan if missing else point.threshold, "clipped_fraction": 0.1,
         "threshold_bin": np.nan if missing else half_decade(point.threshold), "learning_rate": point.learning_rate,
         "initial_validation_loss": INITIAL_LOSS,
