@@ -17,7 +17,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.storage.bins import half_decade_starts
-from gradstudy.study.edge_model import EdgeModel, Places, Runs
+from gradstudy.study.edge_fit import Places, Runs
+from gradstudy.study.edge_model import EdgeModel
 from gradstudy.study.loss_model import LossModel
 from gradstudy.study.samplers import ORDINAL, SobolSampler, scale
 from gradstudy.study.search_axes import Group, SearchAxes, find_axes
@@ -27,7 +28,7 @@ Floats = NDArray[np.float64]
 
 FEWEST_FIRST = 8
 """Trials that are spread before the model is asked, or two for each choice of the largest factor if that is more."""
-SHARE_FOR_THE_BEST = 4
+SHARE_FOR_THE_BEST = 8
 """One of so many trials looks for the best safe setting instead of the edge."""
 SAFETY_DECADES = 0.3
 """How far below the frontier the best setting is looked for: the factor of two that a recommendation keeps."""
@@ -60,11 +61,12 @@ class FrontierSampler(BaseSampler):
     parameters may be there in some groups only, such as a threshold for each strategy. Each group and half-decade of
     its thresholds has a frontier of its own. Parameters of other kinds are drawn at random and do not count.
 
-    After some spread trials each goes to the frontier with the widest interval, at the learning rate whose outcome is
-    expected to narrow it most (level-set estimation: Bryan et al. 2005; Gotovos et al. 2013; looking ahead: Letham et
-    al. 2022). Within its bin the threshold is spread evenly, whatever the learning rate, because the frontier of a
-    bin is that of all its thresholds. Running trials count as known without moving what is expected. Every fourth trial
-    goes to the lowest expected loss, less its uncertainty, among settings below their frontiers by a factor of two.
+    After some spread trials each goes where its outcome is expected to narrow the intervals of all frontiers most, of
+    which one learns from the others (level-set estimation: Bryan et al. 2005; Gotovos et al. 2013; looking ahead
+    globally: Letham et al. 2022). Within its bin the threshold is spread evenly, whatever the learning rate, because
+    the frontier of a bin is that of all its thresholds. Running trials count as known without moving what is expected.
+    Every eighth trial goes to the lowest expected loss, less its uncertainty, among settings below their frontiers by a
+    factor of two.
     """
 
     def __init__(self, seed: int = 0, *, learning_rate: str | None = None) -> None:
@@ -147,21 +149,17 @@ class Search:
         self._places = self._places_of_targets()
         self.model = EdgeModel(self._places, self._seen, self._margins, self._runs_of(running))
 
-    @property
-    def widths(self) -> Floats:
-        """Decades of the learning rates searched in which each target's frontier may lie, [targets]."""
-        reach = (self.high - self.low) / 2
-        upper = np.clip(self.model.crossing + LIKELY * self.model.sd, -reach, reach)
-        lower = np.clip(self.model.crossing - LIKELY * self.model.sd, -reach, reach)
-        return np.asarray(upper - lower)
-
     def next_at_the_edge(self) -> tuple[Target, float]:
-        """The target that is least known, with the learning rate, in decades, to try there."""
-        target = int(np.argmax(self.widths))
+        """Where a run is expected to tell most about all frontiers: a target with a learning rate, in decades."""
         reach = (self.high - self.low) / 2
-        near = np.arange(-REACH, REACH + 1e-9, 1 / STEPS_PER_DECADE) + self.model.crossing[target]
+        near = self.model.crossing[:, None] + np.arange(-REACH, REACH + 1e-9, 1 / STEPS_PER_DECADE)
         decades = np.clip(near, -reach, reach)
-        return self.targets[target], self._middle + float(decades[int(np.argmax(self.model.gain(target, decades)))])
+        # What is unknown beyond the learning rates searched does not count.
+        ends = self.model.crossing + np.outer([-LIKELY, LIKELY], self.model.sd)
+        inside = np.diff(np.clip(ends, -reach, reach), axis=0)[0] / np.diff(ends, axis=0)[0]
+        gains = self.model.gains(decades, inside)
+        target, place = np.unravel_index(int(np.argmax(gains)), gains.shape)
+        return self.targets[target], self._middle + float(decades[target, place])
 
     def best_setting(self) -> tuple[Target, float] | None:
         """Where the loss may be lowest below the frontier, with the learning rate in decades; None if nowhere."""

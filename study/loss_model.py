@@ -10,7 +10,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from gradstudy.study.edge_model import Places
+from gradstudy.study.edge_fit import Places
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

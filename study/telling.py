@@ -10,14 +10,10 @@ from optuna.trial import TrialState
 from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.recorder import OptunaAttributes
 from gradstudy.storage.results import TrialResult
-from gradstudy.study.divergence import log_ratio
+from gradstudy.study.margins import NON_FINITE, bounded_margins
 
 CONSTRAINT = "divergence"
 """The key of the constraint ln(s_T / l0)."""
-MARGIN_BOUND = 10.0
-"""Largest absolute margin ln(s_T / l0) that is told to Optuna: a factor of 22,000."""
-SMALLEST_VIOLATION = 1e-9
-"""Margin of a run that diverged by less than floating point shows: Optuna counts 0 as feasible."""
 SHOWN = (
     "outcome",
     "reason",
@@ -57,15 +53,10 @@ def _state_and_values(
 
 
 def bounded_margin(result: TrialResult) -> float:
-    """ln(s_T / l0) as it is told to Optuna: finite, and positive exactly when the trial diverged."""
+    """ln(s_T / l0) as it is told to Optuna, see ``bounded_margins``."""
     columns = result.columns()
-    final, initial = columns["final_loss"], columns["initial_loss"]
-    margin = MARGIN_BOUND
-    if final is not None and initial is not None and result.reason not in ("non_finite_loss", "non_finite_gradient"):
-        margin = log_ratio(final, initial)
-    if result.outcome is not Outcome.DIVERGED:
-        return min(max(margin, -MARGIN_BOUND), 0.0)
-    return min(max(margin, SMALLEST_VIOLATION), MARGIN_BOUND)
+    diverged, finite = result.outcome is Outcome.DIVERGED, result.reason not in NON_FINITE
+    return float(bounded_margins(diverged, finite, columns["final_loss"], columns["initial_loss"]))
 
 
 def attributes(result: TrialResult) -> OptunaAttributes:

@@ -59,11 +59,11 @@ def test_the_model_knows_the_frontiers(searched: optuna.Study) -> None:
     search = Search(axes, searched.trials)
     for target, crossing in zip(search.targets, search.model.crossing, strict=True):
         assert crossing == pytest.approx(FRONTIERS[target.group[1]], abs=0.2)  # the middle of the range is 0
-    assert (search.widths < 0.6).all()
+    assert (search.model.sd < 0.15).all()
 
 
-def test_every_fourth_trial_looks_for_the_best_setting_below_the_frontier(searched: optuna.Study) -> None:
-    best = [trial for trial in searched.trials[30:] if trial.number % 4 == 3]
+def test_every_eighth_trial_looks_for_the_best_setting_below_the_frontier(searched: optuna.Study) -> None:
+    best = [trial for trial in searched.trials[30:] if trial.number % 8 == 7]
     norm = [trial for trial in best if trial.params["strategy"] == "norm"]  # whose losses are lower
     assert len(norm) > 0.6 * len(best)
     away = [np.log10(trial.params["learning_rate"]) - FRONTIERS["norm"] for trial in norm]
@@ -145,7 +145,7 @@ def test_larger_values_are_better_where_the_study_maximizes() -> None:
         return -abs(decade + 0.5)
 
     study.optimize(objective, n_trials=40)
-    best = [np.log10(trial.params["lr"]) for trial in study.trials[20:] if trial.number % 4 == 3]
+    best = [np.log10(trial.params["lr"]) for trial in study.trials[20:] if trial.number % 8 == 7]
     assert np.median(best) == pytest.approx(-0.5, abs=0.3)
 
 
@@ -154,4 +154,4 @@ def test_trials_without_the_constraint_say_nothing_about_the_edge() -> None:
     study.optimize(lambda trial: trial.suggest_float("lr", 1e-2, 1e2, log=True), n_trials=12)
     axes = find_axes(study.trials)
     assert axes is not None
-    assert Search(axes, study.trials).widths == pytest.approx([4.0], abs=0.3)
+    assert Search(axes, study.trials).model.sd[0] > 1.0  # as the prior has it

@@ -41,8 +41,10 @@ def test_a_strategy_or_threshold_that_was_not_tried_is_not_known() -> None:
 
 @pytest.mark.parametrize("outcome", ["trained", "diverged"])
 def test_a_frontier_beyond_the_learning_rates_is_known_to_be_there(outcome: str) -> None:
-    table = frontier(simulated_trials(200, strategies=("none",)).assign(outcome=outcome))
-    assert interval_widths(table)[0] < 0.3
+    final_loss = 2.0 if outcome == "trained" else np.inf
+    table = frontier(simulated_trials(200, strategies=("none",)).assign(outcome=outcome, final_loss=final_loss))
+    # About 28 runs without a divergence show that fewer than 10% diverge: the outermost 0.6 of 4 decades.
+    assert interval_widths(table)[0] < 0.7
 
 
 def test_a_few_runs_know_nothing() -> None:

@@ -38,11 +38,10 @@ def report(trials: pd.DataFrame) -> Report:
     return build_report(simulated_study(task="adding", space={"factors": {"length": [10, 50]}}), trials)
 
 
-@pytest.mark.parametrize("statistic", [frontier, learning_rate_sensitivity])
-def test_statistics_of_a_value_are_those_of_its_trials_alone(statistic: Any, trials: pd.DataFrame) -> None:
-    table = statistic(trials)
+def test_the_sensitivity_of_a_value_is_that_of_its_trials_alone(trials: pd.DataFrame) -> None:
+    table = learning_rate_sensitivity(trials)
     for length in EDGES:
-        alone = statistic(simulated_trials(150, edges=(EDGES[length],), seed=length))
+        alone = learning_rate_sensitivity(simulated_trials(150, edges=(EDGES[length],), seed=length))
         mine = table[table["factors"] == f"length {length}"].drop(columns="factors").reset_index(drop=True)
         pd.testing.assert_frame_equal(mine, alone)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.studies import StudyRecord, Versions
@@ -15,6 +14,8 @@ from gradstudy.study.spec import StudySpec
 INITIAL_LOSS = 4.0
 THRESHOLDS = (0.01, 0.1, 1.0, 10.0)
 STEPS = 100
+RISE = 3.5
+"""Of the margin ln(s_T / l0), in nats for each decade of learning rate."""
 
 
 def simulated_trials(
@@ -41,7 +42,9 @@ def simulated_trials(
     random = np.random.default_rng(seed)
     which = random.integers(len(edges), size=runs)
     decade = random.uniform(*decades, runs)
-    diverged = random.random(runs) < expit(slope * (decade - np.array(edges)[which]))
+    # The margin rises with the learning rate; logistic noise makes it positive with the probability wanted.
+    margin = RISE * (decade - np.array(edges)[which] + random.logistic(size=runs) / slope)
+    diverged = margin > 0
     strategy = random.choice(strategies, runs)
     # Learning goes the faster the higher the learning rate.
     loss = INITIAL_LOSS - 0.5 * (decade - decades[0]) + random.normal(0, 0.01, runs)
@@ -57,6 +60,7 @@ def simulated_trials(
             "reason": "blow_up" if diverged[number] else None,
             "diverged_at_step": int(random.integers(STEPS)) if diverged[number] else None,
             "validation_loss": np.nan if diverged[number] else float(loss[number]),
+            "final_loss": INITIAL_LOSS * float(np.exp(min(margin[number], 1.7))) if diverged[number] else 2.0,
             "seed": number,
         }
         for number, cell in enumerate(random.choice(cells, runs))
@@ -68,11 +72,12 @@ def frame_of(rows: Any) -> pd.DataFrame:
     usual = {
         "number": 0, "cell": "lstm", "strategy": "norm", "threshold": 1.0, "learning_rate": 1.0, "outcome": "trained",
         "reason": None, "diverged_at_step": None, "steps": STEPS, "validation_loss": 2.0, "initial_loss": INITIAL_LOSS,
+        "final_loss": np.nan,
         "initial_validation_loss": INITIAL_LOSS, "clipped_fraction": 0.2, "grad_norm_p50": 0.5, "grad_norm_p90": 1.0,
         "grad_norm_max": 2.0, "seed": 0, "factors": {},
     }  # fmt: skip
     frame = pd.DataFrame([usual | row for row in rows], columns=list(usual))
-    numbers = ["threshold", "learning_rate", "validation_loss", "initial_loss", "initial_validation_loss"]
+    numbers = ["threshold", "learning_rate", "validation_loss", "initial_loss", "final_loss", "initial_validation_loss"]
     frame = frame.astype(dict.fromkeys(numbers, float) | {"diverged_at_step": "Int64", "steps": int})
     for column in ("threshold", "learning_rate"):
         edges = [half_decade(None if np.isnan(value) else value) for value in frame[column]]

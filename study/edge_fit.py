@@ -1,0 +1,292 @@
+"""Where runs begin to diverge, and how well that is known: a Gaussian process over the frontiers of a study.
+
+The log odds of divergence of one target (a group of runs with thresholds of one half-decade) are b + (s + d) * x over
+the decades x of learning rate from the middle of the range. ``s`` is the slope usual in the study; the height ``b``
+and the deviation ``d`` of the slope are Gaussian processes over the targets: those that share a factor's value, or have
+a threshold nearby, are alike. That log odds rise with the learning rate is what the prior expects, not what it demands.
+
+A run is seen through its margin m = ln(s_T / l0). With a logistic latent margin u around the log odds f, a run diverges
+when u > 0. One that was kept says that u <= 0, whatever its margin, which falls on the way to the edge before it rises.
+One that blew up says that u >= k m, and one that was only found worse than untrained at its end that u = k m, where k
+turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975): a run that diverged tells how far from
+the edge it was. The curve runs from 1% to 99%, because one run far from the edge that ends on the wrong side would
+otherwise turn all of it (a lapse rate, as in psychometric functions: Wichmann and Hill 2001).
+
+The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
+slope, and the rise of margins that gives k, are those with the highest evidence among ``SLOPES`` and ``RISES``, found
+by climbing; the frontiers are averaged over all that were compared by their evidence, and how far they disagree is part
+of the uncertainty.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ACCEPTED_RISK = 0.1
+"""P(diverged) at the frontier."""
+LAPSE = 0.01
+"""P(diverged) far below the edge, and P(kept) far above it."""
+LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
+"""The log odds at the frontier."""
+USUAL_SLOPE = 8.0
+"""Log odds for each decade of learning rate, the middle of the prior: 10% to 90% within half a decade."""
+SLOPE_SD = 1.5
+"""Of the usual slope's logarithm: give or take a factor of 4.5."""
+SLOPES = tuple(USUAL_SLOPE * factor for factor in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
+"""Log odds for each decade of learning rate that are compared."""
+RISES = (2.0, 3.5, 6.0, 12.0, 24.0, 60.0)
+"""Rises of the margin, in nats for each decade of learning rate above the edge, that are compared. A margin counts the
+less the steeper it rises: where runs blow up at once, it says no more than that they diverged."""
+START: tuple[int, int] = (1, 2)
+"""Where the comparison of slopes and rises begins."""
+LARGEST_EXACT_MARGIN = 1.5
+"""Above it a run was stopped because it blew up: it would have risen further."""
+
+EDGE_VARIANCE = 1.0
+"""Of the edge's mean over all targets, in decades squared."""
+FACTOR_VARIANCE, FACTOR_CURVE_VARIANCE = 0.2, 0.5
+"""Of what the groups with one value of a factor have in common, and of its change with the threshold."""
+GROUP_VARIANCE, GROUP_CURVE_VARIANCE = 0.05, 0.1
+"""Of what one group has for itself."""
+OWN_VARIANCE = 0.015
+"""Of what one target has for itself."""
+THRESHOLD_DECADES = 1.5
+"""Thresholds this far apart have like edges."""
+SLOPE_SHARE = 0.35
+"""Standard deviation of a target's slope, as a share of the usual one; nine tenths of the variance are its group's."""
+
+SMALLEST_CHANCE = 1e-12
+SCORING_STEPS = 30
+LONGEST_STEP = 4.0
+"""Of one scoring step, in log odds."""
+CONVERGED = 0.02
+
+
+@dataclass(frozen=True)
+class Places:
+    """Targets as the prior sees them.
+
+    Attributes:
+        factors: [targets, factors] codes of the categorical parameters.
+        thresholds: [targets, axes] in decades, NaN where a target does not have the axis.
+    """
+
+    factors: Ints
+    thresholds: Floats
+
+    def likeness(self) -> tuple[Floats, Floats, Floats]:
+        """How many factors' values each pair shares, whether all, how near the thresholds are: [targets, targets]."""
+        equal = self.factors[:, None, :] == self.factors[None, :, :]
+        near = np.ones(equal.shape[:2])
+        for axis in self.thresholds.T:
+            away = (axis[:, None] - axis[None, :]) / THRESHOLD_DECADES
+            neither = np.isnan(axis)[:, None] & np.isnan(axis)[None, :]
+            near *= np.where(neither, 1.0, np.nan_to_num(np.exp(-0.5 * away**2)))
+        return equal.sum(2).astype(float), equal.all(2).astype(float), near
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs by target.
+
+    Attributes:
+        target: [n].
+        decades: [n] of learning rate, from the middle of the range.
+    """
+
+    target: Ints
+    decades: Floats
+
+    @classmethod
+    def none(cls) -> Self:
+        """No runs."""
+        return cls(np.zeros(0, np.int64), np.zeros(0))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Laplace's approximation for one usual slope and one rise of the margins.
+
+    Attributes:
+        usual: the slope usual in the study.
+        rise: of the margins.
+        mean: [2 targets] heights, then deviations of the slopes.
+        precision: [2 targets, 2 targets] of the posterior.
+        told: by the runs at the mode, [3, n], see ``Seen.told``.
+        evidence: its logarithm, up to a constant.
+    """
+
+    usual: float
+    rise: float
+    mean: Floats
+    precision: Floats
+    told: Floats
+    evidence: float
+
+    @property
+    def height(self) -> Floats:
+        """Log odds [targets] at the middle of the range."""
+        return self.mean[: len(self.mean) // 2]
+
+    @property
+    def slope(self) -> Floats:
+        """Log odds for each decade [targets], never below a quarter of the usual slope."""
+        return np.asarray(np.maximum(self.usual + self.mean[len(self.mean) // 2 :], self.usual / 4))
+
+    @property
+    def crossing(self) -> Floats:
+        """Decades from the middle [targets] at which the log odds pass the frontier's level."""
+        return np.asarray((LEVEL - self.height) / self.slope)
+
+
+def fit_edges(places: Places, runs: Runs, margins: Floats) -> list[Fit]:
+    """The fits at the best usual slope and rise and around them: uphill from a usual one, by evidence.
+
+    Args:
+        places: the targets.
+        runs: that have ended.
+        margins: [n] of these: above 0 where a run diverged.
+    """
+    unit, targets = inverse(_prior(places)), len(places.factors)
+    # With lapses a run far on the wrong side has no pull: begin without, and each fit where one beside it led.
+    place = START
+    usual = SLOPES[place[0]]
+    start = _laplace(unit, targets, runs, margins, usual, RISES[place[1]], np.zeros(2 * targets), lapse=0.0)
+    fits: dict[tuple[int, int], Fit] = {
+        place: _laplace(unit, targets, runs, margins, usual, RISES[place[1]], start.mean)
+    }
+    while True:
+        beside = [
+            (slope, rise)
+            for slope in range(max(place[0] - 1, 0), min(place[0] + 2, len(SLOPES)))
+            for rise in range(max(place[1] - 1, 0), min(place[1] + 2, len(RISES)))
+        ]
+        for slope, rise in (other for other in beside if other not in fits):
+            begin = fits[place].mean * SLOPES[slope] / SLOPES[place[0]]
+            fits[slope, rise] = _laplace(unit, targets, runs, margins, SLOPES[slope], RISES[rise], begin)
+        best = max(beside, key=lambda other: fits[other].evidence)
+        if best == place:
+            return list(fits.values())
+        place = best
+
+
+def _prior(places: Places) -> Floats:
+    """The covariance [2 targets, 2 targets] of heights, then slopes, for a usual slope of one."""
+    shared, same, near = places.likeness()
+    targets = len(same)
+    own = np.eye(targets)
+    height = EDGE_VARIANCE + FACTOR_VARIANCE * shared + GROUP_VARIANCE * same + OWN_VARIANCE * own
+    height += (FACTOR_CURVE_VARIANCE * shared + GROUP_CURVE_VARIANCE * same) * near
+    prior = np.zeros((2 * targets, 2 * targets))
+    prior[:targets, :targets] = height
+    prior[targets:, targets:] = SLOPE_SHARE**2 * (0.9 * same + 0.1 * own)
+    return prior
+
+
+def _laplace(
+    unit: Floats,
+    targets: int,
+    runs: Runs,
+    margins: Floats,
+    slope: float,
+    rise: float,
+    start: Floats,
+    lapse: float = LAPSE,
+) -> Fit:
+    """The approximation around the mode; ``unit`` is the prior's precision for a slope of one."""
+    seen = Seen(margins, slope / rise, lapse)
+    prior, mean = unit / slope**2, start
+    precision = prior
+
+    def told(parameters: Floats) -> Floats:
+        steepness = slope + parameters[targets:][runs.target]
+        return seen.told(parameters[:targets][runs.target] + steepness * runs.decades)
+
+    for _ in range(SCORING_STEPS):
+        _, score, each = told(mean)
+        precision = prior + information(runs, each, targets)
+        step = np.linalg.solve(precision, np.concatenate(pull(runs, score, targets)) - prior @ mean)
+        longest = float(np.abs(step).max(initial=0.0))
+        mean = mean + step / max(1.0, longest / LONGEST_STEP)
+        if longest < CONVERGED:
+            break
+    at_mode = told(mean)
+    precision = prior + information(runs, at_mode[2], targets)
+    occam = 0.5 * float(np.linalg.slogdet(precision)[1] - np.linalg.slogdet(prior)[1])
+    believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
+    evidence = at_mode[0].sum() - 0.5 * mean @ prior @ mean - occam - believed
+    return Fit(slope, rise, mean, precision, at_mode, float(evidence))
+
+
+class Seen:
+    """What runs tell about their log odds."""
+
+    def __init__(self, margins: Floats, turned: float, lapse: float = LAPSE) -> None:
+        """Take the margins [n] in; ``turned`` is k, which turns their nats into log odds."""
+        self._turned, self._lapse = turned, lapse
+        self._offset = turned * np.clip(margins, 0.0, LARGEST_EXACT_MARGIN)
+        self._diverged = margins > 0
+        self._exact = self._diverged & (margins < LARGEST_EXACT_MARGIN)
+
+    def told(self, log_odds: Floats) -> Floats:
+        """Log likelihood, score and Fisher's information at log odds [n] or [..., n], [3, ..., n]."""
+        away = log_odds - self._offset
+        of_sides = _of_sides(away, self._diverged, self._lapse)
+        return np.where(self._exact, _of_margins(away, self._turned, self._lapse), of_sides)
+
+
+def _of_sides(log_odds: Floats, diverged: NDArray[np.bool_], lapse: float) -> Floats:
+    """Log likelihood, score and Fisher's information, [3, n], of runs of which it is known that u > 0, or not."""
+    lost, chain = risk(log_odds, lapse)
+    seen = np.where(diverged, lost, 1 - lost)
+    score = np.where(diverged, chain, -chain) / seen
+    return np.stack([np.log(seen), score, chain**2 / (lost * (1 - lost))])
+
+
+def _of_margins(log_odds: Floats, turned: float, lapse: float) -> Floats:
+    """The same of runs of which it is known that u = 0: the logistic density, and a lapse of any margin.
+
+    A lapse has half of its chance among these margins, per nat. The score is that of the density times the chance that
+    the run is none, as in the EM algorithm.
+    """
+    chance = expit(log_odds)
+    spread = chance * (1 - chance)
+    regular = (1 - 2 * lapse) * turned * spread
+    density = np.maximum(regular + lapse / (2 * LARGEST_EXACT_MARGIN), SMALLEST_CHANCE)
+    share = regular / density if lapse else 1.0
+    return np.stack([np.log(density), share * (1 - 2 * chance), share * 2 * spread])
+
+
+def pull(runs: Runs, each: Floats, targets: int) -> tuple[Floats, Floats]:
+    """The scores ``each`` [n] of runs' log odds, summed as those of heights and slopes, [targets] each."""
+    height = np.bincount(runs.target, each, targets)
+    slope = np.bincount(runs.target, each * runs.decades, targets)
+    return height.astype(np.float64), slope.astype(np.float64)
+
+
+def information(runs: Runs, each: Floats, targets: int) -> Floats:
+    """Fisher's information [2 targets, 2 targets] of runs with information ``each`` [n] on their log odds."""
+    found = np.zeros((2 * targets, 2 * targets))
+    rows = np.arange(targets)
+    found[rows, rows] = np.bincount(runs.target, each, targets)
+    found[rows, targets + rows] = np.bincount(runs.target, each * runs.decades, targets)
+    found[targets + rows, rows] = found[rows, targets + rows]
+    found[targets + rows, targets + rows] = np.bincount(runs.target, each * runs.decades**2, targets)
+    return found
+
+
+def inverse(matrix: Floats) -> Floats:
+    """Of one matrix, or of each of several, [..., n, n]."""
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
+def risk(log_odds: Floats, lapse: float = LAPSE) -> tuple[Floats, Floats]:
+    """P(diverged) and its derivative by the log odds."""
+    chance = np.clip(expit(log_odds), SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
+    return lapse + (1 - 2 * lapse) * chance, (1 - 2 * lapse) * chance * (1 - chance)
