@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.study.patience import UNANSWERED
 from gradstudy.study.recovery import set_state
-from gradstudy.study.samplers import ORDINAL, PointSampler
+from gradstudy.study.samplers import ORDINAL, PlaceSampler
 from gradstudy.study.space import Setting, parameters, suggest
 from gradstudy.study.spec import StudySpec
 
@@ -31,7 +31,7 @@ def ask(study: optuna.Study, spec: StudySpec, place: int, known: Setting | None 
     """
     template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: place})
     storage = study._storage
-    if known is not None or isinstance(study.sampler, PointSampler):
+    if known is not None or isinstance(study.sampler, PlaceSampler):
         setting = suggest(_Draft(study, template, parameters(known) if known else {}), spec)
         return setting, storage.create_new_trial(study._study_id, template)
     # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
@@ -52,8 +52,12 @@ class _Draft:
     """
 
     def __init__(self, study: optuna.Study, trial: FrozenTrial, known: Mapping[str, Any]) -> None:
+        """Begin it, with the parameters that are ``known``; without any, those that are sampled together are asked."""
         self._study = study
         self._trial = trial
+        if not known:
+            space = study.sampler.infer_relative_search_space(study, trial)
+            known = study.sampler.sample_relative(study, trial, space)
         self._known = known
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:

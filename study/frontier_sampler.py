@@ -12,7 +12,6 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,7 +19,7 @@ from gradstudy.storage.bins import half_decade_starts
 from gradstudy.study.edge_fit import Places, Runs
 from gradstudy.study.edge_model import EdgeModel
 from gradstudy.study.loss_model import LossModel
-from gradstudy.study.samplers import ORDINAL, SobolSampler, scale
+from gradstudy.study.samplers import ORDINAL, PlaceSampler, SobolSampler, scale
 from gradstudy.study.search_axes import Group, SearchAxes, find_axes
 from gradstudy.study.telling import CONSTRAINT
 
@@ -52,7 +51,7 @@ class Target:
     bins: dict[str, tuple[float, float]]
 
 
-class FrontierSampler(BaseSampler):
+class FrontierSampler(PlaceSampler):
     """Asks where the frontier, the learning rate at which 10% of runs diverge, is least known.
 
     It needs trials with a learning rate on a logarithmic axis that report how far they were from divergence by
@@ -80,23 +79,24 @@ class FrontierSampler(BaseSampler):
         self._seed = seed
         self._learning_rate = learning_rate
         self._spread = SobolSampler(seed)
+        self._found: dict[int, tuple[SearchAxes, list[FrozenTrial]]] = {}
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that the model chooses together; none as long as trials are spread."""
-        axes = find_axes(_others(study, trial), self._learning_rate)
+        others = _others(study, trial)
+        axes = find_axes(others, self._learning_rate)
         if axes is None or _place(trial) < _first(axes):
             return {}
+        self._found[trial._trial_id] = axes, others
         return axes.distributions
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The next setting."""
+        """The next setting; Optuna asks for the search space before."""
         if not search_space:
             return {}
-        trials = _others(study, trial)
-        axes = find_axes(trials, self._learning_rate)
-        assert axes is not None
+        axes, trials = self._found.pop(trial._trial_id)
         place = _place(trial)
         search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE)
         chosen = search.best_setting() if place % SHARE_FOR_THE_BEST == SHARE_FOR_THE_BEST - 1 else None

@@ -34,7 +34,11 @@ FEWEST_POINTS = 8
 """Of the sequence of points, for each combination of factors to get the same ones."""
 
 
-class PointSampler(BaseSampler):
+class PlaceSampler(BaseSampler):
+    """A sampler whose settings follow from a trial's place and from other trials: its own need not be stored yet."""
+
+
+class PointSampler(PlaceSampler):
     """Points over cell, strategy, learning rate and threshold; the setting at place n of the study takes point n.
 
     So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
@@ -153,6 +157,6 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
             startup = TPE_STARTUP_SETTINGS * spec.seeds
             return optuna.samplers.TPESampler(seed=spec.seed + worker, n_startup_trials=startup)
         case "frontier":
-            from gradstudy.study.frontier_sampler import FrontierSampler  # pandas, which the others do not need
+            from gradstudy.study.frontier_sampler import FrontierSampler  # scipy.stats, which the others do not need
 
             return FrontierSampler(spec.seed)

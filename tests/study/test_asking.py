@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import optuna
 import pytest
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 
 from gradstudy.storage.database import Database
 from gradstudy.study.asking import ask
@@ -10,6 +11,7 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.samplers import make_sampler
 from gradstudy.study.space import suggest
 from gradstudy.study.spec import StudySpec
+from gradstudy.study.telling import CONSTRAINT
 
 States = Callable[[Database], list[str]]
 
@@ -18,7 +20,7 @@ def stored(trial: optuna.trial.FrozenTrial) -> tuple[object, ...]:
     return trial.state, trial.params, trial.distributions, trial.user_attrs
 
 
-@pytest.mark.parametrize("sampler", ["qmc", "random", "tpe"])
+@pytest.mark.parametrize("sampler", ["qmc", "random", "tpe", "frontier"])
 def test_asking_makes_the_trial_that_optuna_would_make(
     new_db: Callable[[], Database], spec: StudySpec, sampler: str
 ) -> None:
@@ -35,6 +37,7 @@ def test_asking_makes_the_trial_that_optuna_would_make(
                 trial = study.ask()
                 setting, trial_id = suggest(trial, spec), trial._trial_id
             loss = math.log(setting.learning_rate) ** 2
+            db.optuna_storage.set_trial_system_attr(trial_id, f"{_CONSTRAINTS_KEY}:{CONSTRAINT}", loss - 4)
             db.optuna_storage.set_trial_state_values(trial_id, optuna.trial.TrialState.COMPLETE, [loss])
         made.append([stored(trial) for trial in study.get_trials()])
     assert made[0] == made[1]
