@@ -94,7 +94,7 @@ def _run(
         if pool is not None:
             stack.push(pool)
         data = data or load_data(stored_spec(record))
-        run_study(database, record, data, work, pool)
+        run_study(database, record, data, work, pool, goes_on=True)
     if is_open(database, confirmation):  # the rest is left to other workers, which run_study has said
         raise typer.Exit
     return data

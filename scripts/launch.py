@@ -245,8 +245,18 @@ def run_study(
     data: "Trainable | None",
     work: Work,
     pool: "WorkerPool | RayPool | None",
+    *,
+    goes_on: bool = False,
 ) -> bool:
     """Work on a study until nothing is left to begin, showing its progress; Ctrl-C stops in order.
+
+    Args:
+        database: that holds the study.
+        record: of the study.
+        data: what it trains on, where that is loaded already.
+        work: how many workers, and where.
+        pool: of their processes; None for one worker in this process.
+        goes_on: whether the caller has more to do, so that a stop counts even when every trial has ended.
 
     Returns:
         Whether trials were run and all have ended.
@@ -287,8 +297,9 @@ def run_study(
             _run_pool(database, record, pool, progress, stop, failures)
     failures.check()
     counts = count_outcomes(database.engine, record.study_id)
-    if stop.is_set() and counts[REMAINING]:
-        typer.echo(f"stopped: {counts[REMAINING]} trials left; the same command goes on")
+    if stop.is_set() and (counts[REMAINING] or goes_on):
+        left_over = f": {counts[REMAINING]} trials left" if counts[REMAINING] else ""
+        typer.echo(f"stopped{left_over}; the same command goes on")
         raise typer.Exit(INTERRUPTED)
     left = counts[REMAINING] + counts[RUNNING]
     if left:

@@ -1,12 +1,17 @@
+import os
+import signal
+import threading
 from collections.abc import Callable
 
 import pytest
+from interrupting import interrupt_once_running
 from typer.testing import Result
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study
+from gradstudy.study.worker import Worker
 
 Run = Callable[..., Result]
 WORDS = ("confirm", "s", "--workers", "1", "--slots", "8")
@@ -25,6 +30,29 @@ def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, grads
     assert again.exit_code == 0
     for form in ("markdown", "json", "csv", "html"):
         assert gradstudy("report", "s", "--format", form).exit_code == 0
+
+
+def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:
+    code, output = interrupt_once_running([*WORDS, "--slots", "2", "--max-runs", "30"], finished)
+    assert code == 130, output
+    assert "the same command goes on" in output
+    assert gradstudy(*WORDS, "--max-runs", "30").exit_code == 0
+    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
+
+
+def test_a_stop_between_two_rounds_begins_no_other(
+    finished: Database, gradstudy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Worker.run
+
+    def stop_when_done(self: Worker, stop: threading.Event) -> None:
+        begin(self, stop)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Worker, "run", stop_when_done)
+    result = gradstudy(*WORDS, "--width", "0.02", "--max-runs", "5000")
+    assert result.exit_code == 130
+    assert "stopped" in result.stdout
 
 
 def test_runs_can_be_left_to_workers_elsewhere(finished: Database, gradstudy: Run) -> None:
