@@ -21,7 +21,10 @@ class _Affine(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:
         out = workspace.empty(f"{name}.affine", x.shape[0], x.shape[1], weight.shape[2])
-        torch.baddbmm(bias.unsqueeze(1), x, weight, out=out)
+        if _is_plain(x, weight):
+            torch.baddbmm(bias.unsqueeze(1), x, weight, out=out)
+        else:
+            _product(x, weight, out).add_(bias.unsqueeze(1))
         ctx.saved = (x, weight)
         ctx.workspace = workspace
         ctx.name = name
@@ -33,9 +36,24 @@ class _Affine(Function):
         x, weight = ctx.saved
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = ctx.workspace.empty(f"{ctx.name}.grad_x", *x.shape)
-            torch.bmm(grad, weight.transpose(1, 2), out=grad_x)
-        return grad_x, torch.bmm(x.transpose(1, 2), grad), grad.sum(1), None, None
+            grad_x = _product(grad, weight.transpose(1, 2), ctx.workspace.empty(f"{ctx.name}.grad_x", *x.shape))
+        return grad_x, _product(x.transpose(1, 2), grad), grad.sum(1), None, None
+
+
+def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """The products of matrices [K, N, I] and [K, I, M], [K, N, M], whose roundings do not depend on K.
+
+    A matrix of one trial alone by a vector would be a routine of BLAS of its own: such a trial keeps itself company.
+    """
+    if _is_plain(left, right):
+        return torch.bmm(left, right) if out is None else torch.bmm(left, right, out=out)
+    both = torch.bmm(left.expand(2, -1, -1), right.expand(2, -1, -1))[:1]
+    return both if out is None else out.copy_(both)
+
+
+def _is_plain(left: Tensor, right: Tensor) -> bool:
+    """Whether BLAS multiplies these as it would those of several trials."""
+    return len(left) > 1 or min(*left.shape[1:], right.shape[2]) > 1
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:
