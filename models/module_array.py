@@ -15,7 +15,7 @@ from gradstudy.models.array import Telemetry, TrainingRun, Watch
 from gradstudy.models.module_batching import agreement, batched_gradients, signature
 from gradstudy.models.module_rows import ModuleRows
 from gradstudy.models.module_run import ModuleRun
-from gradstudy.models.optimizers import OptimizerName
+from gradstudy.models.optimizer_names import AnyOptimizerName
 from gradstudy.models.update import update
 from gradstudy.models.user_module import UserModule
 
@@ -40,7 +40,7 @@ class ModuleArray:
         *,
         slots: int,
         batch_size: int,
-        optimizer: OptimizerName,
+        optimizer: AnyOptimizerName,
         steps: int,
         guard: bool,
         device: torch.device,
@@ -53,7 +53,7 @@ class ModuleArray:
             cell: which it is given, where it takes one.
             slots: the largest number of trials at once, K.
             batch_size: which it is given, where it takes one.
-            optimizer: of every trial.
+            optimizer: of every trial; ``own`` is the one that the user's function returns.
             steps: the longest training run; strategies with memory size it by this.
             guard: whether a step with a non-finite loss or gradient is skipped.
             device: where to train.
@@ -64,7 +64,7 @@ class ModuleArray:
         self.watch: Watch | None = None
         self.failures: dict[int, str] = {}
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
-        self._optimizer: OptimizerName = optimizer
+        self._optimizer: AnyOptimizerName = optimizer
         self._steps, self._guard, self._batched = steps, guard, batched
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
@@ -86,7 +86,7 @@ class ModuleArray:
         try:
             made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device)
             if self._rows is None:
-                self._rows = ModuleRows(made, self.slots, self._steps, self._optimizer, self._device)
+                self._rows = ModuleRows(made, self.slots, self._steps, self._optimizer, self._device, self._fail)
             self._rows.begin(slot, made, run)
             if self._batched:
                 self._skeleton = self._skeleton or made

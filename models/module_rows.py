@@ -3,21 +3,36 @@
 # pyright: reportPrivateImportUsage=false
 # torch documents its foreach operations, whatever their names begin with.
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.module_run import ModuleRun
-from gradstudy.models.optimizers import OptimizerName, make_optimizer
+from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.optimizers import Optimizer, make_optimizer
+from gradstudy.models.own_optimizer import OwnOptimizers
 from gradstudy.models.parameters import ParameterLayout
 
 
 class ModuleRows:
     """A row of each slot: parameters [K, P], gradients [K, P], loss and learning rate [K]."""
 
-    def __init__(self, run: ModuleRun, slots: int, steps: int, optimizer: OptimizerName, device: torch.device) -> None:
-        """Make rows for runs of the shape of ``run``; raises TypeError where its parameters are of several types."""
+    def __init__(
+        self,
+        run: ModuleRun,
+        slots: int,
+        steps: int,
+        optimizer: AnyOptimizerName,
+        device: torch.device,
+        fail: Callable[[int], None],
+    ) -> None:
+        """Make rows for runs of the shape of ``run``; raises TypeError where its parameters are of several types.
+
+        ``fail`` is told the slot whose own optimizer raised the exception that is being handled.
+        """
         dtypes = {parameter.dtype for parameter in run.parameters.values()}
         if len(dtypes) > 1 or not next(iter(dtypes)).is_floating_point:
             raise TypeError(
@@ -33,7 +48,11 @@ class ModuleRows:
         self.gradients = torch.zeros_like(self.parameters)
         self.loss = torch.zeros(slots, dtype=dtype, device=device)
         self.learning_rate = torch.zeros_like(self.loss)
-        self.optimizer = make_optimizer(optimizer, slots, self.layout.size, dtype, device)
+        self.optimizer: Optimizer
+        if optimizer == "own":
+            self.optimizer = OwnOptimizers(self.views, fail)
+        else:
+            self.optimizer = make_optimizer(optimizer, slots, self.layout.size, dtype, device)
         self.clipper = GradientClipper(self.layout, slots, steps, dtype, device)
 
     def begin(self, slot: int, made: ModuleRun, run: TrainingRun) -> None:
@@ -44,6 +63,8 @@ class ModuleRows:
             view.copy_(parameter.detach())
         self.learning_rate[slot] = run.learning_rate
         self.optimizer.reset(slot)
+        if isinstance(self.optimizer, OwnOptimizers):
+            self.optimizer.begin(slot, made, run.learning_rate)
         self.clipper.assign(slot, run.strategy, run.threshold)
 
     def move(self, source: int, target: int) -> None:

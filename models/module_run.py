@@ -20,7 +20,7 @@ class ModuleRun:
 
     def __init__(self, task: UserModule, seed: int, cell: str, batch_size: int, device: torch.device) -> None:
         """Have the problem made; raises whatever the user's code raises."""
-        self._device = device
+        self._device, self._task = device, task.task
         self._random = RandomState(seed, device)
         given = {"seed": seed, "batch_size": batch_size, "device": device}
         if cell != ONE_CELL:
@@ -29,12 +29,33 @@ class ModuleRun:
             problem = task.problem(**given)
             self.module = problem.module.to(device)
             self._loss, self._validation = problem.loss, problem.validation
+            self._optimizer = problem.optimizer
             self._coming = _endless(problem.batches)
             self._first = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self._first)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"the module of {task.task} has no parameter to train")
+
+    def make_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
+        """The user's own optimizer of the parameters.
+
+        Raises:
+            TypeError: their function returned none.
+        """
+        if self._optimizer is None:
+            raise TypeError(
+                f"{self._task} must return (module, batches, loss, validation batches, optimizer) for "
+                "`--optimizer own`, the last a function of parameters and learning rate, but returned no optimizer"
+            )
+        with self._random.inside():
+            made = self._optimizer(list(self.parameters.values()), learning_rate)
+        if not isinstance(made, torch.optim.Optimizer):
+            raise TypeError(
+                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, "
+                f"but it returned {type(made).__name__}"
+            )
+        return made
 
     def next_batch(self) -> Any:
         """The batch of the next step, on the device."""

@@ -5,12 +5,11 @@ the step: neither its parameters nor its optimizer state change; its gradients m
 """
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-OptimizerName = Literal["sgd", "momentum", "adam"]
+from gradstudy.models.optimizer_names import OptimizerName
 
 OPTIMIZER_STATES: dict[OptimizerName, int] = {"sgd": 0, "momentum": 1, "adam": 2}
 """Numbers that an optimizer keeps for each parameter."""

@@ -29,12 +29,14 @@ class Problem(NamedTuple):
         loss: of a batch, from module and batch, a tensor without axes.
         validation: batches that the loss is averaged over, without gradient and in evaluation mode; without them, the
             first training batches.
+        optimizer: of a list of parameters and a learning rate, for ``--optimizer own``.
     """
 
     module: nn.Module
     batches: Iterable[Any] | Callable[[int], Any]
     loss: Callable[[nn.Module, Any], Tensor]
     validation: Iterable[Any] | None = None
+    optimizer: Callable[[list[nn.Parameter], float], torch.optim.Optimizer] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +66,10 @@ class UserModule:
             TypeError: it returned something else than a problem.
         """
         made = self.function(**{name: value for name, value in given.items() if self.takes(name)}, **self.options)
-        if not isinstance(made, tuple) or len(made) not in (3, 4):
+        if not isinstance(made, tuple) or len(made) not in (3, 4, 5):
             raise TypeError(
-                f"{self.task} must return (module, batches, loss) or (module, batches, loss, validation batches), "
-                f"but returned {_described(made)}"
+                f"{self.task} must return (module, batches, loss), and may return validation batches and a function "
+                f"that makes an optimizer after them, but returned {_described(made)}"
             )
         problem = Problem(*made)
         if not isinstance(problem.module, nn.Module):
@@ -80,6 +82,11 @@ class UserModule:
         if not callable(problem.loss):
             raise TypeError(
                 f"the loss of {self.task} must be a function of module and batch, but is {_described(problem.loss)}"
+            )
+        if problem.optimizer is not None and not callable(problem.optimizer):
+            raise TypeError(
+                f"the optimizer of {self.task} must be a function of parameters and learning rate, "
+                f"but is {_described(problem.optimizer)}"
             )
         return problem
 

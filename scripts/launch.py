@@ -68,7 +68,9 @@ def launch(
         list[str] | None,
         typer.Option(help="Search a field or task option, too; repeatable.", metavar="NAME=A,B,C"),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, momentum or adam; of a model of your own also own.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="Of the computation: float32 or bfloat16.")] = None,
     trials: Annotated[int | None, typer.Option(help="Training runs of the study, replicates included.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Replicates: runs of each setting, each with its own seed.")] = None,

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
-from gradstudy.models.tasks.task import Task
+from gradstudy.models.tasks.catalogue import find_task
+from gradstudy.models.tasks.module_task import is_module_task
 
 FactorValue = bool | int | float | str
 Factors = tuple[tuple[str, FactorValue], ...]
 """The factors of one setting, each with its value, by name."""
 
 OF_THE_SPEC = ("loss", "batch_size", "optimizer", "guard")
+OF_A_MODULE = ("batch_size", "optimizer", "guard")
+"""What of the spec counts for the user's own model; all else that it varies is an option of its function."""
 OF_THE_MODEL = ("hidden_size", "embedding_size", "layers", "attention", "dropout", "forget_bias")
 NONE = "none"
 """Stands for a field's default of none: neither TOML nor Optuna's categories of text have one."""
@@ -36,27 +39,38 @@ def shown(value: FactorValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def replaced(values: Mapping[str, Any], task: Task, name: str, value: Any) -> dict[str, Any]:
-    """The values that a spec is made of with a factor put in.
+def place_of(task: str, name: str) -> tuple[str, ...]:
+    """Where a spec for this task has a factor: the names of a field and of those that it lies in.
 
     Raises:
         ValueError: there is no such factor; the text says which there are.
     """
-    given = None if value == NONE else value
+    if is_module_task(task):  # whose function says which options it takes, where it can be imported
+        return (name,) if name in OF_A_MODULE else ("task_options", name)
     if name in OF_THE_SPEC:
-        return {**values, name: given}
+        return (name,)
     if name in OF_THE_MODEL:
-        return {**values, "model": {**values.get("model", {}), name: given}}
-    options = [option.name for option in task.options]
+        return ("model", name)
+    found, _ = find_task(task)
+    options = [option.name for option in found.options]
     if name in options:
-        return {**values, "task_options": {**values.get("task_options", {}), name: given}}
+        return ("task_options", name)
     accepted = ", ".join([*OF_THE_SPEC, *OF_THE_MODEL])
-    of_task = f" and of task {task.name!r} {', '.join(options)}" if options else ""
+    of_task = f" and of task {found.name!r} {', '.join(options)}" if options else ""
     raise ValueError(f"there is no factor {name!r} to vary: accepted are {accepted}{of_task}")
 
 
-def put_in(values: Mapping[str, Any], name: str) -> Any:
+def replaced(values: Mapping[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """The values that a spec is made of with a factor put in."""
+    name, *inner = place
+    if not inner:
+        return {**values, name: None if value == NONE else value}
+    return {**values, name: replaced(values.get(name, {}), tuple(inner), value)}
+
+
+def put_in(values: Mapping[str, Any], place: tuple[str, ...]) -> Any:
     """The value of a factor in a spec's values: what ``replaced`` has put in, as it is understood."""
-    of_options = values["task_options"].get(name)
-    value = values[name] if name in OF_THE_SPEC else values["model"].get(name, of_options)
-    return NONE if value is None else value
+    found: Any = values
+    for name in place:
+        found = found.get(name)
+    return NONE if found is None else found

@@ -10,16 +10,16 @@ from gradstudy.study.wording import counted
 def title(report: Report) -> str:
     """What was searched."""
     spec = report.study.spec
-    if is_module_task(spec["task"]):
-        return f"{spec['task']}, {spec['optimizer']}, {spec['steps']} steps a trial"
+    is_module = is_module_task(spec["task"])
     data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
     factors = spec["space"].get("factors", {})
     varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
-    fixed = {
-        "optimizer": spec["optimizer"],
-        "hidden_size": f"hidden {spec['model']['hidden_size']}",
-        "batch_size": f"batch {spec['batch_size']}",
-    }
+    fixed = {"optimizer": "own optimizer" if spec["optimizer"] == "own" else spec["optimizer"]}
+    if not is_module:  # whose function may take no size
+        fixed |= {
+            "hidden_size": f"hidden {spec['model']['hidden_size']}",
+            "batch_size": f"batch {spec['batch_size']}",
+        }
     parts = [data, *(words for name, words in fixed.items() if name not in factors)]
     return ", ".join([*parts, f"{spec['steps']} steps a trial", *varied])
 

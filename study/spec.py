@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from gradstudy.models.loss_names import LossKind
+from gradstudy.models.optimizer_names import AnyOptimizerName
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.errors import TaskError
@@ -23,7 +24,7 @@ from gradstudy.models.tasks.module_task import check_module_task, is_module_task
 from gradstudy.models.tasks.options import OptionValue
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
-from gradstudy.study.factors import FactorValue, put_in, replaced
+from gradstudy.study.factors import FactorValue, place_of, put_in, replaced
 
 CellName = Literal["lstm", "gru", "dense", "module"]
 PrunerName = Literal["none", "median", "hyperband"]
@@ -133,7 +134,7 @@ class StudySpec(_Part):
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
-    optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
+    optimizer: AnyOptimizerName = "sgd"
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the computation; parameters and their updates are float32"
     )
@@ -178,7 +179,7 @@ class StudySpec(_Part):
         if "task" not in info.data or not isinstance(options, dict):
             return options  # which is said of that field
         if is_module_task(info.data["task"]):
-            return {name: _number(value) for name, value in options.items()}
+            return {name: _plain(value) for name, value in options.items()}
         return find_task(info.data["task"])[0].accept(options)
 
     @model_validator(mode="before")
@@ -216,6 +217,10 @@ class StudySpec(_Part):
             return self  # what its function takes is known where it can be imported
         task, _ = find_task(self.task)
         task.check_loss(self.loss)
+        if self.optimizer == "own":
+            raise ValueError(
+                "optimizer 'own' is that of a model of your own: the built-in tasks take sgd, momentum or adam"
+            )
         for cell in self.space.cells:
             if cell not in task.cells:
                 raise ValueError(
@@ -253,9 +258,16 @@ class StudySpec(_Part):
         return find_task(self.task)[0].losses[0]
 
 
-def _number(option: Any) -> Any:
-    """An option of a user's function, a whole number where it is written as one."""
-    return int(option) if isinstance(option, str) and re.fullmatch(r"-?\d+", option) else option
+def _plain(option: Any) -> Any:
+    """An option of a user's function: a number, true or false where it is written as one."""
+    if not isinstance(option, str):
+        return option
+    if option in ("true", "false"):
+        return option == "true"
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(option)
+    return option
 
 
 def parse_spec(values: dict[str, Any]) -> StudySpec:
@@ -292,16 +304,14 @@ def _understood(spec: StudySpec, name: str, given: Any) -> list[FactorValue]:
     """The values of one factor, each read from a spec that has it; ValueError for what cannot be."""
     if not isinstance(given, (list, tuple)) or not given:
         raise ValueError(f"space.factors.{name} must be a list of values, but got {given!r}")
-    if is_module_task(spec.task):
-        raise ValueError(f"space.factors are those of the built-in models, not of {spec.task!r}, but got {name!r}")
-    task, _ = find_task(spec.task)
+    place = place_of(spec.task, name)
     values: list[FactorValue] = []
     for value in given:
         try:
-            made = StudySpec.model_validate(replaced(spec.model_dump(mode="json"), task, name, value))
+            made = StudySpec.model_validate(replaced(spec.model_dump(mode="json"), place, value))
         except ValidationError as error:
             raise ValueError(f"{value!r} cannot be a value of factor {name!r}: {_sentence(error)}") from None
-        understood = put_in(made.model_dump(mode="json"), name)
+        understood = put_in(made.model_dump(mode="json"), place)
         if understood in values:
             raise ValueError(f"factor {name!r} must have different values, but got {value!r} twice")
         values.append(understood)

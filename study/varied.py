@@ -1,7 +1,6 @@
 """A trial's own spec: that of its study with the trial's factors put in."""
 
-from gradstudy.models.tasks.catalogue import find_task
-from gradstudy.study.factors import Factors, combinations, replaced
+from gradstudy.study.factors import Factors, combinations, place_of, replaced
 from gradstudy.study.spec import StudySpec, parse_spec
 
 
@@ -9,11 +8,10 @@ def varied(spec: StudySpec, factors: Factors) -> StudySpec:
     """The spec that a trial with these factors is trained by; it varies nothing itself."""
     if not spec.space.factors:
         return spec
-    task, _ = find_task(spec.task)
     values = spec.model_dump(mode="json")
     values["space"]["factors"] = {}
     for name, value in factors:
-        values = replaced(values, task, name, value)
+        values = replaced(values, place_of(spec.task, name), value)
     return parse_spec(values)
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-OptionValue = bool | int | str
+OptionValue = bool | int | float | str
 
 
 @dataclass(frozen=True)

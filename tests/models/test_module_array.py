@@ -18,6 +18,7 @@ OPTIMIZERS = {
     "sgd": lambda p, lr: torch.optim.SGD(p, lr),
     "momentum": lambda p, lr: torch.optim.SGD(p, lr, momentum=0.9),
     "adam": lambda p, lr: torch.optim.Adam(p, lr),
+    "own": lambda p, lr: adam_w(p, lr),
 }
 
 
@@ -63,9 +64,13 @@ def batches_of(seed, length=5):
     return lambda step: torch.randint(7, (4, length), generator=torch.Generator().manual_seed(1000 * seed + step))
 
 
-def task(make=Recurrent, loss=cross_entropy, batches=batches_of, validation=None):
+def adam_w(parameters, learning_rate):
+    return torch.optim.AdamW(parameters, learning_rate, weight_decay=0.3)
+
+
+def task(make=Recurrent, loss=cross_entropy, batches=batches_of, validation=None, optimizer=adam_w):
     def problem(seed):
-        return make(), batches(seed), loss, validation
+        return make(), batches(seed), loss, validation, optimizer
 
     return UserModule("module:mine:problem", problem, {}, None)
 
@@ -139,13 +144,14 @@ def test_batched_runs_equal_single_ones_with_every_strategy():
         assert together.validation_loss(slot) == pytest.approx(alone.validation_loss(slot), rel=2e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "own"])
 @pytest.mark.parametrize("batched", [True, False])
-def test_a_trial_does_not_depend_on_those_that_come_and_go(batched):
+def test_a_trial_does_not_depend_on_those_that_come_and_go(batched, optimizer):
     user = task() if batched else task(lambda: Lstm(dropout=0.5))
-    alone = array(user, batched=batched)
+    alone = array(user, batched=batched, optimizer=optimizer)
     alone.admit(run(seed=5))
     expected = alone.train(30).loss[:, 0]
-    busy = array(user, batched=batched)
+    busy = array(user, batched=batched, optimizer=optimizer)
     for seed in (1, 2, 5):
         busy.admit(run(seed=seed))
     seen = [busy.train(10).loss[:, 2]]
@@ -345,6 +351,36 @@ def test_what_is_no_problem_is_said(made, said):
     trained.validation_loss(slot)
     trained.train(10)
     assert said in trained.failures[slot]
+
+
+class Failing(torch.optim.SGD):
+    def step(self, closure=None):
+        if self.state.setdefault("steps", {"taken": 0})["taken"] == 5:
+            raise ArithmeticError("no more steps")
+        self.state["steps"]["taken"] += 1
+        super().step()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (None, "must return (module, batches, loss, validation batches, optimizer)"),
+        (lambda parameters, lr: "sgd", "returns a torch.optim.Optimizer, but it returned str"),
+        (lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=-1), "Invalid momentum value: -1"),
+        (0.1, "must be a function of parameters and learning rate, but is float"),
+        (Failing, "ArithmeticError: no more steps"),
+    ],
+)
+def test_an_own_optimizer_that_fails_ends_its_trial_and_no_other(optimizer, said):
+    def problem(seed):
+        return Lstm(), batches_of(seed), cross_entropy, None, optimizer if seed == 1 else adam_w
+
+    trained = array(UserModule("module:mine:problem", problem, {}, None), optimizer="own", batched=False)
+    slots = [trained.admit(run(seed=seed)) for seed in (0, 1, 2)]
+    telemetry = trained.train(12)
+    assert said in trained.failures[slots[1]]
+    assert set(trained.failures) == {slots[1]}
+    assert np.isnan(telemetry.loss[-1]).tolist() == [False, True, False]
 
 
 def test_another_model_for_another_seed_is_refused():

@@ -211,6 +211,40 @@ def test_a_model_that_can_be_batched_is_and_a_cell_is_given(gradstudy: Callable[
     assert "Study s: module:small_nets:problem, sgd, 15 steps a trial" in gradstudy("report", "s").stdout
 
 
+OF_SIZES = """
+import torch
+from torch import nn
+
+
+def problem(seed, hidden, rate=0.0):
+    model = nn.Sequential(nn.Linear(5, hidden), nn.Tanh(), nn.Dropout(rate), nn.Linear(hidden, 1))
+    batches = [(x := torch.randn(8, 5), x.sum(1, keepdim=True)) for _ in range(5)]
+    loss = lambda model, batch: nn.functional.l1_loss(model(batch[0]), batch[1])
+    return model, batches, loss, batches, lambda parameters, lr: torch.optim.RMSprop(parameters, lr)
+"""
+
+
+def test_options_of_the_function_and_its_own_optimizer_can_be_varied(
+    gradstudy: Callable[..., Result], folder: Path
+) -> None:
+    (folder / "of_sizes.py").write_text(OF_SIZES)
+    flags = ("--task=module:of_sizes:problem", "--strategies=none,norm", "--lr=0.001:1000", "--steps=15")
+    varied = ("--vary=hidden=2,30", "--vary=rate=0.0,0.5", "--vary=optimizer=own,sgd")
+    launched = gradstudy("launch", "s", *flags, *varied, "--trials=16")
+    assert (launched.exit_code, launched.stderr) == (0, "")
+    assert "varied: hidden 2, 30\n" in launched.stdout
+    with Database.open("sqlite:///gradstudy.db") as database:
+        trials = read_trials(database, "s")
+    assert set(trials["outcome"]) <= {"trained", "stalled", "diverged"}
+    seen = {(given["hidden"], given["rate"], given["optimizer"]) for given in trials["factors"]}
+    assert seen == {(size, rate, own) for size in (2, 30) for rate in (0.0, 0.5) for own in ("own", "sgd")}
+    report = gradstudy("report", "s").stdout
+    assert "Study s: module:of_sizes:problem, 15 steps a trial, hidden 2/30, rate 0.0/0.5, optimizer own/sgd" in report
+    for own in ("own", "sgd"):
+        number = next(row["number"] for row in trials.to_dict("records") if row["factors"]["optimizer"] == own)
+        assert "they agree" in gradstudy("replay", "s", str(number)).stdout
+
+
 @pytest.mark.parametrize(("trials", "failures"), [(2, 2), (50, 5)])
 def test_a_study_whose_trials_all_fail_has_failed(
     gradstudy: Callable[..., Result], folder: Path, trials: int, failures: int
@@ -237,6 +271,11 @@ def test_a_study_whose_trials_all_fail_has_failed(
         (["--task=module:missing_one:problem"], "there is no module 'missing_one' in "),
         (["--task=module:mine_of_a_test:nothing"], "there is no function 'nothing' in "),
         (["--task=module:mine_of_a_test:problem", "--task-option=depth=2"], "no option 'depth': it takes hidden"),
+        (["--task=module:mine_of_a_test:problem", "--vary=depth=2,3"], "no option 'depth': it takes hidden"),
+        (
+            ["--task=module:mine_of_a_test:problem", "--vary=hidden=2,2"],
+            "must have different values, but got '2' twice",
+        ),
         (["--task=module:mine_of_a_test:problem", "--cells=lstm"], "no parameter `cell`"),
         (["--task=module:mine_of_a_test:of_cells"], "needs `cell`, which --cells lstm,gru gives"),
         (["--task=module:mine_of_a_test:of_size"], "needs 'size', which --task-option size=NUMBER gives"),
@@ -244,6 +283,7 @@ def test_a_study_whose_trials_all_fail_has_failed(
         (["--task=module:breaks_on_import:problem"], "ZeroDivisionError: division by zero ("),
         (["--task=module:needs_more:problem"], "No module named 'not_installed' ("),
         (["--task=module:no_python:problem"], "no_python.py, line 1)"),
+        (["--task=copy", "--optimizer=own"], "the built-in tasks take sgd, momentum or adam"),
         (["--task=copy", "--cells=module"], "space.cells of task 'copy' must be lstm or gru, but got 'module'"),
     ],
 )
