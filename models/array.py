@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
-from gradstudy.models.optimizers import OptimizerName, make_optimizer
+from gradstudy.models.optimizer_names import OptimizerName
+from gradstudy.models.optimizers import make_optimizer
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.seq2seq import Batch, EncoderDecoder, ModelShape
 from gradstudy.models.tasks.batches import TrialBatches

@@ -2,7 +2,8 @@
 
 import torch
 
-from gradstudy.models.optimizers import OPTIMIZER_STATES, OptimizerName
+from gradstudy.models.optimizer_names import OptimizerName
+from gradstudy.models.optimizers import OPTIMIZER_STATES
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.seq2seq import GATES, Cell, ModelShape
 

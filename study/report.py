@@ -19,7 +19,7 @@ from gradstudy.study.importance import divergence_importance
 from gradstudy.study.presets import verdicts
 from gradstudy.study.recommendation import Recommendation, recommend
 from gradstudy.study.sensitivity import learning_rate_sensitivity
-from gradstudy.study.settings import group_keys
+from gradstudy.study.settings import group_keys, in_words
 from gradstudy.study.statistics import divergence_by, divergence_by_factor
 
 Confirmed = tuple[pd.DataFrame, pd.DataFrame]
@@ -103,7 +103,7 @@ class Report:
         """See ``survival``."""
         from gradstudy.study.survival import survival  # scipy.stats, which not every form needs
 
-        return survival(self.trials)
+        return survival(in_words(self.trials), group_keys(self.trials))
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables that every form of a report carries, by name."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from gradstudy.study.settings import group_keys
+
 if TYPE_CHECKING:
     from gradstudy.study.comparison import Comparison
     from gradstudy.study.report import Report
@@ -197,6 +199,6 @@ def _column(name: str) -> tuple[str, Callable[[Any], str]]:
 def _thinned(survival: pd.DataFrame) -> pd.DataFrame:
     groups = [
         group.iloc[np.unique(np.linspace(0, len(group) - 1, min(SURVIVAL_ROWS, len(group))).astype(int))]
-        for _, group in survival.groupby(["cell", "strategy"])
+        for _, group in survival.groupby(group_keys(survival))
     ]
     return pd.concat(groups) if groups else survival

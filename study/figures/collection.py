@@ -40,9 +40,18 @@ def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
         "map": dict(_maps(report, runs)),
         "loss": {f"loss-{cell}": loss_curves(drawn, steps, cell) for cell in cells},
         "norms": {f"norms-{cell}": norm_distribution(steps, cell, suggested.get(cell)) for cell in cells},
-        "survival": {f"survival-{cell}": survival_curves(report.survival, cell, full) for cell in cells},
+        "survival": dict(_survivals(report.survival, full)),
         "importance": {} if report.importance.empty else {"importance": importance_bars(report.importance)},
     }
+
+
+def _survivals(table: pd.DataFrame, steps: int) -> Iterator[tuple[str, go.Figure]]:
+    """One figure for each cell, and choice of factors."""
+    keys = [key for key in group_keys(table) if key != "strategy"]
+    for number, (key, curves) in enumerate(table.groupby(keys)):
+        cell, *factors = map(str, key)
+        name = f"survival-{cell}" + (f"-{number}" if factors else "")
+        yield name, survival_curves(curves, ", ".join([cell.upper(), *factors]), steps)
 
 
 def _maps(report: Report, runs: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:

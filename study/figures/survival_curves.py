@@ -9,18 +9,18 @@ POINTS = 150
 """Of a curve, each an event; a curve of a large study has one at nearly every step."""
 
 
-def survival_curves(table: pd.DataFrame, cell: str, steps: int) -> go.Figure:
-    """Draw the curves of one cell, one for each strategy.
+def survival_curves(table: pd.DataFrame, title: str, steps: int) -> go.Figure:
+    """Draw the curves of one cell, and one choice of factors, one for each strategy.
 
     Args:
         table: rows of ``survival``.
-        cell: lstm or gru.
+        title: cell and factors.
         steps: of a full trial.
     """
-    made = figure(cell.upper(), "step", "not diverged yet", height=400)
+    made = figure(title, "step", "not diverged yet", height=400)
     made.update_xaxes(range=[0, steps * 1.02])
     made.update_yaxes(range=[0, 1.03], tickformat=".0%")
-    for (color, dash), (strategy, curve) in zip(SERIES, table[table["cell"] == cell].groupby("strategy"), strict=False):
+    for (color, dash), (strategy, curve) in zip(SERIES, table.groupby("strategy"), strict=False):
         drawn = curve.iloc[spread(len(curve), POINTS)]
         made.add_scatter(
             x=[0, *drawn["step"].tolist(), steps],

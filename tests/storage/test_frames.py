@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Callable
+from json import loads
 from typing import Any
 
 import optuna
@@ -68,15 +69,27 @@ def test_an_empty_study_gives_empty_frames_and_a_missing_one_an_error(db: Databa
             read(db, "t")
 
 
-def test_the_summary_counts_each_setting(run: Run, rows: Callable[[str], list[Any]]) -> None:
-    def setting(learning_rate: float) -> SettingRow:
-        return SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=learning_rate, factors={})
+def setting(learning_rate: float, **factors: int) -> SettingRow:
+    return SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=learning_rate, factors=factors)
 
+
+def test_the_summary_counts_each_setting(run: Run, rows: Callable[[str], list[Any]]) -> None:
     for outcome, learning_rate in (
         ("diverged", 2.0), ("trained", 1.0), ("stalled", 3.0), ("failed", 2.0), ("diverged", 20.0),
     ):  # fmt: skip
         run(outcome, setting=setting(learning_rate))
-    assert rows("SELECT * FROM setting_summary ORDER BY learning_rate_bin") == [
+    columns = "study, cell, strategy, threshold_bin, learning_rate_bin, n, diverged, rate"
+    assert rows(f"SELECT {columns} FROM setting_summary ORDER BY learning_rate_bin") == [
         ("s", "gru", "none", None, 1.0, 3, 1, pytest.approx(1 / 3)),
         ("s", "gru", "none", None, 10.0, 1, 1, 1.0),
+    ]
+
+
+def test_the_summary_tells_the_values_of_factors_apart(run: Run, rows: Callable[[str], list[Any]]) -> None:
+    for outcome, length in (("trained", 5), ("trained", 5), ("diverged", 50)):
+        run(outcome, setting=setting(100.0, length=length, depth=2))
+    told = rows("SELECT factors, n, rate FROM setting_summary WHERE learning_rate_bin = 100 ORDER BY n")
+    assert [(loads(f) if isinstance(f, str) else f, *counts) for f, *counts in told] == [
+        ({"length": 50, "depth": 2}, 1, 1.0),
+        ({"length": 5, "depth": 2}, 2, 0.0),
     ]

@@ -16,6 +16,7 @@ from gradstudy.study.recommendation import recommend
 from gradstudy.study.report import Report, build_report
 from gradstudy.study.sensitivity import learning_rate_sensitivity
 from gradstudy.study.statistics import divergence_by_factor, wilson_interval
+from gradstudy.study.survival import survival
 from gradstudy.study.tables import text_tables
 
 EDGES = {10: 1.2, 50: -0.8}
@@ -118,6 +119,17 @@ def test_every_form_of_a_report_tells_the_values_apart(report: Report) -> None:
     assert '"map-lstm-norm-0"' in page
     assert '"map-lstm-norm-1"' in page
     assert '"factors": "length 50"' in to_json(report)
+
+
+def test_survival_is_that_of_each_value(report: Report, trials: pd.DataFrame) -> None:
+    for length in EDGES:
+        mine = report.survival[report.survival["factors"] == f"length {length}"].drop(columns="factors")
+        alone = survival(trials[[given["length"] == length for given in trials["factors"]]])
+        pd.testing.assert_frame_equal(mine.reset_index(drop=True), alone)
+    page = html_report(report, pd.DataFrame(columns=["number", "step", "loss", "grad_norm", "cell", "outcome"]).astype(
+        {"grad_norm": float}))  # fmt: skip
+    assert '"survival-lstm-0"' in page
+    assert '"survival-lstm-1"' in page
 
 
 def test_a_study_with_factors_is_compared_with_one_without_value_by_value(report: Report) -> None:
