@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 FEWEST_FIRST = 8
 """Trials that are spread before the model is asked, or two for each choice of the largest factor if that is more."""
-SHARE_FOR_THE_BEST = 8
+SHARE_FOR_THE_BEST = 3
 """One of so many trials looks for the best safe setting instead of the edge."""
 SAFETY_DECADES = 0.3
 """How far below the frontier the best setting is looked for: the factor of two that a recommendation keeps."""
@@ -64,7 +64,7 @@ class FrontierSampler(PlaceSampler):
     which one learns from the others (level-set estimation: Bryan et al. 2005; Gotovos et al. 2013; looking ahead
     globally: Letham et al. 2022). Within its bin the threshold is spread evenly, whatever the learning rate, because
     the frontier of a bin is that of all its thresholds. Running trials count as known without moving what is expected.
-    Every eighth trial goes to the lowest expected loss, less its uncertainty, among settings below their frontiers by a
+    Every third trial goes to the lowest expected loss, less its uncertainty, among settings below their frontiers by a
     factor of two.
     """
 
