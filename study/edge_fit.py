@@ -23,6 +23,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 from scipy.special import expit, logit
 
 Floats = NDArray[np.float64]
@@ -60,6 +61,9 @@ THRESHOLD_DECADES = 1.5
 """Thresholds this far apart have like edges."""
 SLOPE_SHARE = 0.35
 """Standard deviation of a target's slope, as a share of the usual one; nine tenths of the variance are its group's."""
+
+MOST_TARGETS = 128
+"""That are fitted together; their number cubed is what a fit costs."""
 
 SMALLEST_CHANCE = 1e-12
 SCORING_STEPS = 30
@@ -154,22 +158,21 @@ def fit_edges(places: Places, runs: Runs, margins: Floats) -> list[Fit]:
         margins: [n] of these: above 0 where a run diverged.
     """
     unit, targets = inverse(_prior(places)), len(places.factors)
+    log_unit = float(np.linalg.slogdet(unit)[1])
     # With lapses a run far on the wrong side has no pull: begin without, and each fit where one beside it led.
     place = START
     usual = SLOPES[place[0]]
-    start = _laplace(unit, targets, runs, margins, usual, RISES[place[1]], np.zeros(2 * targets), lapse=0.0)
+    start = _laplace(unit, log_unit, targets, runs, margins, usual, RISES[place[1]], np.zeros(2 * targets), lapse=0.0)
     fits: dict[tuple[int, int], Fit] = {
-        place: _laplace(unit, targets, runs, margins, usual, RISES[place[1]], start.mean)
+        place: _laplace(unit, log_unit, targets, runs, margins, usual, RISES[place[1]], start.mean)
     }
     while True:
-        beside = [
-            (slope, rise)
-            for slope in range(max(place[0] - 1, 0), min(place[0] + 2, len(SLOPES)))
-            for rise in range(max(place[1] - 1, 0), min(place[1] + 2, len(RISES)))
-        ]
+        steps = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+        beside = [(place[0] + up, place[1] + over) for up, over in steps]
+        beside = [(slope, rise) for slope, rise in beside if slope in range(len(SLOPES)) and rise in range(len(RISES))]
         for slope, rise in (other for other in beside if other not in fits):
             begin = fits[place].mean * SLOPES[slope] / SLOPES[place[0]]
-            fits[slope, rise] = _laplace(unit, targets, runs, margins, SLOPES[slope], RISES[rise], begin)
+            fits[slope, rise] = _laplace(unit, log_unit, targets, runs, margins, SLOPES[slope], RISES[rise], begin)
         best = max(beside, key=lambda other: fits[other].evidence)
         if best == place:
             return list(fits.values())
@@ -191,6 +194,7 @@ def _prior(places: Places) -> Floats:
 
 def _laplace(
     unit: Floats,
+    log_unit: float,
     targets: int,
     runs: Runs,
     margins: Floats,
@@ -199,7 +203,10 @@ def _laplace(
     start: Floats,
     lapse: float = LAPSE,
 ) -> Fit:
-    """The approximation around the mode; ``unit`` is the prior's precision for a slope of one."""
+    """The approximation around the mode.
+
+    ``unit`` is the prior's precision for a slope of one, ``log_unit`` the logarithm of its determinant.
+    """
     seen = Seen(margins, slope / rise, lapse)
     prior, mean = unit / slope**2, start
     precision = prior
@@ -211,17 +218,26 @@ def _laplace(
     for _ in range(SCORING_STEPS):
         _, score, each = told(mean)
         precision = prior + information(runs, each, targets)
-        step = np.linalg.solve(precision, np.concatenate(pull(runs, score, targets)) - prior @ mean)
+        _, step = _solved(precision, np.concatenate(pull(runs, score, targets)) - prior @ mean)
         longest = float(np.abs(step).max(initial=0.0))
         mean = mean + step / max(1.0, longest / LONGEST_STEP)
         if longest < CONVERGED:
             break
     at_mode = told(mean)
     precision = prior + information(runs, at_mode[2], targets)
-    occam = 0.5 * float(np.linalg.slogdet(precision)[1] - np.linalg.slogdet(prior)[1])
+    factor, _ = _solved(precision, mean)
+    occam = float(np.log(np.diag(factor)).sum()) - 0.5 * (log_unit - 2 * len(mean) * np.log(slope))
     believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
     evidence = at_mode[0].sum() - 0.5 * mean @ prior @ mean - occam - believed
     return Fit(slope, rise, mean, precision, at_mode, float(evidence))
+
+
+def _solved(matrix: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """The Cholesky factor of a positive definite matrix, and the solution. LAPACK's own: the matrices are small."""
+    factor, solution, failed = dposv(matrix, right)
+    if failed:
+        raise np.linalg.LinAlgError("the precision of the frontiers is not positive definite")
+    return factor, solution
 
 
 class Seen:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradstudy.study.edge_fit import Floats, Ints, Places, Runs
+from gradstudy.study.edge_fit import MOST_TARGETS, Floats, Ints, Places, Runs
 from gradstudy.study.edge_interval import intervals
 from gradstudy.study.edge_model import EdgeModel
 from gradstudy.study.margins import NON_FINITE, bounded_margins
@@ -58,7 +58,15 @@ def frontier(trials: pd.DataFrame) -> pd.DataFrame:
         lowest_learning_rate=("learning_rate", "min"),
         highest_learning_rate=("learning_rate", "max"),
     ).reset_index()
-    return _with_frontiers(bins, runs, keys, *_crossings(runs, factors, np.asarray(targets.ngroup(), np.int64)))
+    target = np.asarray(targets.ngroup(), np.int64)
+    # Each choice of factors alone where all are too many to be fitted together.
+    alone = runs["factors"].to_numpy() if len(bins) > MOST_TARGETS else np.zeros(len(runs))
+    found = np.empty((3, len(bins)))
+    for choice in pd.unique(alone):
+        mine = np.flatnonzero(alone == choice)
+        of_choice, number = np.unique(target[mine], return_inverse=True)
+        found[:, of_choice] = _crossings(runs.iloc[mine], [factors[place] for place in mine], number.astype(np.int64))
+    return _with_frontiers(bins, runs, keys, *found)
 
 
 def _crossings(runs: pd.DataFrame, factors: Sequence[dict[str, object]], target: Ints) -> tuple[Floats, Floats, Floats]:

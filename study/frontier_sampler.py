@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.storage.bins import half_decade_starts
-from gradstudy.study.edge_fit import Places, Runs
+from gradstudy.study.edge_fit import MOST_TARGETS, Places, Runs
 from gradstudy.study.edge_model import EdgeModel
 from gradstudy.study.loss_model import LossModel
 from gradstudy.study.samplers import ORDINAL, PlaceSampler, SobolSampler, scale
@@ -98,6 +98,7 @@ class FrontierSampler(PlaceSampler):
             return {}
         axes, trials = self._found.pop(trial._trial_id)
         place = _place(trial)
+        axes = axes.restricted(self._block(axes, place))
         search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE)
         chosen = search.best_setting() if place % SHARE_FOR_THE_BEST == SHARE_FOR_THE_BEST - 1 else None
         target, decade = chosen or search.next_at_the_edge()
@@ -107,6 +108,12 @@ class FrontierSampler(PlaceSampler):
             for (name, (low, high)), share in zip(target.bins.items(), spread, strict=True)
         }
         return axes.parameters(target.group, {axes.learning_rate: decade, **inside})
+
+    def _block(self, axes: SearchAxes, place: int) -> list[Group]:
+        """The groups among which a trial is placed: where all are too many to be fitted together, parts take turns."""
+        blocks = axes.blocks({group: len(_targets(axes.restricted([group]))) for group in axes.carried}, MOST_TARGETS)
+        turn, position = divmod(place, len(blocks))
+        return blocks[np.random.default_rng([self._seed, turn]).permutation(len(blocks))[position]]
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -4,8 +4,8 @@ One logarithmic axis is the learning rate. Categorical parameters that every tri
 group. Further logarithmic axes, such as a threshold for each strategy, belong to the groups whose trials carry them.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -56,10 +56,29 @@ class SearchAxes:
         return np.array(codes, np.int64).reshape(len(groups), len(self.factors))
 
     def is_complete(self, trial: FrozenTrial) -> bool:
-        """Whether a trial has a learning rate, every factor, and what trials of its group have besides."""
+        """Whether a trial is of one of the groups and has a learning rate and what trials of its group have besides."""
         if not all(name in trial.params for name in (self.learning_rate, *self.factors)):
             return False
-        return all(name in trial.params for name in self.carried[self.group(trial)])
+        carried = self.carried.get(self.group(trial))
+        return carried is not None and all(name in trial.params for name in carried)
+
+    def restricted(self, groups: Sequence[Group]) -> "SearchAxes":
+        """The same with these groups only."""
+        return replace(self, carried={group: self.carried[group] for group in groups})
+
+    def blocks(self, sizes: Mapping[Group, int], most: int) -> list[list[Group]]:
+        """The groups in parts of at most ``most`` by their sizes, each of common values of some factors.
+
+        Factors with few values are split first, so that what has many, such as strategies, is compared within a part.
+        """
+        by_choices = sorted(range(len(self.factors)), key=lambda place: len(self._choices(self.factors[place])))
+        parts = [list(self.carried)]
+        for place in by_choices:
+            if all(sum(sizes[group] for group in part) <= most for part in parts):
+                break
+            values = self._choices(self.factors[place])
+            parts = [[group for group in part if group[place] == value] for part in parts for value in values]
+        return parts
 
     def parameters(self, group: Group, decades: dict[str, float]) -> dict[str, Any]:
         """The parameters of a point of a group, inside of their ranges."""

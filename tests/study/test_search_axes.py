@@ -74,3 +74,17 @@ def test_trials_that_run_do_not_show_axes() -> None:
     study = optuna.create_study()
     study.ask().suggest_float("eta", 1e-3, 1, log=True)
     assert find_axes(study.trials) is None
+
+
+def test_groups_that_are_too_many_are_parted_by_the_factor_with_the_fewest_values() -> None:
+    axes = find_axes(trials_of(clipped, *({"cell": "lstm", "strategy": name} for name in ("none", "norm"))))
+    assert axes is not None
+    sizes = {group: 10 if group[1] == "norm" else 1 for group in axes.carried}
+    assert axes.blocks(sizes, 24) == [list(axes.carried)]
+    by_cell = axes.blocks(sizes, 23)
+    assert [{group[0] for group in part} for part in by_cell] == [{"lstm"}, {"gru"}]
+    assert axes.blocks(sizes, 11) == [[group] for group in axes.carried]
+    part = axes.restricted(by_cell[0])
+    assert list(part.carried) == by_cell[0]
+    assert part.is_complete(trials_of(clipped, {"cell": "lstm", "strategy": "none"})[0])
+    assert not part.is_complete(trials_of(clipped, {"cell": "gru", "strategy": "none"})[0])

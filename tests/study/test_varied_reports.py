@@ -47,6 +47,18 @@ def test_the_sensitivity_of_a_value_is_that_of_its_trials_alone(trials: pd.DataF
         pd.testing.assert_frame_equal(mine, alone)
 
 
+def test_too_many_frontiers_for_one_fit_are_fitted_for_each_value_alone(
+    trials: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.study.frontier.MOST_TARGETS", 1)
+    table = frontier(trials)
+    for length in EDGES:
+        alone = frontier(simulated_trials(150, edges=(EDGES[length],), seed=length))
+        mine = table[table["factors"] == f"length {length}"].drop(columns="factors").reset_index(drop=True)
+        # The prior of a frontier with one more factor is a little wider.
+        pd.testing.assert_frame_equal(mine, alone, rtol=0.02)
+
+
 def test_each_value_has_the_frontier_that_is_true_of_it(report: Report) -> None:
     found = dict(zip(report.frontiers["factors"], report.frontiers["frontier"], strict=True))
     for length, edge in EDGES.items():
