@@ -41,11 +41,13 @@ def setting_map(
     has_threshold = bool(runs["threshold"].notna().any())
     vertical = "threshold" if has_threshold else "objective"
     made = figure(
-        ", ".join(part for part in (first["cell"].upper(), first["strategy"], first["factors"]) if part),
+        f"{first['cell'].upper()}, {first['strategy']}",
         "learning rate",
         "threshold" if has_threshold else "validation loss",
         showlegend=False,
     )
+    if first["factors"]:  # on a line of their own: maps are narrow
+        made.update_layout(title_subtitle={"text": first["factors"], "font": {"size": 11}}, margin_t=56)
     made.update_xaxes(**log_axis(*learning_rates))
     height = _range(runs[vertical])
     made.update_yaxes(log_axis(*height) if has_threshold else {"nticks": 5})
