@@ -102,11 +102,13 @@ class FrontierSampler(PlaceSampler):
         search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE)
         chosen = search.best_setting() if place % SHARE_FOR_THE_BEST == SHARE_FOR_THE_BEST - 1 else None
         target, decade = chosen or search.next_at_the_edge()
-        spread = np.random.default_rng([self._seed, place]).random(len(target.bins))
+        shift, *spread = np.random.default_rng([self._seed, place]).random(1 + len(target.bins))
         inside = {
             name: low + share * (high - low)
             for (name, (low, high)), share in zip(target.bins.items(), spread, strict=True)
         }
+        # Off the grid of learning rates: without a threshold to differ in, trials would be replicates of one setting.
+        decade += (float(shift) - 0.5) / STEPS_PER_DECADE
         return axes.parameters(target.group, {axes.learning_rate: decade, **inside})
 
     def _block(self, axes: SearchAxes, place: int) -> list[Group]:
