@@ -66,7 +66,7 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
                                          "give more rows"),
         ("--task copy --loss huber", "task 'copy' is trained with cross_entropy, but got 'huber'"),
         ("--trials 0", "trials should be greater than or equal to 1, but got 0"),
-        ("--optimizer lion", "optimizer should be 'sgd', 'momentum' or 'adam', but got 'lion'"),
+        ("--optimizer lion", "optimizer should be 'sgd', 'momentum', 'adam' or 'own', but got 'lion'"),
         (f"{COPY} --batch-size 500",
          "batch_size must be at most the 150 pairs that task 'copy' has to train on, but got 500"),
         (f"{COPY} --device tpu", "the device must be one of cpu on this machine, but got 'tpu'"),
