@@ -21,10 +21,7 @@ class _Affine(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:
         out = workspace.empty(f"{name}.affine", x.shape[0], x.shape[1], weight.shape[2])
-        if _is_plain(x, weight):
-            torch.baddbmm(bias.unsqueeze(1), x, weight, out=out)
-        else:
-            _product(x, weight, out).add_(bias.unsqueeze(1))
+        _product(x, weight, out, bias.unsqueeze(1))
         ctx.saved = (x, weight)
         ctx.workspace = workspace
         ctx.name = name
@@ -40,20 +37,19 @@ class _Affine(Function):
         return grad_x, _product(x.transpose(1, 2), grad), grad.sum(1), None, None
 
 
-def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """The products of matrices [K, N, I] and [K, I, M], [K, N, M], whose roundings do not depend on K.
+def _product(left: Tensor, right: Tensor, out: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """The products of matrices [K, N, I] and [K, I, M], [K, N, M], and a bias [K, 1, M]; roundings do not depend on K.
 
     A matrix of one trial alone by a vector would be a routine of BLAS of its own: such a trial keeps itself company.
     """
-    if _is_plain(left, right):
-        return torch.bmm(left, right) if out is None else torch.bmm(left, right, out=out)
-    both = torch.bmm(left.expand(2, -1, -1), right.expand(2, -1, -1))[:1]
-    return both if out is None else out.copy_(both)
-
-
-def _is_plain(left: Tensor, right: Tensor) -> bool:
-    """Whether BLAS multiplies these as it would those of several trials."""
-    return len(left) > 1 or min(*left.shape[1:], right.shape[2]) > 1
+    alone = len(left) == 1 and 1 in (*left.shape[1:], right.shape[2])
+    if alone:
+        left, right = left.expand(2, -1, -1), right.expand(2, -1, -1)
+    into = None if alone else out
+    made = torch.bmm(left, right, out=into) if bias is None else torch.baddbmm(bias, left, right, out=into)
+    if not alone:
+        return made
+    return made[:1] if out is None else out.copy_(made[:1])
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, workspace: Workspace, name: str) -> Tensor:

@@ -3,5 +3,5 @@
 from typing import Literal
 
 OptimizerName = Literal["sgd", "momentum", "adam"]
-AnyOptimizerName = Literal["sgd", "momentum", "adam", "own"]
+AnyOptimizerName = Literal[OptimizerName, "own"]
 """``own`` is that of the user's own model, which their function returns."""

@@ -8,8 +8,6 @@ from torch import Tensor
 from gradstudy.models.module_run import ModuleRun
 from gradstudy.models.optimizers import Optimizer
 
-Load = Callable[[int, ModuleRun], None]
-
 
 class OwnOptimizers(Optimizer):
     """Steps of ``torch.optim`` optimizers on the parameters of modules, whose rows follow.

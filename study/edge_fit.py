@@ -1,21 +1,14 @@
-"""Where runs begin to diverge, and how well that is known: a Gaussian process over the frontiers of a study.
+"""Where runs begin to diverge: a Gaussian process over the frontiers of a study.
 
 The log odds of divergence of one target (a group of runs with thresholds of one half-decade) are b + (s + d) * x over
 the decades x of learning rate from the middle of the range. ``s`` is the slope usual in the study; the height ``b``
 and the deviation ``d`` of the slope are Gaussian processes over the targets: those that share a factor's value, or have
 a threshold nearby, are alike. That log odds rise with the learning rate is what the prior expects, not what it demands.
 
-A run is seen through its margin m = ln(s_T / l0). With a logistic latent margin u around the log odds f, a run diverges
-when u > 0. One that was kept says that u <= 0, whatever its margin, which falls on the way to the edge before it rises.
-One that blew up says that u >= k m, and one that was only found worse than untrained at its end that u = k m, where k
-turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975): a run that diverged tells how far from
-the edge it was. The curve runs from 1% to 99%, because one run far from the edge that ends on the wrong side would
-otherwise turn all of it (a lapse rate, as in psychometric functions: Wichmann and Hill 2001).
-
 The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
-slope, and the rise of margins that gives k, are those with the highest evidence among ``SLOPES`` and ``RISES``, found
-by climbing; the frontiers are averaged over all that were compared by their evidence, and how far they disagree is part
-of the uncertainty.
+slope, and the rise of margins that turns them into log odds (``edge_likelihood.py``), are those with the highest
+evidence among ``SLOPES`` and ``RISES``, found by climbing; the frontiers are averaged over all that were compared by
+their evidence, and how far they disagree is part of the uncertainty.
 """
 
 from dataclasses import dataclass
@@ -24,17 +17,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
-from scipy.special import expit, logit
 
-Floats = NDArray[np.float64]
+from gradstudy.study.edge_likelihood import LAPSE, LEVEL, Floats, Seen
+
 Ints = NDArray[np.int64]
 
-ACCEPTED_RISK = 0.1
-"""P(diverged) at the frontier."""
-LAPSE = 0.01
-"""P(diverged) far below the edge, and P(kept) far above it."""
-LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
-"""The log odds at the frontier."""
 USUAL_SLOPE = 8.0
 """Log odds for each decade of learning rate, the middle of the prior: 10% to 90% within half a decade."""
 SLOPE_SD = 1.5
@@ -46,9 +33,6 @@ RISES = (2.0, 3.5, 6.0, 12.0, 24.0, 60.0)
 less the steeper it rises: where runs blow up at once, it says no more than that they diverged."""
 START: tuple[int, int] = (1, 2)
 """Where the comparison of slopes and rises begins."""
-LARGEST_EXACT_MARGIN = 1.5
-"""Above it a run was stopped because it blew up: it would have risen further."""
-
 EDGE_VARIANCE = 1.0
 """Of the edge's mean over all targets, in decades squared."""
 FACTOR_VARIANCE, FACTOR_CURVE_VARIANCE = 0.2, 0.5
@@ -65,7 +49,6 @@ SLOPE_SHARE = 0.35
 MOST_TARGETS = 128
 """That are fitted together; their number cubed is what a fit costs."""
 
-SMALLEST_CHANCE = 1e-12
 SCORING_STEPS = 30
 LONGEST_STEP = 4.0
 """Of one scoring step, in log odds."""
@@ -218,65 +201,26 @@ def _laplace(
     for _ in range(SCORING_STEPS):
         _, score, each = told(mean)
         precision = prior + information(runs, each, targets)
-        _, step = _solved(precision, np.concatenate(pull(runs, score, targets)) - prior @ mean)
+        step = _solved(precision, np.concatenate(pull(runs, score, targets)) - prior @ mean)
         longest = float(np.abs(step).max(initial=0.0))
         mean = mean + step / max(1.0, longest / LONGEST_STEP)
         if longest < CONVERGED:
             break
     at_mode = told(mean)
     precision = prior + information(runs, at_mode[2], targets)
-    factor, _ = _solved(precision, mean)
-    occam = float(np.log(np.diag(factor)).sum()) - 0.5 * (log_unit - 2 * len(mean) * np.log(slope))
+    log_prior = log_unit - 2 * len(mean) * np.log(slope)
+    occam = float(np.log(np.diag(np.linalg.cholesky(precision))).sum()) - 0.5 * log_prior
     believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
     evidence = at_mode[0].sum() - 0.5 * mean @ prior @ mean - occam - believed
     return Fit(slope, rise, mean, precision, at_mode, float(evidence))
 
 
-def _solved(matrix: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """The Cholesky factor of a positive definite matrix, and the solution. LAPACK's own: the matrices are small."""
-    factor, solution, failed = dposv(matrix, right)
+def _solved(matrix: Floats, right: Floats) -> Floats:
+    """The solution for a positive definite matrix, by LAPACK's own routine: wrappers take longer than it does."""
+    _, solution, failed = dposv(matrix, right)
     if failed:
         raise np.linalg.LinAlgError("the precision of the frontiers is not positive definite")
-    return factor, solution
-
-
-class Seen:
-    """What runs tell about their log odds."""
-
-    def __init__(self, margins: Floats, turned: float, lapse: float = LAPSE) -> None:
-        """Take the margins [n] in; ``turned`` is k, which turns their nats into log odds."""
-        self._turned, self._lapse = turned, lapse
-        self._offset = turned * np.clip(margins, 0.0, LARGEST_EXACT_MARGIN)
-        self._diverged = margins > 0
-        self._exact = self._diverged & (margins < LARGEST_EXACT_MARGIN)
-
-    def told(self, log_odds: Floats) -> Floats:
-        """Log likelihood, score and Fisher's information at log odds [n] or [..., n], [3, ..., n]."""
-        away = log_odds - self._offset
-        of_sides = _of_sides(away, self._diverged, self._lapse)
-        return np.where(self._exact, _of_margins(away, self._turned, self._lapse), of_sides)
-
-
-def _of_sides(log_odds: Floats, diverged: NDArray[np.bool_], lapse: float) -> Floats:
-    """Log likelihood, score and Fisher's information, [3, n], of runs of which it is known that u > 0, or not."""
-    lost, chain = risk(log_odds, lapse)
-    seen = np.where(diverged, lost, 1 - lost)
-    score = np.where(diverged, chain, -chain) / seen
-    return np.stack([np.log(seen), score, chain**2 / (lost * (1 - lost))])
-
-
-def _of_margins(log_odds: Floats, turned: float, lapse: float) -> Floats:
-    """The same of runs of which it is known that u = 0: the logistic density, and a lapse of any margin.
-
-    A lapse has half of its chance among these margins, per nat. The score is that of the density times the chance that
-    the run is none, as in the EM algorithm.
-    """
-    chance = expit(log_odds)
-    spread = chance * (1 - chance)
-    regular = (1 - 2 * lapse) * turned * spread
-    density = np.maximum(regular + lapse / (2 * LARGEST_EXACT_MARGIN), SMALLEST_CHANCE)
-    share = regular / density if lapse else 1.0
-    return np.stack([np.log(density), share * (1 - 2 * chance), share * 2 * spread])
+    return np.asarray(solution, np.float64)
 
 
 def pull(runs: Runs, each: Floats, targets: int) -> tuple[Floats, Floats]:
@@ -300,9 +244,3 @@ def information(runs: Runs, each: Floats, targets: int) -> Floats:
 def inverse(matrix: Floats) -> Floats:
     """Of one matrix, or of each of several, [..., n, n]."""
     return np.asarray(np.linalg.inv(matrix), np.float64)
-
-
-def risk(log_odds: Floats, lapse: float = LAPSE) -> tuple[Floats, Floats]:
-    """P(diverged) and its derivative by the log odds."""
-    chance = np.clip(expit(log_odds), SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
-    return lapse + (1 - 2 * lapse) * chance, (1 - 2 * lapse) * chance * (1 - chance)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from gradstudy.study.edge_fit import LEVEL, Fit, Floats, Runs, Seen, information, inverse, pull
+from gradstudy.study.edge_fit import Fit, Runs, information, inverse, pull
+from gradstudy.study.edge_likelihood import LEVEL, Floats, Seen
 from gradstudy.study.edge_model import MISFIT_VARIANCE, EdgeModel, blocks
 
 REACH = 5.0
@@ -40,7 +41,8 @@ def intervals(model: EdgeModel, runs: Runs, margins: Floats, probability: float)
     ends = [
         np.interp([tail, 1 - tail], total / total[-1], places) for total, places in zip(summed, crossings, strict=True)
     ]
-    away = np.abs(np.array(ends) - model.crossing[:, None])
+    # Skewed or not, the interval holds the crossing that is reported.
+    away = np.maximum([-1.0, 1.0] * (np.array(ends) - model.crossing[:, None]), 0.0)
     away = np.hypot(away, ndtri(1 - tail) * np.sqrt(MISFIT_VARIANCE))
     return model.crossing - away[:, 0], model.crossing + away[:, 1]
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gradstudy.study.edge_fit import Floats, Ints, Places, Runs, fit_edges, information, inverse, risk
+from gradstudy.study.edge_fit import Ints, Places, Runs, fit_edges, information, inverse
+from gradstudy.study.edge_likelihood import Floats, risk
 
 MISFIT_VARIANCE = 0.03**2
 """Of a crossing, in decades squared, because no real risk is a logistic curve: no number of runs gets below it."""
@@ -32,10 +33,10 @@ class EdgeModel:
         """
         targets = len(places.factors)
         fits = fit_edges(places, runs, margins)
-        likely = np.exp([fit.evidence - max(other.evidence for other in fits) for fit in fits])
-        self.weights = likely / likely.sum()
         self.fits = fits
-        self.best = best = fits[int(np.argmax(likely))]
+        self.best = best = max(fits, key=lambda fit: fit.evidence)
+        likely = np.exp([fit.evidence - best.evidence for fit in fits])
+        self.weights = likely / likely.sum()
         crossings = np.array([fit.crossing for fit in fits])
         self.crossing = self.weights @ crossings
         disagreement = self.weights @ (crossings - self.crossing) ** 2

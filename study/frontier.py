@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradstudy.study.edge_fit import MOST_TARGETS, Floats, Ints, Places, Runs
+from gradstudy.study.edge_fit import MOST_TARGETS, Ints, Places, Runs
 from gradstudy.study.edge_interval import intervals
+from gradstudy.study.edge_likelihood import Floats
 from gradstudy.study.edge_model import EdgeModel
 from gradstudy.study.margins import NON_FINITE, bounded_margins
 from gradstudy.study.settings import GROUP, group_keys, in_words, setting_of

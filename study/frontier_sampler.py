@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -22,8 +21,6 @@ from gradstudy.study.loss_model import LossModel
 from gradstudy.study.samplers import ORDINAL, PlaceSampler, SobolSampler, scale
 from gradstudy.study.search_axes import Group, SearchAxes, find_axes
 from gradstudy.study.telling import CONSTRAINT
-
-Floats = NDArray[np.float64]
 
 FEWEST_FIRST = 8
 """Trials that are spread before the model is asked, or two for each choice of the largest factor if that is more."""

@@ -5,15 +5,12 @@ frontier it is. Losses are ranked, because one that hardly learned would otherwi
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from gradstudy.study.edge_fit import Places
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from gradstudy.study.edge_fit import Ints, Places
+from gradstudy.study.edge_likelihood import Floats
 
 SHAPE_VARIANCE, FACTOR_VARIANCE, GROUP_VARIANCE, CURVE_VARIANCE = 0.6, 0.3, 0.1, 0.2
 """Of the shape that all groups share, of what a factor's value adds, a group, and a group at one threshold."""

@@ -260,13 +260,12 @@ class StudySpec(_Part):
 
 def _plain(option: Any) -> Any:
     """An option of a user's function: a number, true or false where it is written as one."""
-    if not isinstance(option, str):
-        return option
     if option in ("true", "false"):
         return option == "true"
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(option)
+    if isinstance(option, str) and re.fullmatch(r"-?\d+", option):
+        return int(option)
+    if isinstance(option, str) and re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", option, re.IGNORECASE):
+        return float(option)
     return option
 
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
-from gradstudy.study.edge_fit import ACCEPTED_RISK
+from gradstudy.study.edge_likelihood import ACCEPTED_RISK
 from gradstudy.study.space import suggest
 from gradstudy.study.spec import StudySpec
 
