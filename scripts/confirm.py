@@ -84,7 +84,7 @@ def _run(
     database: "Database", storage: str, confirmation: "Confirmation", work: Work, data: "Trainable | None"
 ) -> "Trainable":
     """Run what was put in; Ctrl-C stops in order, and the same command goes on."""
-    from gradstudy.scripts.launch import make_pool, run_study
+    from gradstudy.scripts.running import make_pool, run_study
     from gradstudy.study.confirming import is_open
     from gradstudy.study.launch import load_data, stored_spec
 
