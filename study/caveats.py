@@ -51,7 +51,8 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
         settings = int(setting_of(judged(trials)).nunique())
         yield (
             f"The {counted(runs, 'run')} are of {counted(settings, 'setting')}: intervals count a setting once, but "
-            "those of survival curves take its runs as independent and are too narrow."
+            "those of frontiers and survival curves take its runs as independent; the latter are too narrow, the "
+            "former where edges are sharp and move with the threshold."
         )
     if study.budget < study.spec.get("trials", 0):
         yield (
