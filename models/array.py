@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
+from gradstudy.models.model_shape import Batch, ModelShape
 from gradstudy.models.optimizer_names import OptimizerName
 from gradstudy.models.optimizers import make_optimizer
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.seq2seq import Batch, EncoderDecoder, ModelShape
-from gradstudy.models.tasks.batches import TrialBatches
-from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.seq2seq import EncoderDecoder
+from gradstudy.models.tasks.batches import TaskData, TrialBatches
 from gradstudy.models.update import update
 from gradstudy.models.workspace import Workspace
 

@@ -2,10 +2,10 @@
 
 import torch
 
+from gradstudy.models.model_shape import GATES, Cell, ModelShape
 from gradstudy.models.optimizer_names import OptimizerName
 from gradstudy.models.optimizers import OPTIMIZER_STATES
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.seq2seq import GATES, Cell, ModelShape
 
 _KEPT: dict[Cell, int] = {"lstm": 7, "gru": 5, "dense": 2}
 """Numbers that a layer keeps for each hidden unit, sequence and step: gates, states."""

@@ -3,7 +3,7 @@
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.seq2seq import Cell, ModelShape
+from gradstudy.models.model_shape import Cell, ModelShape
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
 

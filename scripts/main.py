@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts import (
+from gradstudy.scripts.exit_codes import DEBUG_VARIABLE, edge
+from gradstudy.scripts.verbs import (
     confirm,
     dashboard,
     delete,
@@ -24,7 +25,6 @@ from gradstudy.scripts import (
     tasks,
     work,
 )
-from gradstudy.scripts.edge import DEBUG_VARIABLE, edge
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 """Of the garbage collector: with Python's 700 a fifth of the start goes by with looking for garbage among modules."""

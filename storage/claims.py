@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, fu
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
-from gradstudy.storage.enqueued import SettingRow, enqueue_replicates
 from gradstudy.storage.errors import ClaimLostError, NotFoundError
-from gradstudy.storage.liveness import count_alive
+from gradstudy.storage.queue import SettingRow, enqueue_replicates
 from gradstudy.storage.schema import Step, Study, Trial
 from gradstudy.storage.transactions import writing
+from gradstudy.storage.workers import count_alive
 
 NO_REPLICATES: Mapping[int, int] = MappingProxyType({})
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import URL, create_engine, inspect
 
 from gradstudy.storage import migrate
+from gradstudy.storage.connections import configure
 from gradstudy.storage.errors import (
     ForeignDatabaseError,
     NotFoundError,
     SchemaVersionError,
     UnavailableError,
 )
-from gradstudy.storage.manners import configure
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
 from gradstudy.storage.optuna_proxy import connect_proxy
 from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, close_optuna_storage, open_optuna_storage

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
 
+from gradstudy.storage.connections import configure
 from gradstudy.storage.errors import SchemaVersionError
-from gradstudy.storage.manners import configure
 from gradstudy.storage.sqlite import BUSY_SECONDS
 from gradstudy.storage.urls import display
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Engine, func, select
 
 from gradstudy.storage.errors import NotFoundError
-from gradstudy.storage.outcomes import Outcome
+from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Study, Trial
 from gradstudy.storage.transactions import reading
 

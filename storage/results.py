@@ -1,10 +1,22 @@
-"""The result of a trial, as it is written."""
+"""How a trial can end, and its result as it is written."""
 
 import math
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import Any
 
-from gradstudy.storage.outcomes import Outcome
+
+class Outcome(StrEnum):
+    """The outcome of a trial; its value is what the database holds.
+
+    ``FAILED`` is the machine's fault (an exception, a lost worker), the others are results.
+    """
+
+    TRAINED = "trained"
+    STALLED = "stalled"
+    DIVERGED = "diverged"
+    PRUNED = "pruned"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)

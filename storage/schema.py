@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from gradstudy.storage.outcomes import Outcome
+from gradstudy.storage.results import Outcome
 
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",

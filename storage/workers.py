@@ -1,11 +1,26 @@
-"""Workers: the processes that run trials, and when each was last seen."""
+"""Workers: the processes that run trials, when each was last seen, and which are alive by the database's clock."""
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
 
-from gradstudy.storage.clock import utc_now
-from gradstudy.storage.liveness import alive
+from gradstudy.storage.clock import seconds_ago, utc_now
 from gradstudy.storage.schema import Worker
 from gradstudy.storage.transactions import reading, writing
+
+HEARTBEAT_SECONDS = 5
+"""Time between two signs of life of a worker."""
+
+GRACE_SECONDS = 60
+"""A worker that was not seen for so long counts as lost."""
+
+
+def alive(grace_seconds: int = GRACE_SECONDS) -> ColumnElement[bool]:
+    """The condition that a worker has not stopped and was seen within the grace period."""
+    return and_(Worker.stopped_at.is_(None), Worker.last_seen_at >= seconds_ago(grace_seconds))
+
+
+def count_alive(connection: Connection) -> int:
+    """How many workers are alive."""
+    return connection.scalar(select(func.count()).select_from(Worker).where(alive())) or 0
 
 
 def register_worker(engine: Engine, host: str, pid: int, device: str) -> int:

@@ -24,7 +24,9 @@ def test_the_wheel_holds_every_module_of_every_room_and_nothing_at_top_level(whe
     modules = {f"gradstudy/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert modules <= names
     assert {f"gradstudy/{room}/py.typed" for room in ROOMS} <= names
-    templates = {f"gradstudy/{path.relative_to(ROOT)}" for path in (ROOT / "study" / "templates").glob("*.html")}
+    templates = {
+        f"gradstudy/{path.relative_to(ROOT)}" for path in (ROOT / "study" / "report" / "templates").glob("*.html")
+    }
     assert len(templates) > 1
     assert templates <= names
     assert "gradstudy/models/tasks/sunspots.csv" in names

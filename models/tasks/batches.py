@@ -5,10 +5,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradstudy.models.seq2seq import Batch
-from gradstudy.models.tasks.data import TaskData
+from gradstudy.models.model_shape import Batch
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.order import ExampleOrder
+from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.tasks.values import ValueSequences
+
+TaskData = TokenPairs | ValueSequences
+"""Both have ``train``, ``validation``, ``source_steps``, ``target_steps``, ``sizes``, ``decoder``, ``origin``,
+``details``, ``file_digest``, ``to(device)`` and ``batch(numbers)``."""
 
 
 class TrialBatches:

@@ -9,7 +9,7 @@ from gradstudy.models.tasks.options import Choice, Names, Switch, WholeNumber
 from gradstudy.models.tasks.task import VALUE_LOSSES, Task
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.data import TaskData
+    from gradstudy.models.tasks.batches import TaskData
 
 _EXAMPLES = WholeNumber("examples", 10_000, "pairs to draw before equal ones are dropped", 2, 100_000)
 _SEED = WholeNumber("seed", 0, "seed of the draw, the same for every trial", 0, 2**32 - 1)
@@ -107,7 +107,7 @@ _CATALOGUE = (
             WholeNumber("seed", 0, "of that hash, and so of the split", 0, 2**32 - 1),
         ),
         reads_file=True,
-        loader="gradstudy.models.tasks.pairs_file:load_pairs_file",
+        loader="gradstudy.models.tasks.files.pairs_file:load_pairs_file",
     ),
     Task(
         name="series",

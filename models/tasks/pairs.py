@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradstudy.models.seq2seq import TokenBatch
+from gradstudy.models.model_shape import TokenBatch
 from gradstudy.models.tasks.errors import TaskError
 
 PAD = "<pad>"

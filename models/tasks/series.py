@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from gradstudy.models.tasks.errors import TaskError
-from gradstudy.models.tasks.numeric_table import NumericTable, read_numeric_table
+from gradstudy.models.tasks.files.numeric_table import NumericTable, read_numeric_table
 from gradstudy.models.tasks.values import ValueSequences
 
 HELD_OUT_SHARE = 0.2

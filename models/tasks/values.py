@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gradstudy.models.seq2seq import ValueBatch
+from gradstudy.models.model_shape import ValueBatch
 
 
 @dataclass(frozen=True, kw_only=True)

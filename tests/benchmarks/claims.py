@@ -27,13 +27,12 @@ from sqlalchemy import MetaData, insert, text
 from gradstudy.storage.claims import SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
-from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.recorder import Recorder
-from gradstudy.storage.results import TrialResult
+from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study
 from gradstudy.storage.workers import register_worker
-from gradstudy.study.telling import attributes, tell
+from gradstudy.study.worker.optuna_tell import attributes, tell
 
 STUDY = "bench"
 STEPS = 300
@@ -43,7 +42,7 @@ TRIALS = 256
 DISTRIBUTION = optuna.distributions.distribution_to_json(optuna.distributions.FloatDistribution(1e-3, 100, log=True))
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["optuna", "gradstudy.study.telling", "gradstudy.storage.recorder"])
+CONTEXT.set_forkserver_preload(["optuna", "gradstudy.study.worker.optuna_tell", "gradstudy.storage.recorder"])
 
 RESULT = TrialResult(
     outcome=Outcome.TRAINED, steps=STEPS, initial_loss=3.7, final_loss=2.0, validation_loss=2.1, objective=2.1,

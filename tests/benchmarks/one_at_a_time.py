@@ -17,10 +17,10 @@ from training_step import Seq2Seq
 
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
-from gradstudy.study.samplers import make_sampler
-from gradstudy.study.space import suggest
-from gradstudy.study.spec import StudySpec
-from gradstudy.study.training import model_shape
+from gradstudy.study.search.from_spec import make_sampler
+from gradstudy.study.search.space import suggest
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.arrays import model_shape
 
 
 def clip(model: nn.Module, strategy: str, threshold: float | None) -> Tensor:

@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 
 from gradstudy.storage.bins import half_decade
-from gradstudy.study.launch import load_data
-from gradstudy.study.space import Setting
-from gradstudy.study.spec import StudySpec
-from gradstudy.study.training import Slots, make_array, make_workspace
+from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.arrays import Slots, make_array, make_workspace
+from gradstudy.study.training.data import load_data
 
 DATA = Path(__file__).parent / "data" / "copy.csv.gz"
 SPEC = StudySpec.model_validate(

@@ -27,7 +27,7 @@ from gradstudy.storage.bins import half_decade
 from gradstudy.storage.database import Database
 from gradstudy.storage.schema import Step, Trial
 from gradstudy.storage.studies import Versions, create_study
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec.study_spec import StudySpec
 
 NAME = "generated"
 INITIAL_LOSS = 3.7

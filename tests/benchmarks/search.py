@@ -34,11 +34,11 @@ from search_problems import (
 )
 
 from gradstudy.storage.bins import half_decade
-from gradstudy.study.frontier import frontier
-from gradstudy.study.frontier_sampler import FrontierSampler
-from gradstudy.study.recommendation import recommend
-from gradstudy.study.samplers import make_sampler
-from gradstudy.study.telling import CONSTRAINT
+from gradstudy.study.answer.recommendation import recommend
+from gradstudy.study.frontier.table import frontier
+from gradstudy.study.search.from_spec import make_sampler
+from gradstudy.study.search.frontier_sampler import FrontierSampler
+from gradstudy.study.search.space import CONSTRAINT
 
 AT_ONCE = 8
 CHECKS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)

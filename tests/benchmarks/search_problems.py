@@ -15,9 +15,9 @@ from scipy.special import expit
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
-from gradstudy.study.edge_likelihood import ACCEPTED_RISK
-from gradstudy.study.space import suggest
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.frontier.likelihood import ACCEPTED_RISK
+from gradstudy.study.search.space import suggest
+from gradstudy.study.spec.study_spec import StudySpec
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.seq2seq import BEGIN, GATES, Cell, ModelShape
+from gradstudy.models.model_shape import BEGIN, GATES, Cell, ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.tasks.pairs import TokenPairs

@@ -19,10 +19,11 @@ import torch
 from gradstudy.models.warm_up import load_kernels
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
-from gradstudy.study.launch import create_or_resume, load_data
-from gradstudy.study.slots import choose_slots
-from gradstudy.study.spec import StudySpec
-from gradstudy.study.worker import Worker
+from gradstudy.study.launch import create_or_resume
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.data import load_data
+from gradstudy.study.training.slots import choose_slots
+from gradstudy.study.worker.worker import Worker
 
 SECONDS_BETWEEN_LOOKS = 0.003
 WHAT = (

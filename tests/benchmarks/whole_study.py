@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec.study_spec import StudySpec
 
 PEERS = {
     "report": "trial.report at every step",

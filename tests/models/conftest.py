@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from gradstudy.models.model_shape import BEGIN, PAD, ModelShape
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.seq2seq import BEGIN, PAD, ModelShape
 
 
 class TorchSeq2Seq(nn.Module):

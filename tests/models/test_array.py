@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.seq2seq import ModelShape
+from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace

@@ -13,8 +13,9 @@ import plotly
 import pytest
 import torch
 
-from gradstudy.models.tasks import TaskError, csv_rows, load_task, text_file
-from gradstudy.models.tasks.text_file import TextFile, file_digest
+from gradstudy.models.tasks import TaskError, load_task, series
+from gradstudy.models.tasks.files import csv_rows, text_file
+from gradstudy.models.tasks.files.text_file import TextFile, file_digest
 
 COUNTRIES = Path(__file__).parent / "data" / "iso3166.tab"
 """Country codes and names of the IANA time zone database (2026), which is in the public domain, as it is published."""
@@ -244,7 +245,7 @@ def test_the_last_rows_of_a_longer_series_are_kept(written):
 
 def test_sunspots_are_those_of_the_data_centre():
     data = load_task("sunspots", standardize=False)
-    with (Path(text_file.__file__).parent / "sunspots.csv").open() as file:
+    with (Path(series.__file__).parent / "sunspots.csv").open() as file:
         rows = list(csv.DictReader(file))
     years = [int(row["YEAR"]) for row in rows]
     assert (years[0], years[-1], len(years)) == (1700, 2008, 309)

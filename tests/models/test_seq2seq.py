@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch
+from gradstudy.models.model_shape import ModelShape, TokenBatch
+from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.workspace import Workspace
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.seq2seq import EncoderDecoder, ModelShape, TokenBatch, ValueBatch
+from gradstudy.models.model_shape import ModelShape, TokenBatch, ValueBatch
+from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.tasks import load_task
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.workspace import Workspace

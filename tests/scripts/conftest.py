@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from gradstudy.scripts.edge import DEBUG_VARIABLE
+from gradstudy.scripts.exit_codes import DEBUG_VARIABLE
 from gradstudy.scripts.main import app
 from gradstudy.storage.database import Database
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import Result
 
-from gradstudy.scripts.edge import edge
+from gradstudy.scripts.exit_codes import edge
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 

@@ -15,7 +15,7 @@ from storm import Storm, assert_nothing_is_lost
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
 from gradstudy.study.launch import create_or_resume
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec.study_spec import StudySpec
 
 SPEC = StudySpec.model_validate(
     {

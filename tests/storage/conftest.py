@@ -8,9 +8,8 @@ import pytest
 
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
-from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.recorder import Recorder
-from gradstudy.storage.results import TrialResult
+from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import Versions, create_study
 from gradstudy.storage.workers import register_worker
 

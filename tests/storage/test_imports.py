@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-QUICK = ["abandoned", "claims", "database", "progress", "queries", "recorder", "schema", "studies", "workers"]
+QUICK = ["claims", "database", "lost_workers", "progress", "queries", "recorder", "schema", "studies", "workers"]
 HEAVY = {"torch", "optuna", "alembic", "pandas", "gradstudy.study", "gradstudy.models"}
 
 

@@ -10,10 +10,9 @@ from sqlalchemy.exc import OperationalError
 from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
-from gradstudy.storage.outcomes import Outcome
 from gradstudy.storage.progress import errors_of_last, last_finished
 from gradstudy.storage.recorder import OptunaAttributes, Recorder
-from gradstudy.storage.results import TrialResult
+from gradstudy.storage.results import Outcome, TrialResult
 
 Begin = Callable[..., Claim]
 Rows = Callable[[str], list[Any]]

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradstudy.storage.abandoned import Released, abandoned_workers, release_worker
 from gradstudy.storage.claims import Claim, claim_trial
 from gradstudy.storage.database import Database
+from gradstudy.storage.lost_workers import Released, abandoned_workers, release_worker
 from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
 
 Rows = Callable[[str], list[Any]]

@@ -16,9 +16,10 @@ from gradstudy.storage.claims import Claim, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.workers import register_worker
-from gradstudy.study.launch import create_or_resume, load_data
-from gradstudy.study.spec import StudySpec
-from gradstudy.study.worker import Worker
+from gradstudy.study.launch import create_or_resume
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.data import load_data
+from gradstudy.study.worker.worker import Worker
 
 SPEC = StudySpec.model_validate(
     {

@@ -11,10 +11,11 @@ from gradstudy.models.tasks import TaskError
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import StudyExistsError
 from gradstudy.storage.studies import list_studies
-from gradstudy.study.device import check_device
 from gradstudy.study.errors import DeviceError, SpecChangedError, SpecError
-from gradstudy.study.launch import create_or_resume, load_data, stored_spec, with_file
-from gradstudy.study.spec import StudySpec, parse_spec
+from gradstudy.study.launch import create_or_resume, with_file
+from gradstudy.study.spec.study_spec import StudySpec, parse_spec, stored_spec
+from gradstudy.study.training.data import load_data
+from gradstudy.study.training.device import check_device
 
 
 def test_a_study_is_stored_with_its_spec_and_versions(db: Database, spec: StudySpec) -> None:

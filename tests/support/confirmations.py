@@ -8,10 +8,10 @@ import pandas as pd
 from scipy.special import expit
 from simulated import INITIAL_LOSS, frame_of, simulated_trials
 
-from gradstudy.study.confirmation import Chosen, choose, confirmation_table, plan_round
-from gradstudy.study.confirmed import recommend_confirmed
-from gradstudy.study.frontier import frontier
-from gradstudy.study.recommendation import Recommendation, recommend
+from gradstudy.study.answer.confirmation_plan import Chosen, choose, confirmation_table, plan_round
+from gradstudy.study.answer.fresh_runs import recommend_confirmed
+from gradstudy.study.answer.recommendation import Recommendation, recommend
+from gradstudy.study.frontier.table import frontier
 
 
 @dataclass(frozen=True)

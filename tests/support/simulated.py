@@ -9,7 +9,7 @@ import pandas as pd
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.studies import StudyRecord, Versions
-from gradstudy.study.spec import StudySpec
+from gradstudy.study.spec.study_spec import StudySpec
 
 INITIAL_LOSS = 4.0
 THRESHOLDS = (0.01, 0.1, 1.0, 10.0)

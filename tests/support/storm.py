@@ -22,9 +22,9 @@ from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
-from gradstudy.study.launch import load_data, stored_spec
-from gradstudy.study.spec import StudySpec
-from gradstudy.study.worker import Worker
+from gradstudy.study.spec.study_spec import StudySpec, stored_spec
+from gradstudy.study.training.data import load_data
+from gradstudy.study.worker.worker import Worker
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["storm"])  # so that a worker starts in a moment, not in seconds

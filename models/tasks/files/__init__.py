@@ -1,0 +1,1 @@
+"""Reading files of users: pairs of text and tables of numbers, with bounded memory."""

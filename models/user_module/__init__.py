@@ -1,0 +1,1 @@
+"""The user's own model, trained as an array where that was verified."""

@@ -1,0 +1,228 @@
+"""Runs of the user's own model in slots: many as one batched program where that was verified, else one by one."""
+
+import sys
+import traceback
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradstudy.models.array import Telemetry, TrainingRun, Watch
+from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.update import update
+from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
+from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.rows import ModuleRows
+from gradstudy.models.user_module.run import ModuleRun
+
+HERE = Path(__file__).parent
+
+LONGEST_TRACEBACK = 20_000
+"""Characters of a traceback that are kept, the last ones."""
+
+
+class ModuleArray:
+    """K slots that train the user's own model, as a ``TrialArray`` does the built-in one.
+
+    Parameters are rows [K, P] that are clipped and updated together. Gradients come from ``torch.func.vmap`` over the
+    slots whose batches can be stacked, or from one slot's own module after the other. An exception of the user's code
+    ends its trial only: ``failures`` has its traceback, and its numbers are NaN from there on.
+    """
+
+    def __init__(
+        self,
+        task: UserModule,
+        cell: str,
+        *,
+        slots: int,
+        batch_size: int,
+        optimizer: AnyOptimizerName,
+        steps: int,
+        guard: bool,
+        device: torch.device,
+        batched: bool,
+    ) -> None:
+        """Make an empty array.
+
+        Args:
+            task: the user's function.
+            cell: which it is given, where it takes one.
+            slots: the largest number of trials at once, K.
+            batch_size: which it is given, where it takes one.
+            optimizer: of every trial; ``own`` is the one that the user's function returns.
+            steps: the longest training run; strategies with memory size it by this.
+            guard: whether a step with a non-finite loss or gradient is skipped.
+            device: where to train.
+            batched: whether ``try_batching`` found that batched runs equal single ones.
+        """
+        self.slots = slots
+        self.active = 0
+        self.watch: Watch | None = None
+        self.failures: dict[int, str] = {}
+        self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
+        self._optimizer: AnyOptimizerName = optimizer
+        self._steps, self._guard, self._batched = steps, guard, batched
+        self._runs: list[ModuleRun | None] = []
+        self._alone: list[bool] = []
+        self._rows: ModuleRows | None = None
+        self._skeleton: ModuleRun | None = None
+
+    def admit(self, run: TrainingRun) -> int:
+        """Put a trial into the next free slot, untrained, and return the slot; one that cannot be made has failed.
+
+        Raises:
+            IndexError: all slots are taken.
+        """
+        slot = self.active
+        if slot == self.slots:
+            raise IndexError(f"all {self.slots} slots of the array are taken")
+        self.active += 1
+        self._runs.append(None)
+        self._alone.append(True)
+        try:
+            made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device)
+            if self._rows is None:
+                self._rows = ModuleRows(made, self.slots, self._steps, self._optimizer, self._device, self._fail)
+            self._rows.begin(slot, made, run)
+            if self._batched:
+                self._skeleton = self._skeleton or made
+                reason = agreement(self._skeleton, made)
+                self._alone[slot] = reason is not None
+                if reason is not None:
+                    print(f"seed {run.seed} is trained on its own: {reason}", file=sys.stderr)  # noqa: T201
+            self._runs[slot] = made
+        except (Exception, SystemExit):
+            self._fail(slot)
+        return slot
+
+    def evict(self, slot: int) -> None:
+        """Free a slot; the trial of the last active slot moves into it."""
+        self.active -= 1
+        last = self.active
+        self._runs[slot], self._alone[slot] = self._runs[last], self._alone[last]
+        self._runs.pop()
+        self._alone.pop()
+        self.failures.pop(slot, None)
+        if slot == last:
+            return
+        if last in self.failures:
+            self.failures[slot] = self.failures.pop(last)
+        if self._rows is not None:
+            self._rows.move(last, slot)
+
+    def train(self, steps: int) -> Telemetry:
+        """Advance every active trial by ``steps`` training steps and report on them."""
+        if self._rows is None:
+            nothing = torch.full((4, self.active), torch.nan)
+            return Telemetry.recorded([nothing] * steps)
+        return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
+
+    def initial_loss(self, slot: int) -> float:
+        """Training loss of a slot's model on its first batches; call it before the first step."""
+        return self._measured(slot, "initial_loss")
+
+    def validation_loss(self, slot: int) -> float:
+        """Loss of a slot's model on the validation batches."""
+        run = self._runs[slot]
+        if run is not None and self._rows is not None:
+            self._rows.load(slot, run)
+        return self._measured(slot, "validation_loss")
+
+    def _measured(self, slot: int, what: str) -> float:
+        run = self._runs[slot]
+        if run is not None and slot not in self.failures:
+            try:
+                loss: float = getattr(run, what)()
+            except (Exception, SystemExit):
+                self._fail(slot)
+            else:
+                return loss
+        return float("nan")
+
+    def _train_step(self, rows: ModuleRows) -> Tensor:
+        """One step of every active trial; loss, norm, applied norm and clipped as rows, [4, n]."""
+        active = slice(self.active)
+        rows.gradients[active].zero_()
+        rows.loss[active] = torch.nan
+        for slots, batches in self._groups():
+            if slots == [slots[0]] and self._alone[slots[0]]:
+                self._differentiate_alone(rows, slots[0], batches[0])
+            else:
+                self._differentiate(rows, slots, batches)
+        if self.watch is not None:
+            self.watch(rows.layout, rows.gradients[active], rows.parameters[active])
+        return update(
+            rows.parameters[active],
+            rows.gradients[active],
+            rows.loss[active],
+            rows.learning_rate[active],
+            clipper=rows.clipper,
+            optimizer=rows.optimizer,
+            guard=self._guard,
+        )
+
+    def _groups(self) -> list[tuple[list[int], list[Any]]]:
+        """The slots that go on with their batches, those together that one program can train."""
+        groups: dict[Hashable, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
+        for slot, run in enumerate(self._runs):
+            if run is None or slot in self.failures:
+                continue
+            try:
+                batch = run.next_batch()
+                group = groups[slot if self._alone[slot] else signature(batch)]
+            except (Exception, SystemExit):
+                self._fail(slot)
+            else:
+                group[0].append(slot)
+                group[1].append(batch)
+        return list(groups.values())
+
+    def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
+        """Losses and gradients of several slots at once; alone, where together they fail."""
+        runs = [run for slot in slots if (run := self._runs[slot]) is not None]
+        assert self._skeleton is not None
+        index = torch.tensor(slots, device=self._device)
+        together = None
+        with suppress(Exception, SystemExit):
+            parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
+            together = batched_gradients(self._skeleton, runs, parameters, batches)
+        if together is None:
+            for slot, batch in zip(slots, batches, strict=True):
+                self._differentiate_alone(rows, slot, batch)
+            return
+        losses, gradients = together
+        computed = torch.zeros(len(slots), rows.layout.size, dtype=rows.gradients.dtype, device=self._device)
+        for view, gradient in zip(rows.views(computed, runs[0]).values(), gradients, strict=True):
+            if gradient is not None:
+                view.copy_(gradient)
+        rows.gradients.index_copy_(0, index, computed)
+        rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
+
+    def _differentiate_alone(self, rows: ModuleRows, slot: int, batch: Any) -> None:
+        """Loss and gradient of one slot, by its own module."""
+        run = self._runs[slot]
+        assert run is not None
+        try:
+            rows.load(slot, run)
+            loss, gradients = run.gradients(batch)
+        except (Exception, SystemExit):
+            self._fail(slot)
+            return
+        for view, gradient in zip(rows.views(rows.gradients[slot : slot + 1], run).values(), gradients, strict=True):
+            if gradient is not None:
+                view[0].copy_(gradient.to_dense())
+        rows.loss[slot] = loss
+
+    def _fail(self, slot: int) -> None:
+        """Keep the traceback of the exception that is being handled, from the user's code on."""
+        error = sys.exception()
+        assert error is not None
+        frames = list(traceback.walk_tb(error.__traceback__))
+        ours = [number for number, (frame, _) in enumerate(frames) if Path(frame.f_code.co_filename).parent == HERE]
+        shown = traceback.TracebackException.from_exception(error)
+        shown.stack = traceback.StackSummary.from_list(shown.stack[ours[-1] + 1 :])
+        self.failures[slot] = "".join(shown.format())[-LONGEST_TRACEBACK:]

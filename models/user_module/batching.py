@@ -1,0 +1,217 @@
+"""Several runs of the user's own model as one batched program, by ``torch.func``: tried before it is relied on."""
+
+import math
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.random_state import DRAWS, no_random_numbers
+from gradstudy.models.user_module.run import ModuleRun
+
+TOLERANCE = 1e-4
+"""Relative difference of losses and of gradients up to which a batched run equals a single one, in float32."""
+
+SLOW = "There is a performance drop"
+"""How torch's warning begins that an operation is looped over, not batched."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Whether the user's model can be trained many at a time.
+
+    Attributes:
+        batched: whether it can.
+        reason: why not, in one line.
+        trial_bytes: memory that one trial takes.
+        model: its class and size, in words.
+    """
+
+    batched: bool
+    reason: str | None = None
+    trial_bytes: int = 0
+    model: str = "a model whose first step failed"
+
+
+class _Loss(nn.Module):
+    """The user's loss as the forward pass of a module, whose parameters ``functional_call`` replaces."""
+
+    def __init__(self, run: ModuleRun) -> None:
+        super().__init__()
+        self.module = run.module
+        self._run = run
+
+    def forward(self, batch: Any) -> Tensor:
+        """See ModuleRun.loss."""
+        return self._run.loss(self.module, batch)
+
+
+def signature(batch: Any) -> Hashable:
+    """What batches must have in common to be stacked: their structure, and type and shape of each tensor."""
+    leaves, structure = tree_flatten(batch)
+    kinds = tuple((leaf.dtype, leaf.shape) if isinstance(leaf, Tensor) else repr(leaf) for leaf in leaves)
+    return str(structure), kinds
+
+
+def batched_gradients(
+    skeleton: ModuleRun, runs: Sequence[ModuleRun], parameters: dict[str, Tensor], batches: Sequence[Any]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Losses [K] and the gradients of ``parameters``, each [K, *shape]; buffers of the runs are updated.
+
+    Args:
+        skeleton: whose module and loss compute.
+        runs: whose buffers and other constants are used.
+        parameters: each [K, *shape].
+        batches: one for each run, of one signature.
+
+    Raises:
+        RuntimeError: an operation cannot be batched, draws random numbers, or depends on the values of tensors; buffers
+            are as before.
+    """
+    constants = [_constants(run) for run in runs]
+    stacked = {name: torch.stack([one[name] for one in constants]) for name in constants[0]}
+    flat = [tree_flatten(batch) for batch in batches]
+    structure = flat[0][1]
+    positions = [i for i, leaf in enumerate(flat[0][0]) if isinstance(leaf, Tensor)]
+    leaves = [torch.stack([of_one[i] for of_one, _ in flat]) for i in positions]
+    objective = _Loss(skeleton)
+
+    def loss_of_one(trained: dict[str, Tensor], other: dict[str, Tensor], given: list[Tensor]) -> Tensor:
+        filled = list(flat[0][0])
+        for i, leaf in zip(positions, given, strict=True):
+            filled[i] = leaf
+        state = {f"module.{name}": tensor for name, tensor in {**trained, **other}.items()}
+        loss: Tensor = functional_call(objective, state, (tree_unflatten(filled, structure),))
+        return loss
+
+    views = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+    in_dims = (0, 0 if stacked else None, 0 if leaves else None)
+    with no_random_numbers():
+        losses = vmap(loss_of_one, in_dims=in_dims, randomness="error")(views, stacked, leaves)
+    gradients = torch.autograd.grad(losses.sum(), list(views.values()), allow_unused=True)
+    buffers = {name for name, _ in skeleton.module.named_buffers()}
+    for number, one in enumerate(constants):
+        for name in buffers:
+            one[name].copy_(stacked[name][number])
+    return losses.detach(), list(gradients)
+
+
+def disagreement(
+    single: tuple[Tensor, Sequence[Tensor | None]], batched: tuple[Tensor, Sequence[Tensor | None]]
+) -> str | None:
+    """In what one run's loss and gradients differ from those of the same run in company; None where they do not."""
+    if not torch.allclose(single[0].double(), batched[0].double(), rtol=TOLERANCE, atol=0, equal_nan=True):
+        return f"its loss is {float(batched[0]):.6g} in company and {float(single[0]):.6g} alone"
+    norm = difference = 0.0
+    for alone, in_company in zip(single[1], batched[1], strict=True):
+        a, b = (0.0 if gradient is None else gradient.to_dense().double() for gradient in (alone, in_company))
+        norm = math.hypot(norm, torch.as_tensor(a).norm().item())
+        difference = math.hypot(difference, torch.as_tensor(a - b).norm().item())
+    return f"its gradient differs by {difference / norm:.2g} of its norm" if difference > TOLERANCE * norm else None
+
+
+def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
+    """Why a run's first step cannot be trusted to a batched program; None where both give the same."""
+    batch = run.first_batch()
+    with run.unchanged():
+        single = run.gradients(batch, advance=False)
+    parameters = {name: parameter.detach().unsqueeze(0) for name, parameter in run.parameters.items()}
+    try:
+        with run.unchanged():
+            losses, gradients = _strictly_batched(skeleton, [run], parameters, [batch])
+    except Exception as error:
+        return _first_line(error)
+    return disagreement(single, (losses[0], [None if g is None else g[0] for g in gradients]))
+
+
+def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.device) -> Batching:
+    """Train two models of the user's for a step, alone and in company, and compare."""
+    saved: dict[int, int] = {}
+
+    def remember(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    try:
+        runs = [ModuleRun(task, seed, cell, batch_size, device) for seed in (0, 1)]
+        batches = [run.first_batch() for run in runs]
+        attributes = _plain_attributes(runs[0])
+        with saved_tensors_hooks(remember, lambda tensor: tensor):
+            single = [_first_step(run, batch) for run, batch in zip(runs, batches, strict=True)]
+    except (Exception, SystemExit) as error:  # its trials will say more
+        return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
+    size = sum(parameter.numel() for parameter in runs[0].parameters.values())
+    weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
+    model = f"{type(runs[0].module).__name__} of {size:,} parameters"
+    trial_bytes = sum(saved.values()) // len(runs) + 6 * weight  # module, row, gradient, two of Adam, one to work with
+
+    def alone(reason: str) -> Batching:
+        return Batching(batched=False, reason=reason, trial_bytes=trial_bytes, model=model)
+
+    changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
+    if changed:
+        return alone(f"its attribute {min(changed)} changes from step to step")
+    if signature(batches[0]) != signature(batches[1]):
+        return alone("its batches differ in shape, or hold something else than tensors")
+    names = list(runs[0].parameters)
+    try:
+        parameters = {name: torch.stack([run.parameters[name].detach() for run in runs]) for name in names}
+        losses, gradients = _strictly_batched(runs[0], runs, parameters, batches)
+    except Exception as error:
+        return alone(_first_line(error))
+    for number, (loss, of_single, buffers) in enumerate(single):
+        of_batched = [None if gradient is None else gradient[number] for gradient in gradients]
+        reason = disagreement((loss, of_single), (losses[number], of_batched))
+        for name, buffer in runs[number].module.named_buffers():
+            if not torch.allclose(buffer.double(), buffers[name].double(), rtol=TOLERANCE, atol=1e-6, equal_nan=True):
+                reason = reason or f"its buffer {name} differs"
+        if reason:
+            return alone(reason)
+    return Batching(batched=True, trial_bytes=trial_bytes, model=model)
+
+
+def _first_step(run: ModuleRun, batch: Any) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
+    """Loss, gradients and the buffers after a run's first step, which leaves no trace."""
+    with run.unchanged():
+        loss, gradients = run.gradients(batch, advance=False)
+        return loss, gradients, {name: buffer.clone() for name, buffer in run.module.named_buffers()}
+
+
+def _strictly_batched(
+    skeleton: ModuleRun, runs: Sequence[ModuleRun], parameters: dict[str, Tensor], batches: Sequence[Any]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """As ``batched_gradients``, where an operation that torch would loop over is an error: it gains nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=SLOW)
+        return batched_gradients(skeleton, runs, parameters, batches)
+
+
+def _constants(run: ModuleRun) -> dict[str, Tensor]:
+    """What a module holds besides the parameters that are trained."""
+    frozen = {name: p.detach() for name, p in run.module.named_parameters() if not p.requires_grad}
+    return frozen | dict(run.module.named_buffers())
+
+
+def _plain_attributes(run: ModuleRun) -> dict[str, Any]:
+    """Numbers and words that a module holds beside its tensors."""
+    return {
+        f"{name}.{attribute}".lstrip("."): value
+        for name, module in run.module.named_modules()
+        for attribute, value in vars(module).items()
+        if isinstance(value, (bool, int, float, str))
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    """What is wrong, in one line."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "randomness" in text:  # torch names the flags of vmap
+        return DRAWS
+    return text.split(". ")[0].removesuffix(".")

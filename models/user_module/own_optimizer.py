@@ -1,0 +1,62 @@
+"""The user's own optimizers, one for each run of their own model, behind the interface of those of an array."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gradstudy.models.optimizers import Optimizer
+from gradstudy.models.user_module.run import ModuleRun
+
+
+class OwnOptimizers(Optimizer):
+    """Steps of ``torch.optim`` optimizers on the parameters of modules, whose rows follow.
+
+    What an optimizer raises ends its run only.
+    """
+
+    def __init__(self, views: Callable[[Tensor, ModuleRun], dict[str, Tensor]], fail: Callable[[int], None]) -> None:
+        """Begin without a run.
+
+        Args:
+            views: gives every parameter's part of rows [n, P], see ``ModuleRows.views``.
+            fail: is told the slot whose optimizer raised the exception that is being handled.
+        """
+        self._views, self._fail = views, fail
+        self._runs: dict[int, tuple[ModuleRun, torch.optim.Optimizer]] = {}
+
+    def begin(self, slot: int, run: ModuleRun, learning_rate: float) -> None:
+        """Have the optimizer of a run made; raises TypeError where the user's function returned none."""
+        self._runs[slot] = run, run.make_optimizer(learning_rate)
+
+    def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
+        """See Optimizer; the learning rate is the one that each optimizer was made with."""
+        for slot, is_taken in enumerate(taken.tolist()):
+            if slot not in self._runs or not is_taken:
+                continue
+            run, optimizer = self._runs[slot]
+            rows = slice(slot, slot + 1)
+            views, given = self._views(parameters[rows], run), self._views(gradients[rows], run)
+            with torch.no_grad():
+                for name, parameter in run.parameters.items():
+                    parameter.copy_(views[name][0])
+                    parameter.grad = given[name][0].clone()
+            try:
+                optimizer.step()
+            except (Exception, SystemExit):
+                del self._runs[slot]
+                self._fail(slot)
+                continue
+            for name, parameter in run.parameters.items():
+                views[name][0].copy_(parameter.detach())
+                parameter.grad = None
+
+    def reset(self, slot: int) -> None:
+        """Forget the run of a slot."""
+        self._runs.pop(slot, None)
+
+    def move(self, source: int, target: int) -> None:
+        """Continue the run of one slot in another."""
+        self.reset(target)
+        if source in self._runs:
+            self._runs[target] = self._runs.pop(source)

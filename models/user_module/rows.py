@@ -1,0 +1,92 @@
+"""What runs of the user's own model hold in common tensors: parameters, gradients, state of clipping and optimizer."""
+
+# pyright: reportPrivateImportUsage=false
+# torch documents its foreach operations, whatever their names begin with.
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gradstudy.models.array import TrainingRun
+from gradstudy.models.clipping import GradientClipper
+from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.optimizers import Optimizer, make_optimizer
+from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.user_module.own_optimizer import OwnOptimizers
+from gradstudy.models.user_module.run import ModuleRun
+
+
+class ModuleRows:
+    """A row of each slot: parameters [K, P], gradients [K, P], loss and learning rate [K]."""
+
+    def __init__(
+        self,
+        run: ModuleRun,
+        slots: int,
+        steps: int,
+        optimizer: AnyOptimizerName,
+        device: torch.device,
+        fail: Callable[[int], None],
+    ) -> None:
+        """Make rows for runs of the shape of ``run``; raises TypeError where its parameters are of several types.
+
+        ``fail`` is told the slot whose own optimizer raised the exception that is being handled.
+        """
+        dtypes = {parameter.dtype for parameter in run.parameters.values()}
+        if len(dtypes) > 1 or not next(iter(dtypes)).is_floating_point:
+            raise TypeError(
+                "the parameters must all be of one floating-point type (compute in others with torch.autocast), "
+                f"but are {', '.join(sorted(map(str, dtypes)))}"
+            )
+        (dtype,) = dtypes
+        self._shapes = _shapes(run)
+        self.layout = ParameterLayout(
+            {name: (shape or (1,), 0 if len(shape) > 1 else None) for name, shape in self._shapes.items()}
+        )
+        self.parameters = torch.zeros(slots, self.layout.size, dtype=dtype, device=device)
+        self.gradients = torch.zeros_like(self.parameters)
+        self.loss = torch.zeros(slots, dtype=dtype, device=device)
+        self.learning_rate = torch.zeros_like(self.loss)
+        self.optimizer: Optimizer
+        if optimizer == "own":
+            self.optimizer = OwnOptimizers(self.views, fail)
+        else:
+            self.optimizer = make_optimizer(optimizer, slots, self.layout.size, dtype, device)
+        self.clipper = GradientClipper(self.layout, slots, steps, dtype, device)
+
+    def begin(self, slot: int, made: ModuleRun, run: TrainingRun) -> None:
+        """Take in a run's untrained parameters; raises TypeError where they are others than the first run's."""
+        if _shapes(made) != self._shapes:
+            raise TypeError("every seed must give a model of the same shape, but this one has other parameters")
+        for view, parameter in zip(self._of(self.parameters, slot, made), made.parameters.values(), strict=True):
+            view.copy_(parameter.detach())
+        self.learning_rate[slot] = run.learning_rate
+        self.optimizer.reset(slot)
+        if isinstance(self.optimizer, OwnOptimizers):
+            self.optimizer.begin(slot, made, run.learning_rate)
+        self.clipper.assign(slot, run.strategy, run.threshold)
+
+    def move(self, source: int, target: int) -> None:
+        """Continue the run of one slot in another."""
+        for state in (self.parameters, self.learning_rate):
+            state[target] = state[source]
+        self.optimizer.move(source, target)
+        self.clipper.move(source, target)
+
+    def load(self, slot: int, run: ModuleRun) -> None:
+        """Give a run's module the parameters of its slot."""
+        with torch.no_grad():
+            torch._foreach_copy_(list(run.parameters.values()), self._of(self.parameters, slot, run))
+
+    def views(self, rows: Tensor, run: ModuleRun) -> dict[str, Tensor]:
+        """Every parameter's part of ``rows`` [n, P] as [n, *shape], sharing memory."""
+        views = self.layout.views(rows)
+        return {name: views[name] if run.parameters[name].ndim else views[name].squeeze(1) for name in run.parameters}
+
+    def _of(self, rows: Tensor, slot: int, run: ModuleRun) -> list[Tensor]:
+        return [view[0] for view in self.views(rows[slot : slot + 1], run).values()]
+
+
+def _shapes(run: ModuleRun) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(parameter.shape) for name, parameter in run.parameters.items()}

@@ -1,0 +1,141 @@
+"""One trial of the user's own model: its module, the batches that come next, its random numbers."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from gradstudy.models.array import INITIAL_BATCHES
+from gradstudy.models.user_module.loading import ONE_CELL, UserModule
+from gradstudy.models.user_module.random_state import RandomState
+
+
+class ModuleRun:
+    """A problem that the user's function made for one seed; the function and all that it draws see that seed only."""
+
+    def __init__(self, task: UserModule, seed: int, cell: str, batch_size: int, device: torch.device) -> None:
+        """Have the problem made; raises whatever the user's code raises."""
+        self._device, self._task = device, task.task
+        self._random = RandomState(seed, device)
+        given = {"seed": seed, "batch_size": batch_size, "device": device}
+        if cell != ONE_CELL:
+            given["cell"] = cell
+        with self._random.inside():
+            problem = task.problem(**given)
+            self.module = problem.module.to(device)
+            self._loss, self._validation = problem.loss, problem.validation
+            self._optimizer = problem.optimizer
+            self._coming = _endless(problem.batches)
+            self._first = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
+        self._waiting = deque(self._first)
+        self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+        if not self.parameters:
+            raise ValueError(f"the module of {task.task} has no parameter to train")
+
+    def make_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
+        """The user's own optimizer of the parameters.
+
+        Raises:
+            TypeError: their function returned none.
+        """
+        if self._optimizer is None:
+            raise TypeError(
+                f"{self._task} must return (module, batches, loss, validation batches, optimizer) for "
+                "`--optimizer own`, the last a function of parameters and learning rate, but returned no optimizer"
+            )
+        with self._random.inside():
+            made = self._optimizer(list(self.parameters.values()), learning_rate)
+        if not isinstance(made, torch.optim.Optimizer):
+            raise TypeError(
+                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, "
+                f"but it returned {type(made).__name__}"
+            )
+        return made
+
+    def next_batch(self) -> Any:
+        """The batch of the next step, on the device."""
+        if self._waiting:
+            return self._waiting.popleft()
+        with self._random.inside():
+            return self._moved(next(self._coming))
+
+    def first_batch(self) -> Any:
+        """The batch of the first step."""
+        return self._first[0]
+
+    def loss(self, module: nn.Module, batch: Any) -> Tensor:
+        """The user's loss; raises TypeError where it is no tensor without axes."""
+        loss = self._loss(module, batch)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            given = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"the loss must be a tensor without axes, but is {given}")
+        return loss
+
+    def gradients(self, batch: Any, *, advance: bool = True) -> tuple[Tensor, list[Tensor | None]]:
+        """Loss of a training step and the gradient of each of ``parameters``, None where it plays no part."""
+        with self._random.inside(advance=advance):
+            loss = self.loss(self.module, batch)
+            gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+        return loss.detach(), list(gradients)
+
+    @torch.no_grad()
+    def initial_loss(self) -> float:
+        """Mean training loss on the first batches; leaves no trace in buffers and random numbers."""
+        with self.unchanged(), self._random.inside(advance=False):
+            return self._mean(self._first)
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Mean loss on the validation batches, in evaluation mode."""
+        modes = {module: module.training for module in self.module.modules()}
+        self.module.eval()
+        try:
+            with self._random.inside(advance=False):
+                batches = self._first if self._validation is None else map(self._moved, self._validation)
+                return self._mean(batches)
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Give buffers back the values that they had."""
+        kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, buffer in self.module.named_buffers():
+                    buffer.copy_(kept[name])
+
+    def _mean(self, batches: Iterable[Any]) -> float:
+        losses = [self.loss(self.module, batch) for batch in batches]
+        if not losses:
+            raise ValueError("there is no validation batch; an iterator can be used once only: return a list")
+        return float(torch.stack(losses).mean())
+
+    def _moved(self, batch: Any) -> Any:
+        if self._device.type == "cpu":
+            return batch
+        return tree_map(lambda leaf: leaf.to(self._device) if hasattr(leaf, "to") else leaf, batch)
+
+
+def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:
+    """One batch after the other, epoch after epoch; raises ValueError where they end."""
+    if callable(batches):
+        yield from map(batches, count())
+        return
+    given = 0
+    for epoch in count():
+        before = given
+        for batch in batches:
+            given += 1
+            yield batch
+        if given == before:
+            what = "there are none" if epoch == 0 else f"they ended after {given} and cannot be iterated over again"
+            raise ValueError(f"batches must not end, but {what}: return a list, a DataLoader or a function of the step")

@@ -1,0 +1,1 @@
+"""Rows of a query as files and as lines."""

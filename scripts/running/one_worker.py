@@ -1,0 +1,80 @@
+"""One worker in this process, as ``launch`` and ``work`` start it."""
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gradstudy.scripts.options import AUTO
+
+if TYPE_CHECKING:
+    from gradstudy.models.trainable import Trainable
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
+    from gradstudy.study.spec.study_spec import StudySpec
+    from gradstudy.study.worker.worker import Listener
+
+
+class Engine(StrEnum):
+    """Who places workers."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """How a study is worked on.
+
+    Attributes:
+        workers: how many workers it has at least.
+        slots: trials at once in each, or ``auto``.
+        threads: that each computes with.
+        device: where each trains.
+        engine: who places them.
+        gpus: with Ray, what each asks for.
+    """
+
+    workers: int
+    slots: str
+    threads: int
+    device: str
+    engine: Engine = Engine.LOCAL
+    gpus: float = 0.0
+
+
+def slot_count(work: Work, spec: "StudySpec", data: "Trainable") -> int:
+    """The number of slots that is meant for a study."""
+    from gradstudy.study.training.slots import choose_slots
+
+    return choose_slots(spec, data, work.device) if work.slots == AUTO else int(work.slots)
+
+
+def run_worker(
+    database: "Database",
+    record: "StudyRecord",
+    spec: "StudySpec",
+    data: "Trainable",
+    work: Work,
+    *,
+    stand_by: bool,
+    listener: "Listener",
+    stop: threading.Event,
+) -> None:
+    """Let a worker work until no trial is left or ``stop`` is set; see ``study.worker.Worker``."""
+    import torch
+
+    from gradstudy.study.worker.worker import Worker
+
+    torch.set_num_threads(work.threads)
+    Worker(
+        database,
+        record,
+        spec,
+        data,
+        slots=slot_count(work, spec, data),
+        device=work.device,
+        workers=work.workers,
+        stand_by=stand_by,
+        listener=listener,
+    ).run(stop)

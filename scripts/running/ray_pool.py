@@ -1,0 +1,157 @@
+"""Workers on a Ray cluster: Ray places them where cores and GPUs are, and starts those of lost nodes elsewhere."""
+
+import os
+import threading
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import ExtraMissingError
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import find_study
+
+SECONDS_FOR_A_LOOK = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """What each worker asks of the cluster.
+
+    Attributes:
+        cpus: cores, and the threads that it computes with.
+        gpus: GPUs; several workers may share one, each with a fraction.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+
+class _Silent:
+    """Ray keeps what a worker prints; nobody watches it."""
+
+    def started(self, ordinal: int) -> None:
+        pass
+
+    def finished(self, ordinal: int, result: TrialResult) -> None:
+        pass
+
+    def waiting(self, message: str) -> None:
+        print(message)  # noqa: T201 (into Ray's log of the worker)
+
+
+def _work(url: str, name: str, slots: int | None, device: str, threads: int, workers: int) -> None:
+    """Be a worker of a study, on whatever node this runs."""
+    import torch
+
+    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.training.data import load_data
+    from gradstudy.study.training.slots import choose_slots
+    from gradstudy.study.worker.worker import Worker
+
+    torch.set_num_threads(threads)
+    with Database.open(url) as database:
+        record = find_study(database, name)
+        spec = stored_spec(record)
+        data = load_data(spec)
+        Worker(
+            database,
+            record,
+            spec,
+            data,
+            slots=slots or choose_slots(spec, data, device),
+            device=device,
+            workers=workers,
+            listener=_Silent(),
+        ).run(threading.Event())
+
+
+class RayPool:
+    """Workers as tasks of Ray, with the manners of a ``WorkerPool``."""
+
+    def __init__(
+        self, count: int, storage: str, name: str, *, slots: int | None, device: str, placement: Placement
+    ) -> None:
+        """Prepare ``count`` workers of a study on the cluster that ``RAY_ADDRESS`` names, else on one of this machine.
+
+        Args:
+            count: of workers.
+            storage: URL of the database, which every node must reach.
+            name: of the study.
+            slots: trials at once in each worker; None fits device and model.
+            device: where each trains.
+            placement: what each asks of the cluster.
+
+        Raises:
+            ExtraMissingError: Ray is not installed.
+        """
+        self._ray = _import_ray()
+        self._start = partial(self._submit, count, storage, name, slots, device, placement)
+        self._tasks: list[Any] = []
+        self._made_cluster = not self._ray.is_initialized()
+        if self._made_cluster:
+            self._ray.init(log_to_driver=False, logging_level="ERROR")
+        self._stopping = False
+
+    def _submit(
+        self, count: int, storage: str, name: str, slots: int | None, device: str, placement: Placement
+    ) -> None:
+        task = self._ray.remote(num_cpus=placement.cpus, num_gpus=placement.gpus, max_retries=-1)(_work)
+        self._tasks = [task.remote(storage, name, slots, device, placement.cpus, count) for _ in range(count)]
+
+    def begin(self) -> None:
+        """Let every worker begin."""
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ask_to_stop()
+        if self._made_cluster:
+            self._ray.shutdown()
+
+    def running(self) -> bool:
+        """Whether any worker still runs."""
+        return bool(self._pending())
+
+    def wait(self) -> None:
+        """Wait until every worker has ended."""
+        self._ray.wait(self._tasks, num_returns=len(self._tasks), fetch_local=False)
+
+    def ask_to_stop(self) -> None:
+        """Let every worker give back its trials and end."""
+        self._stopping = True
+        for task in self._pending():
+            self._ray.cancel(task)
+
+    def failures(self) -> list[str]:
+        """One text for each worker that failed."""
+        texts = []
+        for number, task in enumerate(self._tasks):
+            try:
+                self._ray.get(task, timeout=SECONDS_FOR_A_LOOK)
+            except self._ray.exceptions.GetTimeoutError:
+                continue
+            except self._ray.exceptions.RayError as error:
+                if not self._stopping:
+                    texts.append(f"worker {number} failed: {str(error).strip().splitlines()[-1]}")
+        return texts
+
+    def _pending(self) -> list[Any]:
+        _, pending = self._ray.wait(
+            self._tasks, num_returns=len(self._tasks), timeout=SECONDS_FOR_A_LOOK, fetch_local=False
+        )
+        return list(pending)
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError("Ray is not installed; pip install 'gradstudy[ray]' brings it") from error
+    return ray

@@ -1,0 +1,150 @@
+"""Running a study from the command line: its workers, its progress, an orderly stop."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import typer
+
+from gradstudy.scripts.exit_codes import INTERRUPTED
+from gradstudy.scripts.options import AUTO
+from gradstudy.scripts.running.one_worker import Engine, Work
+
+if TYPE_CHECKING:
+    import threading
+
+    from gradstudy.models.trainable import Trainable
+    from gradstudy.scripts.running.process_pool import WorkerPool
+    from gradstudy.scripts.running.progress import StudyProgress
+    from gradstudy.scripts.running.ray_pool import RayPool
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
+    from gradstudy.study.worker.failures import FailureWatch
+
+SECONDS_BETWEEN_LOOKS = 0.3
+"""How often the progress of worker processes is read from the database."""
+
+
+def run_study(
+    database: "Database",
+    record: "StudyRecord",
+    data: "Trainable | None",
+    work: Work,
+    pool: "WorkerPool | RayPool | None",
+    *,
+    goes_on: bool = False,
+) -> bool:
+    """Work on a study until nothing is left to begin, showing its progress; Ctrl-C stops in order.
+
+    Args:
+        database: that holds the study.
+        record: of the study.
+        data: what it trains on, where that is loaded already.
+        work: how many workers, and where.
+        pool: of their processes; None for one worker in this process.
+        goes_on: whether the caller has more to do, so that a stop counts even when every trial has ended.
+
+    Returns:
+        Whether trials were run and all have ended.
+    """
+    from gradstudy.scripts.running.one_worker import run_worker, slot_count
+    from gradstudy.scripts.running.progress import StudyProgress, counts_of_open_study
+    from gradstudy.scripts.running.stopping import stop_on_signal
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.spec.factors import shown
+    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.training.data import load_data
+    from gradstudy.study.training.slots import described, trial_bytes
+    from gradstudy.study.worker.failures import FailureWatch
+
+    spec = stored_spec(record)
+    counts = counts_of_open_study(database, record)
+    if counts is None:
+        return False
+    data = data or load_data(spec)
+    failures = FailureWatch(database, record)
+    replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
+    typer.echo(
+        f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
+    )
+    typer.echo("\n".join(described(spec, data, work.device if work.engine is Engine.LOCAL else "cpu")))
+    for factor, values in spec.space.factors.items():
+        typer.echo(f"varied: {factor} {', '.join(shown(value) for value in values)}")
+    workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
+    if work.engine is Engine.LOCAL:
+        slots = slot_count(work, spec, data)
+        mebibytes = slots * trial_bytes(spec, data, work.device) / 2**20
+        typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
+    else:
+        typer.echo(f"{workers} on a Ray cluster")
+    with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
+        if pool is None:
+            run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
+        else:
+            _run_pool(database, record, pool, progress, stop, failures)
+    failures.check()
+    counts = count_outcomes(database.engine, record.study_id)
+    if stop.is_set() and (counts[REMAINING] or goes_on):
+        left_over = f": {counts[REMAINING]} trials left" if counts[REMAINING] else ""
+        typer.echo(f"stopped{left_over}; the same command goes on")
+        raise typer.Exit(INTERRUPTED)
+    left = counts[REMAINING] + counts[RUNNING]
+    if left:
+        typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
+    ended = sum(counts.values())
+    if not left and ended < record.budget:
+        typer.echo(f"every frontier is known as well as wanted: ended after {ended} of at most {record.budget} trials")
+    return left == 0
+
+
+def _run_pool(
+    database: "Database",
+    record: "StudyRecord",
+    pool: "WorkerPool | RayPool",
+    progress: "StudyProgress",
+    stop: "threading.Event",
+    failures: "FailureWatch",
+) -> None:
+    """Let worker processes do the work; their trials are given back when any of them fails to end in order."""
+    from gradstudy.storage.errors import UnavailableError
+    from gradstudy.storage.progress import count_outcomes
+    from gradstudy.storage.results import Outcome
+    from gradstudy.study.errors import TrialsFailError, WorkFailedError
+    from gradstudy.study.worker.recovery import recover
+
+    pool.begin()
+    while pool.running():
+        if stop.wait(SECONDS_BETWEEN_LOOKS):
+            pool.ask_to_stop()
+            pool.wait()
+        with suppress(UnavailableError):  # the workers wait for it, and say so
+            counts = count_outcomes(database.engine, record.study_id)
+            progress.show(counts)
+            if counts[Outcome.FAILED]:
+                try:
+                    failures.check()
+                except TrialsFailError:
+                    pool.ask_to_stop()
+                    pool.wait()
+                    recover(database, record)
+                    raise
+    failed = pool.failures()
+    recover(database, record)
+    if failed:
+        raise WorkFailedError("; ".join(failed))
+
+
+def make_pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
+    """Get workers ready."""
+    from gradstudy.storage.urls import parse
+
+    url = parse(storage).render_as_string(hide_password=False)
+    if work.engine is Engine.RAY:
+        from gradstudy.scripts.running.ray_pool import Placement, RayPool
+
+        slots = None if work.slots == AUTO else int(work.slots)
+        placement = Placement(cpus=work.threads, gpus=work.gpus)
+        return RayPool(work.workers, url, name, slots=slots, device=work.device, placement=placement)
+    from gradstudy.scripts.running.process_pool import WorkerPool
+
+    options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
+    return WorkerPool(work.workers, url, [name, *(f"--{option}={value}" for option, value in options.items())])

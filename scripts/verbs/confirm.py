@@ -1,0 +1,143 @@
+"""``gradstudy confirm NAME``: fresh runs of the best settings, until their divergence rates are known."""
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, StudyName, Threads, Workers
+from gradstudy.scripts.running.one_worker import Work
+
+if TYPE_CHECKING:
+    from gradstudy.models.trainable import Trainable
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
+    from gradstudy.study.answer.confirmation_study import Confirmation
+
+
+def confirm(
+    name: StudyName,
+    storage: Storage = DEFAULT_STORAGE,
+    top: Annotated[
+        int, typer.Option(min=1, max=20, help="How many settings, of different cells or strategies, to confirm.")
+    ] = 1,
+    width: Annotated[
+        float,
+        typer.Option(min=0.01, max=0.9, help="Run until the 95% interval of each divergence rate is this narrow."),
+    ] = 0.2,
+    max_runs: Annotated[int, typer.Option(min=1, help="Fresh runs in all, at most.")] = 200,
+    workers: Workers = None,
+    slots: Slots = AUTO,
+    threads: Threads = 1,
+    device: Device = "cpu",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Put in the next round of runs and leave it to workers elsewhere.")
+    ] = False,
+) -> None:
+    """Rerun the best setting with fresh seeds, and at half and twice its learning rate, until its risk is known."""
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.training.device import check_device
+
+    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
+    if not detach:
+        check_device(device)
+    with Database.open(storage) as database:
+        study = find_study(database, name)
+        _begin(database, study, top, max_runs)
+        data = None
+        while (confirmation := _with_open_runs(database, study, width, max_runs)) is not None:
+            if detach:
+                _say_where(database, confirmation)
+                return
+            data = _run(database, storage, confirmation, work, data)
+        _show(database, study, width)
+
+
+def _begin(database: "Database", study: "StudyRecord", top: int, max_runs: int) -> None:
+    """Choose the settings, unless that was done before."""
+    from gradstudy.study.answer.confirmation_study import begin_confirmation, find_confirmation
+    from gradstudy.study.report.report import read_report
+
+    known = find_confirmation(database, study)
+    if known is not None:
+        typer.echo(f"{known.record.name} goes on with the settings that it began with")
+        return
+    report = read_report(database, study.name)
+    begin_confirmation(database, study, report.trials, report.frontiers, top, max_runs)
+
+
+def _with_open_runs(database: "Database", study: "StudyRecord", width: float, max_runs: int) -> "Confirmation | None":
+    """The confirmation as it is stored, with runs to be made; None when nothing is left to do."""
+    from gradstudy.study.answer.confirmation_study import enqueue_round, find_confirmation, is_open
+
+    confirmation = find_confirmation(database, study)
+    if confirmation is None:  # it was deleted meanwhile
+        return None
+    if is_open(database, confirmation):
+        return confirmation
+    return find_confirmation(database, study) if enqueue_round(database, confirmation, width, max_runs) else None
+
+
+def _run(
+    database: "Database", storage: str, confirmation: "Confirmation", work: Work, data: "Trainable | None"
+) -> "Trainable":
+    """Run what was put in; Ctrl-C stops in order, and the same command goes on."""
+    from gradstudy.scripts.running.run_study import make_pool, run_study
+    from gradstudy.study.answer.confirmation_study import is_open
+    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.training.data import load_data
+
+    record = confirmation.record
+    with ExitStack() as stack:
+        pool = make_pool(storage, record.name, work) if work.workers > 1 else None
+        if pool is not None:
+            stack.push(pool)
+        data = data or load_data(stored_spec(record))
+        run_study(database, record, data, work, pool, goes_on=True)
+    if is_open(database, confirmation):  # the rest is left to other workers, which run_study has said
+        raise typer.Exit
+    return data
+
+
+def _say_where(database: "Database", confirmation: "Confirmation") -> None:
+    name = confirmation.record.name
+    typer.echo(
+        f"study {name} has runs to be made in {database.display_url}; workers: gradstudy work {name}; "
+        "when they have ended, the same command says whether more are needed"
+    )
+
+
+def _show(database: "Database", study: "StudyRecord", width: float) -> None:
+    """Print how the settings fared."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from gradstudy.study.answer.confirmation_plan import is_settled
+    from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation
+    from gradstudy.study.report.tables import number
+
+    confirmation = find_confirmation(database, study)
+    if confirmation is None:
+        return
+    rows, _ = confirmation_results(database, confirmation)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("cell", "strategy", "threshold", "lr", "diverged", "95% interval", "mean loss"):
+        table.add_column(heading, justify="left" if heading in ("cell", "strategy") else "right")
+    for row in rows.to_dict("records"):
+        table.add_row(
+            row["cell"],
+            row["strategy"],
+            number(row["threshold"]),
+            number(row["learning_rate"]),
+            f"{row['diverged']}/{row['runs']}",
+            f"{row['rate_low']:.0%} to {row['rate_high']:.0%}",
+            number(row["loss"]),
+        )
+    console = Console()
+    console.print(table)
+    counts = zip(rows["diverged"], rows["runs"], strict=True)
+    if not all(is_settled(int(diverged), int(runs), len(rows), width) for diverged, runs in counts):
+        console.print(f"--max-runs is used up before every interval is {width:.0%} wide; a larger one goes on")
+    typer.echo(f"now: gradstudy report {study.name}")

@@ -1,0 +1,115 @@
+"""``gradstudy dashboard``: optuna-dashboard on the results, read-only unless asked."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradstudy.scripts.exit_codes import INTERRUPTED
+from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+
+if TYPE_CHECKING:
+    from gradstudy.scripts.web.server import Address
+    from gradstudy.storage.database import Database
+
+PASSWORD_VARIABLE = "GRADSTUDY_DASHBOARD_PASSWORD"
+
+Host = Annotated[str, typer.Option(help="Address to listen on; one that other machines reach needs a password.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+Writable = Annotated[bool, typer.Option("--writable", help="Let people change and delete studies.")]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help=f"File with the password that browsers must give, with any user name; or set {PASSWORD_VARIABLE}.",
+    ),
+]
+
+
+def dashboard(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    writable: Writable = False,
+    password_file: PasswordFile = None,
+) -> None:
+    """Show the studies in a browser, with their notes and plots kept up to date."""
+    from gradstudy.scripts.running.stopping import stop_on_signal
+    from gradstudy.storage.database import Database
+
+    address, password = entrance(host, port, password_file)
+    with (
+        stop_on_signal(lambda: typer.echo("stopping the dashboard")) as stop,
+        Database.open(storage) as database,
+        running_dashboard(database, address, password, writable=writable),
+    ):
+        stop.wait()
+    raise typer.Exit(INTERRUPTED)
+
+
+def entrance(host: str, port: int, password_file: Path | None) -> "tuple[Address, str | None]":
+    """Where to listen, and the password that is asked for.
+
+    Raises:
+        UsageError: one needs the other, or does not exist, or optuna-dashboard is not installed.
+    """
+    from gradstudy.scripts.errors import UsageError, require_extra
+    from gradstudy.scripts.web.server import resolve
+
+    require_extra("dashboard", "the dashboard", "optuna_dashboard", "waitress", "plotly")
+    password = _password(password_file)
+    address = resolve(host, port)
+    if password is None and not address.is_local:
+        raise UsageError(
+            f"--host {host} lets other machines in, which needs a password: set {PASSWORD_VARIABLE} or "
+            "give --password-file FILE"
+        )
+    return address, password
+
+
+@contextmanager
+def running_dashboard(
+    database: "Database", address: "Address", password: str | None, *, writable: bool
+) -> Iterator[None]:
+    """Serve a database's studies and keep their notes and plots up to date; say where."""
+    import optuna_dashboard
+
+    from gradstudy.scripts.web.access import password_protected, read_only
+    from gradstudy.scripts.web.server import WebServer
+    from gradstudy.storage.optuna_reader import reading_storage
+    from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
+
+    with ExitStack() as stack:
+        if writable:
+            application = optuna_dashboard.wsgi(database.optuna_storage)
+        else:
+            application = read_only(optuna_dashboard.wsgi(stack.enter_context(reading_storage(database))))
+        if password is not None:
+            application = password_protected(application, password)
+        server = WebServer(address, application)
+        stack.enter_context(refreshing_dashboard(database, lambda text: typer.echo(f"gradstudy: {text}", err=True)))
+        stack.enter_context(server.serving())
+        typer.echo(
+            f"dashboard of {database.display_url} at {server.url} ({'writable' if writable else 'read-only'}, "
+            f"{'with' if password is not None else 'without'} password; Ctrl-C stops it)"
+        )
+        yield
+
+
+def _password(file: Path | None) -> str | None:
+    """The password from the file, or else from the environment; None when there is neither."""
+    from gradstudy.scripts.errors import UsageError
+
+    if file is None:
+        return os.environ.get(PASSWORD_VARIABLE) or None
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(f"--password-file takes a file with a password, but {file} cannot be read: {reason}") from None
+    if not password:
+        raise UsageError(f"--password-file takes a file with a password, but {file} is empty")
+    return password

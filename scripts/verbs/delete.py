@@ -1,0 +1,30 @@
+"""``gradstudy delete NAME``: a study and everything of it."""
+
+from typing import Annotated
+
+import typer
+
+from gradstudy.scripts.options import DEFAULT_STORAGE, Storage, StudyName
+
+
+def delete(
+    name: StudyName,
+    storage: Storage = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a study and everything of it."""
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.progress import REMAINING, count_outcomes
+    from gradstudy.storage.studies import delete_study, find_study
+    from gradstudy.study.answer.confirmation_study import find_confirmation
+
+    with Database.open(storage) as database:
+        record = find_study(database, name)
+        counts = count_outcomes(database.engine, record.study_id)
+        begun = record.budget - counts[REMAINING]
+        if not yes:
+            typer.confirm(f"Delete study {name} with {begun} trials from {database.display_url}?", abort=True)
+        if (confirmation := find_confirmation(database, record)) is not None:
+            delete_study(database, confirmation.record.name)
+        delete_study(database, name)
+    typer.echo(f"deleted study {name} with {begun} trials")

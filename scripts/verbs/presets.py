@@ -1,0 +1,14 @@
+"""``gradstudy presets``: the literature's experiments that can be launched by name."""
+
+import typer
+
+
+def presets() -> None:
+    """List the literature's experiments: ``gradstudy launch --preset NAME`` runs one and says whether it holds."""
+    from gradstudy.study.literature.presets import PRESETS
+
+    for name, preset in PRESETS.items():
+        typer.echo(f"{name}: {preset.description}")
+        typer.echo(f"  from {preset.source}")
+        for claim in preset.claims:
+            typer.echo(f"  expected: {claim.literature}")

@@ -1,0 +1,111 @@
+"""``gradstudy probe NAME``: measure gradient norms first, and set the threshold ranges from them."""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gradstudy.scripts.verbs.launch import given_spec, launch, spec_flags, stored_study
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+    from gradstudy.models.trainable import Trainable
+    from gradstudy.study.spec.study_spec import StudySpec
+    from gradstudy.study.training.probe import Probe
+
+OF_WORKERS = ("workers", "slots", "engine", "gpus", "detach")
+"""Options of ``launch`` that say who works; all others make up the spec, and so they do here."""
+
+
+def probe(**given: Any) -> None:
+    """Measure gradients in a few short runs, and create the study with threshold ranges that fit them."""
+    import torch
+
+    from gradstudy.storage.database import Database
+    from gradstudy.study.launch import create_or_resume
+    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.training.data import load_data
+    from gradstudy.study.training.device import check_device
+
+    name, storage, device = given["name"], given["storage"], given["device"]
+    check_device(device)
+    torch.set_num_threads(given["threads"])
+    spec, more_than_name = given_spec(name, spec_flags(given))
+    stored = stored_study(storage, spec.name)
+    if stored is not None and not more_than_name:
+        spec = stored_spec(stored)
+    measured = _measure(spec, load_data(spec), device)
+    if stored is not None:
+        _show(spec, measured, {})
+        flags = [f"--threshold {strategy}={low:g}:{high:g}" for strategy, (low, high) in measured.ranges.items()]
+        typer.echo(f"study {spec.name} exists and keeps its ranges; for a new one: {' '.join(flags)}")
+        return
+    _show(spec, measured, spec.space.thresholds)
+    space = spec.space.model_copy(update={"thresholds": measured.ranges | spec.space.thresholds})
+    with Database.open(storage, create=True) as database:
+        record = create_or_resume(database, spec.model_copy(update={"space": space}))
+        typer.echo(f"study {record.name} is created with these ranges in {database.display_url}")
+    typer.echo(f"now: gradstudy launch {record.name}")
+
+
+_PARAMETERS = [
+    parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+    for parameter in inspect.signature(launch).parameters.values()
+    if parameter.name not in OF_WORKERS
+]
+# The command line is made from these: the options of launch, without their repetition here.
+probe.__signature__ = inspect.Signature(_PARAMETERS)  # type: ignore[attr-defined]
+probe.__annotations__ = {parameter.name: parameter.annotation for parameter in _PARAMETERS} | {"return": None}
+
+
+def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gradstudy.study.training import probe as probing
+
+    console = Console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("measuring gradients", total=1.0)
+        return probing.probe(spec, data, device, lambda share: progress.update(task, completed=share))
+
+
+def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float, float]]") -> None:
+    """Print the norms of each cell, and the range of each strategy with where it comes from."""
+    from rich.console import Console
+
+    from gradstudy.models.strategies import STRATEGIES
+
+    kept = measured.runs - measured.diverged
+    typer.echo(f"{len(measured.scales):,} gradients of the {kept} of {measured.runs} runs that did not diverge\n")
+    norms = _table("gradient norms", "5%", "median", "90%", "99%")
+    for cell, of_cell in measured.scales.groupby("cell", sort=False):
+        quantiles = of_cell["norm"].quantile([0.05, 0.5, 0.9, 0.99])
+        norms.add_row(str(cell).upper(), *(f"{value:.2g}" for value in quantiles))
+    ranges = _table("strategy", "thresholds", "from")
+    for strategy in spec.space.strategies:
+        entry = STRATEGIES[strategy]
+        if entry.low is None or entry.high is None:
+            continue
+        bounds, source = (entry.low, entry.high), "the catalogue: relative to the norms seen"
+        if strategy in given:
+            bounds, source = given[strategy], "the command line or file"
+        elif strategy in measured.ranges:
+            bounds, source = measured.ranges[strategy], f"measurement, not {entry.low:g} to {entry.high:g}"
+        ranges.add_row(strategy, f"{bounds[0]:g} to {bounds[1]:g}", source)
+    console = Console()
+    for table in (norms, ranges):
+        console.print(table)
+        console.print()
+
+
+def _table(*headings: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table

@@ -1,0 +1,41 @@
+"""``gradstudy query "SELECT ..."``: read-only SQL against the results."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement that only reads.")],
+    storage: Storage = DEFAULT_STORAGE,
+    form: Annotated[
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How the rows are written.")
+    ] = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write them.", show_default="standard output"),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Stop the query after this long; 0 for never.")
+    ] = 60.0,
+) -> None:
+    """Run read-only SQL; trial_result, step_result and setting_summary are made for it."""
+    from gradstudy.scripts.errors import UsageError, require_extra
+    from gradstudy.scripts.output.output_file import opened
+    from gradstudy.scripts.output.row_formats import WRITERS
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.queries import run_query
+
+    if form == "parquet":
+        require_extra("parquet", "--format parquet", "pyarrow")
+        if output is None:
+            raise UsageError("--format parquet needs --output FILE")
+    with (
+        Database.open(storage) as database,
+        run_query(database, sql, limit_seconds=timeout or None) as (columns, chunks),
+        opened(output) as file,
+    ):
+        WRITERS[form](columns, chunks, file)

@@ -1,0 +1,47 @@
+"""``gradstudy replay NAME N``: retrain one trial alone and compare with what was recorded."""
+
+from typing import Annotated
+
+import typer
+
+from gradstudy.scripts.exit_codes import WORK_FAILED
+from gradstudy.scripts.options import DEFAULT_STORAGE, Storage, StudyName
+
+
+def replay(
+    name: StudyName,
+    number: Annotated[int, typer.Argument(metavar="N", help="Number of the trial.")],
+    storage: Storage = DEFAULT_STORAGE,
+    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+) -> None:
+    """Retrain one trial alone and compare with what was recorded."""
+    import torch
+
+    from gradstudy.storage.database import Database
+    from gradstudy.study.training.device import check_device
+    from gradstudy.study.training.replay import TOLERANCE, replay_trial
+
+    check_device(device)
+    torch.set_num_threads(1)  # as workers do by default: another number of threads rounds differently
+    with Database.open(storage) as database:
+        replayed = replay_trial(database, name, number, device)
+    recorded, result = replayed.recorded, replayed.result
+    threshold = recorded["threshold"]
+    with_threshold = "" if threshold != threshold else f" at {threshold:.3g}"
+    typer.echo(
+        f"trial {number}: {recorded['cell']}, {recorded['strategy']}{with_threshold}, learning rate "
+        f"{recorded['learning_rate']:.3g}, seed {recorded['seed']}"
+    )
+    for label, outcome, steps, final_loss in (
+        ("recorded", recorded["outcome"], recorded["steps"], recorded["final_loss"]),
+        ("replayed", result.outcome, result.steps, result.final_loss),
+    ):
+        typer.echo(f"{label}: {outcome} after {steps} steps, smoothed loss {final_loss:.6f}")
+    largest = replayed.steps["difference"].max()
+    if replayed.agrees:
+        typer.echo(f"they agree: losses differ by {largest:.1e} at most, relatively")
+        return
+    where = replayed.first_difference
+    at = "" if where is None else f"; losses differ by more than {TOLERANCE:g} from step {where}"
+    typer.echo(f"they do not agree{at}")
+    raise typer.Exit(WORK_FAILED)

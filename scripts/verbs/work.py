@@ -1,0 +1,120 @@
+"""``gradstudy work [NAME]``: one worker, on any machine that reaches the database."""
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradstudy.scripts.exit_codes import INTERRUPTED
+from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, OptunaProxy, Slots, Storage, Threads
+from gradstudy.scripts.running.one_worker import Work
+
+if TYPE_CHECKING:
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import StudyRecord
+
+SECONDS_BETWEEN_STUDIES = 2.0
+"""How often a worker without work looks for a study that is open."""
+
+
+def work(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Name of the study.", show_default="every open study, and those to come"),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    slots: Slots = AUTO,
+    threads: Threads = 1,
+    device: Device = "cpu",
+    optuna_proxy: OptunaProxy = None,
+    workers: Annotated[
+        int, typer.Option(min=1, hidden=True, help="How many workers the study has at least, this one included.")
+    ] = 1,
+    when_told: Annotated[
+        bool,
+        typer.Option(
+            "--when-told", hidden=True, help="Begin with a line of standard input, and stop in order when it ends."
+        ),
+    ] = False,
+) -> None:
+    """Add a worker to a study that was launched, or to all."""
+    from gradstudy.scripts.running.stopping import stop_on_signal
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.network_filesystem import refuse_network_filesystem
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.training.device import check_device
+
+    check_device(device)
+    given = Work(workers=workers, slots=slots, threads=threads, device=device)
+    if when_told and not _is_told():
+        raise typer.Exit(INTERRUPTED)
+    with Database.open(storage, optuna_proxy=optuna_proxy) as database, stop_on_signal(_announce) as stop:
+        if database.path is not None:
+            refuse_network_filesystem(database.path)
+        if when_told:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+        if name is not None:
+            _work_on(database, find_study(database, name), given, stop, stand_by=True)
+        while name is None and not stop.is_set():
+            record = _open_study(database)
+            if record is None:
+                stop.wait(SECONDS_BETWEEN_STUDIES)
+            else:
+                _work_on(database, record, given, stop, stand_by=False)
+        if stop.is_set():
+            raise typer.Exit(INTERRUPTED)
+
+
+def _work_on(
+    database: "Database",
+    record: "StudyRecord",
+    work: Work,
+    stop: threading.Event,
+    *,
+    stand_by: bool,
+) -> None:
+    from gradstudy.scripts.running.one_worker import run_worker
+    from gradstudy.scripts.running.progress import StudyProgress, counts_of_open_study
+    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.training.data import load_data
+
+    counts = counts_of_open_study(database, record)
+    if counts is None:
+        return
+    spec = stored_spec(record)
+    data = load_data(spec)
+    with StudyProgress(record.budget, counts) as progress:
+        run_worker(database, record, spec, data, work, stand_by=stand_by, listener=progress, stop=stop)
+
+
+def _open_study(database: "Database") -> "StudyRecord | None":
+    """The oldest study that has a trial to begin."""
+    from gradstudy.storage.progress import REMAINING, count_outcomes
+    from gradstudy.storage.studies import list_studies
+
+    for record in list_studies(database):
+        if count_outcomes(database.engine, record.study_id)[REMAINING]:
+            return record
+    return None
+
+
+def _announce() -> None:
+    typer.echo("stopping: running trials are given back (Ctrl-C again to stop at once)")
+
+
+def _is_told() -> bool:
+    """Load what takes long, then wait for a line; False when the input ends instead."""
+    import gradstudy.study.worker.worker  # noqa: F401
+    from gradstudy.models.warm_up import load_kernels
+
+    load_kernels()
+    return bool(os.read(sys.stdin.fileno(), 1))
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    # Not through sys.stdin, whose lock a thread must not hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    stop.set()

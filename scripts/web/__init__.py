@@ -1,0 +1,1 @@
+"""The server of the dashboard and who may use it."""

@@ -1,0 +1,81 @@
+"""A WSGI application on an address of this machine, served by waitress in a thread of its own."""
+
+import ipaddress
+import os
+import socket
+import threading
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from gradstudy.scripts.errors import CannotServeError, UsageError
+from gradstudy.scripts.web.access import Application
+from gradstudy.study.background import in_background
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How long the server waits for requests before it looks around; it is woken up when it is to stop."""
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    family: socket.AddressFamily
+    host: str
+    port: int
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if self.family == socket.AF_INET6 else self.host
+        return f"{host}:{self.port}"
+
+
+def resolve(host: str, port: int) -> Address:
+    """The address that a name stands for; the first, if there are several.
+
+    Raises:
+        UsageError: it stands for none.
+    """
+    try:
+        family, _, _, _, found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise UsageError(f"--host takes a name or an address of this machine, but got {host!r}") from None
+    return Address(family, str(found[0]), port)
+
+
+class WebServer:
+    """Listens from its creation on.
+
+    Attributes:
+        url: where a browser finds it.
+    """
+
+    def __init__(self, address: Address, application: Application) -> None:
+        """Begin to listen; port 0 takes one that is free.
+
+        Raises:
+            CannotServeError: the port is taken, or the address is not this machine's.
+        """
+        from waitress.server import create_server
+
+        try:
+            listening = socket.create_server((address.host, address.port), family=address.family)
+        except OSError as error:
+            raise CannotServeError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
+        self.url = f"http://{address._replace(port=listening.getsockname()[1])}/"
+        self._map: dict[int, Any] = {}
+        self._server: Any = create_server(application, map=self._map, sockets=[listening])
+
+    def serving(self) -> AbstractContextManager[None]:
+        """Answer requests within a ``with``; at its end those in progress are answered."""
+        return in_background("web-server", self._serve, wake=self._server.pull_trigger)
+
+    def _serve(self, stop: threading.Event) -> None:
+        from waitress import wasyncore
+
+        while not stop.is_set():
+            wasyncore.loop(timeout=SECONDS_BETWEEN_LOOKS, map=self._map, count=1)
+        self._server.task_dispatcher.shutdown()
+        wasyncore.close_all(self._map)

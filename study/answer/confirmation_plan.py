@@ -1,0 +1,124 @@
+"""Confirming a setting: fresh runs of it and of a step in learning rate on each side, as many as it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gradstudy.storage.queue import SettingRow
+from gradstudy.study.answer.confidence_sequence import anytime_interval
+from gradstudy.study.answer.neighbours import settings_of
+from gradstudy.study.answer.recommendation import ACCEPTABLE_UPPER_BOUND, MARGIN, recommend, three_digits
+from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
+
+STEPS = (1.0, 1 / MARGIN, MARGIN)
+"""Learning rates that are confirmed, as multiples of that of the chosen setting, the most wanted first."""
+SMALLEST_ROUND = 8
+"""Runs of a setting below which a round is not worth its start."""
+LARGEST_ROUND = 10_000
+COLUMNS = [*SETTING, "multiple", "number", "runs", "diverged", "rate_low", "rate_high", "validation_loss", "loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(SettingRow):
+    """A setting that is confirmed.
+
+    Attributes:
+        multiple: the learning rate as a multiple of that of the setting that the study chose.
+        number: of the trial whose setting the study chose.
+    """
+
+    multiple: float
+    number: int | None
+
+
+def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chosen]:
+    """The best settings of a study, of different cells, strategies or factors, each with its steps in learning rate.
+
+    Args:
+        trials: rows of ``trial_result``.
+        frontiers: as ``frontier(trials)`` gives them.
+        top: how many settings, without their steps, at most.
+    """
+    chosen: list[Chosen] = []
+    factors = dict(zip(trials["number"], trials["factors"], strict=True))
+    for _ in range(top):
+        best = recommend(trials, frontiers)
+        if best is None:
+            break
+        chosen += [
+            Chosen(
+                cell=best.cell,
+                strategy=best.strategy,
+                threshold=None if best.threshold is None else three_digits(best.threshold),
+                learning_rate=three_digits(best.learning_rate * step),
+                multiple=step,
+                number=best.number,
+                factors=factors[best.number],
+            )
+            for step in STEPS
+        ]
+        of_best = (trials["cell"] == best.cell) & (trials["strategy"] == best.strategy)
+        trials = trials[~of_best | (in_words(trials)["factors"] != best.factors)]
+    return chosen
+
+
+def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFrame:
+    """How the fresh runs of each chosen setting fared.
+
+    Args:
+        chosen: the settings, in their order.
+        trials: rows of ``trial_result`` of the confirmation.
+
+    Returns:
+        One row for each setting, with the attributes of ``Chosen`` and ``runs``, ``diverged``; ``rate_low`` and
+        ``rate_high``, see ``anytime_interval``; ``validation_loss``, the mean of the trained runs, and ``loss``, that
+        over all, of which a diverged one counts as untrained.
+    """
+    table = pd.DataFrame([vars(setting) for setting in chosen]).astype({"threshold": float})
+    table = in_words(table)
+    results = settings_of(trials)[[*SETTING, "factors", "runs", "runs_diverged", "validation_loss", "loss"]]
+    table = table.merge(results.rename(columns={"runs_diverged": "diverged"}), how="left", on=[*SETTING, "factors"])
+    table = table.fillna({"runs": 0, "diverged": 0}).astype({"runs": int, "diverged": int})
+    counts = zip(table["diverged"], table["runs"], strict=True)
+    intervals = [anytime_interval(int(diverged), int(runs), len(chosen)) for diverged, runs in counts]
+    ends = pd.DataFrame(intervals, columns=["rate_low", "rate_high"], index=table.index)
+    columns = [*COLUMNS[:2], "factors", *COLUMNS[2:]] if is_varied(table) else COLUMNS
+    return table.join(ends)[columns]
+
+
+def is_settled(diverged: int, runs: int, settings: int, width: float) -> bool:
+    """Whether the interval is at most ``width`` wide, or lies above what is acceptable: then it need not be narrow."""
+    low, high = anytime_interval(diverged, runs, settings)
+    return high - low <= width or low > ACCEPTABLE_UPPER_BOUND
+
+
+def further_runs(diverged: int, runs: int, settings: int, width: float) -> int:
+    """How many more runs of a setting settle it if they go on as before: all diverge, or none; 0 when it is settled."""
+    if is_settled(diverged, runs, settings, width):
+        return 0
+    lost = runs > 0 and diverged / runs > ACCEPTABLE_UPPER_BOUND
+    more = 1
+    while more < LARGEST_ROUND and not is_settled(diverged + more * lost, runs + more, settings, width):
+        more += 1
+    return max(more, SMALLEST_ROUND)
+
+
+def plan_round(table: pd.DataFrame, width: float, left: int) -> Mapping[int, int]:
+    """How many runs of which setting come next.
+
+    Args:
+        table: see ``confirmation_table``.
+        width: that the intervals are to have at most.
+        left: how many runs may be made still; where they do not suffice, the first settings of the table get them.
+
+    Returns:
+        The number of runs by the setting's place in the table; empty when there is nothing more to do.
+    """
+    planned = {}
+    for place, (diverged, runs) in enumerate(zip(table["diverged"], table["runs"], strict=True)):
+        wanted = min(left, further_runs(int(diverged), int(runs), len(table), width))
+        if wanted > 0:
+            planned[place] = wanted
+            left -= wanted
+    return planned

@@ -1,0 +1,160 @@
+"""The study that confirms another one: its own name, its own seeds, and runs of chosen settings instead of a search."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+from gradstudy.storage.queue import enqueue_trials
+from gradstudy.storage.studies import StudyRecord, create_study, find_study
+from gradstudy.storage.study_attributes import read_attribute, replace_attributes
+from gradstudy.study.answer.confirmation_plan import Chosen, choose, confirmation_table, plan_round
+from gradstudy.study.answer.recommendation import MARGIN
+from gradstudy.study.errors import NothingToConfirmError
+from gradstudy.study.launch import launched_with
+from gradstudy.study.spec.parts import LARGEST
+from gradstudy.study.spec.seeds import CONFIRMING, derived_seed, trial_seed
+from gradstudy.study.spec.study_spec import StudySpec, parse_spec
+
+SUFFIX = "-confirm"
+ATTRIBUTE = "gradstudy:confirms"
+"""Under this name a study says which one it confirms, and with which settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """A study that confirms another one.
+
+    Attributes:
+        record: of it, whose budget grows round by round.
+        chosen: the settings that it runs.
+    """
+
+    record: StudyRecord
+    chosen: list[Chosen]
+
+
+def find_confirmation(database: Database, study: StudyRecord) -> Confirmation | None:
+    """The study that confirms this one; None when there is none."""
+    try:
+        record = find_study(database, study.name + SUFFIX)
+    except NotFoundError:
+        return None
+    kept = read_attribute(database, record.study_id, ATTRIBUTE)
+    if kept is None or kept["study"] != _identity(study):
+        return None
+    return Confirmation(record=record, chosen=[Chosen(**setting) for setting in kept["settings"]])
+
+
+def begin_confirmation(
+    database: Database, study: StudyRecord, trials: pd.DataFrame, frontiers: pd.DataFrame, top: int, max_runs: int
+) -> Confirmation:
+    """Choose the settings to confirm, and make the study that runs them; it has no runs yet.
+
+    Args:
+        database: that holds the study.
+        study: to be confirmed.
+        trials: its rows of ``trial_result``.
+        frontiers: as ``frontier(trials)`` gives them.
+        top: how many settings, of different cells or strategies, at most.
+        max_runs: how many runs are to be expected at most.
+
+    Raises:
+        NothingToConfirmError: no trial of the study trained, or it is itself a confirmation.
+        StudyExistsError: the name of the confirmation is taken.
+    """
+    if read_attribute(database, study.study_id, ATTRIBUTE) is not None:
+        raise NothingToConfirmError(
+            f"study {study.name!r} is itself a confirmation; name the study that it confirms, "
+            f"{study.name.removesuffix(SUFFIX)!r}"
+        )
+    chosen = choose(trials, frontiers, top)
+    if not chosen:
+        raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
+    spec = confirming_spec(parse_spec(study.spec), chosen, max_runs)
+    try:
+        study_id = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
+    except StudyExistsError:
+        record = find_study(database, spec.name)
+        if record.budget or read_attribute(database, record.study_id, ATTRIBUTE):
+            raise StudyExistsError(
+                f"there is a study {spec.name!r} that does not confirm this one; delete it to confirm {study.name!r}"
+            ) from None
+        study_id = record.study_id  # a start that was cut off left it
+    kept = {"study": _identity(study), "settings": [asdict(setting) for setting in chosen]}
+    replace_attributes(database, study_id, [ATTRIBUTE], {ATTRIBUTE: kept})
+    return Confirmation(record=find_study(database, spec.name), chosen=chosen)
+
+
+def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> StudySpec:
+    """The spec of a confirmation: that of the study, with a seed of its own and a space that holds what was chosen."""
+    thresholds = {}
+    for strategy in dict.fromkeys(setting.strategy for setting in chosen):
+        values = [setting.threshold for setting in chosen if setting.strategy == strategy and setting.threshold]
+        if values:
+            limit = min(STRATEGIES[strategy].limit, LARGEST)
+            thresholds[strategy] = (min(values) / MARGIN, min(max(values) * MARGIN, limit))
+    learning_rates = [setting.learning_rate for setting in chosen]
+    space = {
+        "cells": list(dict.fromkeys(setting.cell for setting in chosen)),
+        "strategies": list(dict.fromkeys(setting.strategy for setting in chosen)),
+        "thresholds": thresholds,
+        "learning_rate": (min(learning_rates), max(learning_rates)),
+    }
+    changes: dict[str, Any] = {
+        "name": spec.name + SUFFIX,
+        "seed": derived_seed(spec.seed, CONFIRMING),
+        "sampler": "random",
+        "trials": max_runs,
+        "seeds": 1,
+        "space": spec.space.model_dump(mode="json") | space,
+    }
+    return parse_spec(spec.model_dump(mode="json") | changes)
+
+
+def is_open(database: Database, confirmation: Confirmation) -> bool:
+    """Whether runs that were put in have not ended."""
+    counts = count_outcomes(database.engine, confirmation.record.study_id)
+    return counts[REMAINING] + counts[RUNNING] > 0
+
+
+def confirmation_results(database: Database, confirmation: Confirmation) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How the chosen settings fared, see ``confirmation_table``, and the fresh runs, rows of ``trial_result``."""
+    fresh = read_trials(database, confirmation.record.name)
+    return confirmation_table(confirmation.chosen, fresh), fresh
+
+
+def enqueue_round(database: Database, confirmation: Confirmation, width: float, max_runs: int) -> bool:
+    """Put in the next runs, by what those that ended showed; False when nothing is left to do.
+
+    When somebody else puts in a round at the same moment, theirs is the one.
+
+    Args:
+        database: that holds the study.
+        confirmation: none of whose runs is open.
+        width: that the interval of each setting's divergence rate is to have at most.
+        max_runs: how many runs the confirmation may have in all.
+    """
+    record = confirmation.record
+    table, _ = confirmation_results(database, confirmation)
+    planned = plan_round(table, width, max_runs - record.budget)
+    # In turn, so that a round that is cut off has told about each setting.
+    places = sorted((run, place) for place, runs in planned.items() for run in range(runs))
+    seed = int(record.spec["seed"])
+    rows = [
+        (confirmation.chosen[place], trial_seed(seed, record.budget + ordinal))
+        for ordinal, (_, place) in enumerate(places)
+    ]
+    if rows:
+        enqueue_trials(database.engine, record.study_id, record.budget, rows)
+    return bool(rows)
+
+
+def _identity(study: StudyRecord) -> dict[str, Any]:
+    """What tells a study from a later one of the same name."""
+    return {"study_id": study.study_id, "created_at": study.created_at.isoformat()}

@@ -1,0 +1,56 @@
+"""What to run next when a study does not settle its question."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.answer.recommendation import Recommendation
+
+LOWER = 1000.0
+"""How many times lower the learning rates go when everything diverged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowUp:
+    """What to launch next.
+
+    Attributes:
+        reason: one sentence.
+        command: that runs it.
+        spec: of the study to launch, for the file that the command names; None where the command needs none.
+    """
+
+    reason: str
+    command: str
+    spec: dict[str, Any] | None
+
+
+def follow_up(study: StudyRecord, outcomes: dict[str, int], best: Recommendation | None) -> FollowUp | None:
+    """What to launch next; None when fresh runs have confirmed a setting, or nothing has ended yet.
+
+    Args:
+        study: that was reported.
+        outcomes: how many of its trials ended in each.
+        best: its recommendation.
+    """
+    if best is not None:
+        if best.confirmed:
+            return None
+        reason = "Confirm it: the runs that chose it flatter it, and only fresh ones tell its divergence rate."
+        return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)
+    if outcomes.get("stalled"):
+        steps = 3 * study.spec["steps"]
+        reason = f"Train {steps} steps: some runs kept and learned nothing yet."
+        return _study(reason, study, "longer", {"steps": steps}, {})
+    if outcomes.get("diverged"):
+        low, _ = study.spec["space"]["learning_rate"]
+        reason = f"Search learning rates from {low / LOWER:.3g} to {low:.3g}: all runs diverged above."
+        return _study(reason, study, "lower", {}, {"learning_rate": [low / LOWER, low]})
+    return None
+
+
+def _study(reason: str, study: StudyRecord, suffix: str, changes: dict[str, Any], in_space: dict[str, Any]) -> FollowUp:
+    """A study like this one with another name and, in its spec or the spec's space, other values."""
+    name = f"{study.name}-{suffix}"
+    spec = study.spec | {"name": name, **changes, "space": study.spec["space"] | in_space}
+    return FollowUp(reason=reason, command=f"gradstudy launch {name}.toml", spec=spec)

@@ -1,0 +1,1 @@
+"""Experiments of the literature as specs, with what they are expected to show."""

@@ -1,0 +1,1 @@
+"""What a study found, in every form in which people read it."""

@@ -1,0 +1,106 @@
+"""What a study cannot tell, in sentences."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
+from gradstudy.study.statistics.grouping import has_replicates, is_varied, setting_of
+from gradstudy.study.statistics.rates import judged, mostly_clipped
+from gradstudy.study.wording import counted
+
+ADAPTIVE_SAMPLERS = ("tpe", "frontier")
+"""Samplers that choose settings by how earlier trials ended."""
+FEW_RUNS = 10
+
+
+def is_adaptive(study: StudyRecord) -> bool:
+    """Whether the sampler chose settings by their results, so that rates over a range are not those of the range."""
+    return study.spec.get("sampler") in ADAPTIVE_SAMPLERS
+
+
+def caveats(study: StudyRecord, trials: pd.DataFrame, strategies: pd.DataFrame, frontiers: pd.DataFrame) -> list[str]:
+    """The sentences that a reader of the report must know, the most important first."""
+    return [*_of_evidence(study, trials), *_of_factors(trials), *_of_frontiers(frontiers), *_of_clipping(strategies)]
+
+
+def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
+    if is_varied(trials):
+        yield (
+            "Factors are varied: every rate, frontier and recommendation is of one choice of their values. Losses of "
+            "different values may have different units, so the recommended setting is the one that ends at the lowest "
+            "share of its untrained loss."
+        )
+
+
+def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
+    runs, outcomes = len(judged(trials)), trials["outcome"].value_counts()
+    diverged, failed = int(outcomes.get("diverged", 0)), int(outcomes.get("failed", 0))
+    if runs == 0:
+        yield "No trial has ended: nothing can be said yet."
+        return
+    if runs < FEW_RUNS:
+        yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."
+    pruned = int(outcomes.get("pruned", 0))
+    left_over = study.budget - runs - failed - pruned
+    if left_over > 0:
+        left = counted(left_over, "trial")
+        yield f"{left} of {study.budget:,} have not ended: all numbers may move."
+    if has_replicates(trials):
+        settings = int(setting_of(judged(trials)).nunique())
+        yield (
+            f"The {counted(runs, 'run')} are of {counted(settings, 'setting')}: intervals count a setting once, but "
+            "those of frontiers and survival curves take its runs as independent; the latter are too narrow, the "
+            "former where edges are sharp and move with the threshold."
+        )
+    if study.budget < study.spec.get("trials", 0):
+        yield (
+            f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
+            f"every frontier was within {study.spec['frontier_width']:g} decades."
+        )
+    room = study.spec.get("divergence", {}).get("no_recovery_above", 1.0)
+    if room != 1.0:
+        yield (
+            f"A run that ends above its untrained loss counts as diverged only beyond {room:g} times that loss: the "
+            "data are noisy, and runs that learned nothing end that high by chance."
+        )
+    if is_adaptive(study):
+        yield (
+            f"The sampler '{study.spec['sampler']}' chose settings by their results: divergence rates over a range, "
+            "survival curves and importances are biased towards where it searched; frontiers are less so."
+        )
+    if diverged == 0:
+        yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
+    elif diverged == runs:
+        yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
+    if pruned:
+        yield (
+            f"{counted(pruned, 'run')} ended early because others were ahead (pruned): whether they would have "
+            "diverged is not known, and they count neither way."
+        )
+    if failed:
+        yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
+
+
+def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
+    status = frontiers["status"].value_counts()
+    total = len(frontiers)
+    if total and status.get(BRACKETED, 0) < total:
+        parts = {
+            TOO_FEW: "with too few runs",
+            ABOVE: "above the learning rates tried",
+            BELOW: "below them",
+        }
+        shown = [f"{status[kind]} {words}" for kind, words in parts.items() if status.get(kind)]
+        yield f"Of {counted(total, 'frontier')} not bracketed: {', '.join(shown)}."
+
+
+def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
+    rows = strategies[mostly_clipped(strategies)]
+    if len(rows):
+        names = ", ".join(dict.fromkeys(f"{row['cell']} {row['strategy']}" for row in rows.to_dict("records")))
+        yield (
+            f"More than half of the updates were clipped with {names}: the Deep Learning Tuning Playbook calls that "
+            "extremely aggressive and lowers the learning rate instead."
+        )

@@ -1,0 +1,72 @@
+"""Keeps what optuna-dashboard shows up to date while studies run."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotFoundError, StorageError
+from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.results import Outcome
+from gradstudy.storage.studies import StudyRecord, list_studies
+from gradstudy.study.background import in_background
+from gradstudy.study.patience import UNANSWERED
+from gradstudy.study.report.dashboard import write_content
+
+SECONDS_BETWEEN_LOOKS = 5.0
+"""How often the database is asked whether trials have ended."""
+
+LARGEST_SHARE = 0.1
+"""Of the time, how much a refresh may take: one that takes long is followed by a long wait."""
+
+
+TROUBLE: tuple[type[Exception], ...] = (StorageError, *UNANSWERED)
+
+
+def refreshing_dashboard(database: Database, announce: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Have the note and the plots written of every study in which trials have ended.
+
+    Args:
+        database: used by the thread alone.
+        announce: is told when the database cannot be read or written, once until it can.
+    """
+    return in_background("dashboard-refresher", _Refresher(database, announce).run)
+
+
+class _Refresher:
+    def __init__(self, database: Database, announce: Callable[[str], None]) -> None:
+        self._database = database
+        self._announce = announce
+        self._shown: dict[int, int] = {}
+        self._trouble = ""
+
+    def run(self, stop: threading.Event) -> None:
+        wait = 0.0
+        while not stop.wait(wait):
+            begun = time.monotonic()
+            self._look(stop)
+            wait = max(SECONDS_BETWEEN_LOOKS, (time.monotonic() - begun) / LARGEST_SHARE)
+
+    def _look(self, stop: threading.Event) -> None:
+        trouble = ""
+        try:
+            for record in list_studies(self._database):
+                if stop.is_set():
+                    return
+                self._refresh(record)
+        except TROUBLE as error:
+            trouble = f"the notes and plots are not refreshed: {' '.join(str(error).split())}"
+        if trouble and trouble != self._trouble:
+            self._announce(trouble)
+        self._trouble = trouble
+
+    def _refresh(self, record: StudyRecord) -> None:
+        try:
+            counts = count_outcomes(self._database.engine, record.study_id)
+            ended = sum(counts[outcome] for outcome in Outcome)
+            if self._shown.get(record.study_id) != ended:
+                write_content(self._database, record, counts)
+                self._shown[record.study_id] = ended
+        except NotFoundError:
+            self._shown.pop(record.study_id, None)  # it was deleted at this moment

@@ -1,0 +1,18 @@
+"""How much each factor says about divergence."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from gradstudy.study.report.figures.style import BLUE, figure, rounded
+
+
+def importance_bars(table: pd.DataFrame) -> go.Figure:
+    """Draw the rows of ``divergence_importance``, the most important on top."""
+    rows = table.iloc[::-1]
+    made = figure("", "share of the uncertainty about divergence that it takes away", "", height=80 + 32 * len(rows))
+    made.update_xaxes(tickformat=".0%", rangemode="tozero")
+    made.add_bar(
+        x=rounded(rows["importance"]), y=[name.replace("_", " ") for name in rows["factor"]], orientation="h",
+        marker_color=BLUE, hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+    )  # fmt: skip
+    return made

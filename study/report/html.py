@@ -1,0 +1,100 @@
+"""A report as one HTML file that opens without a network: text, figures and tables."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gradstudy.models.tasks.catalogue import TASKS
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_steps
+from gradstudy.study.report import sentences
+from gradstudy.study.report.caveats import is_adaptive
+from gradstudy.study.report.comparison import Comparison
+from gradstudy.study.report.figures.collection import report_figures
+from gradstudy.study.report.figures.frontier_comparison import frontier_comparison
+from gradstudy.study.report.figures.loss_curves import drawn_trials, every_nth
+from gradstudy.study.report.report import Report
+from gradstudy.study.report.tables import text_tables
+from gradstudy.study.spec.toml import spec_toml
+
+OPEN_TABLES = ("confirmation", "strategies", "factors", "suggested_threshold")
+"""Tables that are shown without asking; the others open with a click."""
+
+
+def read_drawn_steps(database: Database, report: Report) -> pd.DataFrame:
+    """The steps that the figures draw: of some trials, some."""
+    numbers = drawn_trials(report.trials)["number"].tolist()
+    return read_steps(database, report.study.name, numbers, every_nth(int(report.study.spec["steps"])))
+
+
+def html_report(report: Report, steps: pd.DataFrame) -> str:
+    """The file of one study.
+
+    Args:
+        report: of the study.
+        steps: as ``read_drawn_steps`` gives them.
+    """
+    study = report.study
+    figures = report_figures(report, steps)
+    return _render(
+        "report.html",
+        {name: figure for section in figures.values() for name, figure in section.items()},
+        report=report,
+        title=sentences.title(report),
+        progress=sentences.progress(report),
+        setting=sentences.setting(report),
+        evidence=sentences.evidence(report),
+        standing=sentences.standing(report.recommendation) if report.recommendation else "",
+        sections={section: list(names) for section, names in figures.items()},
+        adaptive=is_adaptive(study),
+        drawn=len(steps["number"].unique()),
+        every=every_nth(int(study.spec["steps"])),
+        tables=text_tables(report),
+        open_tables=OPEN_TABLES,
+        spec=spec_toml(study.spec),
+        next_spec=spec_toml(report.follow_up.spec) if report.follow_up and report.follow_up.spec else "",
+        data_source=_data_source(study.spec),
+    )
+
+
+def html_comparison(comparison: Comparison) -> str:
+    """The file that compares two studies."""
+    frontiers = comparison.frontiers
+    figures = {f"frontier-{cell}": frontier_comparison(frontiers, cell) for cell in sorted(frontiers["cell"].unique())}
+    return _render(
+        "comparison.html",
+        figures,
+        comparison=comparison,
+        answers=[(report, sentences.setting(report), sentences.evidence(report)) for report in comparison.reports],
+        progress=sentences.progress,
+        title=sentences.title,
+        sections={"frontier": list(figures)},
+        tables=text_tables(comparison),
+        open_tables=("comparison",),
+    )
+
+
+def _render(template: str, figures: dict[str, Any], **context: Any) -> str:
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("gradstudy.study.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(template).render(
+        plotly=get_plotlyjs(),
+        # Within a script element, "</" would end it.
+        figures={name: figure.to_json().replace("<", "\\u003c") for name, figure in figures.items()},
+        version=version("gradstudy"),
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        **context,
+    )
+
+
+def _data_source(spec: dict[str, Any]) -> str:
+    task = TASKS.get(spec["task"].partition(":")[0])
+    options = ", ".join(f"{name} {value}" for name, value in spec.get("task_options", {}).items())
+    described = f"{spec['task']}: {task.description}" if task else spec["task"]
+    return f"{described} ({options})" if options else described

@@ -1,0 +1,168 @@
+"""What a study says: the recommendation and the tables behind it, from frame to frame."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.studies import StudyRecord, find_study
+from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation, is_open
+from gradstudy.study.answer.follow_up import FollowUp, follow_up
+from gradstudy.study.answer.fresh_runs import recommend_confirmed
+from gradstudy.study.answer.recommendation import Recommendation, recommend
+from gradstudy.study.frontier.table import frontier
+from gradstudy.study.literature.presets import verdicts
+from gradstudy.study.report.caveats import caveats
+from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
+from gradstudy.study.statistics.grouping import group_keys, in_words
+from gradstudy.study.statistics.importance import divergence_importance
+from gradstudy.study.statistics.rates import divergence_by, divergence_by_factor
+from gradstudy.study.statistics.sensitivity import learning_rate_sensitivity
+
+Confirmed = tuple[pd.DataFrame, pd.DataFrame]
+"""How chosen settings fared, see ``confirmation_table``, and the rows of ``trial_result`` of their fresh runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that a report shows; tables that only some forms show are made when they are asked for.
+
+    Attributes:
+        study: name, spec, budget.
+        source: the database, for printing.
+        trials: rows of ``trial_result``.
+        recommendation: None when no trial trained; of fresh runs, where they confirmed a setting.
+        strategies: one row for each cell and strategy, and choice of factors where any are varied, see
+            ``divergence_by``, with the ``sensitivity`` to the
+            learning rate and the lowest and highest bracketed frontier over the thresholds.
+        frontiers: see ``frontier``.
+        confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
+            none. They are in no other table.
+    """
+
+    study: StudyRecord
+    source: str
+    trials: pd.DataFrame
+    recommendation: Recommendation | None
+    strategies: pd.DataFrame
+    frontiers: pd.DataFrame
+    confirmation: pd.DataFrame
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many trials ended in each outcome, the most frequent first."""
+        return {str(outcome): int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
+
+    @cached_property
+    def verdicts(self) -> list[str]:
+        """Whether the experiment of the literature holds that the study is made from, see ``verdicts``."""
+        return verdicts(self.study.spec, self.trials)
+
+    @cached_property
+    def caveats(self) -> list[str]:
+        """What the study cannot tell."""
+        return caveats(self.study, self.trials, self.strategies, self.frontiers)
+
+    @cached_property
+    def follow_up(self) -> FollowUp | None:
+        """What to run next; None when the question is settled."""
+        return follow_up(self.study, self.outcomes, self.recommendation)
+
+    @cached_property
+    def bins(self) -> pd.DataFrame:
+        """Divergence of each cell, strategy (factors), ``threshold_decade`` and half-decade ``learning_rate_bin``."""
+        decades = 10 ** np.floor(np.log10(self.trials["threshold"]))
+        by = [*group_keys(self.trials), "threshold_decade", "learning_rate_bin"]
+        return divergence_by(self.trials.assign(threshold_decade=decades), by)
+
+    @cached_property
+    def factors(self) -> pd.DataFrame:
+        """See ``divergence_by_factor``."""
+        return divergence_by_factor(self.trials)
+
+    @cached_property
+    def importance(self) -> pd.DataFrame:
+        """See ``divergence_importance``."""
+        return divergence_importance(self.trials)
+
+    @cached_property
+    def norms(self) -> pd.DataFrame:
+        """See ``gradient_norms``."""
+        return gradient_norms(self.trials)
+
+    @cached_property
+    def suggested(self) -> pd.DataFrame:
+        """See ``suggested_thresholds``."""
+        return suggested_thresholds(self.trials)
+
+    @cached_property
+    def survival(self) -> pd.DataFrame:
+        """See ``survival``."""
+        from gradstudy.study.statistics.survival import survival  # scipy.stats, which not every form needs
+
+        return survival(in_words(self.trials), group_keys(self.trials))
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables that every form of a report carries, by name."""
+        return {
+            "confirmation": self.confirmation,
+            "strategies": self.strategies,
+            "factors": self.factors,
+            "frontier": self.frontiers,
+            "bins": self.bins,
+            "importance": self.importance,
+            "gradient_norms": self.norms,
+            "suggested_threshold": self.suggested,
+            "survival": self.survival,
+        }
+
+
+def build_report(
+    study: StudyRecord, trials: pd.DataFrame, source: str = "", confirmed: Confirmed | None = None
+) -> Report:
+    """Make a report.
+
+    Args:
+        study: what is reported.
+        trials: its rows of ``trial_result``.
+        source: the database, for printing.
+        confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
+    """
+    keys = group_keys(trials)
+    frontiers = frontier(trials)
+    edges = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
+    strategies = (
+        divergence_by(trials, keys)
+        .merge(learning_rate_sensitivity(trials), how="left", on=keys)
+        .merge(edges, how="left", on=keys)
+    )
+    recommendation, confirmation = recommend(trials, frontiers), pd.DataFrame()
+    if confirmed is not None:
+        confirmation, fresh = confirmed
+        untrained = float(trials["initial_validation_loss"].mean())
+        recommendation = recommend_confirmed(confirmation, fresh, frontiers, untrained) or recommendation
+    return Report(
+        study=study,
+        source=source,
+        trials=trials,
+        recommendation=recommendation,
+        strategies=strategies,
+        frontiers=frontiers,
+        confirmation=confirmation,
+    )
+
+
+def read_report(database: Database, name: str) -> Report:
+    """Make the report of a study; fresh runs that confirm its settings count when all that were put in have ended.
+
+    Raises:
+        NotFoundError: there is no such study.
+    """
+    record, confirmed = find_study(database, name), None
+    confirmation = find_confirmation(database, record)
+    if confirmation is not None and confirmation.record.budget and not is_open(database, confirmation):
+        confirmed = confirmation_results(database, confirmation)
+    return build_report(record, read_trials(database, name), database.display_url, confirmed)

@@ -1,0 +1,191 @@
+"""A report in the terminal, the answer first."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from gradstudy.study.report import sentences
+from gradstudy.study.report.report import Report
+from gradstudy.study.report.tables import number, percent
+from gradstudy.study.report.terminal_map import divergence_map
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from gradstudy.study.report.comparison import Comparison
+
+HEADINGS = (
+    "diverged\n/ runs",
+    "rate, 95%\ninterval",
+    "frontier of\nthe lr",
+    "lr sensi-\ntivity",
+    "best\nloss",
+    "updates\nclipped",
+)
+COMPARED = ("A: rate", "B: rate", "B less A, 95%\ninterval", "A: best\nloss", "B: best\nloss")
+
+
+def print_report(made: "Report | Comparison") -> None:
+    """Print the report of a study, or of two side by side."""
+    console = Console()
+    if not isinstance(made, Report):
+        _print_comparison(made, console)
+        return
+    _print_answer(made, console)
+    _print_list(console, "The literature", made.verdicts)
+    _print_list(console, "What to know before trusting this", made.caveats)
+    if made.strategies.empty:
+        return
+    console.print(
+        "\n[bold]Each strategy[/]  (over the whole ranges of learning rate and threshold; frontier: where 10% diverge, "
+        "by threshold; –: outside of what was tried)\n"
+    )
+    for factors, rows in _by_factors(made.strategies):
+        console.print(*factors, _strategies(rows), sep="\n")
+    if not made.factors.empty:
+        console.print("\n[bold]Each value of what is varied[/]  (over everything else)\n")
+        console.print(_factors(made.factors))
+    console.print("\n[bold]Where it diverged[/]  (learning rate to the right, threshold downwards)\n")
+    console.print(divergence_map(made))
+    _print_details(made, console)
+
+
+def _print_answer(made: Report, console: Console) -> None:
+    console.print(f"[bold]Study {made.study.name}[/]: {sentences.title(made)}\n{sentences.progress(made)}\n")
+    text = Text(sentences.setting(made), style="bold" if made.recommendation else "")
+    for line in sentences.evidence(made):
+        text.append(f"\n{line}", style="not bold")
+    if made.follow_up:
+        text.append(f"\nNext: {made.follow_up.reason}\n{made.follow_up.command}", style="not bold")
+        if made.follow_up.spec:
+            where = f"that file is in: gradstudy report {made.study.name} --format markdown"
+            text.append(f" ({where})", style="not bold")
+    console.print(Panel(text, title=_kind(made), title_align="left"))
+    if made.recommendation:
+        console.print()
+        # Code that can be pasted: without a frame, and with its lines as they are.
+        code = Syntax("", "python", background_color="default").highlight(made.recommendation.pytorch)
+        console.print(code, soft_wrap=True, end="")
+
+
+def _kind(made: Report) -> str:
+    if made.recommendation is None:
+        return "Answer"
+    if not made.recommendation.firm:
+        return "Answer, provisional"
+    return "Answer, confirmed" if made.recommendation.confirmed else "Answer"
+
+
+def _strategies(rows: "pd.DataFrame") -> Table:
+    table = _table(HEADINGS)
+    for row in rows.to_dict("records"):
+        table.add_row(
+            row["cell"],
+            row["strategy"],
+            f"{row['diverged']}/{row['runs']}",
+            f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}",
+            _frontiers(row["frontier_lowest"], row["frontier_highest"]),
+            number(row["sensitivity"]),
+            number(row["best_validation_loss"]),
+            percent(row["clipped_fraction"]),
+        )
+    return table
+
+
+def _factors(rows: "pd.DataFrame") -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    for heading in ("factor", "value"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("diverged / runs", "rate, 95% interval", "updates clipped"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        table.add_row(
+            row["factor"].replace("_", " "),
+            row["value"],
+            f"{row['diverged']}/{row['runs']}",
+            f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}",
+            percent(row["clipped_fraction"]),
+        )
+    return table
+
+
+def _frontiers(lowest: float, highest: float) -> str:
+    if lowest != lowest:
+        return "–"
+    return number(lowest) if number(lowest) == number(highest) else f"{lowest:.2g} to {highest:.2g}"
+
+
+def _print_details(made: Report, console: Console) -> None:
+    importance = [
+        f"{row['factor'].replace('_', ' ')} {row['importance']:.0%}" for row in made.importance.to_dict("records")
+    ]
+    if importance:
+        console.print(f"\n[bold]What decides about divergence[/]  (uncertainty taken away): {', '.join(importance)}")
+    suggested = [
+        f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}"
+        for row in made.suggested.to_dict("records")
+    ]
+    if suggested:
+        console.print(f"[bold]First threshold to try with norm[/]  (90th percentile of norms): {', '.join(suggested)}")
+
+
+def _print_comparison(made: "Comparison", console: Console) -> None:
+    for letter, report in zip("AB", made.reports, strict=True):
+        console.print(f"[bold]{letter}[/]  ", end="")
+        _print_answer(report, console)
+        console.print()
+    differing = [f"{field}: {a} -> {b}" for field, a, b in made.spec_differences]
+    _print_list(console, "What differs", differing or ["nothing but name and seed"])
+    _print_list(console, "What to know before trusting this", made.caveats)
+    console.print()
+    for factors, rows in _by_factors(made.table):
+        console.print(*factors, _compared(rows), sep="\n")
+
+
+def _compared(rows: "pd.DataFrame") -> Table:
+    table = _table(COMPARED)
+    for row in rows.to_dict("records"):
+        interval = (
+            f"{percent(row['difference'])}, {percent(row['difference_low'])} to {percent(row['difference_high'])}"
+        )
+        table.add_row(
+            row["cell"],
+            row["strategy"],
+            percent(row["rate_a"]),
+            percent(row["rate_b"]),
+            interval if row["difference"] == row["difference"] else "–",
+            number(row["best_validation_loss_a"]),
+            number(row["best_validation_loss_b"]),
+        )
+    return table
+
+
+def _by_factors(rows: "pd.DataFrame") -> "Iterator[tuple[list[str], pd.DataFrame]]":
+    """The rows of each choice of factors with their heading; all rows without one where none are varied."""
+    if "factors" not in rows:
+        yield [], rows
+        return
+    for factors, group in rows.groupby("factors"):
+        yield [f"[italic]{str(factors) or 'nothing varied'}[/]"], group
+
+
+def _print_list(console: Console, heading: str, lines: list[str]) -> None:
+    if lines:
+        console.print(f"\n[bold]{heading}[/]")
+        for line in lines:
+            console.print(Text(f"- {line}"))
+
+
+def _table(headings: tuple[str, ...]) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("cell\n", no_wrap=True)
+    table.add_column("strategy\n", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table

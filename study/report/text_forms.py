@@ -1,0 +1,116 @@
+"""A report as Markdown, JSON, CSV or Parquet: the same tables in each."""
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pandas as pd
+
+from gradstudy.study.report import sentences
+from gradstudy.study.report.report import Report
+from gradstudy.study.report.tables import TextTable, text_tables
+from gradstudy.study.spec.toml import spec_toml
+
+if TYPE_CHECKING:
+    from gradstudy.study.report.comparison import Comparison
+
+
+def to_markdown(report: "Report | Comparison") -> str:
+    """The answer, what to know about it, and the tables."""
+    if not isinstance(report, Report):
+        names = [made.study.name for made in report.reports]
+        parts = [f"# A: {names[0]}, B: {names[1]}", *(_answer(made, "##") for made in report.reports)]
+        differing = [f"`{field}`: {a} → {b}" for field, a, b in report.spec_differences]
+        parts += ["## What differs", _bullets(differing or ["Nothing but name and seed."])]
+    else:
+        parts = [_answer(report, "#")]
+    if isinstance(report, Report) and report.verdicts:
+        parts += ["## The literature", _bullets(report.verdicts)]
+    if report.caveats:
+        parts += ["## What to know before trusting this", _bullets(report.caveats)]
+    parts += [_markdown_table(table) for table in text_tables(report)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_json(report: "Report | Comparison") -> str:
+    """Everything as one JSON object; numbers that are missing or not finite are null."""
+    if not isinstance(report, Report):
+        content: dict[str, Any] = {
+            "studies": [_described(made) for made in report.reports],
+            "spec_differences": [{"field": field, "a": a, "b": b} for field, a, b in report.spec_differences],
+        }
+    else:
+        content = _described(report)
+        if report.verdicts:
+            content["verdicts"] = report.verdicts
+    content["caveats"] = report.caveats
+    content["tables"] = {name: frame.to_dict("records") for name, frame in report.tables().items()}
+    return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+
+
+def stacked_tables(report: "Report | Comparison") -> pd.DataFrame:
+    """All tables as one frame, for forms that hold only one: the first column says which ``table`` a row is of."""
+    parts = [frame.assign(table=name) for name, frame in report.tables().items() if not frame.empty]
+    if not parts:
+        return pd.DataFrame({"table": pd.Series(dtype="str")})
+    stacked = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True)
+    # Counts that only some tables have are whole numbers all the same.
+    return stacked[["table", *stacked.columns.drop("table")]].convert_dtypes()
+
+
+def write_parquet(report: "Report | Comparison", file: BinaryIO) -> None:
+    """The stacked tables; needs pyarrow."""
+    stacked_tables(report).to_parquet(file, engine="pyarrow", index=False)
+
+
+def _answer(report: Report, level: str) -> str:
+    lines = [f"{level} {report.study.name}", f"{sentences.title(report)}  \n{sentences.progress(report)}"]
+    best = report.recommendation
+    if best is None:
+        lines.append(f"**{sentences.setting(report)}**")
+    else:
+        lines += [f"**{sentences.setting(report)}** ({sentences.standing(best)})", _bullets(sentences.evidence(report))]
+        lines.append(f"```python\n{best.pytorch}\n```")
+    if report.follow_up:
+        lines.append(f"Next: {report.follow_up.reason} `{report.follow_up.command}`")
+        if report.follow_up.spec is not None:
+            lines.append(f"with this as `{report.follow_up.spec['name']}.toml`:")
+            lines.append(f"```toml\n{spec_toml(report.follow_up.spec)}```")
+    return "\n\n".join(lines)
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _markdown_table(table: TextTable) -> str:
+    rule = ["---:" if numeric else "---" for numeric in table.numeric]
+    rows = [table.headings, rule, *([shown for shown, _ in row] for row in table.rows)]
+    return f"## {table.title}\n\n{table.note}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _described(report: Report) -> dict[str, Any]:
+    study, best = report.study, report.recommendation
+    return {
+        "study": study.name,
+        "spec": study.spec,
+        "budget": study.budget,
+        "launched": study.created_at.isoformat(),
+        "versions": vars(study.versions),
+        "outcomes": report.outcomes,
+        "recommendation": None if best is None else vars(best),
+        "next": None if report.follow_up is None else vars(report.follow_up),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # numpy's
+        value = value.item()
+    if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value

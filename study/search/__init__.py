@@ -1,0 +1,1 @@
+"""Which settings are tried next, and when a study knows enough."""

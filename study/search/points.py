@@ -1,0 +1,139 @@
+"""Settings that follow from their place in the budget: Sobol' points and random ones."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+from torch.quasirandom import SobolEngine
+
+from gradstudy.study.search.space import THRESHOLD_PREFIX
+
+_AXES = {"cell": 0, "strategy": 1, "learning_rate": 2}
+_THRESHOLD_AXIS = 3
+
+
+ORDINAL = "gradstudy:ordinal"
+"""The system attribute that holds the place of a trial's setting: replicates share it. Optuna's number also counts what
+never ran."""
+
+
+FEWEST_POINTS = 8
+"""Of the sequence of points, for each combination of factors to get the same ones."""
+
+
+class PlaceSampler(BaseSampler):
+    """A sampler whose settings follow from a trial's place and from other trials: its own need not be stored yet."""
+
+
+class PointSampler(PlaceSampler):
+    """Points over cell, strategy, learning rate and threshold; the setting at place n of the study takes point n.
+
+    So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
+    study without places the trial's number counts. Thresholds share one axis, because a trial has one at most. Each
+    factor has an axis of its own, after these.
+    """
+
+    def __init__(self, seed: int, factors: Sequence[str] = ()) -> None:
+        self._seed = seed
+        self._axes = _AXES | {name: _THRESHOLD_AXIS + 1 + place for place, name in enumerate(factors)}
+        self.dimensions = _THRESHOLD_AXIS + 1 + len(factors)
+        self._last: tuple[int, NDArray[np.float64]] | None = None
+
+    def has_axis(self, param_name: str) -> bool:
+        """Whether the points have a coordinate for a parameter."""
+        return param_name in self._axes or param_name.startswith(THRESHOLD_PREFIX)
+
+    @abstractmethod
+    def point(self, place: int) -> NDArray[np.float64]:
+        """The point of a place, [axes] in [0, 1)."""
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """No parameter is sampled jointly: each axis of the point is read on its own."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing, see infer_relative_search_space."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The parameter's coordinate of the trial's point, scaled to its distribution."""
+        place = trial.system_attrs.get(ORDINAL, trial.number)
+        if self._last is None or self._last[0] != place:
+            self._last = (place, self.point(place))
+        coordinate = self._last[1][self._axes.get(param_name, _THRESHOLD_AXIS)]
+        return scale(float(coordinate), param_distribution)
+
+
+class SobolSampler(PointSampler):
+    """Scrambled Sobol' points.
+
+    Optuna's own QMCSampler leaves categorical and conditional parameters to chance, which here are all but the
+    learning rate. Factors are no further axes of the sequence: in a short one a factor's values would get different
+    learning rates, and a difference between them would be that of the learning rates.
+
+    Source: Sobol' 1967; scrambling of Matousek 1998, as ``torch.quasirandom.SobolEngine``.
+    """
+
+    def __init__(self, seed: int, factors: Mapping[str, int] | None = None, settings: int = 0) -> None:
+        """Begin the sequence.
+
+        Args:
+            seed: of its scrambling.
+            factors: how many values each has.
+            settings: how many the study has.
+        """
+        super().__init__(seed, list(factors or ()))
+        self._sizes = tuple((factors or {}).values())
+        self._combinations = math.prod(self._sizes)
+        self._crossed = settings >= FEWEST_POINTS * self._combinations
+        self._sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=seed)
+
+    def point(self, place: int) -> NDArray[np.float64]:
+        """The next point of the sequence with each combination of factors in turn, shuffled.
+
+        So the values of a factor are compared at the same learning rates. Where that would leave too few points, each
+        combination has points of its own.
+        """
+        turn, position = divmod(place, self._combinations)
+        number = turn if self._crossed else place
+        if number < self._sequence.num_generated:
+            self._sequence.reset()
+        self._sequence.fast_forward(number - self._sequence.num_generated)
+        point: NDArray[np.float64] = self._sequence.draw(1, dtype=torch.float64)[0].numpy()
+        combination = np.random.default_rng([self._seed, turn]).permutation(self._combinations)[position]
+        values = np.array(np.unravel_index(combination, self._sizes), dtype=np.float64)
+        return np.concatenate([point, (values + 0.5) / np.array(self._sizes, dtype=np.float64)])
+
+
+class RandomSampler(PointSampler):
+    """Uniform points. Optuna's RandomSampler begins anew in every process: a resumed study would repeat itself."""
+
+    def point(self, place: int) -> NDArray[np.float64]:
+        """A draw that only seed and place determine."""
+        return np.random.default_rng([self._seed, place]).random(self.dimensions)
+
+
+def scale(coordinate: float, distribution: BaseDistribution) -> Any:
+    """Map [0, 1) to a value of the distribution; raises ValueError for one that is no axis of a study."""
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return distribution.choices[int(coordinate * len(distribution.choices))]
+    if isinstance(distribution, optuna.distributions.FloatDistribution) and distribution.log:
+        value = distribution.low * (distribution.high / distribution.low) ** coordinate
+        return min(max(value, distribution.low), distribution.high)
+    raise ValueError(f"the search space has categorical and log-uniform parameters only, not {distribution}")

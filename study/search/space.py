@@ -1,0 +1,73 @@
+"""From a spec to Optuna's search space, and from an Optuna trial to a setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from gradstudy.study.spec.factors import Factors, FactorValue, in_order
+from gradstudy.study.spec.parts import CellName
+from gradstudy.study.spec.study_spec import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is searched, for one trial.
+
+    Attributes:
+        cell: lstm or gru.
+        strategy: clipping strategy.
+        threshold: in the strategy's unit; None where it has none.
+        learning_rate: of the optimizer.
+        factors: what else the study varies, by name.
+    """
+
+    cell: CellName
+    strategy: str
+    threshold: float | None
+    learning_rate: float
+    factors: Factors = ()
+
+
+class Suggesting(Protocol):
+    """What a setting is asked of; ``optuna.Trial`` is one."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """A number from low to high."""
+        ...
+
+
+CONSTRAINT = "divergence"
+"""The key of Optuna's constraint ln(s_T / l0): positive exactly when a run diverged."""
+THRESHOLD_PREFIX = "threshold_"
+
+
+def threshold_parameter(strategy: str) -> str:
+    """The Optuna parameter that holds a strategy's threshold: thresholds of two strategies share no axis."""
+    return THRESHOLD_PREFIX + strategy
+
+
+def parameters(setting: Setting) -> dict[str, FactorValue]:
+    """A setting as Optuna's parameters."""
+    values: dict[str, FactorValue] = {"cell": setting.cell, "strategy": setting.strategy}
+    if setting.threshold is not None:
+        values[threshold_parameter(setting.strategy)] = setting.threshold
+    return values | {"learning_rate": setting.learning_rate} | dict(setting.factors)
+
+
+def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
+    """Ask a trial for its setting."""
+    space = spec.space
+    cell = cast("CellName", trial.suggest_categorical("cell", list(space.cells)))
+    strategy = trial.suggest_categorical("strategy", list(space.strategies))
+    bounds = space.threshold_range(strategy)
+    threshold = None
+    if bounds:
+        threshold = trial.suggest_float(threshold_parameter(strategy), *bounds, log=True)
+    learning_rate = trial.suggest_float("learning_rate", *space.learning_rate, log=True)
+    factors = {name: trial.suggest_categorical(name, list(values)) for name, values in space.factors.items()}
+    return Setting(
+        cell=cell, strategy=strategy, threshold=threshold, learning_rate=learning_rate, factors=in_order(factors)
+    )

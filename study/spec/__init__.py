@@ -1,0 +1,1 @@
+"""What defines a study: its spec, the factors that it varies, its seeds."""

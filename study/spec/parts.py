@@ -1,0 +1,98 @@
+"""The parts of a spec: the model that trials train, and the space that is searched."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.study.spec.factors import FactorValue
+
+CellName = Literal["lstm", "gru", "dense", "module"]
+MODULE_CELL: CellName = "module"
+"""The cell of a module task whose function takes none."""
+
+LARGEST = 3e38
+"""The end of every range: trials compute with float32."""
+
+
+class Part(BaseModel):
+    """A part of a spec: fixed once it was validated, and without fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if not 0 < low < high <= LARGEST:
+        raise ValueError(
+            f"must rise from a positive number to a larger one, at most {LARGEST:g}, but got {low:g}:{high:g}"
+        )
+    return bounds
+
+
+LogRange = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""A range that is searched on a logarithmic axis: (low, high) with 0 < low < high."""
+
+
+class ModelSpec(Part):
+    """The encoder-decoder that every trial trains."""
+
+    hidden_size: int = Field(default=64, ge=1, le=4096)
+    embedding_size: int | None = Field(default=None, ge=1, le=4096, description="the hidden size when not given")
+    layers: int = Field(default=1, ge=1, le=16)
+    attention: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    forget_bias: float | None = Field(
+        default=None,
+        ge=-100,
+        le=100,
+        description="initial bias of an LSTM's forget gates; as torch draws it if not given",
+    )
+
+
+class SearchSpace(Part):
+    """What is searched: cell, strategy, threshold where the strategy has one, learning rate."""
+
+    cells: tuple[CellName, ...] = ("lstm", "gru")
+    strategies: tuple[str, ...] = tuple(STRATEGIES)
+    learning_rate: LogRange = (1e-2, 100.0)
+    thresholds: dict[str, LogRange] = Field(
+        default_factory=dict, description="strategy -> range; the catalogue's range where not given"
+    )
+    factors: dict[str, tuple[FactorValue, ...]] = Field(
+        default_factory=dict, description="field of the spec or option of the task -> values that are searched"
+    )
+
+    @field_validator("cells", "strategies")
+    @classmethod
+    def _some_and_different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"must name at least one and none twice, but got {', '.join(names) or 'none'}")
+        return names
+
+    @field_validator("strategies")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in STRATEGIES:
+                raise ValueError(f"must be among {', '.join(STRATEGIES)}, but got {name!r}")
+        return names
+
+    @model_validator(mode="after")
+    def _thresholds_of_searched_strategies(self) -> Self:
+        takes = [name for name in self.strategies if STRATEGIES[name].unit is not None]
+        for name in self.thresholds:
+            if name not in takes:
+                accepted = ", ".join(takes) or "none of the searched strategies"
+                raise ValueError(f"thresholds are taken by {accepted}, but got one for {name!r}")
+            high, limit = self.thresholds[name][1], STRATEGIES[name].limit
+            if high > limit:
+                raise ValueError(f"thresholds of {name!r} must be at most {limit:g}, but got {high:g}")
+        return self
+
+    def threshold_range(self, strategy: str) -> tuple[float, float] | None:
+        """The range of a strategy's threshold in its own unit; None where it has no threshold."""
+        entry = STRATEGIES[strategy]
+        if entry.low is None or entry.high is None:
+            return None
+        return self.thresholds.get(strategy, (entry.low, entry.high))

@@ -1,0 +1,241 @@
+"""Everything that defines a study: validated, and stored with it as JSON."""
+
+import re
+from contextlib import suppress
+from typing import Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from gradstudy.models.loss_names import LossKind
+from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.tasks.catalogue import find_task
+from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.module_task import check_module_task, is_module_task
+from gradstudy.models.tasks.options import OptionValue
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.divergence import DivergenceRule
+from gradstudy.study.errors import SpecError
+from gradstudy.study.spec.factors import FactorValue, place_of, put_in, replaced
+from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, SearchSpace
+
+PrunerName = Literal["none", "median", "hyperband"]
+SamplerName = Literal["random", "qmc", "tpe", "frontier"]
+
+STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+DEFAULT_TASK = "cmudict"
+
+
+class StudySpec(Part):
+    """A study: a search over settings on one task with one budget."""
+
+    name: str
+    preset: str | None = Field(default=None, description="the experiment of the literature that it is made from")
+    task: str = DEFAULT_TASK
+    task_options: dict[str, OptionValue] = Field(default_factory=dict)
+    task_folder: str | None = Field(
+        default=None, description="where the study was launched, which a module task is imported from"
+    )
+    file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
+    loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
+    model: ModelSpec = ModelSpec()
+    optimizer: AnyOptimizerName = "sgd"
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the computation; parameters and their updates are float32"
+    )
+    steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
+    batch_size: int = Field(default=32, ge=1, le=65_536)
+    trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
+    seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
+    sampler: SamplerName = "qmc"
+    pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
+    frontier_width: float | None = Field(
+        default=None,
+        gt=0,
+        description="decades: the study ends when the 95% interval of every frontier is this narrow",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
+    guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
+    space: SearchSpace = SearchSpace()
+    divergence: DivergenceRule = DivergenceRule()
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.fullmatch(STUDY_NAME, name):
+            raise ValueError(
+                "must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
+                f"but got {name!r}"
+            )
+        return name
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, task: str) -> str:
+        if is_module_task(task):
+            check_module_task(task)
+        else:
+            find_task(task)
+        return task
+
+    @field_validator("task_options", mode="before")
+    @classmethod
+    def _known_task_options(cls, options: Any, info: ValidationInfo) -> Any:
+        if "task" not in info.data or not isinstance(options, dict):
+            return options  # which is said of that field
+        if is_module_task(info.data["task"]):
+            return {name: _plain(value) for name, value in options.items()}
+        return find_task(info.data["task"])[0].accept(options)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cells_of_the_task(cls, values: Any) -> Any:
+        """Where no cells are given and the task takes others than the usual ones, search those."""
+        if not isinstance(values, dict) or not isinstance(values.get("space", {}), dict):
+            return values
+        space = values.get("space", {})
+        with suppress(TaskError):
+            task = str(values.get("task", DEFAULT_TASK))
+            cells = (MODULE_CELL,) if is_module_task(task) else find_task(task)[0].cells
+            if "cells" not in space and cells != SearchSpace().cells:
+                return values | {"space": space | {"cells": cells}}
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _factors_as_understood(cls, values: Any) -> Any:
+        """Each value of a factor as the spec holds it that has it; text is taken as a command line gives it."""
+        space = values.get("space") if isinstance(values, dict) else None
+        if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
+            return values
+        alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
+        try:
+            spec = cls.model_validate(alone)
+        except ValidationError:
+            return alone  # what is wrong with the rest is said first
+        understood = {name: _understood(spec, name, given) for name, given in space["factors"].items()}
+        return values | {"space": space | {"factors": understood}}
+
+    @model_validator(mode="after")
+    def _fit_for_the_task(self) -> Self:
+        if is_module_task(self.task):
+            return self  # what its function takes is known where it can be imported
+        task, _ = find_task(self.task)
+        task.check_loss(self.loss)
+        if self.optimizer == "own":
+            raise ValueError(
+                "optimizer 'own' is that of a model of your own: the built-in tasks take sgd, momentum or adam"
+            )
+        for cell in self.space.cells:
+            if cell not in task.cells:
+                raise ValueError(
+                    f"space.cells of task {task.name!r} must be {' or '.join(task.cells)}, but got {cell!r}"
+                )
+        if self.model.attention and not task.decodes:
+            raise ValueError(f"model.attention needs a decoder, which task {task.name!r} does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _frontier_without_pruner(self) -> Self:
+        if self.sampler == "frontier" and self.pruner != "none":
+            raise ValueError(
+                "pruner must be 'none' with sampler 'frontier', because a pruned run does not say whether it would "
+                f"have diverged, but got {self.pruner!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_setting_has_its_seeds(self) -> Self:
+        if self.trials % self.seeds:
+            below = self.trials // self.seeds * self.seeds
+            near = f"{below} or {below + self.seeds}" if below else str(self.seeds)
+            raise ValueError(
+                f"trials counts training runs and must be a multiple of seeds ({self.seeds}), such as {near}, "
+                f"but got {self.trials}"
+            )
+        return self
+
+    @property
+    def trained_loss(self) -> LossKind:
+        """The loss that trials are trained with."""
+        if self.loss or is_module_task(self.task):
+            return self.loss or "cross_entropy"
+        return find_task(self.task)[0].losses[0]
+
+
+def _plain(option: Any) -> Any:
+    """An option of a user's function: a number, true or false where it is written as one."""
+    if option in ("true", "false"):
+        return option == "true"
+    if isinstance(option, str) and re.fullmatch(r"-?\d+", option):
+        return int(option)
+    if isinstance(option, str) and re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", option, re.IGNORECASE):
+        return float(option)
+    return option
+
+
+def parse_spec(values: dict[str, Any]) -> StudySpec:
+    """Validate a spec.
+
+    Raises:
+        SpecError: one sentence for the first field that is wrong, with what was given and what is accepted.
+    """
+    try:
+        return StudySpec.model_validate(values)
+    except ValidationError as error:
+        raise SpecError(_sentence(error)) from None
+
+
+def stored_spec(record: StudyRecord) -> StudySpec:
+    """The spec that a study was created with."""
+    return parse_spec(record.spec)
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with the first field that is wrong."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        accepted = ", ".join(_fields_beside(first["loc"]))
+        return f"there is no field {field!r} in a spec; accepted here are {accepted}"
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, TaskError):  # it names task and option
+        return str(cause)
+    if first["type"] == "value_error":
+        return f"{field} {first['msg'].removeprefix('Value error, ')}".lstrip()
+    message = first["msg"].removeprefix("Input ")
+    return f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}"
+
+
+def _understood(spec: StudySpec, name: str, given: Any) -> list[FactorValue]:
+    """The values of one factor, each read from a spec that has it; ValueError for what cannot be."""
+    if not isinstance(given, (list, tuple)) or not given:
+        raise ValueError(f"space.factors.{name} must be a list of values, but got {given!r}")
+    place = place_of(spec.task, name)
+    values: list[FactorValue] = []
+    for value in given:
+        try:
+            made = StudySpec.model_validate(replaced(spec.model_dump(mode="json"), place, value))
+        except ValidationError as error:
+            raise ValueError(f"{value!r} cannot be a value of factor {name!r}: {_sentence(error)}") from None
+        understood = put_in(made.model_dump(mode="json"), place)
+        if understood in values:
+            raise ValueError(f"factor {name!r} must have different values, but got {value!r} twice")
+        values.append(understood)
+    return values
+
+
+def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The fields of the part of a spec that ``place`` is in."""
+    part: Any = StudySpec
+    for name in place[:-1]:
+        part = part.model_fields[name].annotation
+    return list(part.model_fields)

@@ -1,0 +1,43 @@
+"""Settings and their replicates: runs are of one setting when all that was searched agrees."""
+
+import numpy as np
+import pandas as pd
+
+from gradstudy.study.spec.factors import described
+
+GROUP = ["cell", "strategy"]
+"""What runs are compared within, beside the factors that a study varies."""
+SETTING = ["cell", "strategy", "threshold", "learning_rate"]
+
+
+def setting_of(trials: pd.DataFrame) -> "pd.Series[int]":
+    """A number for each row of ``trial_result``, the same for the runs of one setting."""
+    keys = trials[SETTING].assign(factors=trials["factors"].map(str))
+    return keys.groupby([*SETTING, "factors"], dropna=False, sort=False).ngroup()
+
+
+def in_words(trials: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``trial_result`` with ``factors`` in words, see ``described``; empty where nothing is varied."""
+    words = [described(factors) if isinstance(factors, dict) else "" for factors in trials["factors"]]
+    return trials.assign(factors=pd.Series(words, index=trials.index, dtype="str"))
+
+
+def group_keys(trials: pd.DataFrame) -> list[str]:
+    """``GROUP``, with ``factors`` where the trials vary any: a run says nothing about other values of a factor."""
+    return [*GROUP, "factors"] if is_varied(trials) else GROUP
+
+
+def is_varied(trials: pd.DataFrame) -> bool:
+    """Whether the trials have factors, as dictionaries or in words."""
+    return "factors" in trials and any(bool(factors) and factors != "{}" for factors in trials["factors"])
+
+
+def weights(trials: pd.DataFrame) -> "pd.Series[float]":
+    """One over the number of runs of each row's setting: with it, every setting counts once."""
+    setting = setting_of(trials)
+    return 1.0 / setting.groupby(setting).transform("size").astype(float)
+
+
+def has_replicates(trials: pd.DataFrame) -> bool:
+    """Whether any setting has more than one run."""
+    return bool(len(trials)) and int(np.bincount(setting_of(trials)).max()) > 1

@@ -1,0 +1,134 @@
+"""Divergence rates with their intervals, from the frame of ``trial_result`` rows to frames."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from scipy.special import ndtri
+
+from gradstudy.study.spec.factors import shown
+from gradstudy.study.statistics.grouping import in_words, setting_of
+
+CONFIDENCE = 0.95
+AGGRESSIVE_CLIPPING = 0.5
+"""Share of clipped updates above which the Deep Learning Tuning Playbook lowers the learning rate instead."""
+ALWAYS_CHANGING = ("normalize", "standardize")
+"""Strategies that change every update by their rule: a share of 100% says nothing about them."""
+
+
+def wilson_interval(diverged: float, runs: float) -> tuple[float, float]:
+    """The 95% interval of a divergence rate, (low, high); (0, 1) when there are no runs.
+
+    Where settings have replicates, a setting counts as one run, of which its rate has diverged.
+
+    Source: Wilson 1927. ``scipy.stats`` has it too, but takes longer to import than a report to make.
+    """
+    if runs == 0:
+        return 0.0, 1.0
+    z, rate = float(ndtri((1 + CONFIDENCE) / 2)), diverged / runs
+    middle = (rate + z**2 / (2 * runs)) / (1 + z**2 / runs)
+    half = z / (1 + z**2 / runs) * math.sqrt(rate * (1 - rate) / runs + z**2 / (4 * runs**2))
+    # At the ends rounding would leave what is exactly 0 or 1.
+    return (0.0 if diverged == 0 else middle - half), (1.0 if diverged == runs else middle + half)
+
+
+def rate_difference(diverged_a: float, runs_a: float, diverged_b: float, runs_b: float) -> tuple[float, float, float]:
+    """The rate of B less that of A with its 95% interval, (difference, low, high).
+
+    Source: Newcombe 1998, Statistics in Medicine 17:873, method 10, from the two Wilson intervals.
+    """
+    a, b = diverged_a / runs_a, diverged_b / runs_b
+    low_a, high_a = wilson_interval(diverged_a, runs_a)
+    low_b, high_b = wilson_interval(diverged_b, runs_b)
+    return b - a, b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+
+
+def judged(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that say something about divergence: they trained, stalled or diverged."""
+    return trials[trials["outcome"].isin(["trained", "stalled", "diverged"])]
+
+
+def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Divergence of each group of trials.
+
+    Args:
+        trials: rows of ``trial_result``.
+        by: columns to group by, ``factors`` in words; missing values form a group of their own.
+
+    Returns:
+        One row for each group, with the columns ``by`` and
+
+        - ``settings``: how many different ones were run,
+        - ``runs``, ``diverged``, ``rate``, ``rate_low``, ``rate_high``: the mean rate of the settings with its 95%
+          Wilson interval, for which a setting counts once, however many runs it had,
+        - ``largest_kept_learning_rate``: the largest that a run survived; NaN when none did,
+        - ``smallest_diverged_learning_rate``: the smallest that a run diverged at; NaN when none did,
+        - ``best_validation_loss``: of a setting, the mean of its trained runs; NaN when none trained,
+        - ``clipped_fraction``: mean share of the updates that the strategy changed.
+    """
+    runs = judged(trials)
+    diverged = runs["outcome"] == "diverged"
+    measured = runs.assign(
+        setting=setting_of(runs),
+        diverged=diverged,
+        kept_learning_rate=runs["learning_rate"].where(~diverged),
+        diverged_learning_rate=runs["learning_rate"].where(diverged),
+        trained_loss=runs["validation_loss"].where(runs["outcome"] == "trained"),
+    )
+    if "factors" in by:
+        measured = in_words(measured)
+    settings = measured.groupby([*by, "setting"], dropna=False, as_index=False).agg(
+        runs=("diverged", "size"),
+        diverged=("diverged", "sum"),
+        rate=("diverged", "mean"),
+        largest_kept_learning_rate=("kept_learning_rate", "max"),
+        smallest_diverged_learning_rate=("diverged_learning_rate", "min"),
+        best_validation_loss=("trained_loss", "mean"),
+        clipped_fraction=("clipped_fraction", "mean"),
+    )
+    table = settings.groupby(list(by), dropna=False, as_index=False, sort=True).agg(
+        settings=("runs", "size"),
+        runs=("runs", "sum"),
+        diverged=("diverged", "sum"),
+        rate=("rate", "sum"),
+        largest_kept_learning_rate=("largest_kept_learning_rate", "max"),
+        smallest_diverged_learning_rate=("smallest_diverged_learning_rate", "min"),
+        best_validation_loss=("best_validation_loss", "min"),
+        clipped_fraction=("clipped_fraction", "mean"),
+    )
+    intervals = [wilson_interval(k, n) for k, n in zip(table["rate"], table["settings"], strict=True)]
+    table["rate"] /= table["settings"]
+    position = len(by) + 4
+    table.insert(position, "rate_low", [low for low, _ in intervals])
+    table.insert(position + 1, "rate_high", [high for _, high in intervals])
+    return table
+
+
+def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
+    """Divergence at each value of each factor that is varied, over everything else.
+
+    Args:
+        trials: rows of ``trial_result``.
+
+    Returns:
+        ``factor``, ``value`` and the columns of ``divergence_by``, but for losses: those of different values are often
+        of different data or units. Empty where nothing is varied.
+    """
+    factors = pd.DataFrame([given if isinstance(given, dict) else {} for given in trials["factors"]], trials.index)
+    parts = []
+    for name in factors:
+        known = factors[name].dropna()
+        values = trials.loc[known.index].assign(value=known)
+        table = divergence_by(values, ["value"]).drop(columns="best_validation_loss")
+        table["value"] = table["value"].map(shown).astype("str")
+        parts.append(table.assign(factor=str(name))[["factor", *table.columns]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def mostly_clipped(table: pd.DataFrame) -> pd.Series:
+    """Which rows of a table with ``strategy`` and ``clipped_fraction`` clip more than half of their updates.
+
+    The Deep Learning Tuning Playbook calls that extremely aggressive: rather lower the learning rate. Strategies that
+    change every update by their rule are left out.
+    """
+    return (table["clipped_fraction"] > AGGRESSIVE_CLIPPING) & ~table["strategy"].isin(ALWAYS_CHANGING)

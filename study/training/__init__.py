@@ -1,0 +1,1 @@
+"""Trials in the slots of arrays, from their data to their results."""

@@ -1,0 +1,253 @@
+"""Trials in the slots of an array: each from its first step to its result."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Generic, TypeVar, cast
+
+import torch
+
+from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
+from gradstudy.models.model_shape import Cell, ModelShape
+from gradstudy.models.tasks.batches import TaskData
+from gradstudy.models.trainable import Trainable
+from gradstudy.models.user_module.array import ModuleArray
+from gradstudy.models.user_module.batching import Batching, try_batching
+from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.workspace import Workspace
+from gradstudy.storage.results import Outcome, TrialResult
+from gradstudy.study.divergence import DivergenceMonitor, Verdict
+from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.parts import CellName
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.summary import count_spikes, summarize_gradients
+
+Key = TypeVar("Key")
+
+EXCEPTION = "exception"
+"""The reason of a trial that failed because the user's code did."""
+
+BLOCK = 10
+"""Steps between two looks at the losses: a diverged trial trains this many steps in vain at most."""
+
+
+@dataclass
+class Trial:
+    """A trial that is being trained in a slot of an array."""
+
+    run: TrainingRun
+    monitor: DivergenceMonitor
+    initial_validation_loss: float
+    started: float = field(default_factory=time.monotonic)
+    blocks: list[Telemetry] = field(default_factory=list)
+
+    def observe(self, telemetry: Telemetry, slot: int) -> Verdict | None:
+        """Take in a block of steps; what comes after a divergence is forgotten."""
+        before = self.monitor.steps
+        verdict = self.monitor.observe_all(telemetry.loss[:, slot], telemetry.grad_norm[:, slot])
+        self.blocks.append(telemetry.of_slot(slot, self.monitor.steps - before))
+        return verdict
+
+    def telemetry(self) -> Telemetry:
+        """Every step so far; each array is [steps]."""
+        return Telemetry.concatenated(self.blocks) if self.blocks else Telemetry.none()
+
+    def failed(self, error: str) -> TrialResult:
+        """The result of a trial that an exception ended, with its traceback; steps are those before its last block."""
+        return TrialResult(
+            outcome=Outcome.FAILED,
+            reason=EXCEPTION,
+            steps=self.monitor.steps,
+            initial_loss=self.monitor.initial_loss,
+            final_loss=self.monitor.smoothed_loss,
+            initial_validation_loss=self.initial_validation_loss,
+            seconds=time.monotonic() - self.started,
+            error=error,
+        )
+
+    def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
+        """The trial's result; ``validation_loss`` is NaN for a diverged trial.
+
+        The objective is the validation loss, at most that of the untrained model, which a diverged trial gets; a pruned
+        trial has none.
+        """
+        monitor = self.monitor
+        telemetry = self.telemetry()
+        gradients = summarize_gradients(telemetry.grad_norm, telemetry.clipped)
+        objective: float | None = self.initial_validation_loss
+        if verdict.outcome == "pruned":
+            objective = None
+        elif verdict.outcome != "diverged" and validation_loss < self.initial_validation_loss:
+            objective = validation_loss
+        return TrialResult(
+            outcome=Outcome(verdict.outcome),
+            reason=verdict.reason,
+            diverged_at_step=verdict.step,
+            steps=monitor.steps,
+            initial_loss=monitor.initial_loss,
+            final_loss=monitor.smoothed_loss,
+            initial_validation_loss=self.initial_validation_loss,
+            validation_loss=validation_loss,
+            objective=objective,
+            grad_norm_p50=gradients.p50,
+            grad_norm_p90=gradients.p90,
+            grad_norm_max=gradients.largest,
+            clipped_fraction=gradients.clipped_fraction,
+            spikes=count_spikes(telemetry.loss),
+            skipped_steps=monitor.skipped_steps,
+            seconds=time.monotonic() - self.started,
+        )
+
+
+@dataclass(frozen=True)
+class Ended(Generic[Key]):
+    """A trial that has left its slot.
+
+    Attributes:
+        key: what the trial was admitted with.
+        trial: with its telemetry.
+        result: the numbers that are kept.
+    """
+
+    key: Key
+    trial: Trial
+    result: TrialResult
+
+
+class Slots(Generic[Key]):
+    """A trial array with the trials in it, each known by the key that it was admitted with."""
+
+    def __init__(self, array: TrialArray | ModuleArray, spec: StudySpec) -> None:
+        self.array = array
+        self.keys: list[Key] = []
+        self._spec = spec
+        self._trials: list[Trial] = []
+
+    def admit(self, key: Key, setting: Setting, seed: int) -> None:
+        """Put a trial into a free slot and measure its untrained model."""
+        run = TrainingRun(
+            seed=seed,
+            strategy=setting.strategy,
+            threshold=setting.threshold,
+            learning_rate=setting.learning_rate,
+        )
+        slot = self.array.admit(run)
+        spec = self._spec
+        monitor = DivergenceMonitor(
+            self.array.initial_loss(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
+        )
+        self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
+        self.keys.append(key)
+
+    def advance(self) -> list[Ended[Key]]:
+        """Train every trial for a block of steps; those that are through leave their slots."""
+        left = min(self._spec.steps - trial.monitor.steps for trial in self._trials)
+        telemetry = self.array.train(min(BLOCK, left))
+        ended = []
+        # From the last slot to the first: a slot that is freed is filled with the last one, which is done.
+        for slot in range(len(self._trials) - 1, -1, -1):
+            trial = self._trials[slot]
+            result = self._result(slot, trial, telemetry)
+            if result:
+                ended.append(Ended(self._evict(slot), trial, result))
+        return ended
+
+    def _result(self, slot: int, trial: Trial, telemetry: Telemetry) -> TrialResult | None:
+        """The result of a trial that is through after this block of steps."""
+        if slot in self.array.failures:
+            return trial.failed(self.array.failures[slot])
+        verdict = trial.observe(telemetry, slot)
+        if verdict is None and trial.monitor.steps == self._spec.steps:
+            verdict = trial.monitor.finish()
+        if verdict is None:
+            return None
+        validation_loss = math.nan if verdict.outcome == "diverged" else self.array.validation_loss(slot)
+        if slot in self.array.failures:
+            return trial.failed(self.array.failures[slot])
+        return trial.result(verdict, validation_loss)
+
+    def at_rungs(self, distance: int) -> list[tuple[Key, int, float]]:
+        """Each trial that passed a multiple of ``distance`` in its last block: key, that step, smoothed loss."""
+        found = []
+        for key, trial in zip(self.keys, self._trials, strict=True):
+            steps, last = trial.monitor.steps, len(trial.blocks[-1].loss) if trial.blocks else 0
+            if steps // distance > (steps - last) // distance and math.isfinite(trial.monitor.smoothed_loss):
+                found.append((key, steps // distance * distance, trial.monitor.smoothed_loss))
+        return found
+
+    def prune(self, key: Key) -> Ended[Key]:
+        """End a trial before its time."""
+        slot = next(slot for slot, held in enumerate(self.keys) if held is key)
+        trial = self._trials[slot]
+        return Ended(self._evict(slot), trial, trial.result(Verdict("pruned"), math.nan))
+
+    def _evict(self, slot: int) -> Key:
+        self.array.evict(slot)
+        key = self.keys[slot]
+        self.keys[slot] = self.keys[-1]
+        self._trials[slot] = self._trials[-1]
+        self.keys.pop()
+        self._trials.pop()
+        return key
+
+
+def make_workspace(spec: StudySpec, device: str) -> Workspace:
+    """A workspace for the arrays of a study."""
+    return Workspace(getattr(torch, spec.precision), torch.device(device))
+
+
+def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
+    """The models that a study trains with one cell."""
+    model = spec.model
+    return ModelShape(
+        cell=cast("Cell", cell),
+        **data.sizes,
+        embedding_size=model.embedding_size or model.hidden_size,
+        hidden_size=model.hidden_size,
+        layers=model.layers,
+        attention=model.attention,
+        dropout=model.dropout,
+        decoder=data.decoder,
+        loss=spec.trained_loss,
+        forget_bias=model.forget_bias,
+    )
+
+
+def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> Batching:
+    """Whether the user's module can be trained many at a time, which is tried once."""
+    return _tried(task, cell, spec.batch_size, torch.device(device))
+
+
+def make_array(
+    spec: StudySpec, cell: CellName, data: Trainable, slots: int, workspace: Workspace
+) -> TrialArray | ModuleArray:
+    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``."""
+    if isinstance(data, UserModule):
+        return ModuleArray(
+            data,
+            cell,
+            slots=slots,
+            batch_size=spec.batch_size,
+            optimizer=spec.optimizer,
+            steps=spec.steps,
+            guard=spec.guard,
+            device=workspace.device,
+            batched=batching(spec, cell, data, str(workspace.device)).batched,
+        )
+    assert spec.optimizer != "own", "which the spec of a built-in task refuses"
+    return TrialArray(
+        model_shape(spec, cell, data),
+        data,
+        slots=slots,
+        batch_size=spec.batch_size,
+        optimizer=spec.optimizer,
+        steps=spec.steps,
+        guard=spec.guard,
+        workspace=workspace,
+    )
+
+
+@cache
+def _tried(task: UserModule, cell: str, batch_size: int, device: torch.device) -> Batching:
+    return try_batching(task, cell, batch_size, device)

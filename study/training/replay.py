@@ -1,0 +1,91 @@
+"""Retraining one trial alone, to compare it with what was recorded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import find_study
+from gradstudy.study.errors import TrialNotFoundError
+from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.factors import in_order
+from gradstudy.study.spec.study_spec import stored_spec
+from gradstudy.study.spec.variations import varied
+from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
+from gradstudy.study.training.data import load_data
+
+TOLERANCE = 1e-3
+"""Relative difference of losses up to which a replay agrees: float32 sums in another order, grown by training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A trial trained again.
+
+    Attributes:
+        recorded: the trial's row of ``trial_result``.
+        result: of the replay.
+        steps: one row for each step, with ``loss_recorded``, ``loss_replayed`` and ``difference``, which is relative.
+    """
+
+    recorded: dict[str, Any]
+    result: TrialResult
+    steps: pd.DataFrame
+
+    @property
+    def first_difference(self) -> int | None:
+        """The first step whose losses differ by more than ``TOLERANCE``; None when they all agree."""
+        differing = self.steps.loc[~(self.steps["difference"] <= TOLERANCE), "step"]
+        return None if differing.empty else int(differing.iloc[0])
+
+    @property
+    def agrees(self) -> bool:
+        """Whether outcome and reason are the same and all losses agree."""
+        reason = self.recorded["reason"]
+        same_reason = self.result.reason == (None if pd.isna(reason) else reason)
+        return self.result.outcome == self.recorded["outcome"] and same_reason and self.first_difference is None
+
+
+def replay_trial(database: Database, name: str, number: int, device: str = "cpu") -> Replay:
+    """Train trial ``number`` of a study again, with its setting and seed, alone in an array.
+
+    Raises:
+        NotFoundError: there is no such study.
+        TrialNotFoundError: there is no such trial, or it has no result yet.
+    """
+    spec = stored_spec(find_study(database, name))
+    trials = read_trials(database, name)
+    rows = trials[trials["number"] == number].to_dict("records")
+    if not rows:
+        known = f"0 to {trials['number'].max()}" if len(trials) else "none yet"
+        raise TrialNotFoundError(f"study {name!r} has no trial {number}; its trials are {known}")
+    recorded = {str(column): value for column, value in rows[0].items()}
+    if pd.isna(recorded["outcome"]) or recorded["outcome"] == "failed":
+        raise TrialNotFoundError(f"trial {number} of study {name!r} has no result to compare with")
+    setting = Setting(
+        cell=recorded["cell"],
+        strategy=recorded["strategy"],
+        threshold=None if pd.isna(recorded["threshold"]) else float(recorded["threshold"]),
+        learning_rate=float(recorded["learning_rate"]),
+        factors=in_order(recorded["factors"]),
+    )
+    spec = varied(spec, setting.factors)
+    slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
+    slots.admit(number, setting, int(recorded["seed"]))
+    ended: list[Ended[int]] = []
+    while not ended:
+        ended = slots.advance()
+    losses = pd.Series(ended[0].trial.telemetry().loss, name="loss_replayed")
+    steps = read_steps(database, name, [number])[["step", "loss"]].rename(columns={"loss": "loss_recorded"})
+    steps = steps.merge(losses, left_on="step", right_index=True, how="outer")
+    both_non_finite = steps["loss_recorded"].isna() & ~np.isfinite(steps["loss_replayed"])
+    difference = (steps["loss_replayed"] / steps["loss_recorded"] - 1).abs()
+    return Replay(
+        recorded=recorded,
+        result=ended[0].result,
+        steps=steps.assign(difference=difference.mask(both_non_finite, 0.0)),
+    )

@@ -1,0 +1,1 @@
+"""A process that claims trials, trains them and stores what came of them."""

@@ -1,0 +1,238 @@
+"""The worker: fills its slots with trials, trains them, and has their results stored."""
+
+import os
+import socket
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from gradstudy.models.trainable import Trainable
+from gradstudy.storage.database import Database
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import StudyRecord
+from gradstudy.storage.workers import register_worker, stop_worker
+from gradstudy.study.errors import TrialsFailError
+from gradstudy.study.search.pruning import steps_between_rungs
+from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.spec.variations import variations, varied
+from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
+from gradstudy.study.training.data import load_data
+from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping
+from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
+from gradstudy.study.worker.heartbeat import heartbeat
+
+if TYPE_CHECKING:
+    from gradstudy.study.spec.factors import Factors
+    from gradstudy.study.spec.parts import CellName
+
+ASKED_AHEAD = 0.25
+"""Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
+once, and an adaptive sampler's answers are not much older than the trials that they rest on."""
+
+SECONDS_UNTIL_ASKED_AGAIN = 0.5
+"""Time until a worker that got no trial asks again."""
+
+
+class Listener(Protocol):
+    """What a worker tells those who watch it."""
+
+    def started(self, ordinal: int) -> None:
+        """The trial of a place in the budget has begun."""
+
+    def finished(self, ordinal: int, result: TrialResult) -> None:
+        """It has ended and is stored."""
+
+    def waiting(self, message: str) -> None:
+        """The database does not answer, and is waited for; comes from another thread."""
+
+
+class Worker:
+    """Runs trials of one study until its budget is used up or it is told to stop.
+
+    Training has a thread of its own. A second thread does the bookkeeping: it asks for trials before their slots are
+    free, and stores what has ended while training goes on. A third one shows that the worker is alive.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        record: StudyRecord,
+        spec: StudySpec,
+        data: Trainable,
+        *,
+        slots: int,
+        device: str = "cpu",
+        workers: int = 1,
+        stand_by: bool = True,
+        listener: Listener,
+    ) -> None:
+        """Register a worker of a study.
+
+        Args:
+            database: that holds the study.
+            record: of the study.
+            spec: of the study.
+            data: of its task; of a study that varies the task's options, see ``load_data``.
+            slots: trials at once, over all cells.
+            device: where to train.
+            workers: how many workers the study has at least, this one included.
+            stand_by: whether to wait, when no trial is left to begin, until those of others have ended, in case that
+                one of them is lost.
+            listener: who is told of trials that begin and end.
+        """
+        self._database = database
+        self._record = record
+        self._spec = spec
+        self._data = data
+        self._slots = slots
+        self._workers = workers
+        self._stand_by = stand_by
+        self._listener = listener
+        self._workspace = make_workspace(spec, device)
+        self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
+        self._data_of: dict[str, Trainable] = {}
+        self._asked: deque[Future[Begun | None]] = deque()
+        self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
+        self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
+        self._judged: deque[tuple[Begun, Future[bool]]] = deque()
+        self._ask_again = 0.0
+        self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until no trial is left, or until ``stop`` is set; then give back what is running.
+
+        Raises:
+            TrialsFailError: the user's code failed in several trials, one after the other; what was running is given
+                back.
+        """
+        books = Bookkeeping(
+            self._database,
+            self._record,
+            self._spec,
+            self._worker_id,
+            workers=self._workers,
+            stop=stop,
+            announce=self._listener.waiting,
+        )
+        with heartbeat(self._database.engine, self._worker_id), ThreadPoolExecutor(1, "bookkeeping") as bookkeeper:
+            try:
+                bookkeeper.submit(books.recover).result()
+                while not stop.is_set() and (self._work(books, bookkeeper) or self._waits(books, bookkeeper, stop)):
+                    pass
+            finally:
+                self._give_back_all(books, bookkeeper)
+                stop_worker(self._database.engine, self._worker_id)
+
+    def _work(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> bool:
+        """Train every trial for a block of steps; False when there is none."""
+        self._ask(books, bookkeeper)
+        self._admit()
+        busy = [slots for slots in self._arrays.values() if slots.keys]
+        for slots in busy:
+            for ended in slots.advance():
+                self._store(ended, books, bookkeeper)
+                self._errors.append(ended.result.error)
+            if self._spec.pruner != "none":
+                self._prune(slots, books, bookkeeper)
+        self._report(wait=not busy)
+        if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
+            raise TrialsFailError(FAILURES_IN_A_ROW, str(self._errors[-1]))
+        return bool(busy)
+
+    def _store(self, ended: Ended[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
+
+    def _prune(self, slots: Slots[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """End trials that were found to fall behind, and have those judged that came to a rung.
+
+        Training goes on meanwhile, but not past the next rung.
+        """
+        arrived = slots.at_rungs(steps_between_rungs(self._spec))
+        waited_for = {id(key) for key, _, _ in arrived}
+        for _ in range(len(self._judged)):
+            key, judgement = self._judged.popleft()
+            if id(key) not in waited_for and not judgement.done():
+                self._judged.append((key, judgement))
+            elif judgement.result():
+                holder = self._slots_of(key.setting)
+                if any(held is key for held in holder.keys):
+                    self._store(holder.prune(key), books, bookkeeper)
+        for key, step, smoothed_loss in arrived:
+            if any(held is key for held in slots.keys):
+                self._judged.append((key, bookkeeper.submit(books.falls_behind, key, step, smoothed_loss)))
+
+    def _waits(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor, stop: threading.Event) -> bool:
+        """Wait for trials that others hold; False when there is nothing to wait for."""
+        if not self._stand_by or bookkeeper.submit(books.is_complete).result():
+            return False
+        stop.wait(SECONDS_UNTIL_ASKED_AGAIN)
+        bookkeeper.submit(books.recover).result()
+        return True
+
+    def _ask(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """Have trials asked for until those that run and those that come fill the slots, and some more."""
+        if self._running() and time.monotonic() < self._ask_again:
+            return
+        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots)) - self._running() - len(self._asked)
+        if self._ask_again:  # there was none, and there may be one now: no need to hear it from several
+            wanted = min(wanted, 1 - len(self._asked))
+        for _ in range(wanted):
+            self._asked.append(bookkeeper.submit(books.begin))
+
+    def _admit(self) -> None:
+        """Put trials that are ready into free slots; wait for one when nothing runs."""
+        while self._asked and self._running() < self._slots and (self._asked[0].done() or not self._running()):
+            begun = self._asked[0].result()
+            if begun is None:
+                self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
+            else:
+                self._ask_again = 0.0
+                self._slots_of(begun.setting).admit(begun, begun.setting, begun.claim.seed)
+                self._listener.started(begun.claim.ordinal)
+            self._asked.popleft()
+
+    def _report(self, *, wait: bool) -> None:
+        """Tell the listener of trials that are stored by now."""
+        while self._stored and (wait or self._stored[0][1].done()):
+            ordinal, future = self._stored.popleft()
+            result = future.result()
+            if result is not None:
+                self._listener.finished(ordinal, result)
+
+    def _running(self) -> int:
+        return sum(len(slots.keys) for slots in self._arrays.values())
+
+    def _slots_of(self, setting: Setting) -> Slots[Begun]:
+        """The array for trials of one cell and one choice of factors."""
+        key = (setting.cell, setting.factors)
+        if key not in self._arrays:
+            if setting.factors:  # there may be many: those without trials make room
+                self._arrays = {known: slots for known, slots in self._arrays.items() if slots.keys}
+            spec = varied(self._spec, setting.factors)
+            array = make_array(spec, setting.cell, self._loaded(spec), self._slots, self._workspace)
+            self._arrays[key] = Slots(array, spec)
+        return self._arrays[key]
+
+    def _loaded(self, spec: StudySpec) -> Trainable:
+        """The data of a trial's spec; loaded once for each choice of the task's options."""
+        if not self._spec.space.factors:
+            return self._data
+        options = str(sorted(spec.task_options.items()))
+        if options not in self._data_of:
+            first = variations(self._spec)[0]
+            self._data_of[options] = self._data if spec.task_options == first.task_options else load_data(spec)
+        return self._data_of[options]
+
+    def _give_back_all(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """Give back what runs and what was asked for; store what has ended."""
+        asked = [future for future in self._asked if not future.cancel()]
+        begun = [result for future in asked if not future.exception() and (result := future.result())]
+        begun += [key for slots in self._arrays.values() for key in slots.keys]
+        self._asked.clear()
+        self._arrays.clear()
+        for key in begun:
+            bookkeeper.submit(books.give_back, key.claim).result()
+        self._report(wait=True)

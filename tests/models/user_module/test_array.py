@@ -1,0 +1,408 @@
+"""The user's own modules beside hand-written training loops of torch, and in company beside alone."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gradstudy.models.array import TrainingRun
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.user_module.array import ModuleArray
+from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.loading import UserModule
+
+CPU = torch.device("cpu")
+OPTIMIZERS = {
+    "sgd": lambda p, lr: torch.optim.SGD(p, lr),
+    "momentum": lambda p, lr: torch.optim.SGD(p, lr, momentum=0.9),
+    "adam": lambda p, lr: torch.optim.Adam(p, lr),
+    "own": lambda p, lr: adam_w(p, lr),
+}
+
+
+class Recurrent(nn.Module):
+    """A GRU written by hand, with BatchNorm, a frozen part and a parameter without axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 6)
+        self.gates = nn.Linear(12, 12)
+        self.candidate = nn.Linear(12, 6)
+        self.norm = nn.BatchNorm1d(6)
+        self.output = nn.Linear(6, 7)
+        self.temperature = nn.Parameter(torch.tensor(1.0))
+        self.output.bias.requires_grad_(False)
+
+    def forward(self, tokens):
+        hidden, outputs = torch.zeros(len(tokens), 6), []
+        for x in self.embedding(tokens).unbind(1):
+            z, r = torch.sigmoid(self.gates(torch.cat([x, hidden], 1))).chunk(2, 1)
+            hidden = (1 - z) * torch.tanh(self.candidate(torch.cat([x, r * hidden], 1))) + z * hidden
+            outputs.append(self.output(self.norm(hidden)) * self.temperature)
+        return torch.stack(outputs, 1)
+
+
+class Lstm(nn.Module):
+    def __init__(self, *, dropout=0.0, sparse=False):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 6, sparse=sparse)
+        self.lstm = nn.LSTM(6, 6, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(6, 7)
+
+    def forward(self, tokens):
+        return self.output(self.dropout(self.lstm(self.embedding(tokens))[0]))
+
+
+def cross_entropy(model, tokens):
+    return nn.functional.cross_entropy(model(tokens)[:, 1:].flatten(0, 1), tokens[:, :-1].flatten())
+
+
+def batches_of(seed, length=5):
+    return lambda step: torch.randint(7, (4, length), generator=torch.Generator().manual_seed(1000 * seed + step))
+
+
+def adam_w(parameters, learning_rate):
+    return torch.optim.AdamW(parameters, learning_rate, weight_decay=0.3)
+
+
+def task(make=Recurrent, loss=cross_entropy, batches=batches_of, validation=None, optimizer=adam_w):
+    def problem(seed):
+        return make(), batches(seed), loss, validation, optimizer
+
+    return UserModule("module:mine:problem", problem, {}, None)
+
+
+def array(user, *, slots=8, optimizer="sgd", batched, guard=False):
+    return ModuleArray(
+        user,
+        "module",
+        slots=slots,
+        batch_size=4,
+        optimizer=optimizer,
+        steps=40,
+        guard=guard,
+        device=CPU,
+        batched=batched,
+    )
+
+
+def run(seed=0, strategy="norm", threshold=0.5, learning_rate=0.3):
+    return TrainingRun(seed=seed, strategy=strategy, threshold=threshold, learning_rate=learning_rate)
+
+
+def tried(user):
+    return try_batching(user, "module", 4, CPU)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("make", "batched"), [(Recurrent, True), (Recurrent, False), (Lstm, False)])
+def test_a_trial_is_what_a_loop_of_torch_does(make, batched, optimizer):
+    trained = array(task(make), optimizer=optimizer, batched=batched)
+    for seed in (3, 4):
+        trained.admit(run(seed=seed, learning_rate=0.05))
+    telemetry = trained.train(12)
+    for slot, seed in enumerate((3, 4)):
+        torch.manual_seed(seed)
+        model = make()
+        steps = OPTIMIZERS[optimizer]([p for p in model.parameters() if p.requires_grad], 0.05)
+        for step in range(12):
+            loss = cross_entropy(model, batches_of(seed)(step))
+            model.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            steps.step()
+            assert telemetry.loss[step, slot] == pytest.approx(float(loss.detach()), rel=1e-4)
+            assert telemetry.grad_norm[step, slot] == pytest.approx(float(norm), rel=1e-3)
+            assert telemetry.clipped[step, slot] == (norm > 0.5)
+        model.eval()
+        with torch.no_grad():
+            expected = np.mean([float(cross_entropy(model, batches_of(seed)(step))) for step in range(4)])
+        assert trained.validation_loss(slot) == pytest.approx(expected, rel=1e-3)
+
+
+def test_batched_runs_equal_single_ones_with_every_strategy():
+    user = task()
+    assert tried(user).batched
+    assert tried(user).reason is None
+    settings = [
+        run(seed=seed, strategy=name, threshold=None if STRATEGIES[name].unit is None else 0.8, learning_rate=0.02)
+        for seed, name in enumerate(STRATEGIES)
+    ]
+    together, alone = (array(user, slots=len(settings), batched=batched) for batched in (True, False))
+    for one in (together, alone):
+        for setting in settings:
+            one.admit(setting)
+        for slot in range(len(settings)):
+            assert one.initial_loss(slot) > 0
+    a, b = together.train(12), alone.train(12)
+    np.testing.assert_allclose(a.loss, b.loss, rtol=2e-3)
+    np.testing.assert_allclose(a.grad_norm, b.grad_norm, rtol=2e-2)
+    for slot in range(len(settings)):
+        assert together.validation_loss(slot) == pytest.approx(alone.validation_loss(slot), rel=2e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "own"])
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_trial_does_not_depend_on_those_that_come_and_go(batched, optimizer):
+    user = task() if batched else task(lambda: Lstm(dropout=0.5))
+    alone = array(user, batched=batched, optimizer=optimizer)
+    alone.admit(run(seed=5))
+    expected = alone.train(30).loss[:, 0]
+    busy = array(user, batched=batched, optimizer=optimizer)
+    for seed in (1, 2, 5):
+        busy.admit(run(seed=seed))
+    seen = [busy.train(10).loss[:, 2]]
+    busy.evict(0)
+    assert busy.active == 2
+    busy.admit(run(seed=7, strategy="none", threshold=None, learning_rate=1e9))
+    seen.append(busy.train(20).loss[:, 0])
+    np.testing.assert_allclose(np.concatenate(seen), expected, rtol=1e-4)
+
+
+def test_random_numbers_are_a_trials_own():
+    def draws(model, tokens):
+        return cross_entropy(model, tokens) * (1 + random.random() + np.random.rand() + torch.rand(()))  # noqa: NPY002
+
+    def shuffled(seed):
+        return torch.utils.data.DataLoader(torch.randint(7, (40, 5)), 4, shuffle=True)
+
+    trained = array(task(Lstm, draws, shuffled), batched=False)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    trained.admit(run(seed=1))
+    first = trained.train(20).loss[:, 0]
+    trained.validation_loss(0)
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert states[1:] == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+    again = array(task(Lstm, draws, shuffled), batched=False)
+    for seed in (2, 1):
+        again.admit(run(seed=seed))
+    assert again.initial_loss(1) == again.initial_loss(1)
+    together = again.train(20).loss
+    np.testing.assert_array_equal(together[:, 1], first)
+    assert (together[:, 0] != first).all()
+
+
+class Branching(Recurrent):
+    def forward(self, tokens):
+        out = super().forward(tokens)
+        return out if out.mean().item() > 0 else out * 2
+
+
+class Counting(Recurrent):
+    step = 0
+
+    def forward(self, tokens):
+        self.step += 1
+        return super().forward(tokens) * (1 + self.step)
+
+
+def teacher_forcing(model, tokens):
+    return cross_entropy(model, tokens) if random.random() < 0.5 else cross_entropy(model, tokens.flip(1))
+
+
+def of_every_seed(seed):
+    return Recurrent(), batches_of(seed), lambda model, tokens: (seed + 1) * cross_entropy(model, tokens)
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        (task(Lstm), "aten::lstm"),
+        (task(lambda: nn.Sequential(Recurrent(), nn.Dropout())), "random numbers"),
+        (task(loss=teacher_forcing), "random numbers"),
+        (task(Branching), "item()"),
+        (task(Counting), "attribute step changes"),
+        (task(batches=lambda seed: batches_of(seed, 5 + seed)), "batches differ in shape"),
+        (UserModule("module:mine:problem", of_every_seed, {}, None), "its loss is"),
+    ],
+)
+def test_what_cannot_be_batched_is_trained_alone_for_a_reason_of_one_line(user, reason):
+    found = tried(user)
+    assert not found.batched
+    assert reason in found.reason
+    assert "\n" not in found.reason
+    assert found.trial_bytes > 0
+
+
+def test_a_first_step_that_fails_is_no_reason_to_stop():
+    def bad(model, tokens):
+        raise ValueError("no labels")
+
+    assert (tried(task(loss=bad)).batched, tried(task(loss=bad)).reason) == (False, "ValueError: no labels")
+
+
+def test_batches_whose_shape_changes_on_the_way_still_train():
+    def last_is_short(seed):
+        return [torch.randint(7, (4 if number % 5 else 2, 5)) for number in range(1, 11)]
+
+    together, alone = (array(task(batches=last_is_short), batched=batched) for batched in (True, False))
+    for one in (together, alone):
+        one.admit(run(seed=1))
+        one.train(3)
+        one.admit(run(seed=2))
+    np.testing.assert_allclose(together.train(20).loss, alone.train(20).loss, rtol=1e-3)
+
+
+def test_sparse_gradients_train_as_dense_ones():
+    losses = []
+    for sparse in (True, False):
+        trained = array(task(lambda sparse=sparse: Lstm(sparse=sparse)), optimizer="adam", batched=False)
+        trained.admit(run(learning_rate=0.01))
+        losses.append(trained.train(15).loss)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_the_guard_skips_what_is_not_finite():
+    def sometimes_infinite(model, batch):
+        tokens, factor = batch
+        return cross_entropy(model, tokens) * factor
+
+    def batches(seed):
+        return lambda step: (batches_of(seed)(step), torch.tensor(torch.inf if step == 5 + seed else 1.0))
+
+    trained = array(task(loss=sometimes_infinite, batches=batches), batched=True, guard=True)
+    for seed in (0, 1):
+        trained.admit(run(seed=seed))
+    telemetry = trained.train(12)
+    assert np.flatnonzero(~np.isfinite(telemetry.loss[:, 0])).tolist() == [5]
+    assert np.flatnonzero(telemetry.applied_norm[:, 1] == 0).tolist() == [6]
+
+
+def failing(at):
+    """A problem that fails for the seed 1 at some point, in a function that the traceback must name."""
+
+    def unlucky(seed, place):
+        if seed == 1 and place == at:
+            raise ValueError(f"unlucky in {place}")
+
+    def problem(seed):
+        unlucky(seed, "problem")
+        model = Recurrent()
+        model.seed, model.seen = torch.tensor(seed), 0
+
+        def batches(step):
+            unlucky(seed, "batches" if step > 5 else "before")
+            return batches_of(seed)(step), torch.full((4,), int((seed, at) == (1, "loss") and step > 5))
+
+        def loss(model, batch):
+            tokens, broken = batch
+            return cross_entropy(model, tokens + 100 * broken[:, None])
+
+        class Validation(list):
+            def __iter__(self):
+                unlucky(seed, "validation")
+                return super().__iter__()
+
+        return model, batches, loss, Validation([batches(0)])
+
+    return UserModule("module:mine:problem", problem, {}, None)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("at", ["problem", "batches", "loss", "validation"])
+def test_an_exception_ends_its_trial_with_a_traceback_and_no_other(at, batched):
+    trained, calm = (array(failing(at if broken else "never"), batched=batched) for broken in (True, False))
+    for one in (trained, calm):
+        for seed in (0, 1, 2):
+            slot = one.admit(run(seed=seed))
+            one.initial_loss(slot)
+    telemetry, expected = trained.train(10), calm.train(10)
+    trained.validation_loss(1)
+    np.testing.assert_allclose(telemetry.loss[:, [0, 2]], expected.loss[:, [0, 2]], rtol=1e-3)
+    assert list(trained.failures) == [1]
+    text = trained.failures[1]
+    assert ("IndexError" if at == "loss" else f"ValueError: unlucky in {at}") in text
+    assert "module_run.py" not in text
+    assert text.count(__file__) >= 1
+    assert np.isnan(trained.validation_loss(1))
+    trained.evict(0)
+    assert list(trained.failures) == [1]  # the last trial has moved into slot 0
+    trained.evict(0)
+    assert list(trained.failures) == [0]
+    trained.evict(0)
+    assert trained.failures == {}
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"module": 1}, "must return (module, batches, loss)"),
+        ((Recurrent(), []), "a tuple of 2"),
+        ((cross_entropy, [1], cross_entropy), "must be a torch.nn.Module, but is function"),
+        ((Recurrent(), 7, cross_entropy), "must be iterable or a function of the step, but are int"),
+        ((Recurrent(), [1], 0.5), "must be a function of module and batch, but is float"),
+        ((Recurrent(), [], cross_entropy), "but there are none"),
+        ((Recurrent(), iter([torch.zeros(2, 3).long()] * 6), cross_entropy), "they ended after 6"),
+        ((nn.ReLU(), [1], cross_entropy), "no parameter to train"),
+        ((Recurrent(), [torch.zeros(2, 3).long()], lambda m, b: m(b)), "a tensor of shape [2, 3, 7]"),
+        ((Recurrent(), [torch.zeros(2, 3).long()], lambda m, b: 1.0), "must be a tensor without axes, but is float"),
+        ((nn.ModuleList([nn.Linear(2, 2).half(), nn.Linear(2, 2)]), [1], cross_entropy),
+         "of one floating-point type"),
+        ((Recurrent(), [torch.zeros(2, 3).long()], cross_entropy, []), "no validation batch"),
+    ],
+)  # fmt: skip
+def test_what_is_no_problem_is_said(made, said):
+    trained = array(UserModule("module:mine:problem", lambda: made, {}, None), batched=False)
+    slot = trained.admit(run())
+    trained.initial_loss(slot)
+    trained.validation_loss(slot)
+    trained.train(10)
+    assert said in trained.failures[slot]
+
+
+class Failing(torch.optim.SGD):
+    def step(self, closure=None):
+        if self.state.setdefault("steps", {"taken": 0})["taken"] == 5:
+            raise ArithmeticError("no more steps")
+        self.state["steps"]["taken"] += 1
+        super().step()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (None, "must return (module, batches, loss, validation batches, optimizer)"),
+        (lambda parameters, lr: "sgd", "returns a torch.optim.Optimizer, but it returned str"),
+        (lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=-1), "Invalid momentum value: -1"),
+        (0.1, "must be a function of parameters and learning rate, but is float"),
+        (Failing, "ArithmeticError: no more steps"),
+    ],
+)
+def test_an_own_optimizer_that_fails_ends_its_trial_and_no_other(optimizer, said):
+    def problem(seed):
+        return Lstm(), batches_of(seed), cross_entropy, None, optimizer if seed == 1 else adam_w
+
+    trained = array(UserModule("module:mine:problem", problem, {}, None), optimizer="own", batched=False)
+    slots = [trained.admit(run(seed=seed)) for seed in (0, 1, 2)]
+    telemetry = trained.train(12)
+    assert said in trained.failures[slots[1]]
+    assert set(trained.failures) == {slots[1]}
+    assert np.isnan(telemetry.loss[-1]).tolist() == [False, True, False]
+
+
+def test_another_model_for_another_seed_is_refused():
+    def problem(seed):
+        return nn.Linear(2, 2 + seed), [torch.ones(1, 2)], lambda m, b: m(b).sum()
+
+    trained = array(UserModule("module:mine:problem", problem, {}, None), batched=False)
+    for seed in (0, 1):
+        trained.admit(run(seed=seed))
+    assert list(trained.failures) == [1]
+    assert "every seed must give a model of the same shape" in trained.failures[1]
+
+
+def test_the_initial_loss_is_that_of_the_first_four_batches_and_leaves_buffers_alone():
+    trained = array(task(), batched=True)
+    trained.admit(run(seed=2))
+    torch.manual_seed(2)
+    model = Recurrent()
+    with torch.no_grad():
+        expected = np.mean([float(cross_entropy(model, batches_of(2)(step))) for step in range(4)])
+    assert trained.initial_loss(0) == pytest.approx(expected)
+    assert trained.initial_loss(0) == pytest.approx(expected)
+    assert trained.train(1).loss[0, 0] == pytest.approx(
+        float(cross_entropy(model, batches_of(2)(0)).detach()), rel=1e-5
+    )

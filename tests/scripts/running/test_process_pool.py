@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gradstudy.scripts.running.process_pool import WorkerPool
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.progress import RUNNING, count_outcomes
+from gradstudy.study.launch import create_or_resume
+from gradstudy.study.spec.study_spec import parse_spec
+
+SPEC = {
+    "name": "pool",
+    "task": "copy",
+    "task_options": {"max_length": 4, "examples": 200},
+    "model": {"hidden_size": 8},
+    "steps": 20,
+    "batch_size": 8,
+    "trials": 12,
+    "space": {"strategies": ["none", "norm"], "learning_rate": [0.01, 300]},
+}
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/pool.db"
+
+
+def test_two_worker_processes_run_exactly_the_budget(url):
+    with Database.open(url, create=True) as database:
+        create_or_resume(database, parse_spec(SPEC))
+        with WorkerPool(2, url, ["pool", "--slots", "3"]) as pool:
+            pool.begin()
+            pool.wait()
+            assert pool.failures() == []
+        trials = read_trials(database, "pool")
+        assert sorted(trials["ordinal"]) == list(range(12))
+        assert (trials["state"] == "COMPLETE").all()
+
+
+def test_a_worker_that_fails_is_reported_with_its_last_lines(url):
+    with WorkerPool(1, url, ["pool"]) as pool:
+        pool.begin()
+        pool.wait()
+        (failure,) = pool.failures()
+    assert "worker 0 ended with exit code 2" in failure
+    assert "there is no database at" in failure
+
+
+def test_workers_stop_in_order_when_their_launcher_is_killed(url):
+    with Database.open(url, create=True) as database:
+        record = create_or_resume(database, parse_spec(SPEC | {"steps": 100_000, "trials": 4}))
+        code = (
+            "import sys; from gradstudy.scripts.running.process_pool import WorkerPool\n"
+            f"pool = WorkerPool(1, {url!r}, ['pool', '--slots', '2'])\n"
+            "pool.begin(); print(pool.pids()[0], flush=True); pool.wait()"
+        )
+        launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert launcher.stdout is not None
+        worker = int(launcher.stdout.readline())
+        deadline = time.monotonic() + 60
+        while count_outcomes(database.engine, record.study_id)[RUNNING] < 2:
+            assert time.monotonic() < deadline
+        launcher.kill()
+        launcher.wait()
+        launcher.stdout.close()
+        while count_outcomes(database.engine, record.study_id)[RUNNING]:
+            assert time.monotonic() < deadline
+        while is_alive(worker):
+            assert time.monotonic() < deadline

@@ -1,0 +1,83 @@
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+from interrupting import interrupt_once_running
+from typer.testing import Result
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.studies import find_study
+from gradstudy.study.worker.worker import Worker
+
+Run = Callable[..., Result]
+WORDS = ("confirm", "s", "--workers", "1", "--slots", "8")
+
+
+def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, gradstudy: Run) -> None:
+    result = gradstudy(*WORDS, "--width", "0.4", "--max-runs", "60")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == "now: gradstudy report s"
+    assert " to " in result.stdout
+    report = gradstudy("report", "s").stdout
+    assert "fresh run" in report
+    assert "gradstudy confirm s" not in report
+    again = gradstudy(*WORDS, "--width", "0.4", "--max-runs", "60")
+    assert again.stdout.splitlines()[0] == "s-confirm goes on with the settings that it began with"
+    assert again.exit_code == 0
+    for form in ("markdown", "json", "csv", "html"):
+        assert gradstudy("report", "s", "--format", form).exit_code == 0
+
+
+def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:
+    code, output = interrupt_once_running([*WORDS, "--slots", "2", "--max-runs", "30"], finished)
+    assert code == 130, output
+    assert "the same command goes on" in output
+    assert gradstudy(*WORDS, "--max-runs", "30").exit_code == 0
+    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
+
+
+def test_a_stop_between_two_rounds_begins_no_other(
+    finished: Database, gradstudy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Worker.run
+
+    def stop_when_done(self: Worker, stop: threading.Event) -> None:
+        begin(self, stop)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Worker, "run", stop_when_done)
+    result = gradstudy(*WORDS, "--width", "0.02", "--max-runs", "5000")
+    assert result.exit_code == 130
+    assert "stopped" in result.stdout
+
+
+def test_runs_can_be_left_to_workers_elsewhere(finished: Database, gradstudy: Run) -> None:
+    result = gradstudy("confirm", "s", "--detach", "--max-runs", "6")
+    assert result.exit_code == 0
+    assert "workers: gradstudy work s-confirm" in result.stdout
+    assert find_study(finished, "s-confirm").budget == 6
+    assert gradstudy("work", "s-confirm").exit_code == 0
+    assert len(read_trials(finished, "s-confirm")) == 6
+    used_up = gradstudy("confirm", "s", "--detach", "--max-runs", "6")
+    assert "--max-runs is used up" in used_up.stdout
+
+
+def test_deleting_a_study_deletes_its_confirmation(finished: Database, gradstudy: Run) -> None:
+    gradstudy("confirm", "s", "--detach", "--max-runs", "6")
+    assert gradstudy("delete", "s", "--yes").exit_code == 0
+    for name in ("s", "s-confirm"):
+        with pytest.raises(NotFoundError):
+            find_study(finished, name)
+
+
+@pytest.mark.parametrize("words", [["confirm", "nobody"], ["confirm", "s-confirm"]])
+def test_what_cannot_be_confirmed_is_said_in_a_sentence(finished: Database, gradstudy: Run, words: list[str]) -> None:
+    gradstudy("confirm", "s", "--detach", "--max-runs", "6")
+    result = gradstudy(*words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("gradstudy: ")
+    assert result.stderr.count("\n") == 1

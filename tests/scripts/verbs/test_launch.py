@@ -1,0 +1,135 @@
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from interrupting import interrupt_once_running
+from typer.testing import Result
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.studies import find_study
+from gradstudy.study.errors import WorkFailedError
+
+Run = Callable[..., Result]
+
+TOML = """
+task = "copy"
+steps = 20
+batch_size = 8
+trials = 8
+task_options = { max_length = 4, examples = 200 }
+
+[model]
+hidden_size = 8
+
+[space]
+strategies = ["none", "norm"]
+learning_rate = [0.01, 300]
+"""
+
+
+def spec_of(url: str, name: str = "s") -> dict[str, Any]:
+    with Database.open(url) as db:
+        return find_study(db, name).spec
+
+
+def test_a_launch_runs_every_trial(finished: Database) -> None:
+    trials = read_trials(finished, "s")
+    assert trials["number"].tolist() == list(range(8))
+    assert set(trials["outcome"]) <= {"trained", "stalled", "diverged"}
+
+
+def test_a_launch_says_where_it_is_and_what_comes_next(gradstudy: Run, flags: list[str]) -> None:
+    result = gradstudy("launch", "s", *flags, "--threads", "1", "--slots", "3")
+    lines = result.stdout.splitlines()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert lines[0] == "study s in sqlite:///gradstudy.db: 8 trials of 20 steps"
+    assert lines[1].endswith("150 examples to train on, 17 to validate on")
+    assert lines[-2].startswith("8/8 done · 0 running · ")
+    assert lines[-1] == "done; now: gradstudy report s"
+
+
+@pytest.mark.parametrize("again", [[], ["flags"]])
+def test_a_study_whose_budget_is_used_up_is_done(
+    finished: Database, gradstudy: Run, flags: list[str], again: list[str]
+) -> None:
+    before = read_trials(finished, "s")
+    result = gradstudy("launch", "s", *(flags if again else []))
+    assert (result.exit_code, result.output) == (0, "study s is done: all 8 trials have ended\n")
+    assert read_trials(finished, "s").equals(before)
+
+
+def test_a_study_that_is_done_tells_optuna_what_a_dead_worker_could_not(finished: Database, gradstudy: Run) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with finished.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trials SET state = 'RUNNING' WHERE number = 7")
+        connection.exec_driver_sql(f"UPDATE gradstudy_worker SET pid = {ended.pid}")
+    assert gradstudy("launch", "s").exit_code == 0
+    study = optuna.load_study(study_name="s", storage=finished.optuna_storage)
+    assert study.trials[7].state.name == "COMPLETE"
+
+
+def test_a_toml_file_launches_the_same_study_as_flags(folder: Path, finished: Database, gradstudy: Run) -> None:
+    (folder / "s.toml").write_text(TOML)
+    result = gradstudy("launch", "s.toml", "--storage", "sqlite:///toml.db")
+    assert result.exit_code == 0, result.output
+    assert spec_of("sqlite:///toml.db") == spec_of("sqlite:///gradstudy.db")
+    assert gradstudy("launch", "s.toml").stdout == "study s is done: all 8 trials have ended\n"
+
+
+def test_flags_replace_what_a_toml_file_says(folder: Path, gradstudy: Run) -> None:
+    (folder / "file.toml").write_text(f'name = "other"\n{TOML}')
+    words = "--strategies all --trials 2 --steps 3 --layers 2 --threshold norm=1:2 --seed 4 --cells gru --guard"
+    result = gradstudy("launch", "file.toml", *words.split())
+    assert result.exit_code == 0, result.output
+    spec = spec_of("sqlite:///gradstudy.db", "other")
+    assert spec["model"] | {"layers": 2, "hidden_size": 8} == spec["model"]
+    assert spec["space"] == {
+        "cells": ["gru"],
+        "strategies": list(STRATEGIES),
+        "learning_rate": [0.01, 300],
+        "thresholds": {"norm": [1, 2]},
+        "factors": {},
+    }
+    assert (spec["trials"], spec["steps"], spec["seed"], spec["guard"]) == (2, 3, 4, True)
+    assert spec["task_options"] == {"max_length": 4, "examples": 200}
+
+
+def test_a_corrected_launch_is_not_held_up_by_the_wrong_one(gradstudy: Run, flags: list[str]) -> None:
+    assert gradstudy("launch", "s", *flags, "--batch-size", "9999").exit_code == 2
+    assert gradstudy("launch", "s", *flags, "--trials", "1").exit_code == 0
+
+
+def test_work_that_fails_exits_with_1(
+    finished: Database, gradstudy: Run, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise WorkFailedError("every trial fails")
+
+    monkeypatch.setattr("gradstudy.study.worker.worker.Worker.run", fail)
+    result = gradstudy("launch", "t", *flags)
+    assert (result.exit_code, result.stderr) == (1, "gradstudy: every trial fails\n")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_launch_gives_back_its_trials_and_the_same_command_goes_on(
+    gradstudy: Run, flags: list[str], workers: int
+) -> None:
+    words = ["launch", "t", *flags, "--steps=100", "--trials=5", "--slots=2"]
+    with Database.open("sqlite:///gradstudy.db", create=True) as db:
+        code, output = interrupt_once_running([*words, f"--workers={workers}"], db)
+        counts = count_outcomes(db.engine, find_study(db, "t").study_id)
+        states = {trial.state.name for trial in optuna.load_study(study_name="t", storage=db.optuna_storage).trials}
+        assert (code, counts["running"]) == (130, 0), output
+        assert f"stopped: {counts['remaining']} trials left; the same command goes on\n" in output
+        assert "Traceback" not in output
+        assert {"WAITING"} <= states <= {"COMPLETE", "WAITING"}
+        again = gradstudy(*words)
+        assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "done; now: gradstudy report t")
+        assert sorted(read_trials(db, "t")["ordinal"]) == list(range(5))

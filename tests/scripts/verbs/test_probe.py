@@ -1,0 +1,58 @@
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from gradstudy.scripts.verbs.launch import launch
+from gradstudy.scripts.verbs.probe import OF_WORKERS, probe
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.studies import find_study, list_studies
+
+Run = Callable[..., Result]
+
+
+def test_a_probe_creates_the_study_with_ranges_and_without_trials(gradstudy: Run, flags: list[str]) -> None:
+    given = [flag for flag in flags if not flag.startswith("--workers")]
+    result = gradstudy("probe", "s", *given, "--strategies", "norm,value,zclip", "--threshold", "value=0.01:0.5")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == "now: gradstudy launch s"
+    with Database.open("sqlite:///gradstudy.db") as db:
+        assert [study.name for study in list_studies(db)] == ["s"]
+        thresholds = find_study(db, "s").spec["space"]["thresholds"]
+        assert read_trials(db, "s").empty
+    assert thresholds["value"] == [0.01, 0.5]
+    assert 0 < thresholds["norm"][0] < thresholds["norm"][1] < 10
+    assert "zclip" not in thresholds
+    assert gradstudy("launch", "s", "--workers", "1").exit_code == 0
+    with Database.open("sqlite:///gradstudy.db") as db:
+        found = read_trials(db, "s")
+        assert len(found) == 8
+        assert found.query("strategy == 'norm'")["threshold"].between(*thresholds["norm"]).all()
+
+
+def test_a_study_that_exists_keeps_its_ranges(
+    finished: Database, gradstudy: Run, contents: Callable[[], dict[str, bytes]]
+) -> None:
+    before = find_study(finished, "s")
+    result = gradstudy("probe", "s")
+    assert result.exit_code == 0
+    assert "study s exists and keeps its ranges; for a new one: --threshold norm=" in result.stdout
+    assert find_study(finished, "s") == before
+
+
+def test_a_probe_takes_the_flags_of_a_launch() -> None:
+    of_launch, of_probe = (set(inspect.signature(verb).parameters) for verb in (launch, probe))
+    assert of_launch - of_probe == set(OF_WORKERS)
+    assert of_probe <= of_launch
+
+
+@pytest.mark.parametrize("words", [["--lr", "1e6:1e9"], ["--batch-size", "9999"], ["--device", "tpu"]])
+def test_what_cannot_be_probed_makes_nothing(gradstudy: Run, flags: list[str], folder: Path, words: list[str]) -> None:
+    given = [flag for flag in flags if not flag.startswith("--workers")]
+    result = gradstudy("probe", "s", *given, *words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("gradstudy: ")
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,118 @@
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import StudyExistsError
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.studies import create_study, delete_study, find_study
+from gradstudy.study.answer.confirmation_plan import further_runs
+from gradstudy.study.answer.confirmation_study import (
+    Confirmation,
+    begin_confirmation,
+    confirmation_results,
+    enqueue_round,
+    find_confirmation,
+    is_open,
+)
+from gradstudy.study.errors import NothingToConfirmError
+from gradstudy.study.launch import create_or_resume, launched_with
+from gradstudy.study.report.report import read_report
+from gradstudy.study.spec.study_spec import StudySpec, stored_spec
+
+Work = Callable[..., None]
+
+
+def begin(db: Database, top: int = 1) -> Confirmation:
+    report = read_report(db, "s")
+    return begin_confirmation(db, report.study, report.trials, report.frontiers, top, 40)
+
+
+def again(db: Database) -> Confirmation:
+    found = find_confirmation(db, find_study(db, "s"))
+    assert found is not None
+    return found
+
+
+def test_a_confirmation_is_a_study_of_its_own_with_fresh_seeds_and_only_the_chosen_settings(
+    finished: Database, work: Work
+) -> None:
+    before = read_trials(finished, "s")
+    confirmation = begin(finished, top=2)
+    assert enqueue_round(finished, confirmation, 1.0, 30) is False  # any interval is that narrow
+    assert enqueue_round(finished, confirmation, 0.2, 18)
+    work(finished, stored_spec(again(finished).record))
+    fresh = read_trials(finished, "s-confirm")
+    settings = ["cell", "strategy", "threshold", "learning_rate"]
+    chosen = pd.DataFrame([vars(setting) for setting in confirmation.chosen])[settings].astype({"threshold": float})
+    assert len(chosen) == 6
+    found = fresh[settings].drop_duplicates()
+    pd.testing.assert_frame_equal(found.merge(chosen, on=settings)[settings], found.reset_index(drop=True))
+    assert len(fresh) == 18
+    assert not set(fresh["seed"]) & set(before["seed"])
+    pd.testing.assert_frame_equal(read_trials(finished, "s"), before)
+
+
+def test_a_confirmation_goes_on_where_it_was_stopped_until_its_runs_are_used_up(finished: Database, work: Work) -> None:
+    begin(finished)
+    budgets = []
+    while is_open(finished, again(finished)) or enqueue_round(finished, again(finished), 0.4, 40):
+        confirmation = again(finished)
+        budgets.append(confirmation.record.budget)
+        work(finished, stored_spec(confirmation.record), slots=8)
+    assert budgets[0] == 3 * further_runs(0, 0, 3, 0.4)
+    assert budgets == sorted(budgets)
+    assert budgets[-1] <= 40
+    table, fresh = confirmation_results(finished, again(finished))
+    assert table["runs"].sum() == len(fresh) == budgets[-1]
+    report = read_report(finished, "s")
+    assert report.recommendation is not None
+    assert report.recommendation.confirmed
+    assert report.follow_up is None
+    assert len(report.trials) == 12
+
+
+def test_the_report_waits_until_the_runs_that_were_put_in_have_ended(finished: Database) -> None:
+    enqueue_round(finished, begin(finished), 0.2, 40)
+    report = read_report(finished, "s")
+    assert report.recommendation is not None
+    assert not report.recommendation.confirmed
+    assert report.confirmation.empty
+
+
+def test_a_round_is_put_in_once(finished: Database) -> None:
+    confirmation = begin(finished)
+    assert enqueue_round(finished, confirmation, 0.2, 40)
+    enqueue_round(finished, confirmation, 0.2, 40)  # somebody else, who saw no runs either
+    assert again(finished).record.budget == 40
+
+
+def test_a_study_of_the_same_name_later_has_no_part_in_an_old_confirmation(finished: Database, spec: StudySpec) -> None:
+    begin(finished)
+    delete_study(finished, "s")
+    assert find_confirmation(finished, create_or_resume(finished, spec)) is None
+
+
+def test_a_start_that_was_cut_off_is_taken_over(finished: Database) -> None:
+    create_study(finished, "s-confirm", find_study(finished, "s").spec | {"name": "s-confirm"}, 0, launched_with())
+    assert begin(finished).record.name == "s-confirm"
+
+
+def test_a_name_that_is_taken_is_refused(finished: Database, spec: StudySpec) -> None:
+    create_or_resume(finished, spec.model_copy(update={"name": "s-confirm"}))
+    with pytest.raises(StudyExistsError, match="does not confirm this one"):
+        begin(finished)
+
+
+def test_what_never_trained_and_confirmations_themselves_cannot_be_confirmed(db: Database, spec: StudySpec) -> None:
+    create_or_resume(db, spec)
+    with pytest.raises(NothingToConfirmError, match="no trial that trained"):
+        begin(db)
+
+
+def test_a_confirmation_is_not_confirmed(finished: Database) -> None:
+    record = begin(finished).record
+    report = read_report(finished, record.name)
+    with pytest.raises(NothingToConfirmError, match="name the study that it confirms, 's'"):
+        begin_confirmation(finished, record, report.trials, report.frontiers, 1, 40)

@@ -1,0 +1,160 @@
+import json
+from typing import Any
+
+import pytest
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.study.errors import SpecError
+from gradstudy.study.spec.differences import differences
+from gradstudy.study.spec.study_spec import StudySpec, parse_spec
+
+
+def error(**values: Any) -> str:
+    with pytest.raises(SpecError) as caught:
+        parse_spec({"name": "s"} | values)
+    return str(caught.value)
+
+
+def test_a_spec_survives_json(spec: StudySpec) -> None:
+    text = json.dumps(spec.model_dump(mode="json"))
+    assert parse_spec(json.loads(text)) == spec
+
+
+def test_a_name_is_all_that_a_spec_needs() -> None:
+    spec = parse_spec({"name": "s"})
+    assert spec.space.strategies == tuple(STRATEGIES)
+    assert {spec.space.threshold_range(name) for name in STRATEGIES if STRATEGIES[name].unit is None} == {None}
+    assert spec.space.threshold_range("autoclip") == (1.0, 90.0)
+
+
+def test_a_threshold_range_of_ones_own_replaces_the_catalogues() -> None:
+    spec = parse_spec({"name": "s", "space": {"thresholds": {"norm": [0.5, 2]}}})
+    assert spec.space.threshold_range("norm") == (0.5, 2.0)
+    assert spec.space.threshold_range("value") == (1e-4, 1.0)
+
+
+@pytest.mark.parametrize("name", ["a", "0", "A.b-c_9", "x" * 100])
+def test_plain_names_are_taken(name: str) -> None:
+    assert parse_spec({"name": name}).name == name
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "/a", "..", "../a", ".a", "-a", "a b", "a\n", "ä", "x" * 101])
+def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
+    assert error(name=name) == (
+        "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
+        f"but got {name!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "shown"),
+    [((100, 1), "100:1"), ((1, 1), "1:1"), ((0, 1), "0:1"), ((-1, 1), "-1:1"), ((1, 1e39), "1:1e+39"),
+     ((1, float("inf")), "1:inf"), ((float("nan"), 1), "nan:1"), ((1, float("nan")), "1:nan")],
+)  # fmt: skip
+def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
+    sentence = f"must rise from a positive number to a larger one, at most 3e+38, but got {shown}"
+    assert error(space={"learning_rate": bounds}) == f"space.learning_rate {sentence}"
+    assert error(space={"thresholds": {"norm": bounds}}) == f"space.thresholds.norm {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"task": "translate"},
+         "there is no task 'translate': choose from cmudict, numbers, copy, reverse, adding, temporal_order, sunspots, "
+         "regression, pairs:FILE, series:FILE, module:package.module:function"),
+        ({"sampler": "grid"}, "sampler should be 'random', 'qmc', 'tpe' or 'frontier', but got 'grid'"),
+        ({"optimizer": "lion"}, "optimizer should be 'sgd', 'momentum', 'adam' or 'own', but got 'lion'"),
+        ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
+        ({"space": {"cells": ["gru", "gru"]}}, "space.cells must name at least one and none twice, but got gru, gru"),
+        ({"space": {"cells": []}}, "space.cells must name at least one and none twice, but got none"),
+        ({"space": {"strategies": ["norm", "norm"]}},
+         "space.strategies must name at least one and none twice, but got norm, norm"),
+        ({"space": {"strategies": ["clip"]}},
+         f"space.strategies must be among {', '.join(STRATEGIES)}, but got 'clip'"),
+        ({"space": {"strategies": ["norm", "none"], "thresholds": {"none": [1, 2]}}},
+         "space thresholds are taken by norm, but got one for 'none'"),
+        ({"space": {"strategies": ["none"], "thresholds": {"norm": [1, 2]}}},
+         "space thresholds are taken by none of the searched strategies, but got one for 'norm'"),
+        ({"space": {"thresholds": {"autoclip": [1, 150]}}},
+         "space thresholds of 'autoclip' must be at most 100, but got 150"),
+        ({"space": {"learning_rate": [1, 2, 3]}},
+         "space.learning_rate tuple should have at most 2 items after validation, not 3, but got [1, 2, 3]"),
+        ({"space": {"learning_rate": ["low", 2]}},
+         "space.learning_rate.0 should be a valid number, unable to parse string as a number, but got 'low'"),
+        ({"task": "copy", "task_options": {"symbols": 1}},
+         "task 'copy': symbols must be a whole number from 2 to 10000, but got 1"),
+        ({"task": "cmudict", "task_options": {"symbols": 5}},
+         "task 'cmudict' has no option 'symbols': it takes max_length"),
+        ({"task_options": {"max_length": "long"}},
+         "task 'cmudict': max_length must be a whole number from 1 to 40, but got 'long'"),
+        ({"task": "series"}, "task 'series' needs a file: series:FILE"),
+        ({"task": "copy", "loss": "mse"}, "task 'copy' is trained with cross_entropy, but got 'mse'"),
+        ({"task": "adding", "loss": "cross_entropy"},
+         "task 'adding' is trained with mse or mae or huber, but got 'cross_entropy'"),
+        ({"loss": "rmse"}, "loss should be 'cross_entropy', 'mae', 'huber' or 'mse', but got 'rmse'"),
+        ({"task": "regression", "space": {"cells": ["lstm"]}},
+         "space.cells of task 'regression' must be dense, but got 'lstm'"),
+        ({"space": {"cells": ["dense"]}}, "space.cells of task 'cmudict' must be lstm or gru, but got 'dense'"),
+        ({"task": "temporal_order", "model": {"attention": True}},
+         "model.attention needs a decoder, which task 'temporal_order' does not have"),
+        ({"task": "sunspots", "task_options": {"standardize": "perhaps"}},
+         "task 'sunspots': standardize must be true or false, but got 'perhaps'"),
+        ({"steps": 0}, "steps should be greater than or equal to 1, but got 0"),
+        ({"trials": 2.5}, "trials should be a valid integer, got a number with a fractional part, but got 2.5"),
+        ({"seed": -1}, "seed should be greater than or equal to 0, but got -1"),
+        ({"model": {"dropout": 1}}, "model.dropout should be less than 1, but got 1"),
+        ({"model": {"width": 8}},
+         "there is no field 'model.width' in a spec; accepted here are "
+         "hidden_size, embedding_size, layers, attention, dropout, forget_bias"),
+        ({"divergence": {"blow_up": 1}}, "divergence.blow_up should be greater than 1, but got 1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_named_with_what_was_given_and_what_is_accepted(values: dict[str, Any], sentence: str) -> None:
+    assert error(**values) == sentence
+
+
+def test_an_unknown_field_is_refused_and_the_known_ones_are_listed() -> None:
+    listed = error(learning_rate=[1, 2]).removeprefix("there is no field 'learning_rate' in a spec; accepted here are ")
+    assert listed.split(", ") == list(StudySpec.model_fields)
+
+
+def test_options_are_taken_as_a_command_line_gives_them() -> None:
+    given = {"task": "series:x.csv", "task_options": {"window": "12", "standardize": "false", "columns": "a,b"}}
+    assert parse_spec({"name": "s"} | given).task_options == {"window": 12, "standardize": False, "columns": "a,b"}
+
+
+def test_the_loss_is_the_tasks_own_unless_another_is_given() -> None:
+    assert parse_spec({"name": "s"}).trained_loss == "cross_entropy"
+    assert parse_spec({"name": "s", "task": "sunspots"}).trained_loss == "mse"
+    assert parse_spec({"name": "s", "task": "sunspots", "loss": "huber"}).trained_loss == "huber"
+
+
+def test_cells_are_the_tasks_own_unless_others_are_given() -> None:
+    assert parse_spec({"name": "s", "task": "regression"}).space.cells == ("dense",)
+    assert parse_spec({"name": "s", "task": "regression", "space": {"strategies": ["none"]}}).space.cells == ("dense",)
+    assert parse_spec({"name": "s", "task": "sunspots"}).space.cells == ("lstm", "gru")
+
+
+def test_a_spec_without_a_name_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"^name is missing$"):
+        parse_spec({"task": "copy"})
+
+
+def test_specs_that_are_equal_do_not_differ(spec: StudySpec) -> None:
+    assert differences(spec, parse_spec(spec.model_dump())) == []
+
+
+def test_exactly_what_differs_is_listed(spec: StudySpec) -> None:
+    values = spec.model_dump()
+    values["steps"] = 31
+    values["model"]["layers"] = 2
+    values["task_options"] = {"max_length": 4, "symbols": 9}
+    values["space"]["thresholds"] = {"norm": (1, 2)}
+    assert differences(spec, parse_spec(values)) == [
+        "task_options.examples: 200 -> None",
+        "task_options.symbols: None -> 9",
+        "model.layers: 1 -> 2",
+        "steps: 30 -> 31",
+        "space.thresholds.norm: None -> [1.0, 2.0]",
+    ]

@@ -1,0 +1,86 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.study.errors import TrialNotFoundError
+from gradstudy.study.launch import create_or_resume
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.replay import replay_trial
+
+Execute = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def ended_as(finished: Database) -> Callable[[str], int]:
+    """The number of a trial with an outcome or a reason."""
+
+    def number(how: str) -> int:
+        trials = read_trials(finished, "s")
+        return int(trials.loc[(trials["outcome"] == how) | (trials["reason"] == how), "number"].iloc[0])
+
+    return number
+
+
+@pytest.mark.parametrize("how", ["trained", "stalled", "blow_up", "no_recovery"])
+def test_a_replay_agrees_with_what_was_recorded(finished: Database, ended_as: Callable[[str], int], how: str) -> None:
+    replay = replay_trial(finished, "s", ended_as(how))
+    assert replay.agrees
+    assert replay.first_difference is None
+    assert len(replay.steps) == replay.recorded["steps"] == replay.result.steps
+    assert replay.result.validation_loss == pytest.approx(replay.recorded["validation_loss"], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "step"),
+    [
+        ("UPDATE gradstudy_step SET loss = loss * 1.01 WHERE step = 2", 2),
+        ("UPDATE gradstudy_step SET loss = NULL WHERE step = 1", 1),
+        ("DELETE FROM gradstudy_step WHERE step = 2", 2),
+        ("INSERT INTO gradstudy_step SELECT trial_id, 30, 1, 1, 1, 1 FROM gradstudy_trial", 30),
+        ("UPDATE gradstudy_trial SET outcome = 'stalled'", None),
+        ("UPDATE gradstudy_trial SET reason = 'blow_up'", None),
+        ("UPDATE gradstudy_trial SET seed = seed + 1", 0),
+    ],
+)
+def test_a_replay_disagrees_when_the_record_was_changed(
+    finished: Database, ended_as: Callable[[str], int], execute: Execute, tampering: str, step: int | None
+) -> None:
+    number = ended_as("trained")
+    execute(finished, tampering)
+    replay = replay_trial(finished, "s", number)
+    assert not replay.agrees
+    assert replay.first_difference == step
+
+
+def test_losses_that_were_not_finite_agree(db: Database, spec: StudySpec, work: Callable[..., None]) -> None:
+    space = spec.space.model_copy(update={"strategies": ("none",), "learning_rate": (1e37, 3e38)})
+    rule = spec.divergence.model_copy(update={"blow_up": 1e300})
+    work(db, spec.model_copy(update={"trials": 4, "space": space, "divergence": rule}))
+    trials = read_trials(db, "s")
+    number = int(trials.loc[trials["reason"] == "non_finite_loss", "number"].iloc[0])
+    assert read_steps(db, "s", [number])["loss"].isna().sum() == 1
+    assert replay_trial(db, "s", number).agrees
+
+
+def test_an_unknown_trial_cannot_be_replayed(finished: Database) -> None:
+    with pytest.raises(TrialNotFoundError, match="study 's' has no trial 12; its trials are 0 to 11"):
+        replay_trial(finished, "s", 12)
+    with pytest.raises(NotFoundError, match="there is no study 'other'"):
+        replay_trial(finished, "other", 0)
+
+
+def test_a_study_without_trials_has_nothing_to_replay(db: Database, spec: StudySpec) -> None:
+    create_or_resume(db, spec)
+    with pytest.raises(TrialNotFoundError, match="has no trial 0; its trials are none yet"):
+        replay_trial(db, "s", 0)
+
+
+@pytest.mark.parametrize("outcome", ["NULL", "'failed'"])
+def test_a_trial_without_a_result_cannot_be_replayed(finished: Database, execute: Execute, outcome: str) -> None:
+    execute(finished, f"UPDATE gradstudy_trial SET outcome = {outcome}")
+    with pytest.raises(TrialNotFoundError, match="trial 0 of study 's' has no result to compare with"):
+        replay_trial(finished, "s", 0)

@@ -1,0 +1,156 @@
+import os
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, give_back
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
+from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import find_study
+from gradstudy.study.worker.recovery import recover
+
+ClaimAs = Callable[[int], Claim]
+States = Callable[[Database], list[str]]
+Trials = Callable[[Database], list[Any]]
+Pid = Callable[[int], None]
+Work = Callable[..., None]
+Execute = Callable[..., list[Any]]
+SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={})
+
+OPEN = "trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')"
+UNTELL = (
+    "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number IN (3, 7)",
+    f"DELETE FROM trial_values WHERE {OPEN}",
+)
+"""A worker died before it told Optuna of two trials."""
+
+
+def recover_study(db: Database) -> bool:
+    return recover(db, find_study(db, "s"))
+
+
+def told(trials: list[Any]) -> list[Any]:
+    return [(trial.state, trial.value, trial.user_attrs, trial.constraints) for trial in trials]
+
+
+@pytest.fixture
+def worked_by(finished: Database, execute: Execute) -> Callable[[int], None]:
+    """Say that the study was worked on by a process of this machine."""
+    return lambda pid: execute(finished, f"UPDATE gradstudy_worker SET pid = {pid}")  # type: ignore[return-value]
+
+
+def test_a_result_that_a_dead_worker_did_not_tell_is_told(
+    finished: Database, execute: Execute, optuna_trials: Trials, worked_by: Pid, dead_pid: int
+) -> None:
+    before = told(optuna_trials(finished))
+    execute(finished, *UNTELL)
+    assert told(optuna_trials(finished)) != before
+    worked_by(dead_pid)
+    recover_study(finished)
+    assert told(optuna_trials(finished)) == before
+
+
+def test_a_result_that_a_living_worker_may_be_about_to_tell_is_left_to_it(
+    finished: Database, execute: Execute, states: States, worked_by: Pid
+) -> None:
+    execute(finished, *UNTELL)
+    worked_by(os.getpid())
+    recover_study(finished)
+    assert [number for number, state in enumerate(states(finished)) if state == "RUNNING"] == [3, 7]
+
+
+def test_a_study_that_seemed_done_is_told_the_rest_by_the_next_worker(
+    finished: Database, execute: Execute, work: Work, states: States, worked_by: Pid, dead_pid: int
+) -> None:
+    execute(finished, *UNTELL)
+    worked_by(dead_pid)
+    work(finished)
+    assert states(finished) == ["COMPLETE"] * 12
+
+
+def test_a_trial_that_no_worker_knows_fails(finished: Database, states: States) -> None:
+    finished.optuna_storage.create_new_trial(find_study(finished, "s").study_id)
+    recover_study(finished)
+    assert states(finished) == ["COMPLETE"] * 12 + ["FAIL"]
+    assert len(read_trials(finished, "s")) == 12
+
+
+def test_a_trial_that_a_living_worker_may_be_about_to_attach_is_left_alone(
+    db: Database, states: States, claim_as: ClaimAs
+) -> None:
+    claim = claim_as(os.getpid())
+    asked = db.optuna_storage.create_new_trial(claim.study_id)
+    recover_study(db)
+    attach_trial(db.engine, claim, asked, SETTING)
+    recover_study(db)
+    assert states(db) == ["RUNNING"]
+
+
+def test_a_trial_that_a_dead_worker_asked_for_fails_and_its_claim_is_free(
+    db: Database, states: States, claim_as: ClaimAs, dead_pid: int
+) -> None:
+    db.optuna_storage.create_new_trial(claim_as(dead_pid).study_id)
+    assert recover_study(db)
+    assert states(db) == ["FAIL"]
+    counts = count_outcomes(db.engine, find_study(db, "s").study_id)
+    assert (counts["running"], counts["remaining"]) == (0, 12)
+
+
+def test_what_runs_in_another_study_is_left_alone(finished: Database) -> None:
+    theirs = optuna.create_study(study_name="theirs", storage=finished.optuna_storage)
+    theirs.ask()
+    recover_study(finished)
+    assert theirs.trials[0].state.name == "RUNNING"
+
+
+def test_only_trials_of_the_dead_are_given_back(
+    db: Database, states: States, claim_as: ClaimAs, dead_pid: int, execute: Execute
+) -> None:
+    for pid in (dead_pid, os.getpid()):
+        claim = claim_as(pid)
+        attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
+    assert recover_study(db)
+    assert states(db) == ["WAITING", "RUNNING"]
+    assert execute(db, "SELECT worker_id IS NULL FROM gradstudy_trial ORDER BY ordinal") == [(1,), (0,)]
+    assert not recover_study(db)
+
+
+def test_a_worker_leaves_alone_what_another_took_back_and_optuna_still_offers(
+    db: Database, states: States, claim_as: ClaimAs, work: Work
+) -> None:
+    claim = claim_as(os.getpid())
+    claim = attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
+    assert claim.trial_id is not None
+    assert give_back(db.engine, claim)
+    db.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.WAITING)
+    assert claim_as(os.getpid()).trial_id == claim.trial_id
+    work(db, stand_by=False)
+    assert states(db) == ["WAITING"] + ["COMPLETE"] * 11
+
+
+def test_a_worker_that_is_through_takes_over_from_one_that_died_meanwhile(
+    db: Database, states: States, claim_as: ClaimAs, work: Work
+) -> None:
+    other = subprocess.Popen(["sleep", "1000"])
+
+    class Killer:
+        def started(self, ordinal: int) -> None:
+            pass
+
+        def finished(self, ordinal: int, result: TrialResult) -> None:
+            other.kill()
+            other.wait()
+
+        def waiting(self, message: str) -> None:
+            pass
+
+    claim = claim_as(other.pid)
+    attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
+    work(db, listener=Killer())
+    assert states(db) == ["COMPLETE"] * 12
