@@ -34,7 +34,7 @@ def follow_up(study: StudyRecord, outcomes: dict[str, int], best: Recommendation
         best: its recommendation.
     """
     if best is not None:
-        if best.confirmed:
+        if best.evidence.confirmed:
             return None
         reason = "Confirm it: the runs that chose it flatter it, and only fresh ones tell its divergence rate."
         return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)

@@ -77,9 +77,9 @@ def _print_answer(made: Report, console: Console) -> None:
 def _kind(made: Report) -> str:
     if made.recommendation is None:
         return "Answer"
-    if not made.recommendation.firm:
+    if not made.recommendation.evidence.firm:
         return "Answer, provisional"
-    return "Answer, confirmed" if made.recommendation.confirmed else "Answer"
+    return "Answer, confirmed" if made.recommendation.evidence.confirmed else "Answer"
 
 
 def _strategies(rows: "pd.DataFrame") -> Table:

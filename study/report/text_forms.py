@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
@@ -98,7 +99,7 @@ def _described(report: Report) -> dict[str, Any]:
         "launched": study.created_at.isoformat(),
         "versions": vars(study.versions),
         "outcomes": report.outcomes,
-        "recommendation": None if best is None else vars(best),
+        "recommendation": None if best is None else asdict(best),
         "next": None if report.follow_up is None else vars(report.follow_up),
     }
 

@@ -68,7 +68,7 @@ def test_a_confirmation_goes_on_where_it_was_stopped_until_its_runs_are_used_up(
     assert table["runs"].sum() == len(fresh) == budgets[-1]
     report = read_report(finished, "s")
     assert report.recommendation is not None
-    assert report.recommendation.confirmed
+    assert report.recommendation.evidence.confirmed
     assert report.follow_up is None
     assert len(report.trials) == 12
 
@@ -77,7 +77,7 @@ def test_the_report_waits_until_the_runs_that_were_put_in_have_ended(finished: D
     enqueue_round(finished, begin(finished), 0.2, 40)
     report = read_report(finished, "s")
     assert report.recommendation is not None
-    assert not report.recommendation.confirmed
+    assert not report.recommendation.evidence.confirmed
     assert report.confirmation.empty
 
 

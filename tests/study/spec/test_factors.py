@@ -113,10 +113,10 @@ def test_a_confirmation_runs_the_chosen_setting_with_its_factors(db: Database, s
     assert confirmation is not None
     run(db, parse_spec(confirmation.record.spec))
     table, fresh = confirmation_results(db, confirmation)
-    chosen = trials.loc[trials["number"] == report.recommendation.number, "factors"].iloc[0]  # type: ignore[union-attr]
+    chosen = trials.loc[trials["number"] == report.recommendation.setting.number, "factors"].iloc[0]  # type: ignore[union-attr]
     assert fresh["factors"].tolist() == [chosen] * 6
     assert table["runs"].sum() == 6
-    assert read_report(db, "v").recommendation.confirmed  # type: ignore[union-attr]
+    assert read_report(db, "v").recommendation.evidence.confirmed  # type: ignore[union-attr]
 
 
 def test_a_probe_runs_each_combination(spec: StudySpec) -> None:
