@@ -31,7 +31,7 @@ check: $(READY) typing  ## linter, formatter and type checkers
 
 docs: $(READY)  ## make the tables of docs/ from the code and build the pages in build/site
 	$(BIN)/python docs/tables.py
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(READY)  ## time training steps, whole studies, claims, reports and clipping
 	$(BIN)/python tests/benchmarks/training_step.py
