@@ -11,7 +11,7 @@ BARS := $(if $(MAKE_TERMOUT),on,off)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --log /dev/null --progress-bar $(BARS) --constraint constraints.txt
 OR_SAY_WHY := 2> $(VENV)/install.errors || { cat $(VENV)/install.errors >&2; exit 1; }
 
-.PHONY: help study test check docs bench bench-search soak typing clean
+.PHONY: help study test check mypy docs bench bench-search soak typing clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +26,11 @@ test: $(READY)  ## set up .venv and run the tests
 check: $(READY) typing  ## linter, formatter and type checkers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p gradstudy.models -p gradstudy.storage -p gradstudy.study -p gradstudy.scripts
+	$(MAKE) --no-print-directory mypy
 	$(BIN)/basedpyright
+
+mypy: typing  ## the type checker mypy alone
+	$(BIN)/mypy -p gradstudy.models -p gradstudy.storage -p gradstudy.study -p gradstudy.scripts
 
 docs: $(READY)  ## make the tables of docs/ from the code and build the pages in build/site
 	$(BIN)/python docs/tables.py
