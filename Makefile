@@ -11,10 +11,12 @@ BARS := $(if $(MAKE_TERMOUT),on,off)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --log /dev/null --progress-bar $(BARS) --constraint constraints.txt
 OR_SAY_WHY := 2> $(VENV)/install.errors || { cat $(VENV)/install.errors >&2; exit 1; }
 
-.PHONY: help study test check mypy docs bench bench-search soak typing clean
+.PHONY: help setup study test check mypy docs bench bench-search soak typing clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY)  ## set up .venv for work on gradstudy itself
 
 study: $(READY_TO_STUDY)  ## from a fresh clone to an answer on real data: set up .venv, run a study, report
 	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 288 --steps 200
