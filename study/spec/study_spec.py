@@ -39,7 +39,7 @@ class StudySpec(Part):
     preset: str | None = Field(default=None, description="the experiment of the literature that it is made from")
     task: str = Field(default=DEFAULT_TASK, description="what is trained on; a file or function follows a colon")
     task_options: dict[str, OptionValue] = Field(
-        default_factory=dict, description="options of the task, or of the function of a model of one's own"
+        default_factory=dict, description="options of the task, or of the function of your own model"
     )
     task_folder: str | None = Field(
         default=None, description="where the study was launched, which a module task is imported from"
@@ -47,7 +47,7 @@ class StudySpec(Part):
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
-    optimizer: AnyOptimizerName = Field(default="sgd", description="own is that of a model of one's own")
+    optimizer: AnyOptimizerName = Field(default="sgd", description="own is that of your own model")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the computation; parameters and their updates are float32"
     )
@@ -112,7 +112,7 @@ class StudySpec(Part):
     @model_validator(mode="before")
     @classmethod
     def _factors_as_understood(cls, values: Any) -> Any:
-        """Each value of a factor as the spec holds it that has it; text is taken as a command line gives it."""
+        """Each value of a factor, normalised as its field stores it; text is taken as a command line gives it."""
         space = values.get("space") if isinstance(values, dict) else None
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values
