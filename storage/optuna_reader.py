@@ -32,7 +32,7 @@ def reading_storage(db: Database) -> "Iterator[RDBStorage]":
 
     event.listen(storage.engine, "connect", on_connect)
     storage.engine.update_execution_options(**{READS_ONLY: True})
-    storage.engine.dispose()  # those that were open know nothing of it
+    storage.engine.dispose()  # connections that were open before do not have this setting
     try:
         yield storage
     finally:

@@ -35,25 +35,27 @@ DEFAULT_TASK = "cmudict"
 class StudySpec(Part):
     """A study: a search over settings on one task with one budget."""
 
-    name: str
+    name: str = Field(description="letters, digits, dots, dashes and underscores")
     preset: str | None = Field(default=None, description="the experiment of the literature that it is made from")
-    task: str = DEFAULT_TASK
-    task_options: dict[str, OptionValue] = Field(default_factory=dict)
+    task: str = Field(default=DEFAULT_TASK, description="what is trained on; a file or function follows a colon")
+    task_options: dict[str, OptionValue] = Field(
+        default_factory=dict, description="options of the task, or of the function of your own model"
+    )
     task_folder: str | None = Field(
         default=None, description="where the study was launched, which a module task is imported from"
     )
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
-    optimizer: AnyOptimizerName = "sgd"
+    optimizer: AnyOptimizerName = Field(default="sgd", description="own is that of your own model")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the computation; parameters and their updates are float32"
     )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
-    batch_size: int = Field(default=32, ge=1, le=65_536)
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="sequences in a batch")
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
-    sampler: SamplerName = "qmc"
+    sampler: SamplerName = Field(default="qmc", description="where trials are placed")
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
         default=None,
@@ -110,7 +112,7 @@ class StudySpec(Part):
     @model_validator(mode="before")
     @classmethod
     def _factors_as_understood(cls, values: Any) -> Any:
-        """Each value of a factor as the spec holds it that has it; text is taken as a command line gives it."""
+        """Each value of a factor, normalised as its field stores it; text is taken as a command line gives it."""
         space = values.get("space") if isinstance(values, dict) else None
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values

@@ -79,7 +79,7 @@ class Worker:
             slots: trials at once, over all cells.
             device: where to train.
             workers: how many workers the study has at least, this one included.
-            stand_by: whether to wait, when no trial is left to begin, until those of others have ended, in case that
+            stand_by: whether to wait, when no trial is left to begin, until those of others have ended, in case
                 one of them is lost.
             listener: who is told of trials that begin and end.
         """

@@ -1,4 +1,4 @@
-"""The trial array against training loops of torch's own modules, and against itself in company."""
+"""The trial array against training loops of torch's own modules, and against itself in a batch."""
 
 import math
 

@@ -5,23 +5,13 @@ import math
 import pytest
 import torch
 from autoclip.torch import QuantileClip
+from thresholds import THRESHOLDS
 from torch import nn
 from zclip import ZClip
 
 from gradstudy.models.clipping import Clipper, clip_gradients
 from gradstudy.models.strategies import STRATEGIES, StrategyError
 
-THRESHOLDS = {
-    "none": None,
-    "norm": 0.5,
-    "value": 0.05,
-    "param_norm": 0.2,
-    "normalize": 0.7,
-    "standardize": None,
-    "agc": 0.01,
-    "autoclip": 30.0,
-    "zclip": 0.8,
-}
 STATELESS = [name for name in STRATEGIES if name not in ("autoclip", "zclip")]
 
 

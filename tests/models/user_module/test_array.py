@@ -1,4 +1,4 @@
-"""The user's own modules beside hand-written training loops of torch, and in company beside alone."""
+"""The user's own modules beside hand-written training loops of torch, and in a batch beside alone."""
 
 import random
 
