@@ -20,9 +20,28 @@ def is_adaptive(study: StudyRecord) -> bool:
     return study.spec.get("sampler") in ADAPTIVE_SAMPLERS
 
 
-def caveats(study: StudyRecord, trials: pd.DataFrame, strategies: pd.DataFrame, frontiers: pd.DataFrame) -> list[str]:
-    """The sentences that a reader of the report must know, the most important first."""
-    return [*_of_evidence(study, trials), *_of_factors(trials), *_of_frontiers(frontiers), *_of_clipping(strategies)]
+def caveats(
+    study: StudyRecord,
+    trials: pd.DataFrame,
+    strategies: pd.DataFrame,
+    frontiers: pd.DataFrame,
+    confirms: str | None = None,
+) -> list[str]:
+    """The sentences that a reader of the report must know, the most important first.
+
+    Args:
+        study: that is reported.
+        trials: its rows of ``trial_result``.
+        strategies: see ``Report``.
+        frontiers: see ``Report``.
+        confirms: the study that it confirms, if it is a confirmation.
+    """
+    return [
+        *_of_evidence(study, trials, confirms),
+        *_of_factors(trials),
+        *_of_frontiers(frontiers),
+        *_of_clipping(strategies),
+    ]
 
 
 def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
@@ -34,12 +53,17 @@ def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
+def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None) -> Iterator[str]:
     runs, outcomes = len(judged(trials)), trials["outcome"].value_counts()
     diverged, failed = int(outcomes.get("diverged", 0)), int(outcomes.get("failed", 0))
     if runs == 0:
         yield "No trial has ended: nothing can be said yet."
         return
+    if confirms is not None:
+        yield (
+            f"These are fresh runs of settings that study {confirms!r} chose, not a search: rates, frontiers and losses "
+            "are of those settings alone."
+        )
     if runs < FEW_RUNS:
         yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."
     pruned = int(outcomes.get("pruned", 0))
@@ -54,10 +78,11 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
             "those of frontiers and survival curves take its runs as independent; the latter are too narrow, the "
             "former where edges are sharp and move with the threshold."
         )
-    if study.budget < study.spec.get("trials", 0):
+    width = study.spec.get("frontier_width")
+    if width is not None and confirms is None and study.budget < study.spec["trials"]:
         yield (
             f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
-            f"every frontier was within {study.spec['frontier_width']:g} decades."
+            f"every frontier was within {width:g} decades."
         )
     room = study.spec.get("divergence", {}).get("no_recovery_above", 1.0)
     if room != 1.0:
