@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import Outcome, TrialResult
+from gradstudy.study.report.plain_console import plain_console
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database
@@ -27,7 +28,7 @@ class StudyProgress:
 
     def __init__(self, budget: int, counts: dict[str, int], console: Console | None = None) -> None:
         """Begin from the counts that the database had."""
-        self._console = console or Console()
+        self._console = console or plain_console()
         self._budget = budget
         self._ended = budget - counts[REMAINING] - counts[RUNNING]
         self._before = self._ended
@@ -38,7 +39,7 @@ class StudyProgress:
         self._live = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,

@@ -1,6 +1,7 @@
 """What a study cannot tell, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -121,10 +122,16 @@ def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
         yield f"Of {counted(total, 'frontier')} not bracketed: {', '.join(shown)}."
 
 
+def _named(row: dict[Hashable, Any]) -> str:
+    """Cell and strategy, with the factors where any are varied."""
+    factors = row.get("factors")
+    return f"{row['cell']} {row['strategy']}" + (f" ({factors})" if factors else "")
+
+
 def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
     rows = strategies[mostly_clipped(strategies)]
     if len(rows):
-        names = ", ".join(dict.fromkeys(f"{row['cell']} {row['strategy']}" for row in rows.to_dict("records")))
+        names = ", ".join(dict.fromkeys(map(_named, rows.to_dict("records"))))
         yield (
             f"More than half of the updates were clipped with {names}: the Deep Learning Tuning Playbook calls that "
             "extremely aggressive and lowers the learning rate instead."

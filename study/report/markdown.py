@@ -1,0 +1,45 @@
+"""Markdown made of people's text: whatever a path or a value contains, it is shown as it was given."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+_SPECIAL = re.compile(
+    r"""
+    [\\`*<|$~]             # code, emphasis, HTML, cells of a table, formulas, what is crossed out
+    | \](?=[(\[:])         # links
+    | \[(?=\^)             # footnotes
+    | (?<!\w)_ | _(?!\w)   # emphasis; within a word an underscore is itself
+    | &(?=\#?\w+;)         # characters by name
+    | ^[\#>+=\-\[]         # headings, quotations, lists and their boxes
+    """,
+    re.VERBOSE,
+)
+
+
+def plain(text: str) -> str:
+    """A text in which nothing is markup, in one line."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.splitlines()))
+
+
+def code(text: str) -> str:
+    """A text in the type of code, between more backticks than it has in a row."""
+    mark = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{mark}{text}{mark}" if len(mark) == 1 else f"{mark} {text} {mark}"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list of plain texts."""
+    return "\n".join(f"- {plain(line)}" for line in lines)
+
+
+def table(headings: Sequence[str], numeric: Sequence[bool], rows: Iterable[Sequence[str]]) -> str:
+    """A table of plain texts.
+
+    Args:
+        headings: of the columns.
+        numeric: which of the columns hold numbers, and stand on the right.
+        rows: the cells.
+    """
+    rule = ["---:" if right else "---" for right in numeric]
+    cells = [[plain(text) for text in row] for row in (headings, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
