@@ -3,9 +3,9 @@
 On SQLite a writing transaction takes the write lock at its start (``BEGIN IMMEDIATE``): one that starts by
 reading and writes later cannot wait for the lock, it fails at once when another has written in between.
 
-One that only reads sees the state that its first statement saw: SQLite's does so by itself (``BEGIN DEFERRED``), MySQL's
-by a setting of its connections (``storage.mysql``); PostgreSQL would let each statement see what was committed last,
-and is asked for ``REPEATABLE READ``.
+One that only reads sees the state that its first statement saw. SQLite's does so by itself (``BEGIN DEFERRED``),
+MySQL's by a setting of its connections (``storage.mysql``). PostgreSQL would let each statement see what was committed
+last, and is asked for ``REPEATABLE READ``.
 """
 
 from collections.abc import Iterator

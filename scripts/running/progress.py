@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Self
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.study.report.plain_console import plain_console
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database
@@ -28,7 +28,7 @@ class StudyProgress:
 
     def __init__(self, budget: int, counts: dict[str, int], console: Console | None = None) -> None:
         """Begin from the counts that the database had."""
-        self._console = console or plain_console()
+        self._console = console or Console()
         self._budget = budget
         self._ended = budget - counts[REMAINING] - counts[RUNNING]
         self._before = self._ended
@@ -39,7 +39,7 @@ class StudyProgress:
         self._live = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}"),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
@@ -78,7 +78,7 @@ class StudyProgress:
 
     def waiting(self, message: str) -> None:
         """See Listener."""
-        self._live.console.print(message, highlight=False)
+        self._live.console.print(Text(message))  # with what the database said: brackets in it are no markup
 
     def stopping(self) -> None:
         """Say that the work is being stopped in order."""

@@ -75,7 +75,6 @@ def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
 
 def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float, float]]") -> None:
     """Print the norms of each cell, and the range of each strategy with where it comes from."""
-
     from gradstudy.models.strategies import STRATEGIES
     from gradstudy.study.report.plain_console import plain_console
 

@@ -62,8 +62,8 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None)
         return
     if confirms is not None:
         yield (
-            f"These are fresh runs of settings that study {confirms!r} chose, not a search: rates, frontiers and losses "
-            "are of those settings alone."
+            f"These are fresh runs of settings that study {confirms!r} chose, not a search: rates, frontiers and "
+            "losses are of those settings alone."
         )
     if runs < FEW_RUNS:
         yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."

@@ -8,17 +8,22 @@ _SPECIAL = re.compile(
     [\\`*<|$~]             # code, emphasis, HTML, cells of a table, formulas, what is crossed out
     | \](?=[(\[:])         # links
     | \[(?=\^)             # footnotes
-    | (?<!\w)_ | _(?!\w)   # emphasis; within a word an underscore is itself
+    | (?<![^\W_])_ | _(?![^\W_])  # emphasis; within a word an underscore is itself
     | &(?=\#?\w+;)         # characters by name
-    | ^[\#>+=\-\[]         # headings, quotations, lists and their boxes
+    | ^(?: [>=] | \#(?=\#*(?:\s|$)) | [+-](?=\s|$) | -(?=-+\s*$) | \[(?=[ xX]\]) )  # headings, lists, boxes, rules
     """,
     re.VERBOSE,
 )
 
 
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
+"""The beginning of an item of a numbered list."""
+
+
 def plain(text: str) -> str:
     """A text in which nothing is markup, in one line."""
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.splitlines()))
+    escaped = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return _NUMBERED.sub(r"\1\\\2", escaped)
 
 
 def code(text: str) -> str:

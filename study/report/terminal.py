@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
-
     from rich.console import Console
 
     from gradstudy.study.report.comparison import Comparison

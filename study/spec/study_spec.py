@@ -71,8 +71,8 @@ class StudySpec(Part):
     def _plain_name(cls, name: str) -> str:
         if not re.fullmatch(STUDY_NAME, name):
             raise ValueError(
-                f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores and begin with a letter or digit, "
-                f"but got {name!r}"
+                f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores and begin with a letter or "
+                f"digit, but got {name!r}"
             )
         return name
 

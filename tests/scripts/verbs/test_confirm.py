@@ -61,6 +61,17 @@ def confirmed(confirmed_file: Path, folder: Path) -> Iterator[Database]:
         yield database
 
 
+def test_settings_that_differ_by_their_factors_are_told_apart(gradstudy: Run, flags: list[str]) -> None:
+    launched = gradstudy("launch", "s", *flags, "--strategies=norm", "--trials=24", "--vary=max_length=3,4")
+    assert launched.exit_code == 0
+    result = gradstudy(*WORDS, "--top", "4", "--max-runs", "12")
+    assert result.exit_code == 0
+    heading, *rows = result.stdout.partition("cell ")[2].splitlines()[:13]
+    assert heading.split()[:3] == ["strategy", "factors", "threshold"]
+    shown = [" ".join(row.split()[:4]) for row in rows]
+    assert set(shown) == {f"{cell} norm max_length {n}" for cell in ("gru", "lstm") for n in (3, 4)}
+
+
 def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:
     code, output = interrupt_once_running([*WORDS, "--slots", "2", "--max-runs", "30"], finished)
     assert code == 130, output
