@@ -30,8 +30,8 @@ SHORTEST, LONGEST = 1e-4, 1e5
 
 
 def plain(text: str) -> str:
-    """A text as a figure shows it: plotly reads elements and characters by name, and formulas between dollars."""
-    return escape(text, quote=False).replace("$", "&#36;")
+    """A text as a figure shows it: plotly reads elements, characters by name, formulas in dollars and ``%{fields}``."""
+    return escape(text, quote=False).replace("$", "&#36;").replace("{", "&#123;")
 
 
 def figure(title: str, x_title: str, y_title: str, **layout: Any) -> go.Figure:

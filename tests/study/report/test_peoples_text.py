@@ -21,7 +21,7 @@ from gradstudy.study.report.report import Report, build_report
 from gradstudy.study.report.terminal import print_report
 from gradstudy.study.report.text_forms import to_markdown
 
-VALUES = ("[/red]a|b", "<i>:fire:</i> $x$ *y* &lt;")
+VALUES = ("[/red]a|b", "<i>:fire:</i> $x$ *y* &lt; %{x}")
 TASK = "pairs:[/old]/:fire:/a_b|<b>.tsv"
 NO_STEPS = pd.DataFrame(columns=["number", "step", "loss", "grad_norm", "cell", "outcome"]).astype({"grad_norm": float})
 RENDERER = MarkdownIt("commonmark").enable("table")
@@ -90,12 +90,19 @@ def test_the_page_escapes_it(varied: Report, of_a_file: Report) -> None:
     assert "<b>.tsv" not in pages[1]
 
 
-def test_figures_hold_no_element_and_no_formula_of_it(varied: Report) -> None:
-    figures = [figure for section in report_figures(varied, NO_STEPS).values() for figure in section.values()]
+def test_figures_hold_no_element_formula_or_field_of_it(varied: Report) -> None:
+    steps = varied.trials.assign(step=0, loss=1.0, grad_norm=1.0)
+    sections = report_figures(varied, steps)
+    figures = [figure for section in sections.values() for figure in section.values()]
     figures.append(frontier_comparison(Comparison(varied, varied).frontiers, "lstm"))
     for figure in figures:
         text = json.dumps(figure.to_plotly_json(), default=list)
         assert "<i>" not in text
         assert "$x$" not in text
+        assert "&lt; %{x}" not in text
     titles = [figure.layout.title.text for figure in figures]
-    assert any("&lt;i&gt;:fire:&lt;/i&gt; &#36;x&#36; *y* &amp;lt;" in str(title) for title in titles)
+    escaped = "mode &lt;i&gt;:fire:&lt;/i&gt; &#36;x&#36; *y* &amp;lt; %&#123;x}"
+    assert any(escaped in str(title) for title in titles)
+    curves = [curve.hovertemplate or "" for figure in sections["loss"].values() for curve in figure.data]
+    assert any(escaped in label for label in curves)
+    assert any("mode [/red]a|b<br>" in label for label in curves)
