@@ -14,13 +14,13 @@ def status(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show progress, outcomes so far and workers."""
-    from rich.console import Console
     from rich.table import Table
 
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import count_outcomes
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
+    from gradstudy.study.report.plain_console import plain_console
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     with Database.open(storage) as database:
@@ -33,7 +33,7 @@ def status(
     for record, row in zip(records, counts, strict=True):
         table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()))
     if records:
-        Console().print(table)
+        plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())
         typer.echo(f"workers: {places or 'none'}")
     else:

@@ -5,8 +5,9 @@ from gradstudy.models.strategies import STRATEGIES
 
 def strategies() -> None:
     """List the clipping strategies: rule, unit of the threshold, range searched by default, source."""
-    from rich.console import Console
     from rich.table import Table
+
+    from gradstudy.study.report.plain_console import plain_console
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("strategy", "rule", "threshold c", "range", "source"):
@@ -14,4 +15,4 @@ def strategies() -> None:
     for entry in STRATEGIES.values():
         searched = "-" if entry.low is None else f"{entry.low:g} - {entry.high:g}"
         table.add_row(entry.name, entry.rule, entry.unit or "-", searched, entry.source)
-    Console().print(table)
+    plain_console().print(table)

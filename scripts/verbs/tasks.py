@@ -11,11 +11,11 @@ def tasks(
     ] = None,
 ) -> None:
     """List the tasks that a study can train on."""
-    from rich.console import Console
     from rich.table import Table
 
     from gradstudy.models.tasks.catalogue import TASKS
     from gradstudy.scripts.errors import UsageError
+    from gradstudy.study.report.plain_console import plain_console
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     if name is None:
@@ -32,4 +32,4 @@ def tasks(
             table.add_column(heading, overflow="fold")
         for option in task.options:
             table.add_row(option.name, option.shown_default, option.accepted, option.description)
-    Console().print(table)
+    plain_console().print(table)

@@ -21,13 +21,14 @@ from gradstudy.models.tasks.options import OptionValue
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
+from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.factors import FactorValue, place_of, put_in, replaced
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, SearchSpace
 
 PrunerName = Literal["none", "median", "hyperband"]
 SamplerName = Literal["random", "qmc", "tpe", "frontier"]
 
-STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 
 DEFAULT_TASK = "cmudict"
 
@@ -72,8 +73,8 @@ class StudySpec(Part):
     def _plain_name(cls, name: str) -> str:
         if not re.fullmatch(STUDY_NAME, name):
             raise ValueError(
-                "must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
-                f"but got {name!r}"
+                f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores and begin with a letter or "
+                f"digit, but got {name!r}"
             )
         return name
 

@@ -58,9 +58,13 @@ def bounded_margin(result: TrialResult) -> float:
 
 
 def attributes(result: TrialResult) -> OptunaAttributes:
-    """What Optuna keeps of a trial with this result, beside its objective."""
-    columns = result.columns()
+    """What Optuna keeps of a trial with this result, beside its objective.
+
+    The constraint is there by its name, as Optuna 5 has it, and in the list of earlier versions, which is what
+    optuna-dashboard 0.21 tells infeasible trials by.
+    """
+    columns, margin = result.columns(), bounded_margin(result)
     return OptunaAttributes(
         user={name: columns[name] for name in SHOWN if columns[name] is not None},
-        system={f"{_CONSTRAINTS_KEY}:{CONSTRAINT}": bounded_margin(result)},
+        system={f"{_CONSTRAINTS_KEY}:{CONSTRAINT}": margin, _CONSTRAINTS_KEY: [margin]},
     )

@@ -1,7 +1,9 @@
 import os
+import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from interrupting import interrupt_once_running
@@ -30,6 +32,44 @@ def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, grads
     assert again.exit_code == 0
     for form in ("markdown", "json", "csv", "html"):
         assert gradstudy("report", "s", "--format", form).exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "json", "csv", "html", "parquet"])
+@pytest.mark.parametrize("names", [["s-confirm"], ["s", "s-confirm"]])
+def test_a_confirmation_has_a_report_in_every_form(
+    confirmed: Database, gradstudy: Run, names: list[str], form: str
+) -> None:
+    result = gradstudy("report", *names, "--format", form)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def confirmed_file(finished_file: Path, tmp_path_factory: pytest.TempPathFactory, gradstudy: Run) -> Path:
+    """The study ``s`` and its confirmation, which has less runs than it might have."""
+    path = Path(shutil.copy(finished_file, tmp_path_factory.mktemp("confirmed") / "gradstudy.db"))
+    where = ("--storage", f"sqlite:///{path}")
+    assert gradstudy("confirm", "s", "--width", "0.9", "--detach", *where).exit_code == 0
+    assert gradstudy("work", "s-confirm", *where).exit_code == 0
+    return path
+
+
+@pytest.fixture
+def confirmed(confirmed_file: Path, folder: Path) -> Iterator[Database]:
+    """Both studies, in the default database of the folder."""
+    shutil.copy(confirmed_file, folder / "gradstudy.db")
+    with Database.open("sqlite:///gradstudy.db") as database:
+        yield database
+
+
+def test_settings_that_differ_by_their_factors_are_told_apart(gradstudy: Run, flags: list[str]) -> None:
+    launched = gradstudy("launch", "s", *flags, "--strategies=norm", "--trials=24", "--vary=max_length=3,4")
+    assert launched.exit_code == 0
+    result = gradstudy(*WORDS, "--top", "4", "--max-runs", "12")
+    assert result.exit_code == 0
+    heading, *rows = result.stdout.partition("cell ")[2].splitlines()[:13]
+    assert heading.split()[:3] == ["strategy", "factors", "threshold"]
+    shown = [" ".join(row.split()[:4]) for row in rows]
+    assert set(shown) == {f"{cell} norm max_length {n}" for cell in ("gru", "lstm") for n in (3, 4)}
 
 
 def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:

@@ -271,3 +271,15 @@ def test_a_value_that_its_data_cannot_take_is_said_before_the_study_is_made() ->
     load_data(too_long)
     with pytest.raises(ValueError, match="5000"):
         check_varied_data(too_long)
+
+
+def test_none_is_a_word_to_an_option_and_the_default_to_a_field() -> None:
+    def trained(task: str, **factors: list[Any]) -> list[StudySpec]:
+        return variations(parse_spec({"name": "s", "task": task, "space": {"factors": factors}}))
+
+    of_a_module = trained("module:mine:problem", mode=["none", "x"])
+    assert [made.task_options for made in of_a_module] == [{"mode": "none"}, {"mode": "x"}]
+    of_a_file = trained("series:x.csv", columns=["none", "a,b"])
+    assert [made.task_options["columns"] for made in of_a_file] == ["none", "a,b"]
+    of_a_field = trained("copy", embedding_size=["none", 8])
+    assert [made.model.embedding_size for made in of_a_field] == [None, 8]
