@@ -2,9 +2,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from interrupting import interrupt_once_running
+from slow_data import SlowData
 from typer.testing import Result
 
 from gradstudy.storage.database import Database
@@ -32,12 +34,20 @@ def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, grads
         assert gradstudy("report", "s", "--format", form).exit_code == 0
 
 
-def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:
-    code, output = interrupt_once_running([*WORDS, "--slots", "2", "--max-runs", "30"], finished)
-    assert code == 130, output
-    assert "the same command goes on" in output
-    assert gradstudy(*WORDS, "--max-runs", "30").exit_code == 0
-    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
+def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(gradstudy: Run, folder: Path) -> None:
+    slow = SlowData(folder, delay=0.1)
+    slow.gate.touch()
+    study = ("--strategies=norm", "--lr=0.01:0.1", "--steps=300", "--trials=2")
+    assert gradstudy("launch", "s", *slow.flags(), *study).exit_code == 0
+    slow.gate.unlink()
+    words = ["confirm", "s", "--workers=1", "--slots=2", "--max-runs=6"]
+    with Database.open("sqlite:///gradstudy.db") as db:
+        code, output = interrupt_once_running(words, db)
+        assert code == 130, output
+        assert "the same command goes on" in output
+        slow.gate.touch()
+        assert gradstudy(*words).exit_code == 0
+        assert len(read_trials(db, "s-confirm")) == find_study(db, "s-confirm").budget == 6
 
 
 def test_a_stop_between_two_rounds_begins_no_other(
