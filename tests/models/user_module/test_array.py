@@ -1,7 +1,7 @@
 """The user's own modules beside hand-written training loops of torch, and in company beside alone.
 
-Runs of many steps are compared in float64: training enlarges differences, and float32 begins with those of a processor's
-rounding.
+Runs of many steps are compared in float64: training enlarges differences, and float32 begins with those of the
+processor's rounding.
 """
 
 import random
