@@ -126,13 +126,11 @@ class Storm:
         """Wait until something holds, replacing workers that are gone."""
 
         def holds() -> bool:
-            if condition():
-                return True
             for number, process in enumerate(self.processes):
                 if not process.is_alive() and not self.is_done():
                     process.join()
                     self.processes[number] = self._start()
-            return False
+            return condition()
 
         until(holds, within=self._deadline)
 
