@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := models scripts storage study
 
-.PHONY: study test check bench bench-search soak clean typing
+.PHONY: study test slow check bench bench-search soak clean typing
 
 # The main job: from a fresh clone to an answer on real data.
 study: $(READY)
@@ -13,6 +13,10 @@ study: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile
+
+# The tests that take more than five seconds on two cores.
+slow: $(READY)
+	$(BIN)/pytest -m slow --collect-only --quiet
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/training_step.py

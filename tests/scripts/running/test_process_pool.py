@@ -58,6 +58,7 @@ def test_a_worker_that_fails_is_reported_with_its_last_lines(url):
     assert "there is no database at" in failure
 
 
+@pytest.mark.slow
 def test_workers_stop_in_order_when_their_launcher_is_killed(url):
     # None diverges, and none comes to its end within a test.
     space = {"strategies": ["none"], "learning_rate": [0.001, 0.002]}

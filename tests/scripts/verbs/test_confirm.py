@@ -34,6 +34,7 @@ def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, grads
         assert gradstudy("report", "s", "--format", form).exit_code == 0
 
 
+@pytest.mark.slow
 def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(gradstudy: Run, folder: Path) -> None:
     slow = SlowData(folder, delay=0.1)
     slow.gate.touch()
@@ -60,9 +61,10 @@ def test_a_stop_between_two_rounds_begins_no_other(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Worker, "run", stop_when_done)
-    result = gradstudy(*WORDS, "--width", "0.02", "--max-runs", "5000")
+    result = gradstudy(*WORDS, "--width", "0.3", "--max-runs", "5000")
     assert result.exit_code == 130
-    assert "stopped" in result.stdout
+    assert result.stdout.endswith("stopped; the same command goes on\n")
+    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
 
 
 def test_runs_can_be_left_to_workers_elsewhere(finished: Database, gradstudy: Run) -> None:

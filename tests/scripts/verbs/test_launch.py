@@ -30,7 +30,7 @@ hidden_size = 8
 
 [space]
 strategies = ["none", "norm"]
-learning_rate = [0.01, 300]
+learning_rate = [0.01, 1000]
 """
 
 
@@ -94,7 +94,7 @@ def test_flags_replace_what_a_toml_file_says(folder: Path, gradstudy: Run) -> No
     assert spec["space"] == {
         "cells": ["gru"],
         "strategies": list(STRATEGIES),
-        "learning_rate": [0.01, 300],
+        "learning_rate": [0.01, 1000],
         "thresholds": {"norm": [1, 2]},
         "factors": {},
     }
@@ -118,6 +118,7 @@ def test_work_that_fails_exits_with_1(
     assert (result.exit_code, result.stderr) == (1, "gradstudy: every trial fails\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_launch_gives_back_its_trials_and_the_same_command_goes_on(
     gradstudy: Run, folder: Path, workers: int

@@ -46,6 +46,7 @@ def wait_for(database: Database, name: str, outcome: str, at_least: int) -> None
     until(lambda: count_outcomes(database.engine, study_id)[outcome] >= at_least)
 
 
+@pytest.mark.slow
 def test_a_study_that_is_launched_runs_and_is_shown(
     gradstudy: Run, flags: list[str], service: Served, url: str
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_study_that_is_launched_runs_and_is_shown(
     assert service.stop(signal.SIGTERM) == (130, "stopping: running trials are given back\n", "")
 
 
+@pytest.mark.slow
 def test_it_stops_in_the_middle_of_a_study_and_goes_on(
     gradstudy: Run, flags: list[str], service: Served, url: str, data: Path
 ) -> None:

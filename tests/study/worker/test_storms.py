@@ -48,6 +48,7 @@ def url(request: pytest.FixtureRequest) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing(url: str) -> None:
     spec = study(url)
     with Storm(url, spec.name, workers=3) as storm:
@@ -55,6 +56,7 @@ def test_workers_that_are_killed_lose_nothing(url: str) -> None:
     assert_nothing_is_lost(url, spec)
 
 
+@pytest.mark.slow
 def test_replicates_share_a_setting_of_tpes_though_workers_are_killed(postgresql_url: str) -> None:
     spec = study(postgresql_url, sampler="tpe", seeds=4, trials=48)
     with Storm(postgresql_url, spec.name, workers=3) as storm:
@@ -62,6 +64,7 @@ def test_replicates_share_a_setting_of_tpes_though_workers_are_killed(postgresql
     assert_nothing_is_lost(postgresql_url, spec)
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: str) -> None:
     spec = study(url, trials=20, steps=100)
     with Storm(url, spec.name, workers=2) as storm:
@@ -93,6 +96,7 @@ def pause(url: str, pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: Path) -> None:
     server = EmbeddedServer.start(server_folder / "stopped")
     try:
@@ -110,6 +114,7 @@ def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: 
         server.stop()
 
 
+@pytest.mark.slow
 def test_workers_go_through_optunas_proxy_and_wait_for_it(postgresql_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -146,6 +151,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_workers_wait_for_room_on_a_full_disk(small_disk: Path) -> None:
     url = f"sqlite:///{small_disk}/study.db"
     spec = study(url, trials=30, steps=60)
@@ -163,6 +169,7 @@ def test_workers_wait_for_room_on_a_full_disk(small_disk: Path) -> None:
     assert_nothing_is_lost(url, spec)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_launcher_gives_everything_back(sqlite_url: str) -> None:
     # None diverges, and none comes to its end within a test.
     spec = study(sqlite_url, steps=1_000_000, space={"strategies": ["none"], "learning_rate": [0.001, 0.002]})
