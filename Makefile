@@ -11,7 +11,7 @@ BARS := $(if $(MAKE_TERMOUT),on,off)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --log /dev/null --progress-bar $(BARS) --constraint constraints.txt
 OR_SAY_WHY := 2> $(VENV)/install.errors || { cat $(VENV)/install.errors >&2; exit 1; }
 
-.PHONY: help setup study test check mypy docs bench bench-search soak typing clean
+.PHONY: help setup study test slow check mypy docs bench bench-search soak typing clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ mypy: typing  ## the type checker mypy alone
 docs: $(READY)  ## make the tables of docs/ from the code and build the pages in build/site
 	$(BIN)/python docs/tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+slow: $(READY)  ## list the tests that take more than five seconds on two cores
+	$(BIN)/pytest -m slow --collect-only --quiet
 
 bench: $(READY)  ## time training steps, whole studies, claims, reports and clipping
 	$(BIN)/python tests/benchmarks/training_step.py

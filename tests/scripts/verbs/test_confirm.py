@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from interrupting import interrupt_once_running
+from slow_data import SlowData
 from typer.testing import Result
 
 from gradstudy.storage.database import Database
@@ -72,12 +73,21 @@ def test_settings_that_differ_by_their_factors_are_told_apart(gradstudy: Run, fl
     assert set(shown) == {f"{cell} norm max_length {n}" for cell in ("gru", "lstm") for n in (3, 4)}
 
 
-def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:
-    code, output = interrupt_once_running([*WORDS, "--slots", "2", "--max-runs", "30"], finished)
-    assert code == 130, output
-    assert "the same command goes on" in output
-    assert gradstudy(*WORDS, "--max-runs", "30").exit_code == 0
-    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
+@pytest.mark.slow
+def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(gradstudy: Run, folder: Path) -> None:
+    slow = SlowData(folder, delay=0.1)
+    slow.gate.touch()
+    study = ("--strategies=norm", "--lr=0.01:0.1", "--steps=300", "--trials=2")
+    assert gradstudy("launch", "s", *slow.flags(), *study).exit_code == 0
+    slow.gate.unlink()
+    words = ["confirm", "s", "--workers=1", "--slots=2", "--max-runs=6"]
+    with Database.open("sqlite:///gradstudy.db") as db:
+        code, output = interrupt_once_running(words, db)
+        assert code == 130, output
+        assert "the same command goes on" in output
+        slow.gate.touch()
+        assert gradstudy(*words).exit_code == 0
+        assert len(read_trials(db, "s-confirm")) == find_study(db, "s-confirm").budget == 6
 
 
 def test_a_stop_between_two_rounds_begins_no_other(
@@ -90,9 +100,10 @@ def test_a_stop_between_two_rounds_begins_no_other(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Worker, "run", stop_when_done)
-    result = gradstudy(*WORDS, "--width", "0.02", "--max-runs", "5000")
+    result = gradstudy(*WORDS, "--width", "0.3", "--max-runs", "5000")
     assert result.exit_code == 130
-    assert "stopped" in result.stdout
+    assert result.stdout.endswith("stopped; the same command goes on\n")
+    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
 
 
 def test_runs_can_be_left_to_workers_elsewhere(finished: Database, gradstudy: Run) -> None:

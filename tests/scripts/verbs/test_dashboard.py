@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboard_process import PATIENCE_SECONDS, Served, serving
+from dashboard_process import Served, serving
 from typer.testing import Result
+from waiting import PATIENCE_SECONDS
 
 from gradstudy.scripts.verbs.dashboard import PASSWORD_VARIABLE
 from gradstudy.storage.database import Database

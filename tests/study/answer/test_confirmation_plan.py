@@ -138,6 +138,7 @@ def test_where_none_is_safe_the_best_guess_is_provisional() -> None:
     assert confirmed((0, 9, 1.0), (0, 9, 1.0), (0, 9, 1.0)) is None
 
 
+@pytest.mark.slow
 def test_the_stated_upper_bound_holds_in_95_percent_of_repetitions() -> None:
     edges: list[dict[str, float]] = [{"slope": 8.0}, {"slope": 3.0}, {"slope": 4.0, "floor": 0.1}]
     made = [simulate(seed, runs=40, **edge) for edge in edges for seed in range(7)]

@@ -1,6 +1,5 @@
 """What the dashboard is given to show, and that it follows the study."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import optuna
 import plotly.graph_objects as go
 import pytest
 from optuna_dashboard import get_note, save_plotly_graph_object
+from waiting import until
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
@@ -18,8 +18,6 @@ from gradstudy.study.report.dashboard import write_content
 from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
 from gradstudy.study.report.report import read_report
 from gradstudy.study.spec.study_spec import StudySpec
-
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -36,12 +34,6 @@ def write() -> Callable[[Database], optuna.Study]:
 
 def note_of(db: Database) -> str:
     return get_note(optuna.load_study(study_name="s", storage=db.optuna_storage))
-
-
-def until(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < end
 
 
 def test_the_note_holds_the_answer_of_the_report(finished: Database, write: Callable[..., optuna.Study]) -> None:
