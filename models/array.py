@@ -19,7 +19,7 @@ from gradstudy.models.tasks.batches import TaskData, TrialBatches
 from gradstudy.models.update import update
 from gradstudy.models.workspace import Workspace
 
-INITIAL_BATCHES = 4
+INITIAL_BATCHES = 16
 """How many of a trial's first batches measure the loss of its untrained model."""
 
 
@@ -216,11 +216,12 @@ class TrialArray:
         return recorded
 
     @torch.no_grad()
-    def initial_loss(self, slot: int) -> float:
-        """Training loss of a slot's model on its first batches; call it before the first step."""
+    def initial_losses(self, slot: int) -> list[float]:
+        """Training loss of a slot's model on each of its first batches; call it before the first step."""
         batches = self._batches.first_batches(slot, INITIAL_BATCHES)
         row = self.parameters[slot : slot + 1].expand(INITIAL_BATCHES, -1)
-        return float(self._loss(self.model.layout.views(row), batches).mean())
+        losses: list[float] = self._loss(self.model.layout.views(row), batches).tolist()
+        return losses
 
     @torch.no_grad()
     def validation_loss(self, slot: int) -> float:

@@ -3,54 +3,92 @@
 The loss is smoothed by an exponential moving average with a half-life of 10 steps, corrected for its start (as in
 Adam, arXiv 1412.6980). A spike is no divergence: runs recover from several times the initial loss. What does not come
 back is a loss that is not finite or that blows up beyond a multiple of the initial loss; what has not come back by the
-end of the budget is worse than the untrained model.
+end of the budget is worse than the untrained model, by more than the noise of the batches explains, or has lost what it
+had learned. A run that did nothing has stalled, whichever side of the initial loss it ended on.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Self, SupportsFloat, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gradstudy.models.loss_names import LossKind
 
 Batch = TypeVar("Batch")
 Outcome = Literal["trained", "stalled", "diverged", "pruned", "failed"]
-Reason = Literal["non_finite_loss", "non_finite_gradient", "blow_up", "no_recovery"]
+Reason = Literal["non_finite_loss", "non_finite_gradient", "blow_up", "no_recovery", "collapse", "untrained_not_finite"]
 
 
 class DivergenceRule(BaseModel):
-    """The constants of the definition of divergence, part of every spec."""
+    """The constants of the definition of divergence, part of every spec.
+
+    Version 1 knew no noise: a run that ended above its untrained loss had diverged, by however little. Studies that
+    were launched with it are judged by it to their end.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1, 2] = Field(default=2, description="of the definition; studies keep the one they began with")
     half_life: float = Field(default=10.0, gt=0, description="of the smoothed loss, in steps")
     blow_up: float = Field(
         default=5.0, gt=1, description="smoothed loss over initial loss that ends a run, for absolute errors"
     )
     blow_up_squared: float = Field(default=100.0, gt=1, description="the same for squared errors")
+    blow_up_spread: float = Field(
+        default=100.0,
+        gt=1,
+        description="rise above the initial loss that ends a run whose loss may be negative, in units of the untrained "
+        "loss's spread over batches and what was learned",
+    )
+    noise_share: float = Field(
+        default=0.01, ge=0, le=1, description="share of the initial loss within which a run has learned nothing"
+    )
+    noise_errors: float = Field(
+        default=4.0, ge=0, description="the same in standard errors of what a run has gained; the larger one counts"
+    )
+    collapse: float = Field(
+        default=0.5, gt=0, le=1, description="share of what a run had learned whose loss at its end is a collapse"
+    )
+    collapse_gain: float = Field(
+        default=0.1, gt=0, le=1, description="share of the initial loss that a run must have gained to collapse"
+    )
     stalled_above: float = Field(
         default=0.99,
         gt=0,
         le=1,
-        description="a run that ends above this share of the initial loss has stalled",
+        description="version 1: a run that ends above this share of the initial loss has stalled",
     )
     no_recovery_above: float = Field(
-        default=1.0,
-        ge=1,
-        description="a run that ends above this multiple of the initial loss has diverged; noisy data need some room",
+        default=1.0, ge=1, description="version 1: a run that ends above this multiple of the initial loss has diverged"
     )
     skipped_in_a_row: int = Field(
         default=5, ge=1, description="steps that the non-finite guard may skip in a row before the run ends"
     )
 
+    @model_validator(mode="after")
+    def _constants_of_the_version(self) -> Self:
+        if self.version > 1 and (self.stalled_above, self.no_recovery_above) != VERSION_1:
+            raise ValueError(
+                "stalled_above and no_recovery_above belong to version 1; version 2 takes noise_share and noise_errors "
+                f"instead, but got {self.stalled_above:g} and {self.no_recovery_above:g}"
+            )
+        return self
+
     def blow_up_factor(self, loss: LossKind) -> float:
         """The multiple of the initial loss at which a run has blown up."""
         return self.blow_up_squared if loss == "mse" else self.blow_up
+
+
+VERSION_1 = (0.99, 1.0)
+"""Version 1's ``stalled_above`` and ``no_recovery_above``, as they are where nobody gives them."""
+WARM = 0.5
+"""Weight of the finite losses in their average from which on its lowest value counts as learned."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +96,8 @@ class Verdict:
     """How a run ended.
 
     Attributes:
-        outcome: trained, stalled or diverged.
-        reason: of a divergence.
+        outcome: trained, stalled or diverged; failed where the untrained model has no finite loss.
+        reason: of a divergence or a failure.
         step: at which it diverged, counted from 0; None when it was only known at the end or did not diverge.
     """
 
@@ -68,7 +106,10 @@ class Verdict:
     step: int | None = None
 
 
-_STATE = ("initial_loss", "steps", "skipped_steps", "_skipped_in_a_row", "_average", "_weight")
+_STATE = (
+    *("initial_loss", "spread", "measured_on", "steps", "skipped_steps"),
+    *("_skipped_in_a_row", "_average", "_weight", "_squared_weight", "_lowest"),
+)
 """What a monitor keeps from step to step."""
 
 
@@ -87,7 +128,7 @@ class DivergenceMonitor:
 
     def __init__(
         self,
-        initial_loss: float,
+        initial_loss: float | Sequence[float],
         rule: DivergenceRule | None = None,
         *,
         loss: LossKind = "cross_entropy",
@@ -96,22 +137,28 @@ class DivergenceMonitor:
         """Start watching.
 
         Args:
-            initial_loss: l0, of the untrained model on the first batches, in the unit of the loss.
+            initial_loss: of the untrained model on each of the first batches, in the unit of the loss: l0 is their
+                mean, and how far they spread tells what a run may gain or lose by chance. Of a single number nothing is
+                known of the noise but ``rule.noise_share``.
             rule: the constants; the defaults are those of a study.
             loss: which loss is watched.
             guard: whether the loop skips steps with a non-finite loss or gradient.
         """
         self.rule = rule or DivergenceRule()
-        self.initial_loss = initial_loss
+        losses = [initial_loss] if isinstance(initial_loss, (int, float)) else list(initial_loss)
+        self.measured_on = len(losses)
+        self.initial_loss = math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
+        self.spread = statistics.stdev(losses) if len(losses) > 1 and math.isfinite(self.initial_loss) else 0.0
         self.guard = guard
         self.steps = 0
         self.skipped_steps = 0
+        self._loss = loss
         self._skipped_in_a_row = 0
-        self._factor = self.rule.blow_up_factor(loss)
-        self._limit = self._factor * initial_loss
         self._decay = 0.5 ** (1 / self.rule.half_life)
         self._average = 0.0
         self._weight = 0.0
+        self._squared_weight = 0.0
+        self._lowest = math.inf
 
     @classmethod
     def before_training(
@@ -133,7 +180,7 @@ class DivergenceMonitor:
             guard: whether the loop skips steps with a non-finite loss or gradient, as AMP's ``GradScaler`` does.
 
         Raises:
-            ValueError: there is no batch.
+            ValueError: there is no batch, or the untrained model's loss is not finite on one.
         """
         import torch
 
@@ -143,7 +190,14 @@ class DivergenceMonitor:
             losses = [_number(compute_loss(batch)) for batch in islice(batches, INITIAL_BATCHES)]
         if not losses:
             raise ValueError("the initial loss is measured on the first batches, but there is no batch")
-        return cls(math.fsum(losses) / len(losses), rule, loss=loss, guard=guard)
+        monitor = cls(losses, rule, loss=loss, guard=guard)
+        if not math.isfinite(monitor.initial_loss):
+            bad = next(place for place, value in enumerate(losses) if not math.isfinite(value))
+            raise ValueError(
+                f"the loss of the untrained model must be finite, but batch {bad} gives {losses[bad]}: look at the "
+                "data and the loss, no learning rate mends that"
+            )
+        return monitor
 
     @property
     def smoothed_loss(self) -> float:
@@ -154,6 +208,35 @@ class DivergenceMonitor:
     def margin(self) -> float:
         """ln(s_t / l0): positive when the run is worse than untrained; NaN before the first finite loss."""
         return log_ratio(self.smoothed_loss, self.initial_loss)
+
+    @property
+    def may_be_negative(self) -> bool:
+        """Whether the loss has no meaningful ratio to l0: a density's likelihood, whatever constant is added to it."""
+        return self.rule.version > 1 and (self._loss == "likelihood" or self.initial_loss <= 0)
+
+    @property
+    def gain(self) -> float:
+        """l0 less the lowest smoothed loss so far, at least 0: what the run has learned, in the unit of the loss."""
+        return max(0.0, self.initial_loss - self._lowest)
+
+    @property
+    def noise(self) -> float:
+        """How far s_t may lie from l0 by chance, in the unit of the loss.
+
+        The larger of a share of l0 and some standard errors of l0 - s_t. Both are means of losses of single batches:
+        one of those measured before training, the other weighted by the moving average.
+        """
+        unit = self.spread + self.gain if self.may_be_negative else abs(self.initial_loss)
+        share = self._squared_weight / self._weight**2 if self._weight else 1.0
+        error = self.spread * math.sqrt(1 / self.measured_on + share)
+        return max(self.rule.noise_share * unit, self.rule.noise_errors * error)
+
+    @property
+    def limit(self) -> float:
+        """The smoothed loss above which a run has blown up."""
+        if self.may_be_negative:
+            return self.initial_loss + self.rule.blow_up_spread * (self.spread + self.gain)
+        return self.rule.blow_up_factor(self._loss) * self.initial_loss
 
     def observe(self, loss: SupportsFloat, grad_norm: SupportsFloat) -> Verdict | None:
         """Take in one step: the loss before it and the gradient's norm before clipping, numbers or tensors of one.
@@ -181,7 +264,10 @@ class DivergenceMonitor:
         if math.isfinite(loss):
             self._average = self._decay * self._average + (1 - self._decay) * loss
             self._weight = self._decay * self._weight + (1 - self._decay)
-            if self.smoothed_loss > self._limit:
+            self._squared_weight = self._decay**2 * self._squared_weight + (1 - self._decay) ** 2
+            if self._weight >= WARM:
+                self._lowest = min(self._lowest, self.smoothed_loss)
+            if self.smoothed_loss > self.limit:
                 return Verdict("diverged", "blow_up", step)
         return None
 
@@ -201,16 +287,38 @@ class DivergenceMonitor:
         """Go on from where ``state_dict`` was taken."""
         for name in _STATE:
             setattr(self, name, state_dict[name.strip("_")])
-        self._limit = self._factor * self.initial_loss
 
-    def finish(self) -> Verdict:
-        """The verdict on a run that reached the end of its budget."""
-        smoothed = self.smoothed_loss
-        if not smoothed <= self.rule.no_recovery_above * self.initial_loss:
+    def finish(self, validation_loss: float | None = None, untrained_validation_loss: float | None = None) -> Verdict:
+        """The verdict on a run that reached the end of its budget.
+
+        Args:
+            validation_loss: at the end, where there is one: a run whose training loss rose late has only collapsed when
+                what it had learned is gone there, too.
+            untrained_validation_loss: the same before training.
+        """
+        smoothed, rule = self.smoothed_loss, self.rule
+        if rule.version == 1:
+            if not smoothed <= rule.no_recovery_above * self.initial_loss:
+                return Verdict("diverged", "no_recovery")
+            return Verdict("stalled" if smoothed > rule.stalled_above * self.initial_loss else "trained")
+        noise = self.noise
+        if not smoothed <= self.initial_loss + noise:
             return Verdict("diverged", "no_recovery")
-        if smoothed > self.rule.stalled_above * self.initial_loss:
-            return Verdict("stalled")
-        return Verdict("trained")
+        if self._has_collapsed(smoothed, noise) and self._is_lost(validation_loss, untrained_validation_loss):
+            return Verdict("diverged", "collapse")
+        return Verdict("stalled" if smoothed > self.initial_loss - noise else "trained")
+
+    def _has_collapsed(self, smoothed: float, noise: float) -> bool:
+        """Whether more than the accepted share of what was learned is lost, and that was more than a chance gain."""
+        enough = noise if self.may_be_negative else max(noise, self.rule.collapse_gain * self.initial_loss)
+        return self.gain >= enough and smoothed > self.initial_loss - (1 - self.rule.collapse) * self.gain
+
+    def _is_lost(self, validation_loss: float | None, untrained: float | None) -> bool:
+        """Whether the validation loss has gained less than what the training loss may have lost."""
+        if validation_loss is None or untrained is None or not math.isfinite(validation_loss):
+            return True
+        unit = 1.0 if self.may_be_negative else untrained / self.initial_loss
+        return validation_loss > untrained - (1 - self.rule.collapse) * self.gain * unit
 
 
 def _number(given: SupportsFloat) -> float:

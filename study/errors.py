@@ -50,4 +50,6 @@ class TrialsFailError(WorkFailedError):
     def __init__(self, trials: int, traceback: str) -> None:
         """Show the traceback of the last of ``trials`` failures."""
         what = "a trial" if trials == 1 else f"{trials} trials, one after the other,"
-        super().__init__(f"{what} failed by an exception; the last one:\n\n{traceback.rstrip()}")
+        cause = traceback.rstrip()
+        by = f"failed by an exception; the last one:\n\n{cause}" if "\n" in cause else f"failed: {cause}"
+        super().__init__(f"{what} {by}")

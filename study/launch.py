@@ -43,6 +43,9 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     except NotFoundError:
         record = _create(database, spec)
     stored = stored_spec(record)
+    spec = spec.model_copy(
+        update={"divergence": spec.divergence.model_copy(update={"version": stored.divergence.version})}
+    )
     if stored.task == spec.task and stored.file_digest and stored.file_digest != spec.file_digest:
         raise SpecChangedError(changed_file(stored.task, stored.file_digest, spec.file_digest))
     changed = differences(stored, spec)

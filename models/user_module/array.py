@@ -3,10 +3,10 @@
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from gradstudy.models.user_module.batching import agreement, batched_gradients, 
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import ModuleRun
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
 
@@ -121,27 +123,25 @@ class ModuleArray:
             return Telemetry.recorded([nothing] * steps)
         return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
 
-    def initial_loss(self, slot: int) -> float:
-        """Training loss of a slot's model on its first batches; call it before the first step."""
-        return self._measured(slot, "initial_loss")
+    def initial_losses(self, slot: int) -> list[float]:
+        """Training loss of a slot's model on each of its first batches; call it before the first step."""
+        return self._measured(slot, ModuleRun.initial_losses, [float("nan")])
 
     def validation_loss(self, slot: int) -> float:
         """Loss of a slot's model on the validation batches."""
         run = self._runs[slot]
         if run is not None and self._rows is not None:
             self._rows.load(slot, run)
-        return self._measured(slot, "validation_loss")
+        return self._measured(slot, ModuleRun.validation_loss, float("nan"))
 
-    def _measured(self, slot: int, what: str) -> float:
+    def _measured(self, slot: int, what: Callable[[ModuleRun], T], otherwise: T) -> T:
         run = self._runs[slot]
         if run is not None and slot not in self.failures:
             try:
-                loss: float = getattr(run, what)()
+                return what(run)
             except (Exception, SystemExit):
                 self._fail(slot)
-            else:
-                return loss
-        return float("nan")
+        return otherwise
 
     def _train_step(self, rows: ModuleRows) -> Tensor:
         """One step of every active trial; loss, norm, applied norm and clipped as rows, [4, n]."""

@@ -84,10 +84,11 @@ class ModuleRun:
         return loss.detach(), list(gradients)
 
     @torch.no_grad()
-    def initial_loss(self) -> float:
-        """Mean training loss on the first batches; leaves no trace in buffers and random numbers."""
+    def initial_losses(self) -> list[float]:
+        """Training loss on each of the first batches; leaves no trace in buffers and random numbers."""
         with self.unchanged(), self._random.inside(advance=False):
-            return self._mean(self._first)
+            losses: list[float] = torch.stack([self.loss(self.module, batch) for batch in self._first]).tolist()
+        return losses
 
     @torch.no_grad()
     def validation_loss(self) -> float:

@@ -1,5 +1,6 @@
 """What to run next when a study does not settle its question."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +28,20 @@ class FollowUp:
 
 
 def follow_up(
-    study: StudyRecord, outcomes: dict[str, int], best: Recommendation | None, confirms: str | None = None
+    study: StudyRecord,
+    outcomes: dict[str, int],
+    best: Recommendation | None,
+    confirms: str | None = None,
+    causes: Sequence[str] = (),
 ) -> FollowUp | None:
-    """What to launch next; None when fresh runs have confirmed a setting, or nothing has ended yet.
+    """What to launch next; None when fresh runs have confirmed a setting, nothing has ended yet, or no setting helps.
 
     Args:
         study: that was reported.
         outcomes: how many of its trials ended in each.
         best: its recommendation.
         confirms: the study that it confirms, if it is a confirmation.
+        causes: what else than settings is at fault, see ``causes``.
     """
     if confirms is not None:
         reason = f"What these runs say of the settings that study {confirms!r} chose is in the report of that study."
@@ -45,6 +51,8 @@ def follow_up(
             return None
         reason = "Confirm it: the runs that chose it flatter it, and only fresh ones tell its divergence rate."
         return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)
+    if causes:
+        return None
     if outcomes.get("stalled"):
         steps = 3 * study.spec["steps"]
         reason = f"Train {steps} steps: some runs kept and learned nothing yet."

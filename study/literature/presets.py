@@ -111,7 +111,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     "thresholds": {"norm": AT_ONE},
                     "factors": {"standardize": [True, False], "loss": ["mse", "huber"]},
                 },
-                "divergence": {"no_recovery_above": 1.25},
             },
             claims=(
                 Claim(

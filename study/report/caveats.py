@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from gradstudy.storage.studies import StudyRecord
+from gradstudy.study.answer.causes import causes
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.statistics.grouping import has_replicates, is_varied, setting_of
 from gradstudy.study.statistics.rates import judged, mostly_clipped
@@ -85,11 +86,17 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None)
             f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
             f"every frontier was within {width:g} decades."
         )
-    room = study.spec.get("divergence", {}).get("no_recovery_above", 1.0)
+    rule = study.spec.get("divergence", {})
+    room = rule.get("no_recovery_above", 1.0)
     if room != 1.0:
         yield (
             f"A run that ends above its untrained loss counts as diverged only beyond {room:g} times that loss: the "
             "data are noisy, and runs that learned nothing end that high by chance."
+        )
+    elif rule.get("version", 1) == 1:
+        yield (
+            "The study was launched with the first definition of divergence, which knew no noise: a run that did "
+            "nothing and ended above its untrained loss by chance counts as diverged."
         )
     if is_adaptive(study):
         yield (
@@ -98,15 +105,22 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None)
         )
     if diverged == 0:
         yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
-    elif diverged == runs:
+    elif diverged == runs and not causes(trials):
         yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
     if pruned:
         yield (
             f"{counted(pruned, 'run')} ended early because others were ahead (pruned): whether they would have "
             "diverged is not known, and they count neither way."
         )
+    failed -= int((trials["reason"] == "untrained_not_finite").sum())
     if failed:
         yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
+    skipped = trials["skipped_steps"].fillna(0) if "skipped_steps" in trials else pd.Series(dtype=float)
+    if (skipped > 0).any():
+        yield (
+            f"The guard skipped steps with a non-finite loss or gradient in {(skipped > 0).mean():.0%} of the runs, "
+            f"{int(skipped.sum()):,} steps in all: without it those runs would have diverged."
+        )
 
 
 def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import StudyRecord, find_study
+from gradstudy.study.answer.causes import causes
 from gradstudy.study.answer.confirmation_study import (
     confirmation_results,
     confirmed_study,
@@ -71,12 +72,17 @@ class Report:
     @cached_property
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
-        return caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms)
+        return [*self.causes, *caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms)]
+
+    @cached_property
+    def causes(self) -> list[str]:
+        """What is at fault where no setting is, see ``causes``."""
+        return causes(self.trials)
 
     @cached_property
     def follow_up(self) -> FollowUp | None:
         """What to run next; None when the question is settled."""
-        return follow_up(self.study, self.outcomes, self.recommendation, self.confirms)
+        return follow_up(self.study, self.outcomes, self.recommendation, self.confirms, self.causes)
 
     @cached_property
     def bins(self) -> pd.DataFrame:

@@ -87,6 +87,8 @@ def _confirmed(found: Evidence) -> str:
 
 
 def _why_not(report: Report) -> str:
+    if report.causes:
+        return " ".join(report.causes).rstrip(".")
     diverged, stalled = report.outcomes.get("diverged", 0), report.outcomes.get("stalled", 0)
     failed = report.outcomes.get("failed", 0)
     if failed and not diverged and not stalled:

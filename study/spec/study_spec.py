@@ -196,8 +196,9 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:
-    """The spec that a study was created with."""
-    return parse_spec(record.spec)
+    """The spec that a study was created with; one without a version of the rule of divergence has the first."""
+    values = record.spec
+    return parse_spec(values | {"divergence": {"version": 1} | values.get("divergence", {})})
 
 
 def _sentence(error: ValidationError) -> str:

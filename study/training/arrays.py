@@ -53,11 +53,25 @@ class Trial:
         """Every step so far; each array is [steps]."""
         return Telemetry.concatenated(self.blocks) if self.blocks else Telemetry.none()
 
-    def failed(self, error: str) -> TrialResult:
-        """The result of a trial that an exception ended, with its traceback; steps are those before its last block."""
+    def untrained_not_finite(self) -> str | None:
+        """What is wrong with a trial whose untrained model has no finite loss, so that no setting can mend it."""
+        measured = {
+            "training": self.monitor.initial_loss,
+            "validation": self.initial_validation_loss,
+        }
+        bad = [name for name, loss in measured.items() if not math.isfinite(loss)]
+        if not bad:
+            return None
+        return (
+            f"the {' and the '.join(bad)} loss of the untrained model is not finite: look at the {bad[0]} data and the "
+            "loss, as no learning rate, threshold or strategy mends that"
+        )
+
+    def failed(self, error: str, reason: str = EXCEPTION) -> TrialResult:
+        """The result of a trial that failed, with what is known of the cause; steps are those before its last block."""
         return TrialResult(
             outcome=Outcome.FAILED,
-            reason=EXCEPTION,
+            reason=reason,
             steps=self.monitor.steps,
             initial_loss=self.monitor.initial_loss,
             final_loss=self.monitor.smoothed_loss,
@@ -135,7 +149,7 @@ class Slots(Generic[Key]):
         slot = self.array.admit(run)
         spec = self._spec
         monitor = DivergenceMonitor(
-            self.array.initial_loss(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
+            self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
         )
         self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
         self.keys.append(key)
@@ -157,15 +171,18 @@ class Slots(Generic[Key]):
         """The result of a trial that is through after this block of steps."""
         if slot in self.array.failures:
             return trial.failed(self.array.failures[slot])
+        if self._spec.divergence.version > 1 and (cause := trial.untrained_not_finite()):
+            return trial.failed(cause, "untrained_not_finite")
         verdict = trial.observe(telemetry, slot)
-        if verdict is None and trial.monitor.steps == self._spec.steps:
-            verdict = trial.monitor.finish()
-        if verdict is None:
+        if verdict is not None:
+            return trial.result(verdict, math.nan)
+        if trial.monitor.steps < self._spec.steps:
             return None
-        validation_loss = math.nan if verdict.outcome == "diverged" else self.array.validation_loss(slot)
+        validation_loss = self.array.validation_loss(slot)
         if slot in self.array.failures:
             return trial.failed(self.array.failures[slot])
-        return trial.result(verdict, validation_loss)
+        verdict = trial.monitor.finish(validation_loss, trial.initial_validation_loss)
+        return trial.result(verdict, math.nan if verdict.outcome == "diverged" else validation_loss)
 
     def at_rungs(self, distance: int) -> list[tuple[Key, int, float]]:
         """Each trial that passed a multiple of ``distance`` in its last block: key, that step, smoothed loss."""
