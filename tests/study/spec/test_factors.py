@@ -42,7 +42,7 @@ VALUES: dict[str, Any] = {
     "task": "adding",
     "task_options": {"examples": 200},
     "model": {"hidden_size": 6},
-    "steps": 12,
+    "steps": 8,
     "batch_size": 8,
     "trials": 16,
     "space": {
