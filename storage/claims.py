@@ -244,23 +244,7 @@ def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int,
 
 
 def _read(connection: Connection, trial: int) -> Claim:
-    row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).one()
-    setting = None
-    if row.cell is not None:
-        setting = SettingRow(
-            cell=row.cell,
-            strategy=row.strategy,
-            threshold=row.threshold,
-            learning_rate=row.learning_rate,
-            factors=row.factors,
-        )
-    return Claim(
-        id=row.id,
-        study_id=row.study_id,
-        ordinal=row.ordinal,
-        attempt=row.attempt,
-        worker_id=row.worker_id,
-        trial_id=row.trial_id,
-        setting=setting,
-        seed=row.seed,
-    )
+    row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).mappings().one()
+    kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed")
+    setting = None if row["cell"] is None else SettingRow.of({**row})
+    return Claim(**{name: row[name] for name in kept}, setting=setting)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -23,7 +23,6 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.errors import ClaimLostError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
-from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.recorder import Recorder
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import StudyRecord
@@ -31,18 +30,14 @@ from gradstudy.storage.workers import GRACE_SECONDS
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.pruning import falls_behind, make_pruner
-from gradstudy.study.search.space import Setting
+from gradstudy.study.search.space import Setting, from_row, to_row
 from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
-from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import Ended
 from gradstudy.study.worker.optuna_ask import ask
 from gradstudy.study.worker.optuna_tell import attributes, tell
 from gradstudy.study.worker.recovery import recover, set_state
-
-if TYPE_CHECKING:
-    from gradstudy.study.spec.parts import CellName
 
 T = TypeVar("T")
 
@@ -191,12 +186,12 @@ class Bookkeeping:
         """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
-            return Begun(claim, stored_setting(claim.setting))
-        known = None if claim.setting is None else stored_setting(claim.setting)
+            return Begun(claim, from_row(claim.setting))
+        known = None if claim.setting is None else from_row(claim.setting)
         place = claim.ordinal // self._spec.seeds
         setting, trial_id = self._patiently(lambda: ask(self._study, self._spec, place, known))
         try:
-            row, replicates = setting_row(setting), self._replicates(claim.ordinal)
+            row, replicates = to_row(setting), self._replicates(claim.ordinal)
             attach = partial(attach_trial, self._database.engine, claim, trial_id, row, replicates)
             return Begun(self._patiently(attach), setting)
         except BaseException as error:
@@ -212,25 +207,3 @@ class Bookkeeping:
 
     def _set_state(self, trial_id: int, state: TrialState) -> None:
         self._patiently(lambda: set_state(self._database.optuna_storage, trial_id, state))
-
-
-def setting_row(setting: Setting) -> SettingRow:
-    """A setting as it is stored."""
-    return SettingRow(
-        cell=setting.cell,
-        strategy=setting.strategy,
-        threshold=setting.threshold,
-        learning_rate=setting.learning_rate,
-        factors=dict(setting.factors),
-    )
-
-
-def stored_setting(row: SettingRow) -> Setting:
-    """A setting as it was stored."""
-    return Setting(
-        cell=cast("CellName", row.cell),
-        strategy=row.strategy,
-        threshold=row.threshold,
-        learning_rate=row.learning_rate,
-        factors=in_order(row.factors or {}),
-    )
