@@ -149,12 +149,14 @@ def spec_flags(given: "Mapping[str, Any]") -> "Values":
 
 
 def _launch(name: str | None, flags: "Values", storage: str, work: Work | None) -> None:
+    from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
     from gradstudy.study.training.device import check_device
+    from gradstudy.study.worker.job import Job
 
     spec, given = given_spec(name, flags)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
@@ -174,12 +176,13 @@ def _launch(name: str | None, flags: "Values", storage: str, work: Work | None) 
             check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
-        if work is not None:
-            if run_study(database, record, data, work, pool):
-                _say_verdicts(database, record)
-                typer.echo(f"done; now: gradstudy report {record.name}")
-        else:
+        if work is None:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
+            return
+        counts = counts_of_open_study(database, record)
+        if counts is not None and run_study(Job.of(database, record, data), counts, work, pool):
+            _say_verdicts(database, record)
+            typer.echo(f"done; now: gradstudy report {record.name}")
 
 
 def _say_verdicts(database: "Database", record: "StudyRecord") -> None:

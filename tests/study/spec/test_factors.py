@@ -34,6 +34,7 @@ from gradstudy.study.training.arrays import Slots, make_array, make_workspace
 from gradstudy.study.training.data import check_varied_data, load_data
 from gradstudy.study.training.probe import probe
 from gradstudy.study.training.replay import replay_trial
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
 from tests.study.conftest import Silent
 
@@ -60,7 +61,7 @@ def spec() -> StudySpec:
 
 def run(db: Database, spec: StudySpec) -> None:
     record = create_or_resume(db, spec)
-    Worker(db, record, spec, load_data(spec), slots=4, listener=Silent()).run(threading.Event())
+    Worker(Job.of(db, record), slots=4, listener=Silent()).run(threading.Event())
 
 
 def trained_alone(spec: StudySpec, row: dict[Any, Any]) -> Any:

@@ -24,6 +24,7 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.search.points import RandomSampler
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worker import bookkeeping
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.recovery import recover
 
 SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={})
@@ -190,7 +191,7 @@ def test_a_worker_that_is_taken_for_lost_while_it_asks_goes_on_with_another_tria
     record = create_or_resume(db, spec)
     worker = register_worker(db.engine, "elsewhere", os.getpid(), "cpu")
     books = bookkeeping.Bookkeeping(
-        db, record, spec, worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
+        Job.of(db, record), worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
     )
     begun = books.begin()
     assert begun is not None
