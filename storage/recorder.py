@@ -8,22 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sqlalchemy import Connection, Engine, TableClause, column, insert, select, table, update
+from sqlalchemy import Connection, Engine, TableClause, insert, select, update
 
 from gradstudy.storage.claims import Claim, finished_by, still_owned
 from gradstudy.storage.clock import utc_now
+from gradstudy.storage.optuna_internals import SYSTEM_ATTRIBUTES, USER_ATTRIBUTES
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.schema import Step, Trial
 from gradstudy.storage.transactions import writing
 
 StepRow = tuple[int, int, float | None, float | None, float | None, float | None]
 """The columns of ``gradstudy_step`` in their order."""
-
-_ATTRIBUTE_COLUMNS = ("trial_id", "key", "value_json")
-_USER_ATTRIBUTES, _SYSTEM_ATTRIBUTES = (
-    table(f"trial_{kind}_attributes", *map(column, _ATTRIBUTE_COLUMNS)) for kind in ("user", "system")
-)
-"""Optuna's tables; these columns are those of their first release."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +93,8 @@ class Recorder:
                 if buffer is not None and buffer.rows:
                     connection.exec_driver_sql(self._insert, buffer.rows)
                 if attributes is not None:
-                    _keep(connection, _USER_ATTRIBUTES, claim, attributes.user)
-                    _keep(connection, _SYSTEM_ATTRIBUTES, claim, attributes.system)
+                    _keep(connection, USER_ATTRIBUTES, claim, attributes.user)
+                    _keep(connection, SYSTEM_ATTRIBUTES, claim, attributes.system)
             else:
                 owned = bool(connection.scalar(select(Trial.id).where(finished_by(claim))))
         self.discard(claim)

@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.storage.bins import half_decade_starts
+from gradstudy.storage.optuna_internals import trial_id_of
 from gradstudy.study.frontier.fit import MOST_TARGETS, Places, Runs
 from gradstudy.study.frontier.posterior import EdgeModel
 from gradstudy.study.search.axes import Group, SearchAxes, find_axes
@@ -84,7 +85,7 @@ class FrontierSampler(PlaceSampler):
         axes = find_axes(others, self._learning_rate)
         if axes is None or _place(trial) < _first(axes):
             return {}
-        self._found[trial._trial_id] = axes, others
+        self._found[trial_id_of(trial)] = axes, others
         return axes.distributions
 
     def sample_relative(
@@ -93,7 +94,7 @@ class FrontierSampler(PlaceSampler):
         """The next setting; Optuna asks for the search space before."""
         if not search_space:
             return {}
-        axes, trials = self._found.pop(trial._trial_id)
+        axes, trials = self._found.pop(trial_id_of(trial))
         place = _place(trial)
         axes = axes.restricted(self._block(axes, place))
         search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE)

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
+from gradstudy.storage.optuna_internals import constraint_attribute
 from gradstudy.storage.recorder import OptunaAttributes
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.frontier.margins import NON_FINITE, bounded_margins
@@ -62,5 +62,5 @@ def attributes(result: TrialResult) -> OptunaAttributes:
     columns = result.columns()
     return OptunaAttributes(
         user={name: columns[name] for name in SHOWN if columns[name] is not None},
-        system={f"{_CONSTRAINTS_KEY}:{CONSTRAINT}": bounded_margin(result)},
+        system={constraint_attribute(CONSTRAINT): bounded_margin(result)},
     )
