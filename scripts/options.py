@@ -65,4 +65,8 @@ OptunaProxy = Annotated[
         show_default=False,
     ),
 ]
+StudyOrFile = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME|FILE.toml", help="Name of the study, or its spec.", show_default="that of the preset"),
+]
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
