@@ -22,7 +22,7 @@ from gradstudy.storage.claims import (
 from gradstudy.storage.errors import ClaimLostError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
-from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.workers import GRACE_SECONDS
 from gradstudy.study.patience import UNANSWERED, Patience
@@ -77,7 +77,6 @@ class Bookkeeping:
         self._worker_id = worker_id
         self._workers = workers
         self._patiently = Patience(stop, announce)
-        self._recorder = Recorder(self._engine)
         self._held: set[int] = set()
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
@@ -111,11 +110,13 @@ class Bookkeeping:
         trial_id = claim.trial_id
         assert trial_id is not None, "a trial that has ended was attached"
         self._held.discard(claim.id)
-        self._recorder.add_steps(
-            claim, 0, telemetry.loss, telemetry.grad_norm, telemetry.applied_norm, ended.trial.run.learning_rate
+        steps = Steps(
+            loss=telemetry.loss,
+            grad_norm=telemetry.grad_norm,
+            applied_norm=telemetry.applied_norm,
+            learning_rate=ended.trial.run.learning_rate,
         )
-        finish = partial(self._recorder.finish, claim, ended.result, attributes(ended.result))
-        if not self._patiently(finish):
+        if not self._patiently(partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))):
             return None
         self._patiently(lambda: tell(self._job.database.optuna_storage, trial_id, ended.result))
         self._until_check -= 1
