@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORAGE = "sqlite:///gradstudy.db"
+from gradstudy.storage.default_storage import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 Storage = Annotated[
     str,
     typer.Option(
         "--storage",
-        envvar="GRADSTUDY_STORAGE",
+        envvar=STORAGE_VARIABLE,
         help="URL of the results database.",
         show_default=DEFAULT_STORAGE,
         metavar="URL",

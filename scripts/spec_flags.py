@@ -14,6 +14,7 @@ import typer
 
 from gradstudy.scripts.spec_input import Values, assignments, bounds, merged, names
 
+MANY = list[str]
 Read = Callable[[Any], Any]
 """From what typer has understood to the value of the field."""
 
@@ -61,7 +62,7 @@ class Flag:
         return dict(value)
 
 
-def _strategies(given: str) -> list[str]:
+def _named(given: str) -> list[str]:
     from gradstudy.models.strategies import STRATEGIES
 
     return list(STRATEGIES) if given == "all" else names(given)
@@ -84,60 +85,53 @@ def _learning_rates(given: str) -> tuple[float, float]:
     return bounds("--lr", given)
 
 
-FLAGS = (
+OF_THE_TASK = (
     Flag(
         "--preset", "preset", str, "An experiment of the literature; other options change it. See `gradstudy presets`."
     ),
     Flag("--task", "task", str, "What to train on; see `gradstudy tasks`."),
-    Flag("--task-option", "task_options", list[str], "Option of the task; repeatable.", "NAME=VALUE", read=_options),
+    Flag("--task-option", "task_options", MANY, "Option of the task; repeatable.", "NAME=VALUE", read=_options),
     Flag("--loss", "loss", str, "Of tasks with real values: mse, mae or huber.", default="mse"),
     Flag("--tokens", "task_options.tokens", str, "What a symbol of pairs:FILE is: char or word."),
     Flag("--window", "task_options.window", int, "Rows that a forecast rests on."),
     Flag("--horizon", "task_options.horizon", int, "Rows that are forecast."),
     Flag("--standardize", "task_options.standardize", bool, "Scale real values by the training part."),
+)
+OF_THE_SPACE = (
     Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru.", read=names),
-    Flag(
-        "--strategies",
-        "space.strategies",
-        str,
-        "Comma-separated, or all; see `gradstudy strategies`.",
-        read=_strategies,
-    ),
+    Flag("--strategies", "space.strategies", str, "Comma-separated, or all; see `gradstudy strategies`.", read=_named),
     Flag("--lr", "space.learning_rate", str, "Range of the learning rate.", "LOW:HIGH", read=_learning_rates),
     Flag(
         "--threshold",
         "space.thresholds",
-        list[str],
+        MANY,
         "Range of a strategy's threshold; repeatable.",
         "STRATEGY=LOW:HIGH",
         read=_thresholds,
     ),
     Flag(
-        "--vary",
-        "space.factors",
-        list[str],
-        "Search a field or task option, too; repeatable.",
-        "NAME=A,B,C",
-        read=_factors,
+        "--vary", "space.factors", MANY, "Search a field or task option, too; repeatable.", "NAME=A,B,C", read=_factors
     ),
+)
+OF_TRAINING = (
     Flag("--optimizer", "optimizer", str, "sgd, momentum or adam; of a model of your own also own."),
     Flag("--precision", "precision", str, "Of the computation: float32 or bfloat16."),
     Flag("--trials", "trials", int, "Training runs of the study, replicates included."),
     Flag("--seeds", "seeds", int, "Replicates: runs of each setting, each with its own seed."),
     Flag("--steps", "steps", int, "Training steps of each trial."),
     Flag("--batch-size", "batch_size", int, "Sequences in a batch."),
+)
+OF_THE_MODEL = (
     Flag("--hidden", "model.hidden_size", int, "Hidden units of each layer."),
     Flag("--layers", "model.layers", int, "Layers of the encoder, and of the decoder."),
     Flag(
-        "--forget-bias",
-        "model.forget_bias",
-        float,
-        "Initial bias of LSTM forget gates.",
-        default="as torch draws it",
+        "--forget-bias", "model.forget_bias", float, "Initial bias of LSTM forget gates.", default="as torch draws it"
     ),
     Flag("--attention", "model.attention", bool, "Attend to the encoder's outputs."),
     Flag("--dropout", "model.dropout", float, "Dropout rate."),
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
+)
+OF_THE_SEARCH = (
     Flag("--sampler", "sampler", str, "qmc, random, tpe or frontier."),
     Flag("--pruner", "pruner", str, "End trials that fall behind: none, median or hyperband."),
     Flag(
@@ -145,6 +139,8 @@ FLAGS = (
     ),
     Flag("--seed", "seed", int, "Seed of the whole study."),
 )
+
+FLAGS = (*OF_THE_TASK, *OF_THE_SPACE, *OF_TRAINING, *OF_THE_MODEL, *OF_THE_SEARCH)
 """In the order of the help."""
 
 

@@ -153,22 +153,16 @@ def give_back(engine: Engine, claim: Claim) -> bool:
 
 def still_owned(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial is open and belongs to the claim."""
-    return and_(
-        Trial.id == claim.id,
-        Trial.worker_id == claim.worker_id,
-        Trial.attempt == claim.attempt,
-        Trial.outcome.is_(None),
-    )
+    return and_(_belongs_to(claim), Trial.outcome.is_(None))
 
 
 def finished_by(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial has ended in the hands of the claim."""
-    return and_(
-        Trial.id == claim.id,
-        Trial.worker_id == claim.worker_id,
-        Trial.attempt == claim.attempt,
-        Trial.outcome.is_not(None),
-    )
+    return and_(_belongs_to(claim), Trial.outcome.is_not(None))
+
+
+def _belongs_to(claim: Claim) -> ColumnElement[bool]:
+    return and_(Trial.id == claim.id, Trial.worker_id == claim.worker_id, Trial.attempt == claim.attempt)
 
 
 def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) -> int:

@@ -4,7 +4,6 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 from gradstudy.storage.database import Database
@@ -101,9 +100,7 @@ class RayPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.ask_to_stop()
         if self._made_cluster:
             self._ray.shutdown()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, StudyName, Threads, Workers
+from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyName, Threads, Workers
 from gradstudy.scripts.running.one_worker import Work
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database
@@ -112,17 +113,17 @@ def _say_where(database: "Database", confirmation: "Confirmation") -> None:
 def _show(database: "Database", study: "StudyRecord", width: float) -> None:
     """Print how the settings fared."""
     from rich.console import Console
-    from rich.table import Table
 
     from gradstudy.study.answer.confirmation_plan import is_settled
     from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation
+    from gradstudy.study.report.plain_table import plain_table
     from gradstudy.study.report.tables import number
 
     confirmation = find_confirmation(database, study)
     if confirmation is None:
         return
     rows, _ = confirmation_results(database, confirmation)
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for heading in ("cell", "strategy", "threshold", "lr", "diverged", "95% interval", "mean loss"):
         table.add_column(heading, justify="left" if heading in ("cell", "strategy") else "right")
     for row in rows.to_dict("records"):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, StudyOrFile, Threads, Workers
+from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyOrFile, Threads, Workers
 from gradstudy.scripts.running.one_worker import Engine, Work
 from gradstudy.scripts.spec_flags import takes_spec_flags
 from gradstudy.scripts.spec_input import Values, given_spec
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database

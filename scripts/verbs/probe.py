@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gradstudy.scripts.options import DEFAULT_STORAGE, Device, Storage, StudyOrFile, Threads
+from gradstudy.scripts.options import Device, Storage, StudyOrFile, Threads
 from gradstudy.scripts.spec_flags import takes_spec_flags
 from gradstudy.scripts.spec_input import Values, given_spec
 from gradstudy.scripts.verbs.launch import stored_study
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,9 +100,9 @@ def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float
 
 
 def _table(*headings: str) -> "Table":
-    from rich.table import Table
+    from gradstudy.study.report.plain_table import plain_table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     return table

@@ -6,9 +6,10 @@ from gradstudy.models.strategies import STRATEGIES
 def strategies() -> None:
     """List the clipping strategies: rule, unit of the threshold, range searched by default, source."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    from gradstudy.study.report.plain_table import plain_table
+
+    table = plain_table()
     for heading in ("strategy", "rule", "threshold c", "range", "source"):
         table.add_column(heading, overflow="fold")
     for entry in STRATEGIES.values():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, OptunaProxy, Slots, Storage, Threads
+from gradstudy.scripts.options import AUTO, Device, OptunaProxy, Slots, Storage, Threads
 from gradstudy.scripts.running.one_worker import Work
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database

@@ -35,6 +35,10 @@ UNCLIPPED = Group(name="without clipping", strategies=("none",))
 BY_NORM = Group(name="clipped by norm", strategies=("norm",))
 
 
+def _sizes(*, hidden_size: int, batch_size: int, steps: int, trials: int) -> dict[str, Any]:
+    return {"model": {"hidden_size": hidden_size}, "batch_size": batch_size, "steps": steps, "trials": trials}
+
+
 def _long_range(task: str, hidden: int, steps: int, trials: int, lengths: list[int], solved_below: float) -> Preset:
     return Preset(
         description=f"{task}: how many runs solve it with and without clipping, by length",
@@ -42,10 +46,7 @@ def _long_range(task: str, hidden: int, steps: int, trials: int, lengths: list[i
         spec={
             "task": task,
             "optimizer": "adam",
-            "model": {"hidden_size": hidden},
-            "batch_size": 20,
-            "steps": steps,
-            "trials": trials,
+            **_sizes(hidden_size=hidden, batch_size=20, steps=steps, trials=trials),
             "space": {
                 "strategies": ["none", "norm"],
                 "learning_rate": [1e-3, 1.0],
@@ -75,10 +76,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             spec={
                 "task": "regression",
                 "optimizer": "momentum",
-                "model": {"hidden_size": 25},
-                "batch_size": 32,
-                "steps": 1600,
-                "trials": 40,
+                **_sizes(hidden_size=25, batch_size=32, steps=1600, trials=40),
                 "space": {
                     "strategies": ["none", "norm", "param_norm", "value"],
                     "learning_rate": [0.00999, 0.01001],
@@ -101,10 +99,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             source="the causes that tutorials name: unscaled data, large errors; clipping as the remedy",
             spec={
                 "task": "sunspots",
-                "model": {"hidden_size": 32},
-                "batch_size": 16,
-                "steps": 300,
-                "trials": 192,
+                **_sizes(hidden_size=32, batch_size=16, steps=300, trials=192),
                 "space": {
                     "strategies": ["none", "norm"],
                     "learning_rate": [1e-3, 1e3],
@@ -137,10 +132,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             source="Brownlee 2019, which names both as remedies; Pascanu, Mikolov and Bengio 2013 for clipping by norm",
             spec={
                 "task": "cmudict",
-                "model": {"hidden_size": 32},
-                "batch_size": 32,
-                "steps": 200,
-                "trials": 192,
+                **_sizes(hidden_size=32, batch_size=32, steps=200, trials=192),
                 "space": {
                     "strategies": ["none", "norm", "normalize"],
                     "learning_rate": [1.0, 100.0],

@@ -2,6 +2,7 @@
 
 from gradstudy.study.report import sentences
 from gradstudy.study.report.report import Report
+from gradstudy.study.report.tables import number
 
 HEADINGS = ("cell", "strategy", "diverged / runs", "rate", "95% interval", "largest lr kept", "smallest lr diverged")
 
@@ -56,8 +57,8 @@ def _rates(report: Report) -> str:
             f"{row['diverged']} / {row['runs']}",
             f"{row['rate']:.0%}",
             f"{row['rate_low']:.0%} to {row['rate_high']:.0%}",
-            _number(row["largest_kept_learning_rate"]),
-            _number(row["smallest_diverged_learning_rate"]),
+            number(row["largest_kept_learning_rate"]),
+            number(row["smallest_diverged_learning_rate"]),
         ])
         for row in report.strategies.to_dict("records")
     ]  # fmt: skip
@@ -66,7 +67,3 @@ def _rates(report: Report) -> str:
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.3g}"

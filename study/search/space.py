@@ -12,15 +12,7 @@ from gradstudy.study.spec.study_spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is searched, for one trial.
-
-    Attributes:
-        cell: lstm or gru.
-        strategy: clipping strategy.
-        threshold: in the strategy's unit; None where it has none.
-        learning_rate: of the optimizer.
-        factors: what else the study varies, by name.
-    """
+    """What is searched, for one trial, as ``SettingRow`` has it; the factors are in order, by name."""
 
     cell: CellName
     strategy: str
