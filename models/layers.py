@@ -40,7 +40,7 @@ class _Affine(Function):
 def _product(left: Tensor, right: Tensor, out: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
     """The products of matrices [K, N, I] and [K, I, M], [K, N, M], and a bias [K, 1, M]; roundings do not depend on K.
 
-    A matrix of one trial alone by a vector would be a routine of BLAS of its own: such a trial keeps itself company.
+    For one matrix times a vector BLAS has another routine: a trial alone is batched with a copy of itself.
     """
     alone = len(left) == 1 and 1 in (*left.shape[1:], right.shape[2])
     if alone:

@@ -27,7 +27,7 @@ from gradstudy.scripts.verbs import (
 )
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
-"""Of the garbage collector: with Python's 700 a fifth of the start goes by with looking for garbage among modules."""
+"""Of the garbage collector: with Python's 700 a fifth of the start is spent on looking for garbage among modules."""
 
 app = typer.Typer(
     name="gradstudy",

@@ -59,8 +59,8 @@ def claim_trial(
 
     The next of the budget is the first replicate of a setting; the others are enqueued when it gets its setting.
 
-    Nor does a worker get more than its share of the trials that are open: at the end of a study, those that are
-    left are spread over all workers.
+    A worker never holds more than its share of the open trials: at the end of a study, those that are left are
+    spread over all workers.
 
     Args:
         engine: of the database.
@@ -184,7 +184,7 @@ def end_study(engine: Engine, study_id: int, replicates: int = 1) -> int:
         NotFoundError: there is no such study.
     """
     with writing(engine) as connection:
-        # Whoever is about to claim has the row until the claim is there, and is counted.
+        # A worker that is about to claim holds this row until its claim is there, and so it is counted.
         _budget(connection, study_id, held=True, alone=True)
         budget = _first_unclaimed(connection, study_id, replicates)
         connection.execute(update(Study).where(Study.study_id == study_id).values(budget=budget))

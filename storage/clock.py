@@ -38,7 +38,7 @@ def _mysql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
 
 
 class seconds_ago(FunctionElement[datetime]):  # noqa: N801
-    """The time so many seconds before ``utc_now``; takes a whole number."""
+    """The time that many ``seconds``, a whole number, before ``utc_now``."""
 
     type = DateTime()
     inherit_cache = False

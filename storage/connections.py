@@ -2,6 +2,7 @@
 
 from sqlalchemy import Engine
 
+from gradstudy.storage.mysql import configure_mysql
 from gradstudy.storage.postgresql import configure_postgresql
 from gradstudy.storage.sqlite import configure_sqlite
 
@@ -13,3 +14,5 @@ def configure(engine: Engine) -> None:
             configure_sqlite(engine)
         case "postgresql":
             configure_postgresql(engine)
+        case "mysql" | "mariadb":
+            configure_mysql(engine)

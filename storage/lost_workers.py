@@ -12,7 +12,7 @@ from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import GRACE_SECONDS, alive
 
 MAX_RETRIES = 3
-"""So many times a trial is begun anew after its worker was lost; then it has failed."""
+"""How many times a trial is begun anew after its worker was lost; then it has failed."""
 
 WORKER_LOST = "worker_lost"
 """The reason of a trial that failed because every worker that had it was lost."""
@@ -27,7 +27,7 @@ class Released:
 
 
 def release_worker(engine: Engine, worker_id: int) -> Released:
-    """Give back every open trial of a lost worker, without its steps; those that had retries enough fail."""
+    """Give back every open trial of a lost worker, without its steps; those that are out of retries fail."""
     open_rows = (Trial.worker_id == worker_id, Trial.outcome.is_(None))
     with writing(engine) as connection:
         query = select(Trial.id, Trial.trial_id, Trial.failures).where(*open_rows).order_by(Trial.ordinal)
@@ -58,7 +58,7 @@ def abandoned_workers(
         engine: of the database.
         host: whose processes ``is_alive`` can see.
         is_alive: whether the process of a pid runs.
-        grace_seconds: for how long a worker need not be seen.
+        grace_seconds: after how long without a sign of life a worker is lost.
     """
     holders = (
         select(Worker.worker_id, Worker.pid, alive(grace_seconds).label("seen"))

@@ -51,14 +51,15 @@ def without_memory(study: "Study") -> "Study":
     return copy(study)
 
 
-def constraint_attribute(name: str) -> str:
-    """The system attribute under which ``Trial.set_constraint``, which Optuna has since 5.0, keeps a constraint.
+def constraint_attributes(name: str, value: float) -> dict[str, Any]:
+    """The system attributes that hold a constraint, which are written with a trial's result.
 
-    Written with a trial's result: through Optuna it is a transaction of its own.
+    One has its name, as ``Trial.set_constraint``, which Optuna has since 5.0, writes it in a transaction of its own.
+    The other is the list of earlier versions, which is what optuna-dashboard 0.21 tells infeasible trials by.
     """
     from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 
-    return f"{_CONSTRAINTS_KEY}:{name}"
+    return {f"{_CONSTRAINTS_KEY}:{name}": value, _CONSTRAINTS_KEY: [value]}
 
 
 def make_proxy_server(storage: "BaseStorage", host: str, port: int, threads: ThreadPoolExecutor) -> Any:

@@ -1,6 +1,6 @@
 """Optuna's gRPC proxy: many workers share its few connections for what Optuna stores.
 
-It knows no password: whoever reaches its address can change every study.
+It has no password: anyone who reaches its address can change every study.
 """
 
 import warnings

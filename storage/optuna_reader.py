@@ -9,7 +9,7 @@ from sqlalchemy import event
 from gradstudy.storage.database import Database
 from gradstudy.storage.optuna_storage import open_optuna_storage
 from gradstudy.storage.server_queries import READ_ONLY
-from gradstudy.storage.transactions import READS_ONLY
+from gradstudy.storage.transactions import reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ def reading_storage(db: Database) -> "Iterator[RDBStorage]":
             connection.commit()  # the setting is the session's only once its transaction has ended
 
     event.listen(storage.engine, "connect", on_connect)
-    storage.engine.update_execution_options(**{READS_ONLY: True})
-    storage.engine.dispose()  # those that were open know nothing of it
+    storage.engine.update_execution_options(**reading_options(storage.engine))
+    storage.engine.dispose()  # connections that were open before do not have this setting
     try:
         yield storage
     finally:

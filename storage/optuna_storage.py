@@ -1,4 +1,4 @@
-"""Optuna's own storage on gradstudy's database, with the same manners on SQLite."""
+"""Optuna's own storage on gradstudy's database, with the same settings of the connection on SQLite."""
 
 import logging
 from typing import TYPE_CHECKING

@@ -22,7 +22,7 @@ MAGIC = b"SQLite format 3\0"
 def configure_sqlite(engine: Engine) -> None:
     """Make an engine's connections honour foreign keys, wait for locks and begin with the lock they need.
 
-    Connections that are already open are closed, because they know nothing of it.
+    Connections that are already open are closed, because they do not have these settings.
     """
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)

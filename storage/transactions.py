@@ -2,10 +2,15 @@
 
 On SQLite a writing transaction takes the write lock at its start (``BEGIN IMMEDIATE``): one that starts by
 reading and writes later cannot wait for the lock, it fails at once when another has written in between.
+
+One that only reads sees the state that its first statement saw. SQLite's does so by itself (``BEGIN DEFERRED``),
+MySQL's by a setting of its connections (``storage.mysql``). PostgreSQL would let each statement see what was committed
+last, and is asked for ``REPEATABLE READ``.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
@@ -17,6 +22,14 @@ READS_ONLY = "gradstudy_reads_only"
 """The execution option that marks a transaction as reading only."""
 
 
+def reading_options(engine: Engine) -> dict[str, Any]:
+    """The execution options of a transaction that only reads, for one connection or a whole engine."""
+    options: dict[str, Any] = {READS_ONLY: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return options
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that takes no write lock and sees one state of the database.
@@ -25,7 +38,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         UnavailableError: the database does not answer.
     """
     with _answering(engine), engine.connect() as connection:
-        yield connection.execution_options(**{READS_ONLY: True})
+        yield connection.execution_options(**reading_options(engine))
 
 
 @contextmanager

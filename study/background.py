@@ -14,7 +14,7 @@ def in_background(
     Args:
         name: of the thread.
         run: the work; it returns soon after the event that it is given is set.
-        wake: what rouses it where it waits for something else than the event.
+        wake: called to wake the thread where it waits for something else than the event.
     """
     stop = threading.Event()
     thread = threading.Thread(target=run, args=[stop], name=name, daemon=True)

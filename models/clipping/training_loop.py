@@ -1,4 +1,4 @@
-"""Clipping in anybody's training loop: the gradients of ``model.parameters()``, by any strategy."""
+"""Clipping in any training loop: the gradients of ``model.parameters()``, by any strategy."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

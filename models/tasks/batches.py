@@ -19,8 +19,8 @@ TaskData = TokenPairs | ValueSequences
 class TrialBatches:
     """Hands out a batch for each slot, in an order that only the slot's seed determines.
 
-    The examples lie on the device. Every batch is as wide as the longest pair of the task: were it trimmed, products
-    would have other shapes in other company, and a trial's numbers other roundings.
+    The examples lie on the device. Every batch is as wide as the longest pair of the task: if it were trimmed,
+    the shapes of products, and so the roundings of a trial's numbers, would depend on the trials beside it.
     """
 
     def __init__(self, data: TaskData, slots: int, batch_size: int, device: torch.device | str = "cpu") -> None:

@@ -9,7 +9,7 @@ from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.pairs import TokenPairs, encode_pairs
 
 HELD_OUT_ONE_IN = 20
-"""One word in so many is held out for validation."""
+"""One word in this many is held out for validation."""
 
 _ENTRY = re.compile(r"^([a-z']+)(?:\(\d*\))? ([A-Z ]*[A-Z])(?: *#.*)?$", re.MULTILINE)
 """A word of letters and apostrophes, the number of a further pronunciation, phonemes, a comment; without stress."""

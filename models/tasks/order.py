@@ -5,7 +5,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 AHEAD = 4096
-"""So many examples more than a batch needs are drawn at a time."""
+"""How many examples more than a batch needs are drawn at a time."""
 
 
 class ExampleOrder:

@@ -37,7 +37,7 @@ def load_series_file(
         horizon: rows of a target.
         standardize: whether each column is scaled by mean and standard deviation of its training rows.
         columns: names with commas between them; empty for all that are numbers and do not just count.
-        rows: the last so many rows are kept.
+        rows: how many rows are kept, the last ones.
 
     Raises:
         TaskError: the file cannot be read, a cell is not a number, a column is constant, or there are too few rows.

@@ -67,6 +67,6 @@ class ValueSequences:
 
 
 def _rows(table: Tensor, start: Tensor, steps: int) -> Tensor:
-    """From each start [n, B] so many rows of a table [R, F], as [n, steps, B, F]."""
+    """From each start [n, B] the next ``steps`` rows of a table [R, F], as [n, steps, B, F]."""
     index = start.unsqueeze(1) + torch.arange(steps, device=start.device).view(-1, 1)
     return table.index_select(0, index.flatten()).view(*index.shape, -1)

@@ -106,9 +106,9 @@ def batched_gradients(
 def disagreement(
     single: tuple[Tensor, Sequence[Tensor | None]], batched: tuple[Tensor, Sequence[Tensor | None]]
 ) -> str | None:
-    """In what one run's loss and gradients differ from those of the same run in company; None where they do not."""
+    """How one run's loss and gradients differ from those of the same run in a batch; None where they do not."""
     if not torch.allclose(single[0].double(), batched[0].double(), rtol=TOLERANCE, atol=0, equal_nan=True):
-        return f"its loss is {float(batched[0]):.6g} in company and {float(single[0]):.6g} alone"
+        return f"its loss is {float(batched[0]):.6g} in a batch and {float(single[0]):.6g} alone"
     norm = difference = 0.0
     for alone, in_company in zip(single[1], batched[1], strict=True):
         a, b = (0.0 if gradient is None else gradient.to_dense().double() for gradient in (alone, in_company))
@@ -132,7 +132,7 @@ def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
 
 
 def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.device) -> Batching:
-    """Train two models of the user's for a step, alone and in company, and compare."""
+    """Train two models of the user's for a step, alone and in a batch, and compare."""
     saved: dict[int, int] = {}
 
     def remember(tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ DRAWS = "it draws random numbers, which must not depend on what is trained besid
 
 
 class RandomState:
-    """Global generators of a trial's own: what it draws depends neither on other trials nor does it disturb them."""
+    """Global generators of a trial's own: what it draws does not depend on other trials and does not disturb them."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         """Seed every generator with ``seed``, for a trial that computes on ``device``."""

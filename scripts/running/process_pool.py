@@ -17,7 +17,7 @@ LAST_LINES = 5
 """Lines of a failed worker's log that are shown."""
 
 MAX_RESTARTS = 3
-"""So many times a worker that failed is started anew."""
+"""How many times a worker that failed is started anew."""
 
 ORDERLY = (0, 130)
 """Exit codes of a worker that was through, or was asked to stop."""

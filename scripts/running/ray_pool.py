@@ -61,7 +61,7 @@ def _work(url: str, name: str, slots: int | None, device: str, threads: int, wor
 
 
 class RayPool:
-    """Workers as tasks of Ray, with the manners of a ``WorkerPool``."""
+    """Workers as tasks of Ray, with the interface of a ``WorkerPool``."""
 
     def __init__(
         self, count: int, storage: str, name: str, *, slots: int | None, device: str, placement: Placement

@@ -112,10 +112,9 @@ def _say_where(database: "Database", confirmation: "Confirmation") -> None:
 
 def _show(database: "Database", study: "StudyRecord", width: float) -> None:
     """Print how the settings fared."""
-    from rich.console import Console
-
     from gradstudy.study.answer.confirmation_plan import is_settled
     from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation
+    from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.report.plain_table import plain_table
     from gradstudy.study.report.tables import number
 
@@ -124,19 +123,21 @@ def _show(database: "Database", study: "StudyRecord", width: float) -> None:
         return
     rows, _ = confirmation_results(database, confirmation)
     table = plain_table()
-    for heading in ("cell", "strategy", "threshold", "lr", "diverged", "95% interval", "mean loss"):
-        table.add_column(heading, justify="left" if heading in ("cell", "strategy") else "right")
+    words = [column for column in ("cell", "strategy", "factors") if column in rows]
+    for heading in words:
+        table.add_column(heading)
+    for heading in ("threshold", "lr", "diverged", "95% interval", "mean loss"):
+        table.add_column(heading, justify="right")
     for row in rows.to_dict("records"):
         table.add_row(
-            row["cell"],
-            row["strategy"],
+            *(row[column] for column in words),
             number(row["threshold"]),
             number(row["learning_rate"]),
             f"{row['diverged']}/{row['runs']}",
             f"{row['rate_low']:.0%} to {row['rate_high']:.0%}",
             number(row["loss"]),
         )
-    console = Console()
+    console = plain_console()
     console.print(table)
     counts = zip(rows["diverged"], rows["runs"], strict=True)
     if not all(is_settled(int(diverged), int(runs), len(rows), width) for diverged, runs in counts):

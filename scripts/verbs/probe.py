@@ -59,12 +59,12 @@ def probe(
 
 
 def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
-    from rich.console import Console
     from rich.progress import Progress
 
+    from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.training import probe as probing
 
-    console = Console()
+    console = plain_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("measuring gradients", total=1.0)
         return probing.probe(spec, data, device, lambda share: progress.update(task, completed=share))
@@ -72,9 +72,8 @@ def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
 
 def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float, float]]") -> None:
     """Print the norms of each cell, and the range of each strategy with where it comes from."""
-    from rich.console import Console
-
     from gradstudy.models.strategies import STRATEGIES
+    from gradstudy.study.report.plain_console import plain_console
 
     kept = measured.runs - measured.diverged
     typer.echo(f"{len(measured.scales):,} gradients of the {kept} of {measured.runs} runs that did not diverge\n")
@@ -93,7 +92,7 @@ def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float
         elif strategy in measured.ranges:
             bounds, source = measured.ranges[strategy], f"measurement, not {entry.low:g} to {entry.high:g}"
         ranges.add_row(strategy, f"{bounds[0]:g} to {bounds[1]:g}", source)
-    console = Console()
+    console = plain_console()
     for table in (norms, ranges):
         console.print(table)
         console.print()

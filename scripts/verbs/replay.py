@@ -19,6 +19,7 @@ def replay(
     import torch
 
     from gradstudy.storage.database import Database
+    from gradstudy.study.spec.factors import described
     from gradstudy.study.training.device import check_device
     from gradstudy.study.training.replay import TOLERANCE, replay_trial
 
@@ -29,9 +30,10 @@ def replay(
     recorded, result = replayed.recorded, replayed.result
     threshold = recorded["threshold"]
     with_threshold = "" if threshold != threshold else f" at {threshold:.3g}"
+    factors = described(recorded["factors"])
     typer.echo(
         f"trial {number}: {recorded['cell']}, {recorded['strategy']}{with_threshold}, learning rate "
-        f"{recorded['learning_rate']:.3g}, seed {recorded['seed']}"
+        f"{recorded['learning_rate']:.3g}{factors and f', {factors}'}, seed {recorded['seed']}"
     )
     for label, outcome, steps, final_loss in (
         ("recorded", recorded["outcome"], recorded["steps"], recorded["final_loss"]),

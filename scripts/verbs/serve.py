@@ -82,7 +82,7 @@ def serve(
             f"--storage {shlex.quote(database.display_url)}"
         )
         if proxy:
-            typer.echo(f"Optuna's proxy is at {proxy}; whoever reaches it can change every study")
+            typer.echo(f"Optuna's proxy is at {proxy}; anyone who reaches it can change every study")
         pool.begin()
         _supervise(pool, stop)
     raise typer.Exit(INTERRUPTED)

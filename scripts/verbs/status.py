@@ -15,12 +15,11 @@ def status(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show progress, outcomes so far and workers."""
-    from rich.console import Console
-
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import count_outcomes
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
+    from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.report.plain_table import plain_table
 
     table = plain_table()
@@ -34,7 +33,7 @@ def status(
     for record, row in zip(records, counts, strict=True):
         table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()))
     if records:
-        Console().print(table)
+        plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())
         typer.echo(f"workers: {places or 'none'}")
     else:

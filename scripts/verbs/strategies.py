@@ -5,8 +5,7 @@ from gradstudy.models.strategies import STRATEGIES
 
 def strategies() -> None:
     """List the clipping strategies: rule, unit of the threshold, range searched by default, source."""
-    from rich.console import Console
-
+    from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.report.plain_table import plain_table
 
     table = plain_table()
@@ -15,4 +14,4 @@ def strategies() -> None:
     for entry in STRATEGIES.values():
         searched = "-" if entry.low is None else f"{entry.low:g} - {entry.high:g}"
         table.add_row(entry.name, entry.rule, entry.unit or "-", searched, entry.source)
-    Console().print(table)
+    plain_console().print(table)

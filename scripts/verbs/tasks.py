@@ -11,10 +11,9 @@ def tasks(
     ] = None,
 ) -> None:
     """List the tasks that a study can train on."""
-    from rich.console import Console
-
     from gradstudy.models.tasks.catalogue import TASKS
     from gradstudy.scripts.errors import UsageError
+    from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.report.plain_table import plain_table
 
     table = plain_table()
@@ -32,4 +31,4 @@ def tasks(
             table.add_column(heading, overflow="fold")
         for option in task.options:
             table.add_row(option.name, option.shown_default, option.accepted, option.description)
-    Console().print(table)
+    plain_console().print(table)

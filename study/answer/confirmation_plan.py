@@ -48,18 +48,18 @@ def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chos
             break
         chosen += [
             Chosen(
-                cell=best.cell,
-                strategy=best.strategy,
-                threshold=None if best.threshold is None else three_digits(best.threshold),
-                learning_rate=three_digits(best.learning_rate * step),
+                cell=best.setting.cell,
+                strategy=best.setting.strategy,
+                threshold=None if best.setting.threshold is None else three_digits(best.setting.threshold),
+                learning_rate=three_digits(best.setting.learning_rate * step),
                 multiple=step,
-                number=best.number,
-                factors=factors[best.number],
+                number=best.setting.number,
+                factors=factors[best.setting.number],
             )
             for step in STEPS
         ]
-        of_best = (trials["cell"] == best.cell) & (trials["strategy"] == best.strategy)
-        trials = trials[~of_best | (in_words(trials)["factors"] != best.factors)]
+        of_best = (trials["cell"] == best.setting.cell) & (trials["strategy"] == best.setting.strategy)
+        trials = trials[~of_best | (in_words(trials)["factors"] != best.setting.factors)]
     return chosen
 
 

@@ -11,12 +11,13 @@ from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.queue import enqueue_trials
-from gradstudy.storage.studies import StudyRecord, create_study, find_study
+from gradstudy.storage.studies import StudyRecord, create_study, find_study, list_studies
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
 from gradstudy.study.answer.confirmation_plan import Chosen, choose, confirmation_table, plan_round
 from gradstudy.study.answer.recommendation import MARGIN
 from gradstudy.study.errors import NothingToConfirmError
 from gradstudy.study.launch import launched_with
+from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.parts import LARGEST
 from gradstudy.study.spec.seeds import CONFIRMING, derived_seed, trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
@@ -42,13 +43,21 @@ class Confirmation:
 def find_confirmation(database: Database, study: StudyRecord) -> Confirmation | None:
     """The study that confirms this one; None when there is none."""
     try:
-        record = find_study(database, study.name + SUFFIX)
+        record = find_study(database, derived_name(study.name, SUFFIX))
     except NotFoundError:
         return None
     kept = read_attribute(database, record.study_id, ATTRIBUTE)
     if kept is None or kept["study"] != _identity(study):
         return None
     return Confirmation(record=record, chosen=[Chosen(**setting) for setting in kept["settings"]])
+
+
+def confirmed_study(database: Database, study: StudyRecord) -> StudyRecord | None:
+    """The study that this one confirms; None when it is no confirmation, or the other was deleted."""
+    kept = read_attribute(database, study.study_id, ATTRIBUTE)
+    if kept is None:
+        return None
+    return next((record for record in list_studies(database) if _identity(record) == kept["study"]), None)
 
 
 def begin_confirmation(
@@ -69,10 +78,11 @@ def begin_confirmation(
         StudyExistsError: the name of the confirmation is taken.
     """
     if read_attribute(database, study.study_id, ATTRIBUTE) is not None:
-        raise NothingToConfirmError(
-            f"study {study.name!r} is itself a confirmation; name the study that it confirms, "
-            f"{study.name.removesuffix(SUFFIX)!r}"
-        )
+        confirmed = confirmed_study(database, study)
+        advice = "the study that it confirms was deleted"
+        if confirmed is not None:
+            advice = f"name the study that it confirms, {confirmed.name!r}"
+        raise NothingToConfirmError(f"study {study.name!r} is itself a confirmation; {advice}")
     chosen = choose(trials, frontiers, top)
     if not chosen:
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
@@ -92,7 +102,11 @@ def begin_confirmation(
 
 
 def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> StudySpec:
-    """The spec of a confirmation: that of the study, with a seed of its own and a space that holds what was chosen."""
+    """The spec of a confirmation: that of the study, with a seed of its own and a space that holds what was chosen.
+
+    Each of its runs is made to its end and counts: nothing is pruned, and no frontier ends it. It is not the experiment
+    of the literature that the study may be made from, whose settings are others.
+    """
     thresholds = {}
     for strategy in dict.fromkeys(setting.strategy for setting in chosen):
         values = [setting.threshold for setting in chosen if setting.strategy == strategy and setting.threshold]
@@ -107,7 +121,10 @@ def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> Stu
         "learning_rate": (min(learning_rates), max(learning_rates)),
     }
     changes: dict[str, Any] = {
-        "name": spec.name + SUFFIX,
+        "name": derived_name(spec.name, SUFFIX),
+        "preset": None,
+        "pruner": "none",
+        "frontier_width": None,
         "seed": derived_seed(spec.seed, CONFIRMING),
         "sampler": "random",
         "trials": max_runs,

@@ -5,6 +5,7 @@ from typing import Any
 
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.answer.recommendation import Recommendation
+from gradstudy.study.spec.derived_name import derived_name
 
 LOWER = 1000.0
 """How many times lower the learning rates go when everything diverged."""
@@ -25,16 +26,22 @@ class FollowUp:
     spec: dict[str, Any] | None
 
 
-def follow_up(study: StudyRecord, outcomes: dict[str, int], best: Recommendation | None) -> FollowUp | None:
+def follow_up(
+    study: StudyRecord, outcomes: dict[str, int], best: Recommendation | None, confirms: str | None = None
+) -> FollowUp | None:
     """What to launch next; None when fresh runs have confirmed a setting, or nothing has ended yet.
 
     Args:
         study: that was reported.
         outcomes: how many of its trials ended in each.
         best: its recommendation.
+        confirms: the study that it confirms, if it is a confirmation.
     """
+    if confirms is not None:
+        reason = f"What these runs say of the settings that study {confirms!r} chose is in the report of that study."
+        return FollowUp(reason=reason, command=f"gradstudy report {confirms}", spec=None)
     if best is not None:
-        if best.confirmed:
+        if best.evidence.confirmed:
             return None
         reason = "Confirm it: the runs that chose it flatter it, and only fresh ones tell its divergence rate."
         return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)
@@ -51,6 +58,6 @@ def follow_up(study: StudyRecord, outcomes: dict[str, int], best: Recommendation
 
 def _study(reason: str, study: StudyRecord, suffix: str, changes: dict[str, Any], in_space: dict[str, Any]) -> FollowUp:
     """A study like this one with another name and, in its spec or the spec's space, other values."""
-    name = f"{study.name}-{suffix}"
+    name = derived_name(study.name, f"-{suffix}")
     spec = study.spec | {"name": name, **changes, "space": study.spec["space"] | in_space}
     return FollowUp(reason=reason, command=f"gradstudy launch {name}.toml", spec=spec)

@@ -9,10 +9,11 @@ import pandas as pd
 from gradstudy.storage.bins import half_decade
 from gradstudy.study.answer.recommendation import (
     ACCEPTABLE_UPPER_BOUND,
+    Evidence,
     Recommendation,
     clipping_cautions,
     or_none,
-    pasted,
+    recommendation_of,
 )
 from gradstudy.study.statistics.grouping import GROUP, SETTING, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
@@ -52,42 +53,33 @@ def recommend_confirmed(
         loss = loss / untrained
     position = int(np.argmin(loss))
     best = trained.iloc[position]
-    threshold, strategy = or_none(best["threshold"]), str(best["strategy"])
-    edge = _frontier_of(best, frontiers)
     keys = [*SETTING, "factors"] if is_varied(trained) else SETTING
     words = in_words(judged(fresh))
     runs = words.merge(best[keys].to_frame().T.astype(words[keys].dtypes), on=keys)
-    return Recommendation(
-        number=int(best["number"]) if best["multiple"] == 1 and pd.notna(best["number"]) else None,
-        cell=str(best["cell"]),
-        strategy=strategy,
-        threshold=threshold,
-        learning_rate=float(best["learning_rate"]),
-        factors=str(best.get("factors", "")),
+    number = int(best["number"]) if best["multiple"] == 1 and pd.notna(best["number"]) else None
+    evidence = Evidence(
+        confirmed=True,
+        firm=bool(firm[position]),
         validation_loss=float(best["validation_loss"]),
         replicates=int(best["runs"]),
-        confirmed=True,
         runs=int(best["runs"]),
         diverged=int(best["diverged"]),
         settings=1,
         seeds=int(runs["seed"].nunique()),
         rate_low=float(best["rate_low"]),
         rate_high=float(best["rate_high"]),
-        frontier=edge[0],
-        frontier_low=edge[1],
-        firm=bool(firm[position]),
         around=tuple(_around(table, best)),
         cautions=tuple(_cautions(best, runs)),
-        pytorch=pasted(strategy, threshold),
     )
+    return recommendation_of(best, number, evidence, *_frontier_of(best, frontiers))
 
 
-def _frontier_of(best: "pd.Series[Any]", frontiers: pd.DataFrame) -> tuple[float | None, float | None]:
+def _frontier_of(best: "pd.Series[Any]", frontiers: pd.DataFrame) -> tuple[float, float]:
     """The frontier of the setting's half-decade of threshold with the lower end of its interval."""
     lower = half_decade(or_none(best["threshold"]))
     same_bin = frontiers["threshold_bin"].isna() if lower is None else np.isclose(frontiers["threshold_bin"], lower)
     rows = frontiers[_same_group(frontiers, best) & same_bin]
-    return (None, None) if rows.empty else (or_none(rows["frontier"].iloc[0]), or_none(rows["frontier_low"].iloc[0]))
+    return (np.nan, np.nan) if rows.empty else (rows["frontier"].iloc[0], rows["frontier_low"].iloc[0])
 
 
 def _same_group(table: pd.DataFrame, best: "pd.Series[Any]") -> "pd.Series[bool]":

@@ -21,8 +21,8 @@ MARGIN = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recommendation:
-    """A setting and its evidence.
+class RecommendedSetting:
+    """What to use.
 
     Attributes:
         number: of a trial that had this setting; None where only a confirmation ran it.
@@ -31,24 +31,6 @@ class Recommendation:
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.
         factors: what else the study varies, in words.
-        validation_loss: of that trial; of a setting with replicates, the mean of those that trained.
-        replicates: how many runs this very setting had.
-        confirmed: whether the evidence is fresh runs of this very setting, none of which had a part in choosing it.
-        runs: that are the evidence: fresh ones, or those of this cell and strategy within half a decade of learning
-            rate and threshold.
-        diverged: how many of them diverged.
-        settings: how many different settings they had.
-        seeds: how many different seeds they had.
-        rate_low: lower end of the 95% interval of their divergence rate: Wilson's, for which a neighbouring setting
-            counts once; of a confirmation, see ``gradstudy.study.answer.confidence_sequence``.
-        rate_high: upper end.
-        frontier: of this cell, strategy and threshold; None where it was not bracketed.
-        frontier_low: lower end of its 95% interval; None where it was not bracketed.
-        firm: whether the upper bound on divergence is acceptable and, where no fresh runs show it, the margin to the
-            frontier is kept.
-        around: sentences on the learning rates on each side that fresh runs tried.
-        cautions: sentences on what speaks against it.
-        pytorch: the code to paste.
     """
 
     number: int | None
@@ -57,21 +39,101 @@ class Recommendation:
     threshold: float | None
     learning_rate: float
     factors: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a recommendation rests on.
+
+    Attributes:
+        confirmed: whether these are fresh runs of this very setting, none of which had a part in choosing it.
+        firm: whether the upper bound on divergence is acceptable and, where no fresh runs show it, the margin to the
+            frontier is kept.
+        validation_loss: of the setting's trial; of one with replicates, the mean of those that trained.
+        replicates: how many runs this very setting had.
+        runs: that are the evidence: fresh ones, or those of this cell and strategy within half a decade of learning
+            rate and threshold.
+        diverged: how many of them diverged.
+        settings: how many different settings they had.
+        seeds: how many different seeds they had.
+        rate_low: lower end of the 95% interval of their divergence rate: Wilson's, for which a neighbouring setting
+            counts once; of a confirmation, see ``gradstudy.study.answer.confidence_sequence``.
+        rate_high: upper end.
+        around: sentences on the learning rates on each side that fresh runs tried.
+        cautions: sentences on what speaks against the setting.
+    """
+
+    confirmed: bool
+    firm: bool
     validation_loss: float
     replicates: int
-    confirmed: bool
     runs: int
     diverged: int
     settings: int
     seeds: int
     rate_low: float
     rate_high: float
-    frontier: float | None
-    frontier_low: float | None
-    firm: bool
-    around: tuple[str, ...]
-    cautions: tuple[str, ...]
+    around: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierAbove:
+    """Where the setting's own cell, strategy and threshold begin to diverge.
+
+    Attributes:
+        learning_rate: at which 10% of runs do.
+        low: lower end of its 95% interval; None where it was not bracketed.
+    """
+
+    learning_rate: float
+    low: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """A setting and its evidence.
+
+    Attributes:
+        setting: what to use.
+        evidence: why.
+        frontier: how far the learning rate is from divergence; None where that was not bracketed.
+        pytorch: the code to paste.
+    """
+
+    setting: RecommendedSetting
+    evidence: Evidence
+    frontier: FrontierAbove | None
     pytorch: str
+
+
+def recommendation_of(
+    row: "pd.Series[Any]", number: int | None, evidence: Evidence, frontier: float, frontier_low: float
+) -> Recommendation:
+    """The recommendation of one row with ``cell``, ``strategy``, ``threshold``, ``learning_rate``, maybe ``factors``.
+
+    Args:
+        row: with the setting.
+        number: of a trial that had it, if any.
+        evidence: that speaks for it.
+        frontier: of its cell, strategy and threshold; NaN where it is not known.
+        frontier_low: lower end of its interval; NaN where it is not known.
+    """
+    threshold, strategy = or_none(row["threshold"]), str(row["strategy"])
+    pasted = None if threshold is None else three_digits(threshold)
+    return Recommendation(
+        setting=RecommendedSetting(
+            number=number,
+            cell=str(row["cell"]),
+            strategy=strategy,
+            threshold=threshold,
+            learning_rate=float(row["learning_rate"]),
+            factors=str(row.get("factors", "")),
+        ),
+        evidence=evidence,
+        frontier=None if pd.isna(frontier) else FrontierAbove(learning_rate=frontier, low=or_none(frontier_low)),
+        pytorch=STRATEGIES[strategy].pytorch(pasted),
+    )
 
 
 def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Recommendation | None:
@@ -131,35 +193,20 @@ def _expected_loss(candidates: pd.DataFrame) -> "pd.Series[float]":
 def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margin: bool) -> Recommendation:
     neighbours = neighbours_of(trials, best)
     rate_low, rate_high = wilson_interval(float(best["neighbours_diverged"]), float(best["neighbours"]))
-    threshold, strategy = or_none(best["threshold"]), str(best["strategy"])
-    return Recommendation(
-        number=int(best["number"]),
-        cell=str(best["cell"]),
-        strategy=strategy,
-        threshold=threshold,
-        learning_rate=float(best["learning_rate"]),
-        factors=str(best["factors"]),
+    evidence = Evidence(
+        confirmed=False,
+        firm=firm,
         validation_loss=float(best["validation_loss"]),
         replicates=int(best["runs"]),
-        confirmed=False,
         runs=len(neighbours),
         diverged=int((neighbours["outcome"] == "diverged").sum()),
         settings=int(setting_of(neighbours).nunique()),
         seeds=neighbours["seed"].nunique(),
         rate_low=rate_low,
         rate_high=rate_high,
-        frontier=or_none(best["frontier"]),
-        frontier_low=or_none(best["frontier_low"]),
-        firm=firm,
-        around=(),
         cautions=tuple(_cautions(best, rate_high, neighbours, margin=margin)),
-        pytorch=pasted(strategy, threshold),
     )
-
-
-def pasted(strategy: str, threshold: float | None) -> str:
-    """The PyTorch to paste, with a threshold of three digits."""
-    return STRATEGIES[strategy].pytorch(None if threshold is None else three_digits(threshold))
+    return recommendation_of(best, int(best["number"]), evidence, best["frontier"], best["frontier_low"])
 
 
 def three_digits(number: float) -> float:

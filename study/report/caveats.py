@@ -1,6 +1,7 @@
 """What a study cannot tell, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -20,9 +21,28 @@ def is_adaptive(study: StudyRecord) -> bool:
     return study.spec.get("sampler") in ADAPTIVE_SAMPLERS
 
 
-def caveats(study: StudyRecord, trials: pd.DataFrame, strategies: pd.DataFrame, frontiers: pd.DataFrame) -> list[str]:
-    """The sentences that a reader of the report must know, the most important first."""
-    return [*_of_evidence(study, trials), *_of_factors(trials), *_of_frontiers(frontiers), *_of_clipping(strategies)]
+def caveats(
+    study: StudyRecord,
+    trials: pd.DataFrame,
+    strategies: pd.DataFrame,
+    frontiers: pd.DataFrame,
+    confirms: str | None = None,
+) -> list[str]:
+    """The sentences that a reader of the report must know, the most important first.
+
+    Args:
+        study: that is reported.
+        trials: its rows of ``trial_result``.
+        strategies: see ``Report``.
+        frontiers: see ``Report``.
+        confirms: the study that it confirms, if it is a confirmation.
+    """
+    return [
+        *_of_evidence(study, trials, confirms),
+        *_of_factors(trials),
+        *_of_frontiers(frontiers),
+        *_of_clipping(strategies),
+    ]
 
 
 def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
@@ -34,12 +54,17 @@ def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
+def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None) -> Iterator[str]:
     runs, outcomes = len(judged(trials)), trials["outcome"].value_counts()
     diverged, failed = int(outcomes.get("diverged", 0)), int(outcomes.get("failed", 0))
     if runs == 0:
         yield "No trial has ended: nothing can be said yet."
         return
+    if confirms is not None:
+        yield (
+            f"These are fresh runs of settings that study {confirms!r} chose, not a search: rates, frontiers and "
+            "losses are of those settings alone."
+        )
     if runs < FEW_RUNS:
         yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."
     pruned = int(outcomes.get("pruned", 0))
@@ -54,10 +79,11 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
             "those of frontiers and survival curves take its runs as independent; the latter are too narrow, the "
             "former where edges are sharp and move with the threshold."
         )
-    if study.budget < study.spec.get("trials", 0):
+    width = study.spec.get("frontier_width")
+    if width is not None and confirms is None and study.budget < study.spec["trials"]:
         yield (
             f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
-            f"every frontier was within {study.spec['frontier_width']:g} decades."
+            f"every frontier was within {width:g} decades."
         )
     room = study.spec.get("divergence", {}).get("no_recovery_above", 1.0)
     if room != 1.0:
@@ -96,10 +122,16 @@ def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
         yield f"Of {counted(total, 'frontier')} not bracketed: {', '.join(shown)}."
 
 
+def _named(row: dict[Hashable, Any]) -> str:
+    """Cell and strategy, with the factors where any are varied."""
+    factors = row.get("factors")
+    return f"{row['cell']} {row['strategy']}" + (f" ({factors})" if factors else "")
+
+
 def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
     rows = strategies[mostly_clipped(strategies)]
     if len(rows):
-        names = ", ".join(dict.fromkeys(f"{row['cell']} {row['strategy']}" for row in rows.to_dict("records")))
+        names = ", ".join(dict.fromkeys(map(_named, rows.to_dict("records"))))
         yield (
             f"More than half of the updates were clipped with {names}: the Deep Learning Tuning Playbook calls that "
             "extremely aggressive and lowers the learning rate instead."

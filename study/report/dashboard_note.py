@@ -1,10 +1,12 @@
 """The note of a study in optuna-dashboard: question, progress, answer and rates, in Markdown."""
 
 from gradstudy.study.report import sentences
+from gradstudy.study.report.markdown import bullets, plain, table
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import number
+from gradstudy.study.statistics.grouping import GROUP
 
-HEADINGS = ("cell", "strategy", "diverged / runs", "rate", "95% interval", "largest lr kept", "smallest lr diverged")
+HEADINGS = ("diverged / runs", "rate", "95% interval", "largest lr kept", "smallest lr diverged")
 
 
 def write_note(report: Report, running: int) -> str:
@@ -27,7 +29,7 @@ def _question(report: Report) -> str:
     return (
         "## What is asked\n\n"
         "Which learning rate, clip threshold and clipping strategy keep the model from diverging?\n\n"
-        f"- {sentences.title(report)}\n"
+        f"- {plain(sentences.title(report))}\n"
         f"- {' and '.join(cell.upper() for cell in space['cells'])}; learning rate {low:g} to {high:g}\n"
         f"- strategies {', '.join(space['strategies'])}"
     )
@@ -40,30 +42,29 @@ def _progress(report: Report, running: int) -> str:
 
 def _answer(report: Report) -> str:
     best = report.recommendation
-    parts = ["## Recommendation", f"**{sentences.setting(report)}**"]
+    parts = ["## Recommendation", f"**{plain(sentences.setting(report))}**"]
     if best is not None:
         parts.append(f"```python\n{best.pytorch.rstrip()}\n```")
-    said = [*sentences.evidence(report), *report.caveats]
-    parts.append("\n".join(f"- {sentence}" for sentence in said))
+    parts.append(bullets([*sentences.evidence(report), *report.caveats]))
     return "\n\n".join(part for part in parts if part)
 
 
 def _rates(report: Report) -> str:
-    lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS))]
-    lines += [
-        _row([
+    rows = report.strategies.to_dict("records")
+    varied = ["factors"] if "factors" in report.strategies else []
+    cells = [
+        [
             row["cell"],
             row["strategy"],
+            *(row[column] for column in varied),
             f"{row['diverged']} / {row['runs']}",
             f"{row['rate']:.0%}",
             f"{row['rate_low']:.0%} to {row['rate_high']:.0%}",
             number(row["largest_kept_learning_rate"]),
             number(row["smallest_diverged_learning_rate"]),
-        ])
-        for row in report.strategies.to_dict("records")
-    ]  # fmt: skip
-    return "## Divergence of each strategy\n\n" + "\n".join(lines)
-
-
-def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        ]
+        for row in rows
+    ]
+    headings = [*GROUP, *varied, *HEADINGS]
+    numeric = [heading in HEADINGS for heading in headings]
+    return "## Divergence of each strategy\n\n" + table(headings, numeric, cells)

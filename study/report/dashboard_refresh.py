@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StorageError
@@ -29,7 +29,8 @@ def refreshing_dashboard(database: Database, announce: Callable[[str], None]) ->
 
     Args:
         database: used by the thread alone.
-        announce: is told when the database cannot be read or written, once until it can.
+        announce: is told when the database cannot be read or written, once until it can, and when note and plots of
+            a study cannot be made, once for each error; the other studies are refreshed all the same.
     """
     return in_background("dashboard-refresher", _Refresher(database, announce).run)
 
@@ -39,6 +40,7 @@ class _Refresher:
         self._database = database
         self._announce = announce
         self._shown: dict[int, int] = {}
+        self._defects: set[str] = set()
         self._trouble = ""
 
     def run(self, stop: threading.Event) -> None:
@@ -55,18 +57,37 @@ class _Refresher:
                 if stop.is_set():
                     return
                 self._refresh(record)
-        except TROUBLE as error:
-            trouble = f"the notes and plots are not refreshed: {' '.join(str(error).split())}"
+        except Exception as error:  # whatever it is, the next look may do without it
+            trouble = f"the notes and plots are not refreshed: {_described(error)}"
         if trouble and trouble != self._trouble:
-            self._announce(trouble)
+            self._say(trouble)
         self._trouble = trouble
 
     def _refresh(self, record: StudyRecord) -> None:
+        """Write note and plots, unless no trial has ended since; a defect is left until more trials have ended."""
         try:
             counts = count_outcomes(self._database.engine, record.study_id)
             ended = sum(counts[outcome] for outcome in Outcome)
             if self._shown.get(record.study_id) != ended:
-                write_content(self._database, record, counts)
                 self._shown[record.study_id] = ended
+                write_content(self._database, record, counts)
         except NotFoundError:
             self._shown.pop(record.study_id, None)  # it was deleted at this moment
+        except TROUBLE:
+            self._shown.pop(record.study_id, None)
+            raise
+        except Exception as error:
+            defect = f"the note and plots of study {record.name!r} are not refreshed: {_described(error)}"
+            if defect not in self._defects:
+                self._defects.add(defect)
+                self._say(defect)
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError):  # nobody reads what is said any more
+            self._announce(text)
+
+
+def _described(error: Exception) -> str:
+    """An error in one line, with its kind where it is none that is expected."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, TROUBLE) else f"{type(error).__name__}: {text}"

@@ -9,7 +9,12 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import StudyRecord, find_study
-from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation, is_open
+from gradstudy.study.answer.confirmation_study import (
+    confirmation_results,
+    confirmed_study,
+    find_confirmation,
+    is_open,
+)
 from gradstudy.study.answer.follow_up import FollowUp, follow_up
 from gradstudy.study.answer.fresh_runs import recommend_confirmed
 from gradstudy.study.answer.recommendation import Recommendation, recommend
@@ -41,6 +46,7 @@ class Report:
         frontiers: see ``frontier``.
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.
+        confirms: the name of the study that this one confirms; None for one that searches.
     """
 
     study: StudyRecord
@@ -50,6 +56,7 @@ class Report:
     strategies: pd.DataFrame
     frontiers: pd.DataFrame
     confirmation: pd.DataFrame
+    confirms: str | None
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -59,17 +66,17 @@ class Report:
     @cached_property
     def verdicts(self) -> list[str]:
         """Whether the experiment of the literature holds that the study is made from, see ``verdicts``."""
-        return verdicts(self.study.spec, self.trials)
+        return [] if self.confirms else verdicts(self.study.spec, self.trials)
 
     @cached_property
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
-        return caveats(self.study, self.trials, self.strategies, self.frontiers)
+        return caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms)
 
     @cached_property
     def follow_up(self) -> FollowUp | None:
         """What to run next; None when the question is settled."""
-        return follow_up(self.study, self.outcomes, self.recommendation)
+        return follow_up(self.study, self.outcomes, self.recommendation, self.confirms)
 
     @cached_property
     def bins(self) -> pd.DataFrame:
@@ -121,7 +128,11 @@ class Report:
 
 
 def build_report(
-    study: StudyRecord, trials: pd.DataFrame, source: str = "", confirmed: Confirmed | None = None
+    study: StudyRecord,
+    trials: pd.DataFrame,
+    source: str = "",
+    confirmed: Confirmed | None = None,
+    confirms: str | None = None,
 ) -> Report:
     """Make a report.
 
@@ -130,6 +141,7 @@ def build_report(
         trials: its rows of ``trial_result``.
         source: the database, for printing.
         confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
+        confirms: the name of the study that it confirms, if it is a confirmation.
     """
     keys = group_keys(trials)
     frontiers = frontier(trials)
@@ -152,6 +164,7 @@ def build_report(
         strategies=strategies,
         frontiers=frontiers,
         confirmation=confirmation,
+        confirms=confirms,
     )
 
 
@@ -165,4 +178,6 @@ def read_report(database: Database, name: str) -> Report:
     confirmation = find_confirmation(database, record)
     if confirmation is not None and confirmation.record.budget and not is_open(database, confirmation):
         confirmed = confirmation_results(database, confirmation)
-    return build_report(record, read_trials(database, name), database.display_url, confirmed)
+    original = confirmed_study(database, record)
+    confirms = None if original is None else original.name
+    return build_report(record, read_trials(database, name), database.display_url, confirmed, confirms)

@@ -1,7 +1,7 @@
 """The answer of a report in words, the same in every form."""
 
 from gradstudy.models.tasks.module_task import is_module_task
-from gradstudy.study.answer.recommendation import Recommendation
+from gradstudy.study.answer.recommendation import Evidence, Recommendation
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.wording import counted
@@ -32,9 +32,9 @@ def progress(report: Report) -> str:
 
 def setting(report: Report) -> str:
     """The setting that is recommended, or that there is none."""
-    best = report.recommendation
-    if best is None:
+    if report.recommendation is None:
         return f"No setting can be recommended: no trial trained ({_why_not(report)})."
+    best = report.recommendation.setting
     with_threshold = "" if best.threshold is None else f" at {best.threshold:.3g}"
     factors = f", {best.factors}" if best.factors else ""
     return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}{factors}"
@@ -42,9 +42,9 @@ def setting(report: Report) -> str:
 
 def standing(best: Recommendation) -> str:
     """How much the recommendation can be trusted, and why."""
-    if not best.firm:
+    if not best.evidence.firm:
         return "provisional: the best guess, not yet shown to be safe"
-    if best.confirmed:
+    if best.evidence.confirmed:
         return "firm: confirmed by runs that had no part in choosing it"
     return "firm: enough runs, well below the frontier"
 
@@ -54,33 +54,35 @@ def evidence(report: Report) -> list[str]:
     best = report.recommendation
     if best is None:
         return []
-    lines = [_confirmed(best) if best.confirmed else _near(best)]
+    lines = [_confirmed(best.evidence) if best.evidence.confirmed else _near(best)]
     if best.frontier is not None:
-        margin = best.frontier / best.learning_rate
-        low = "" if best.frontier_low is None else f" (at least {best.frontier_low:.3g})"
-        lines.append(f"10% of runs diverge at learning rate {best.frontier:.3g}{low}: {margin:.2g} times as high.")
-    return [*lines, *best.around, *best.cautions]
+        frontier, margin = best.frontier, best.frontier.learning_rate / best.setting.learning_rate
+        low = "" if frontier.low is None else f" (at least {frontier.low:.3g})"
+        edge = f"10% of runs diverge at learning rate {frontier.learning_rate:.3g}{low}"
+        lines.append(f"{edge}: {margin:.2g} times as high.")
+    return [*lines, *best.evidence.around, *best.evidence.cautions]
 
 
 def _near(best: Recommendation) -> str:
-    seeds = counted(best.seeds, "seed")
-    loss, counts = f"Validation loss {best.validation_loss:.3f} in trial {best.number}", seeds
-    if best.replicates > 1:
-        loss = (
-            f"Validation loss {best.validation_loss:.3f}, the mean of those of its {best.replicates} runs that trained"
-        )
-    if best.settings < best.runs:
-        counts = f"{counted(best.settings, 'setting')}, {seeds}"
+    found = best.evidence
+    seeds = counted(found.seeds, "seed")
+    loss, counts = f"Validation loss {found.validation_loss:.3f} in trial {best.setting.number}", seeds
+    if found.replicates > 1:
+        mean = f"the mean of those of its {found.replicates} runs that trained"
+        loss = f"Validation loss {found.validation_loss:.3f}, {mean}"
+    if found.settings < found.runs:
+        counts = f"{counted(found.settings, 'setting')}, {seeds}"
     return (
-        f"{loss}; {best.diverged} of {counted(best.runs, 'run')} near it diverged ({counts}; "
-        f"95% interval {best.rate_low:.0%} to {best.rate_high:.0%})."
+        f"{loss}; {found.diverged} of {counted(found.runs, 'run')} near it diverged ({counts}; "
+        f"95% interval {found.rate_low:.0%} to {found.rate_high:.0%})."
     )
 
 
-def _confirmed(best: Recommendation) -> str:
+def _confirmed(found: Evidence) -> str:
+    runs, loss = counted(found.runs, "fresh run"), f"{found.validation_loss:.3f}"
     return (
-        f"Confirmed by {counted(best.runs, 'fresh run')} of it, none of which chose it: {best.diverged} diverged (95% "
-        f"interval {best.rate_low:.0%} to {best.rate_high:.0%}); mean validation loss {best.validation_loss:.3f}."
+        f"Confirmed by {runs} of it, none of which chose it: {found.diverged} diverged (95% interval "
+        f"{found.rate_low:.0%} to {found.rate_high:.0%}); mean validation loss {loss}."
     )
 
 

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.highlighter import ReprHighlighter
 from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 from gradstudy.study.report import sentences
+from gradstudy.study.report.plain_console import plain_console
 from gradstudy.study.report.plain_table import plain_table
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import number, percent
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
     import pandas as pd
+    from rich.console import Console
 
     from gradstudy.study.report.comparison import Comparison
 
@@ -37,7 +39,7 @@ COMPARED = ("A: rate", "B: rate", "B less A, 95%\ninterval", "A: best\nloss", "B
 
 def print_report(made: "Report | Comparison") -> None:
     """Print the report of a study, or of two side by side."""
-    console = Console()
+    console = plain_console()
     if not isinstance(made, Report):
         _print_comparison(made, console)
         return
@@ -46,22 +48,25 @@ def print_report(made: "Report | Comparison") -> None:
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return
-    console.print(
-        "\n[bold]Each strategy[/]  (over the whole ranges of learning rate and threshold; frontier: where 10% diverge, "
-        "by threshold; –: outside of what was tried)\n"
+    _print_heading(
+        console,
+        "Each strategy",
+        "(over the whole ranges of learning rate and threshold; frontier: where 10% diverge, by threshold; –: outside "
+        "of what was tried)",
     )
     for factors, rows in _by_factors(made.strategies):
         console.print(*factors, _strategies(rows), sep="\n")
     if not made.factors.empty:
-        console.print("\n[bold]Each value of what is varied[/]  (over everything else)\n")
+        _print_heading(console, "Each value of what is varied", "(over everything else)")
         console.print(_factors(made.factors))
-    console.print("\n[bold]Where it diverged[/]  (learning rate to the right, threshold downwards)\n")
+    _print_heading(console, "Where it diverged", "(learning rate to the right, threshold downwards)")
     console.print(divergence_map(made))
     _print_details(made, console)
 
 
-def _print_answer(made: Report, console: Console) -> None:
-    console.print(f"[bold]Study {made.study.name}[/]: {sentences.title(made)}\n{sentences.progress(made)}\n")
+def _print_answer(made: Report, console: "Console") -> None:
+    title = f"Study {made.study.name}"
+    console.print(_bold(title, f": {sentences.title(made)}\n{sentences.progress(made)}\n"))
     text = Text(sentences.setting(made), style="bold" if made.recommendation else "")
     for line in sentences.evidence(made):
         text.append(f"\n{line}", style="not bold")
@@ -81,9 +86,9 @@ def _print_answer(made: Report, console: Console) -> None:
 def _kind(made: Report) -> str:
     if made.recommendation is None:
         return "Answer"
-    if not made.recommendation.firm:
+    if not made.recommendation.evidence.firm:
         return "Answer, provisional"
-    return "Answer, confirmed" if made.recommendation.confirmed else "Answer"
+    return "Answer, confirmed" if made.recommendation.evidence.confirmed else "Answer"
 
 
 def _strategies(rows: "pd.DataFrame") -> Table:
@@ -129,23 +134,25 @@ def _frontiers(lowest: float, highest: float) -> str:
     return number(lowest) if number(lowest) == number(highest) else f"{lowest:.2g} to {highest:.2g}"
 
 
-def _print_details(made: Report, console: Console) -> None:
+def _print_details(made: Report, console: "Console") -> None:
     importance = [
         f"{row['factor'].replace('_', ' ')} {row['importance']:.0%}" for row in made.importance.to_dict("records")
     ]
     if importance:
-        console.print(f"\n[bold]What decides about divergence[/]  (uncertainty taken away): {', '.join(importance)}")
+        said = f"  (uncertainty taken away): {', '.join(importance)}"
+        console.print(_bold("\nWhat decides about divergence", said))
     suggested = [
         f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}"
         for row in made.suggested.to_dict("records")
     ]
     if suggested:
-        console.print(f"[bold]First threshold to try with norm[/]  (90th percentile of norms): {', '.join(suggested)}")
+        said = f"  (90th percentile of norms): {', '.join(suggested)}"
+        console.print(_bold("First threshold to try with norm", said))
 
 
-def _print_comparison(made: "Comparison", console: Console) -> None:
+def _print_comparison(made: "Comparison", console: "Console") -> None:
     for letter, report in zip("AB", made.reports, strict=True):
-        console.print(f"[bold]{letter}[/]  ", end="")
+        console.print(_bold(letter, "  "), end="")
         _print_answer(report, console)
         console.print()
     differing = [f"{field}: {a} -> {b}" for field, a, b in made.spec_differences]
@@ -174,20 +181,29 @@ def _compared(rows: "pd.DataFrame") -> Table:
     return table
 
 
-def _by_factors(rows: "pd.DataFrame") -> "Iterator[tuple[list[str], pd.DataFrame]]":
+def _by_factors(rows: "pd.DataFrame") -> "Iterator[tuple[list[Text], pd.DataFrame]]":
     """The rows of each choice of factors with their heading; all rows without one where none are varied."""
     if "factors" not in rows:
         yield [], rows
         return
     for factors, group in rows.groupby("factors"):
-        yield [f"[italic]{str(factors) or 'nothing varied'}[/]"], group
+        yield [Text(str(factors) or "nothing varied", style="italic")], group
 
 
-def _print_list(console: Console, heading: str, lines: list[str]) -> None:
+def _print_list(console: "Console", heading: str, lines: list[str]) -> None:
     if lines:
-        console.print(f"\n[bold]{heading}[/]")
+        console.print(_bold(f"\n{heading}", ""))
         for line in lines:
             console.print(Text(f"- {line}"))
+
+
+def _print_heading(console: "Console", heading: str, explained: str) -> None:
+    console.print(_bold(f"\n{heading}", f"  {explained}\n"))
+
+
+def _bold(heading: str, text: str) -> Text:
+    """A heading with the text that follows it, whose numbers are highlighted as everywhere in a terminal."""
+    return Text.assemble((heading, "bold"), ReprHighlighter()(text))
 
 
 def _table(headings: tuple[str, ...]) -> Table:

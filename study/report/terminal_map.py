@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     from gradstudy.study.report.report import Report
 
-KEPT, SOME, LOST, EMPTY = "[green]●[/] ", "[yellow]◐[/] ", "[red]✕[/] ", "[dim]·[/] "
+Mark = tuple[str, str]
+"""A character with the space after it, and its colour."""
+
+KEPT, SOME, LOST, EMPTY = ("● ", "green"), ("◐ ", "yellow"), ("✕ ", "red"), ("· ", "dim")
 """No run of a bin diverged, some did, all did, there was none: the shapes differ, not only the colours."""
 BINS_A_DECADE = 2
 
@@ -22,6 +25,7 @@ def divergence_map(report: "Report") -> "RenderableType":
     Where factors are varied, a row is of one choice of them.
     """
     from rich.console import Group
+    from rich.text import Text
 
     from gradstudy.study.report.plain_table import plain_table
 
@@ -36,14 +40,17 @@ def divergence_map(report: "Report") -> "RenderableType":
         table.add_column(f"{cell.upper()}, lr = 10^\n{_scale(columns)}", no_wrap=True)
     before = None
     for strategy, decade in rows:
-        lines = ["".join(marks.get((cell, strategy, decade, column), EMPTY) for column in columns) for cell in cells]
+        lines = [
+            Text.assemble(*(marks.get((cell, strategy, decade, column), EMPTY) for column in columns)) for cell in cells
+        ]
         label = "-" if decade is None else f"{10.0**decade:g}"
         table.add_row("" if strategy == before else strategy, label, *lines)
         before = strategy
-    return Group(table, "", f"{KEPT}none diverged  {SOME}some  {LOST}all diverged  {EMPTY}not tried")
+    key = Text.assemble(KEPT, "none diverged  ", SOME, "some  ", LOST, "all diverged  ", EMPTY, "not tried")
+    return Group(table, "", key)
 
 
-def _marks(report: "Report") -> tuple[dict[tuple[str, str, int | None, int], str], list[tuple[str, int | None]]]:
+def _marks(report: "Report") -> tuple[dict[tuple[str, str, int | None, int], Mark], list[tuple[str, int | None]]]:
     """The mark of each cell, strategy, decade of threshold and half-decade of learning rate, and the rows in order."""
     marks = {
         (row["cell"], _named(row), _decade(row["threshold_decade"]), _position(row["learning_rate_bin"])): _mark(
@@ -78,7 +85,7 @@ def _scale(positions: range) -> str:
     return line
 
 
-def _mark(diverged: int, runs: int) -> str:
+def _mark(diverged: int, runs: int) -> Mark:
     if diverged == 0:
         return KEPT
     return LOST if diverged == runs else SOME

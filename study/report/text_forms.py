@@ -1,12 +1,14 @@
 """A report as Markdown, JSON, CSV or Parquet: the same tables in each."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
 
 from gradstudy.storage.json_values import json_value
-from gradstudy.study.report import sentences
+from gradstudy.study.report import markdown, sentences
+from gradstudy.study.report.markdown import bullets, code, plain
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import TextTable, text_tables
 from gradstudy.study.spec.toml import spec_toml
@@ -20,14 +22,14 @@ def to_markdown(report: "Report | Comparison") -> str:
     if not isinstance(report, Report):
         names = [made.study.name for made in report.reports]
         parts = [f"# A: {names[0]}, B: {names[1]}", *(_answer(made, "##") for made in report.reports)]
-        differing = [f"`{field}`: {a} → {b}" for field, a, b in report.spec_differences]
-        parts += ["## What differs", _bullets(differing or ["Nothing but name and seed."])]
+        differing = [f"- {code(field)}: {plain(a)} → {plain(b)}" for field, a, b in report.spec_differences]
+        parts += ["## What differs", "\n".join(differing or ["- Nothing but name and seed."])]
     else:
         parts = [_answer(report, "#")]
     if isinstance(report, Report) and report.verdicts:
-        parts += ["## The literature", _bullets(report.verdicts)]
+        parts += ["## The literature", bullets(report.verdicts)]
     if report.caveats:
-        parts += ["## What to know before trusting this", _bullets(report.caveats)]
+        parts += ["## What to know before trusting this", bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
     return "\n\n".join(parts) + "\n"
 
@@ -64,12 +66,13 @@ def write_parquet(report: "Report | Comparison", file: BinaryIO) -> None:
 
 
 def _answer(report: Report, level: str) -> str:
-    lines = [f"{level} {report.study.name}", f"{sentences.title(report)}  \n{sentences.progress(report)}"]
+    setting = plain(sentences.setting(report))
+    lines = [f"{level} {report.study.name}", f"{plain(sentences.title(report))}  \n{sentences.progress(report)}"]
     best = report.recommendation
     if best is None:
-        lines.append(f"**{sentences.setting(report)}**")
+        lines.append(f"**{setting}**")
     else:
-        lines += [f"**{sentences.setting(report)}** ({sentences.standing(best)})", _bullets(sentences.evidence(report))]
+        lines += [f"**{setting}** ({sentences.standing(best)})", bullets(sentences.evidence(report))]
         lines.append(f"```python\n{best.pytorch}\n```")
     if report.follow_up:
         lines.append(f"Next: {report.follow_up.reason} `{report.follow_up.command}`")
@@ -79,14 +82,9 @@ def _answer(report: Report, level: str) -> str:
     return "\n\n".join(lines)
 
 
-def _bullets(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
 def _markdown_table(table: TextTable) -> str:
-    rule = ["---:" if numeric else "---" for numeric in table.numeric]
-    rows = [table.headings, rule, *([shown for shown, _ in row] for row in table.rows)]
-    return f"## {table.title}\n\n{table.note}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [[shown for shown, _ in row] for row in table.rows]
+    return f"## {table.title}\n\n{table.note}\n\n{markdown.table(table.headings, table.numeric, rows)}"
 
 
 def _described(report: Report) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def _described(report: Report) -> dict[str, Any]:
         "launched": study.created_at.isoformat(),
         "versions": vars(study.versions),
         "outcomes": report.outcomes,
-        "recommendation": None if best is None else vars(best),
+        "recommendation": None if best is None else asdict(best),
         "next": None if report.follow_up is None else vars(report.follow_up),
     }
 

@@ -15,8 +15,11 @@ OF_THE_SPEC = ("loss", "batch_size", "optimizer", "guard")
 OF_A_MODULE = ("batch_size", "optimizer", "guard")
 """What of the spec counts for the user's own model; all else that it varies is an option of its function."""
 OF_THE_MODEL = ("hidden_size", "embedding_size", "layers", "attention", "dropout", "forget_bias")
+TASK_OPTIONS = "task_options"
+"""The field of a spec that holds the options of its task."""
 NONE = "none"
-"""Stands for a field's default of none: neither TOML nor Optuna's categories of text have one."""
+"""Stands for a field's default of none: neither TOML nor Optuna's categories of text have one. A task's option has no
+such default, and to it this is a word like any other."""
 
 
 def in_order(factors: Mapping[str, FactorValue]) -> Factors:
@@ -46,7 +49,7 @@ def place_of(task: str, name: str) -> tuple[str, ...]:
         ValueError: there is no such factor; the text says which there are.
     """
     if is_module_task(task):  # whose function says which options it takes, where it can be imported
-        return (name,) if name in OF_A_MODULE else ("task_options", name)
+        return (name,) if name in OF_A_MODULE else (TASK_OPTIONS, name)
     if name in OF_THE_SPEC:
         return (name,)
     if name in OF_THE_MODEL:
@@ -54,7 +57,7 @@ def place_of(task: str, name: str) -> tuple[str, ...]:
     found, _ = find_task(task)
     options = [option.name for option in found.options]
     if name in options:
-        return ("task_options", name)
+        return (TASK_OPTIONS, name)
     accepted = ", ".join([*OF_THE_SPEC, *OF_THE_MODEL])
     of_task = f" and of task {found.name!r} {', '.join(options)}" if options else ""
     raise ValueError(f"there is no factor {name!r} to vary: accepted are {accepted}{of_task}")
@@ -63,6 +66,8 @@ def place_of(task: str, name: str) -> tuple[str, ...]:
 def replaced(values: Mapping[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
     """The values that a spec is made of with a factor put in."""
     name, *inner = place
+    if name == TASK_OPTIONS:
+        return {**values, name: {**values.get(name, {}), inner[0]: value}}
     if not inner:
         return {**values, name: None if value == NONE else value}
     return {**values, name: replaced(values.get(name, {}), tuple(inner), value)}

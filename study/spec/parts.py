@@ -37,11 +37,11 @@ LogRange = Annotated[tuple[float, float], AfterValidator(_rising)]
 class ModelSpec(Part):
     """The encoder-decoder that every trial trains."""
 
-    hidden_size: int = Field(default=64, ge=1, le=4096)
+    hidden_size: int = Field(default=64, ge=1, le=4096, description="hidden units of each layer")
     embedding_size: int | None = Field(default=None, ge=1, le=4096, description="the hidden size when not given")
-    layers: int = Field(default=1, ge=1, le=16)
-    attention: bool = False
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    layers: int = Field(default=1, ge=1, le=16, description="layers of the encoder, and of the decoder")
+    attention: bool = Field(default=False, description="whether the decoder attends to the encoder's outputs")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout rate")
     forget_bias: float | None = Field(
         default=None,
         ge=-100,
@@ -53,9 +53,9 @@ class ModelSpec(Part):
 class SearchSpace(Part):
     """What is searched: cell, strategy, threshold where the strategy has one, learning rate."""
 
-    cells: tuple[CellName, ...] = ("lstm", "gru")
-    strategies: tuple[str, ...] = tuple(STRATEGIES)
-    learning_rate: LogRange = (1e-2, 100.0)
+    cells: tuple[CellName, ...] = Field(default=("lstm", "gru"), description="recurrent cells that are compared")
+    strategies: tuple[str, ...] = Field(default=tuple(STRATEGIES), description="clipping strategies that are compared")
+    learning_rate: LogRange = Field(default=(1e-2, 100.0), description="range, searched on a logarithmic axis")
     thresholds: dict[str, LogRange] = Field(
         default_factory=dict, description="strategy -> range; the catalogue's range where not given"
     )

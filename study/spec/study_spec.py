@@ -21,13 +21,14 @@ from gradstudy.models.tasks.options import OptionValue
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
+from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.factors import FactorValue, place_of, put_in, replaced
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, SearchSpace
 
 PrunerName = Literal["none", "median", "hyperband"]
 SamplerName = Literal["random", "qmc", "tpe", "frontier"]
 
-STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 
 DEFAULT_TASK = "cmudict"
 
@@ -35,25 +36,27 @@ DEFAULT_TASK = "cmudict"
 class StudySpec(Part):
     """A study: a search over settings on one task with one budget."""
 
-    name: str
+    name: str = Field(description="letters, digits, dots, dashes and underscores")
     preset: str | None = Field(default=None, description="the experiment of the literature that it is made from")
-    task: str = DEFAULT_TASK
-    task_options: dict[str, OptionValue] = Field(default_factory=dict)
+    task: str = Field(default=DEFAULT_TASK, description="what is trained on; a file or function follows a colon")
+    task_options: dict[str, OptionValue] = Field(
+        default_factory=dict, description="options of the task, or of the function of your own model"
+    )
     task_folder: str | None = Field(
         default=None, description="where the study was launched, which a module task is imported from"
     )
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
-    optimizer: AnyOptimizerName = "sgd"
+    optimizer: AnyOptimizerName = Field(default="sgd", description="own is that of your own model")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the computation; parameters and their updates are float32"
     )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
-    batch_size: int = Field(default=32, ge=1, le=65_536)
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="sequences in a batch")
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
-    sampler: SamplerName = "qmc"
+    sampler: SamplerName = Field(default="qmc", description="where trials are placed")
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
         default=None,
@@ -70,8 +73,8 @@ class StudySpec(Part):
     def _plain_name(cls, name: str) -> str:
         if not re.fullmatch(STUDY_NAME, name):
             raise ValueError(
-                "must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
-                f"but got {name!r}"
+                f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores and begin with a letter or "
+                f"digit, but got {name!r}"
             )
         return name
 
@@ -110,7 +113,7 @@ class StudySpec(Part):
     @model_validator(mode="before")
     @classmethod
     def _factors_as_understood(cls, values: Any) -> Any:
-        """Each value of a factor as the spec holds it that has it; text is taken as a command line gives it."""
+        """Each value of a factor, normalised as its field stores it; text is taken as a command line gives it."""
         space = values.get("space") if isinstance(values, dict) else None
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values

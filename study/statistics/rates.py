@@ -19,7 +19,7 @@ ALWAYS_CHANGING = ("normalize", "standardize")
 def wilson_interval(diverged: float, runs: float) -> tuple[float, float]:
     """The 95% interval of a divergence rate, (low, high); (0, 1) when there are no runs.
 
-    Where settings have replicates, a setting counts as one run, of which its rate has diverged.
+    Where settings have replicates, a setting counts as one run, and its rate as that fraction of a divergence.
 
     Source: Wilson 1927. ``scipy.stats`` has it too, but takes longer to import than a report to make.
     """

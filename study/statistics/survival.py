@@ -1,4 +1,4 @@
-"""Time to divergence: the share of runs that have not diverged after so many steps."""
+"""Time to divergence: the share of runs that have not diverged, by step."""
 
 import warnings
 from collections.abc import Sequence

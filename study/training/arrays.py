@@ -138,10 +138,10 @@ class Slots(Generic[Key]):
         self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
         self.keys.append(key)
 
-    def advance(self) -> list[Ended[Key]]:
-        """Train every trial for a block of steps; those that are through leave their slots."""
+    def advance(self, most: int = BLOCK) -> list[Ended[Key]]:
+        """Train every trial for a block of steps, at most so many; those that are through leave their slots."""
         left = min(self._spec.steps - trial.monitor.steps for trial in self._trials)
-        telemetry = self.array.train(min(BLOCK, left))
+        telemetry = self.array.train(min(most, left))
         ended = []
         # From the last slot to the first: a slot that is freed is filled with the last one, which is done.
         for slot in range(len(self._trials) - 1, -1, -1):

@@ -9,13 +9,13 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.queue import SettingRow
-from gradstudy.storage.results import TrialResult
+from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.study.errors import TrialNotFoundError
 from gradstudy.study.search.space import from_row
 from gradstudy.study.spec.study_spec import stored_spec
 from gradstudy.study.spec.variations import varied
-from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
+from gradstudy.study.training.arrays import BLOCK, Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 
 TOLERANCE = 1e-3
@@ -53,6 +53,8 @@ class Replay:
 def replay_trial(database: Database, name: str, number: int, device: str = "cpu") -> Replay:
     """Train trial ``number`` of a study again, with its setting and seed, alone in an array.
 
+    A pruned trial is trained as far as it came and pruned there: whether others were ahead is not asked again.
+
     Raises:
         NotFoundError: there is no such study.
         TrialNotFoundError: there is no such trial, or it has no result yet.
@@ -70,16 +72,23 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
     spec = varied(spec, setting.factors)
     slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
     slots.admit(number, setting, int(recorded["seed"]))
-    ended: list[Ended[int]] = []
-    while not ended:
-        ended = slots.advance()
-    losses = pd.Series(ended[0].trial.telemetry().loss, name="loss_replayed")
+    is_pruned = recorded["outcome"] == Outcome.PRUNED
+    ended = _trained(slots, number, int(recorded["steps"]) if is_pruned else spec.steps)
+    losses = pd.Series(ended.trial.telemetry().loss, name="loss_replayed")
     steps = read_steps(database, name, [number])[["step", "loss"]].rename(columns={"loss": "loss_recorded"})
     steps = steps.merge(losses, left_on="step", right_index=True, how="outer")
     both_non_finite = steps["loss_recorded"].isna() & ~np.isfinite(steps["loss_replayed"])
     difference = (steps["loss_replayed"] / steps["loss_recorded"] - 1).abs()
     return Replay(
         recorded=recorded,
-        result=ended[0].result,
+        result=ended.result,
         steps=steps.assign(difference=difference.mask(both_non_finite, 0.0)),
     )
+
+
+def _trained(slots: Slots[int], number: int, steps: int) -> Ended[int]:
+    """The trial in its only slot when it has ended, or was pruned after so many steps."""
+    for made in range(0, steps, BLOCK):
+        if ended := slots.advance(min(BLOCK, steps - made)):
+            return ended[0]
+    return slots.prune(number)

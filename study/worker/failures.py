@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 FAILURES_IN_A_ROW = 5
-"""So many trials that end one after the other by an exception stop the work."""
+"""How many trials in a row that end by an exception stop the work."""
 
 
 class FailureWatch:

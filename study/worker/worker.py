@@ -72,7 +72,7 @@ class Worker:
             slots: trials at once, over all cells.
             device: where to train.
             workers: how many workers the study has at least, this one included.
-            stand_by: whether to wait, when no trial is left to begin, until those of others have ended, in case that
+            stand_by: whether to wait, when no trial is left to begin, until those of others have ended, in case
                 one of them is lost.
             listener: who is told of trials that begin and end.
         """
@@ -123,8 +123,8 @@ class Worker:
             for ended in slots.advance():
                 self._store(ended, books, bookkeeper)
                 self._errors.append(ended.result.error)
-            if self._job.spec.pruner != "none":
-                self._prune(slots, books, bookkeeper)
+        if self._job.spec.pruner != "none":
+            self._prune(busy, books, bookkeeper)
         self._report(wait=not busy)
         if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
             raise TrialsFailError(FAILURES_IN_A_ROW, str(self._errors[-1]))
@@ -133,23 +133,23 @@ class Worker:
     def _store(self, ended: Ended[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
         self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
 
-    def _prune(self, slots: Slots[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+    def _prune(self, busy: list[Slots[Begun]], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
         """End trials that were found to fall behind, and have those judged that came to a rung.
 
-        Training goes on meanwhile, but not past the next rung.
+        Training goes on meanwhile, but not past the next rung. Every array has made its steps when trials are ended:
+        a judgement may empty any of them.
         """
-        arrived = slots.at_rungs(steps_between_rungs(self._job.spec))
+        distance = steps_between_rungs(self._job.spec)
+        arrived = [at_rung for slots in busy for at_rung in slots.at_rungs(distance)]
         waited_for = {id(key) for key, _, _ in arrived}
         for _ in range(len(self._judged)):
             key, judgement = self._judged.popleft()
             if id(key) not in waited_for and not judgement.done():
                 self._judged.append((key, judgement))
-            elif judgement.result():
-                holder = self._slots_of(key.setting)
-                if any(held is key for held in holder.keys):
-                    self._store(holder.prune(key), books, bookkeeper)
+            elif judgement.result() and (holder := _holding(busy, key)):
+                self._store(holder.prune(key), books, bookkeeper)
         for key, step, smoothed_loss in arrived:
-            if any(held is key for held in slots.keys):
+            if _holding(busy, key):
                 self._judged.append((key, bookkeeper.submit(books.falls_behind, key, step, smoothed_loss)))
 
     def _waits(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor, stop: threading.Event) -> bool:
@@ -224,3 +224,8 @@ class Worker:
         for key in begun:
             bookkeeper.submit(books.give_back, key.claim).result()
         self._report(wait=True)
+
+
+def _holding(arrays: list[Slots[Begun]], key: Begun) -> Slots[Begun] | None:
+    """The array that a trial is in; None when it has ended."""
+    return next((slots for slots in arrays if any(held is key for held in slots.keys)), None)

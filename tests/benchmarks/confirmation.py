@@ -30,9 +30,9 @@ def main() -> None:
     for name, edge in EDGES.items():
         made = [simulate(seed, **edge) for seed in range(given.repetitions)]
         outcomes = [outcome for outcome in made if outcome is not None]
-        before = np.mean([outcome.rate_before <= outcome.before.rate_high for outcome in outcomes])
-        after = np.mean([outcome.rate_after <= outcome.after.rate_high for outcome in outcomes])
-        firm = np.mean([outcome.after.firm for outcome in outcomes])
+        before = np.mean([outcome.rate_before <= outcome.before.evidence.rate_high for outcome in outcomes])
+        after = np.mean([outcome.rate_after <= outcome.after.evidence.rate_high for outcome in outcomes])
+        firm = np.mean([outcome.after.evidence.firm for outcome in outcomes])
         runs = np.median([outcome.fresh_runs for outcome in outcomes])
         print(f"{name:32} {before:7.1%} | {after:7.1%} | {firm:7.1%}; {runs:.0f}")
 

@@ -1,14 +1,15 @@
 """A dense map of how runs end over cell, strategy, threshold and learning rate, trained once and kept as data.
 
 It stands in for training in ``search.py``: a setting is answered with a run that was made of it. Each half-decade of
-threshold is represented by its middle; learning rates are 0.05 decades apart, each with several seeds.
+threshold is represented by its middle; learning rates lie close together, each with several seeds.
 
-    python tests/benchmarks/reference_map.py [--output tests/benchmarks/data/copy.csv.gz]
+    python tests/benchmarks/reference_map.py copy|cmudict
 """
 
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +23,64 @@ from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 
-DATA = Path(__file__).parent / "data" / "copy.csv.gz"
-SPEC = StudySpec.model_validate(
-    {
-        "name": "map",
-        "task": "copy",
-        "task_options": {"max_length": 6},
-        "model": {"hidden_size": 16},
-        "steps": 200,
-        "batch_size": 16,
-        "space": {
-            "strategies": ["none", "norm", "value", "normalize"],
-            "learning_rate": [0.1, 1000.0],
-            # From the beginning of one half-decade to the end of another.
-            "thresholds": {"norm": [0.0317, 3.16], "value": [0.001, 0.0999], "normalize": [0.0317, 3.16]},
-        },
-    }
-)
-STEP = 0.05
-"""Decades from one learning rate to the next."""
-SEEDS = 8
+DATA = Path(__file__).parent / "data"
 SLOTS = 32
 
 
-def columns() -> Iterator[tuple[str, float | None]]:
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """What is trained for a map.
+
+    Attributes:
+        spec: with the space.
+        step: decades from one learning rate to the next.
+        seeds: runs of each setting.
+    """
+
+    spec: StudySpec
+    step: float
+    seeds: int
+
+    @property
+    def file(self) -> Path:
+        """Where the map is kept."""
+        return DATA / f"{self.spec.task}.csv.gz"
+
+
+COPY = Map(
+    spec=StudySpec.model_validate(
+        {
+            "name": "map",
+            "task": "copy",
+            "task_options": {"max_length": 6},
+            "model": {"hidden_size": 16},
+            "steps": 200,
+            "batch_size": 16,
+            "space": {
+                "strategies": ["none", "norm", "value", "normalize"],
+                "learning_rate": [0.1, 1000.0],
+                # From the beginning of one half-decade to the end of another.
+                "thresholds": {"norm": [0.0317, 3.16], "value": [0.001, 0.0999], "normalize": [0.0317, 3.16]},
+            },
+        }
+    ),
+    step=0.05,
+    seeds=8,
+)
+CMUDICT = Map(
+    spec=StudySpec.model_validate(
+        {"name": "map", "task": "cmudict", "model": {"hidden_size": 32}, "steps": 200, "batch_size": 32}
+    ),
+    step=0.2,
+    seeds=4,
+)
+MAPS = {"copy": COPY, "cmudict": CMUDICT}
+
+
+def columns(spec: StudySpec) -> Iterator[tuple[str, float | None]]:
     """Every strategy with the bin of each half-decade of its threshold."""
-    for strategy in SPEC.space.strategies:
-        bounds = SPEC.space.threshold_range(strategy)
+    for strategy in spec.space.strategies:
+        bounds = spec.space.threshold_range(strategy)
         if bounds is None:
             yield strategy, None
         else:
@@ -57,28 +89,29 @@ def columns() -> Iterator[tuple[str, float | None]]:
                 yield strategy, half_decade(10 ** (half / 2))
 
 
-def runs() -> Iterator[tuple[Setting, float | None, int]]:
+def runs(wanted: Map) -> Iterator[tuple[Setting, float | None, int]]:
     """Every setting with its threshold's bin and a seed."""
-    low, high = np.log10(SPEC.space.learning_rate)
-    for cell in SPEC.space.cells:
-        for strategy, threshold_bin in columns():
+    low, high = np.log10(wanted.spec.space.learning_rate)
+    for cell in wanted.spec.space.cells:
+        for strategy, threshold_bin in columns(wanted.spec):
             threshold = None if threshold_bin is None else threshold_bin * 10**0.25
-            for decade in np.arange(low, high + STEP / 2, STEP):
+            for decade in np.arange(low, high + wanted.step / 2, wanted.step):
                 setting = Setting(cell=cell, strategy=strategy, threshold=threshold, learning_rate=float(10**decade))
-                for seed in range(SEEDS):
+                for seed in range(wanted.seeds):
                     yield setting, threshold_bin, seed
 
 
-def train() -> Iterator[dict[str, Any]]:
+def train(wanted: Map) -> Iterator[dict[str, Any]]:
     """The rows of the map."""
-    data, workspace = load_data(SPEC), make_workspace(SPEC, "cpu")
-    arrays = {cell: Slots(make_array(SPEC, cell, data, SLOTS, workspace), SPEC) for cell in SPEC.space.cells}
-    waiting = list(runs())[::-1]
+    spec = wanted.spec
+    data, workspace = load_data(spec), make_workspace(spec, "cpu")
+    arrays = {cell: Slots(make_array(spec, cell, data, SLOTS, workspace), spec) for cell in spec.space.cells}
+    waiting = list(runs(wanted))[::-1]
     while waiting or any(slots.keys for slots in arrays.values()):
         while waiting and len(arrays[waiting[-1][0].cell].keys) < SLOTS:
             key = waiting.pop()
             # Every run has data and parameters of its own, as in a study.
-            arrays[key[0].cell].admit(key, key[0], len(waiting) * SEEDS + key[2])
+            arrays[key[0].cell].admit(key, key[0], len(waiting) * wanted.seeds + key[2])
         for slots in arrays.values():
             for ended in slots.advance() if slots.keys else ():
                 setting, threshold_bin, seed = ended.key
@@ -96,18 +129,18 @@ def train() -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=DATA)
-    output = parser.parse_args().output
+    parser.add_argument("task", choices=MAPS)
+    wanted = MAPS[parser.parse_args().task]
     torch.set_num_threads(1)
-    total, start, rows = sum(1 for _ in runs()), time.monotonic(), []
-    for row in train():
+    total, start, rows = sum(1 for _ in runs(wanted)), time.monotonic(), []
+    for row in train(wanted):
         rows.append(row)
         if len(rows) % 1000 == 0:
             print(f"{len(rows)}/{total} runs, {time.monotonic() - start:.0f} s", flush=True)
     table = pd.DataFrame(rows).sort_values(["cell", "strategy", "threshold_bin", "learning_rate", "seed"])
-    output.parent.mkdir(exist_ok=True)
-    table.to_csv(output, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0})
-    print(f"{len(rows)} runs in {time.monotonic() - start:.0f} s: {output}")
+    wanted.file.parent.mkdir(exist_ok=True)
+    table.to_csv(wanted.file, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0})
+    print(f"{len(rows)} runs in {time.monotonic() - start:.0f} s: {wanted.file}")
 
 
 if __name__ == "__main__":

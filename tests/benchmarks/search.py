@@ -20,7 +20,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from optuna.trial import TrialState
-from reference_map import DATA, SPEC
+from reference_map import COPY
 from search_problems import (
     INITIAL_LOSS,
     SHAPES,
@@ -273,7 +273,11 @@ def main() -> None:
     repetitions = 2 if options.quick else options.repetitions
     trials = 384 if options.quick else CHECKS[-1]
     kinds = [("falling", 40.0), ("curved", 8.0)] if options.quick else zip(SHAPES, (8.0, 40.0) * 2, strict=True)
-    problems = [*(SimulatedEdges(shape, slope) for shape, slope in kinds), Quadratic(), ReferenceMap(DATA, SPEC)]
+    problems = [
+        *(SimulatedEdges(shape, slope) for shape, slope in kinds),
+        Quadratic(),
+        ReferenceMap(COPY.file, COPY.spec),
+    ]
     results = []
     for problem in problems:
         results += judged_grids(problem, repetitions)

@@ -1,4 +1,4 @@
-"""The trial array against training loops of torch's own modules, and against itself in company."""
+"""The trial array against training loops of torch's own modules, and against itself in a batch."""
 
 import math
 
@@ -13,7 +13,6 @@ from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
 
 BATCH = 8
-STEPS = 50
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +93,15 @@ RUNS = [
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("trials", [1, 8])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 2e-3)])
-def test_fifty_steps_equal_torchs_loop(data, torch_model, cell, optimizer, trials, dtype, tolerance):
+@pytest.mark.parametrize(("dtype", "steps", "tolerance"), [(torch.float64, 50, 1e-10), (torch.float32, 5, 2e-3)])
+def test_training_equals_torchs_loop(data, torch_model, cell, optimizer, trials, dtype, steps, tolerance):
+    """In float32 over few steps: at these learning rates training enlarges the differences of rounding."""
     array = array_for(data, cell, dtype=dtype, optimizer=optimizer)
     small = 0.005 if optimizer == "adam" else 1.0
     runs = [run(r.seed, r.strategy, r.threshold, r.learning_rate * small) for r in RUNS[:trials]]
     for training in runs:
         array.admit(training)
-    telemetry = array.train(STEPS)
+    telemetry = array.train(steps)
     for slot, training in enumerate(runs):
         model = torch_model(shape_for(data, cell), training.seed, torch.float32).to(dtype)
         with torch.no_grad():  # torch draws in float32; the array draws in its own type
@@ -109,7 +109,7 @@ def test_fifty_steps_equal_torchs_loop(data, torch_model, cell, optimizer, trial
             for name, view in array.model.layout.views(row).items():
                 target = dict(model.named_parameters())[name]
                 target.copy_(view[0].T if view[0].shape != target.shape or "weight_" in name else view[0])
-        losses, norms = torch_losses(model, data, training, optimizer, STEPS)
+        losses, norms = torch_losses(model, data, training, optimizer, steps)
         np.testing.assert_allclose(telemetry.loss[:, slot], losses, rtol=tolerance)
         np.testing.assert_allclose(telemetry.grad_norm[:, slot], norms, rtol=20 * tolerance)
 
@@ -160,16 +160,16 @@ def test_a_trial_alone_equals_itself_among_seven_that_come_and_go(data, cell, st
 
 
 def test_a_trial_that_overflows_does_not_leak(data):
-    array = array_for(data, "gru", slots=3)
+    array = array_for(data, "gru", slots=3, dtype=torch.float64)
     array.admit(run(0, "norm", 0.1))
     array.admit(run(1, learning_rate=math.inf))
     array.admit(run(2, "zclip", 2.0))
     telemetry = array.train(30)
     assert np.isnan(telemetry.loss[1:, 1]).all()
     for slot, training in ((0, run(0, "norm", 0.1)), (2, run(2, "zclip", 2.0))):
-        alone = array_for(data, "gru", slots=1)
+        alone = array_for(data, "gru", slots=1, dtype=torch.float64)
         alone.admit(training)
-        np.testing.assert_allclose(telemetry.loss[:, slot], alone.train(30).loss[:, 0], rtol=1e-4)
+        np.testing.assert_allclose(telemetry.loss[:, slot], alone.train(30).loss[:, 0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])

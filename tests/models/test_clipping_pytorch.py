@@ -2,22 +2,11 @@
 
 import pytest
 import torch
+from thresholds import THRESHOLDS
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.strategies import STRATEGIES
-
-THRESHOLDS = {
-    "none": None,
-    "norm": 0.5,
-    "value": 0.05,
-    "param_norm": 0.2,
-    "normalize": 0.7,
-    "standardize": None,
-    "agc": 0.01,
-    "autoclip": 30.0,
-    "zclip": 0.8,
-}
 
 
 class Model(torch.nn.Module):

@@ -9,12 +9,15 @@ import pytest
 import typer
 from typer.testing import Result
 
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.scripts.exit_codes import with_exit_code
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 
 Run = Callable[..., Result]
 Contents = Callable[[], dict[str, bytes]]
+USAGES = [*(task.usage for task in TASKS.values()), "module:package.module:function"]
 COPY = "--task copy --task-option max_length=4 --task-option examples=200"
 
 
@@ -40,17 +43,14 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
                        "but got 100:1"),
         ("--lr fast", "--lr takes LOW:HIGH such as 1e-3:100, but got 'fast'"),
         ("--lr 1:2:3", "--lr takes LOW:HIGH such as 1e-3:100, but got '1:2:3'"),
-        ("--strategies clip", "space.strategies must be among none, norm, value, param_norm, normalize, "
-                              "standardize, agc, autoclip, zclip, but got 'clip'"),
+        ("--strategies clip", f"space.strategies must be among {', '.join(STRATEGIES)}, but got 'clip'"),
         ("--strategies ,", "space.strategies must name at least one and none twice, but got none"),
         ("--cells rnn", "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
         ("--threshold norm", "--threshold takes NAME=VALUE such as norm=0.01:10, but got 'norm'"),
         ("--threshold norm=1", "--threshold takes LOW:HIGH such as 1e-3:100, but got '1'"),
         ("--strategies none --threshold none=1:2",
          "space thresholds are taken by none of the searched strategies, but got one for 'none'"),
-        ("--task translate", "there is no task 'translate': choose from cmudict, numbers, copy, reverse, adding, "
-                             "temporal_order, sunspots, regression, pairs:FILE, series:FILE, "
-                             "module:package.module:function"),
+        ("--task translate", f"there is no task 'translate': choose from {', '.join(USAGES)}"),
         ("--task copy --task-option max_length", "--task-option takes NAME=VALUE such as max_length=8, "
                                                  "but got 'max_length'"),
         ("--task copy --task-option max_length=0",

@@ -11,6 +11,7 @@ GOOD = (("status", "s"), ("report", "s"), ("query", "SELECT * FROM trial_result"
 BAD = (("launch", "s", "--trials=9"), ("--debug", "status", "nosuch"), ("query", "SELECT nosuch"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["postgresql", "mariadb"])
 def test_no_output_file_or_table_shows_the_password(
     request: pytest.FixtureRequest,

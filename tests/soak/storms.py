@@ -39,7 +39,7 @@ def storm(url: str, workers: int, kills: int, seed: int) -> None:
         weather.kill_at_random(kills, seed, SPEC.trials)
     assert_nothing_is_lost(url, SPEC)
     print(
-        f"{url.partition(':')[0]}: {workers} workers, {weather.killed} killed, {SPEC.trials} trials of {SPEC.steps} "
+        f"{url.partition(':')[0]}: {workers} workers, {kills} killed, {SPEC.trials} trials of {SPEC.steps} "
         f"steps in {time.monotonic() - start:.0f} s: nothing lost, nothing twice",
         flush=True,
     )

@@ -50,7 +50,7 @@ def simulate(
     after = recommend_confirmed(confirmation_table(chosen, fresh), fresh, frontiers, INITIAL_LOSS)
     if after is None:
         return None
-    return Outcome(before, after, rate(before.learning_rate), rate(after.learning_rate), len(fresh))
+    return Outcome(before, after, rate(before.setting.learning_rate), rate(after.setting.learning_rate), len(fresh))
 
 
 def _runs(

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-PATIENCE_SECONDS = 60
+from waiting import PATIENCE_SECONDS, until
 
 
 @dataclass
@@ -53,10 +52,9 @@ class Served:
 
     def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
         """The answer, once it is as it should be."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not holds(answer := self.ask(path).json()):
-            assert time.monotonic() < end, answer
-        return answer
+        answers: list[Any] = []
+        until(lambda: answers.append(self.ask(path).json()) or holds(answers[-1]), or_ends=self.process.poll)
+        return answers[-1]
 
     def stop(self, number: signal.Signals) -> tuple[int, str, str]:
         """The exit code, and what was printed since the first line."""

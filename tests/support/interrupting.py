@@ -3,25 +3,28 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from waiting import PATIENCE_SECONDS, until
 
 from gradstudy.storage.database import Database
 
 
 def interrupt_once_running(command: list[str], db: Database) -> tuple[int, str]:
-    """Press Ctrl-C as soon as two trials run; exit code and output."""
+    """Press Ctrl-C as soon as two trials run, which are to be slow ones; exit code and output."""
     path = Path(sys.executable).with_name("gradstudy")
     process = subprocess.Popen([path, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    running = "SELECT COUNT(*) FROM gradstudy_trial WHERE trial_id IS NOT NULL AND outcome IS NULL"
-    deadline = time.monotonic() + 60
-    count = 0
-    while count < 2:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-        with db.engine.connect() as connection:
-            count = connection.exec_driver_sql(running).scalar() or 0
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
+    try:
+        until(lambda: running_trials(db) >= 2, or_ends=process.poll)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    finally:
+        process.kill()
     return process.returncode, output
+
+
+def running_trials(db: Database) -> int:
+    """Trials that a worker trains."""
+    running = "SELECT COUNT(*) FROM gradstudy_trial WHERE trial_id IS NOT NULL AND outcome IS NULL"
+    with db.engine.connect() as connection:
+        return int(connection.exec_driver_sql(running).scalar_one())

@@ -1,20 +1,25 @@
-"""A storm: real worker processes that are killed at random while they run a study, and what must hold after it."""
+"""A storm: real worker processes that are killed at random while they run a study, and what must hold after it.
+
+A worker goes on after each trial that has ended only when the storm lets it: so what is to happen in the middle of a
+study does, however fast the machine is.
+"""
 
 import multiprocessing
 import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.synchronize import Semaphore
 from typing import Self
 
 import numpy as np
 import optuna
 import torch
 from sqlalchemy.exc import DBAPIError
+from waiting import PATIENCE_SECONDS, until
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import StorageError
@@ -31,30 +36,37 @@ CONTEXT.set_forkserver_preload(["storm"])  # so that a worker starts in a moment
 
 
 class Teller:
-    """A listener that counts the times that the database was waited for."""
+    """A listener that tells when the database is waited for, and goes on after a trial when it may."""
 
-    def __init__(self, waits: "multiprocessing.Queue[str]") -> None:
+    def __init__(self, waits: "multiprocessing.Queue[str]", permits: Semaphore) -> None:
         self._waits = waits
+        self._permits = permits
 
     def started(self, ordinal: int) -> None:
         pass
 
     def finished(self, ordinal: int, result: TrialResult) -> None:
-        pass
+        self._permits.acquire()
 
     def waiting(self, message: str) -> None:
         self._waits.put(message)
 
 
 def work(
-    url: str, name: str, slots: int, workers: int, waits: "multiprocessing.Queue[str]", optuna_proxy: str | None
+    url: str,
+    name: str,
+    slots: int,
+    workers: int,
+    waits: "multiprocessing.Queue[str]",
+    permits: Semaphore,
+    optuna_proxy: str | None,
 ) -> None:
     """What a worker process does."""
     torch.set_num_threads(1)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with Database.open(url, optuna_proxy=optuna_proxy) as database:
-        job, listener = Job.of(database, find_study(database, name)), Teller(waits)
+        job, listener = Job.of(database, find_study(database, name)), Teller(waits, permits)
         Worker(job, slots=slots, workers=workers, listener=listener).run(stop)
 
 
@@ -68,16 +80,18 @@ class Storm:
         *,
         workers: int,
         slots: int = 4,
-        deadline: float = 240.0,
+        deadline: float = PATIENCE_SECONDS,
         optuna_proxy: str | None = None,
     ) -> None:
         self.url = url
         self.name = name
         self.waits: multiprocessing.Queue[str] = CONTEXT.Queue()
-        self.end = time.monotonic() + deadline
-        self._arguments = (url, name, slots, workers, self.waits, optuna_proxy)
+        self.ahead = workers * slots
+        """How many trials may have ended beyond those after which workers were let go on."""
+        self._deadline = deadline
+        self._permits = CONTEXT.Semaphore(0)
+        self._arguments = (url, name, slots, workers, self.waits, self._permits, optuna_proxy)
         self.processes = [self._start() for _ in range(workers)]
-        self.killed = 0
 
     def __enter__(self) -> Self:
         return self
@@ -93,39 +107,67 @@ class Storm:
         process.start()
         return process
 
-    def ended(self) -> tuple[int, bool]:
-        """How many trials have ended, and whether all have; (0, False) while the database does not answer."""
+    def _counts(self) -> tuple[int, int] | None:
+        """How many trials have ended, and how many have not; None while the database does not answer."""
         with suppress(StorageError, DBAPIError), Database.open(self.url) as database:
             counts = count_outcomes(database.engine, find_study(database, self.name).study_id)
             left = counts[REMAINING] + counts[RUNNING]
-            return sum(counts.values()) - left, left == 0
-        return 0, False
+            return sum(counts.values()) - left, left
+        return None
+
+    def is_done(self) -> bool:
+        """Whether every trial has ended."""
+        counts = self._counts()
+        return counts is not None and counts[1] == 0
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds, replacing workers that are gone."""
-        while not condition():
-            assert time.monotonic() < self.end, "the study is not done in time"
+
+        def holds() -> bool:
             for number, process in enumerate(self.processes):
-                if not process.is_alive() and not self.ended()[1]:
+                if not process.is_alive() and not self.is_done():
                     process.join()
                     self.processes[number] = self._start()
-            time.sleep(0.05)
+            return condition()
+
+        until(holds, within=self._deadline)
+
+    def until_ended(self, trials: int) -> None:
+        """Let workers go on until so many trials have ended; then they wait before at most ``ahead`` more have."""
+
+        def have_ended() -> bool:
+            counts = self._counts()
+            if counts is None:
+                return False
+            self.let_go(trials - counts[0] - self._permits.get_value())
+            return counts[0] >= trials
+
+        self.until(have_ended)
+
+    def let_go(self, trials: int) -> None:
+        """Let workers go on after so many trials."""
+        for _ in range(trials):
+            self._permits.release()
+
+    def until_done(self, trials: int) -> None:
+        """Let the study of so many trials end, and every worker with it."""
+        self.let_go(trials)
+        self.until(self.is_done)
+        for process in self.processes:
+            process.join(PATIENCE_SECONDS)
+            assert process.exitcode in (0, -signal.SIGKILL)
 
     def kill_at_random(self, kills: int, seed: int, trials: int) -> None:
         """Kill a worker each time that a random number of further trials has ended, and let the study end."""
         draw = random.Random(seed)
-        marks = sorted(draw.sample(range(1, trials), kills))
-        for mark in marks:
-            self.until(lambda mark=mark: self.ended()[0] >= mark)  # type: ignore[misc]
+        for mark in sorted(draw.sample(range(1, trials - self.ahead), kills)):
+            self.until_ended(mark)
             process = draw.choice(self.processes)
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGKILL)
-                process.join()
-                self.killed += 1
-        self.until(lambda: self.ended()[1])
-        for process in self.processes:
-            process.join(60)
-            assert process.exitcode in (0, -signal.SIGKILL)
+            assert process.pid is not None
+            assert process.is_alive()
+            process.kill()
+            process.join()
+        self.until_done(trials)
 
 
 def assert_nothing_is_lost(url: str, spec: StudySpec) -> None:

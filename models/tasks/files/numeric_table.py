@@ -105,7 +105,7 @@ def _numbers(
 
 
 def _ordinary(lines: list[str], separator: str, columns: list[int], width: int) -> NDArray[np.float64] | None:
-    """The cells of these columns where each line is a row of so many cells and these are finite numbers, or None."""
+    """The cells of these columns; None unless every line has ``width`` cells and these are finite numbers."""
     text = "\n".join(lines)
     if '"' in text or "#" in text or text.count(separator) != (width - 1) * len(lines):
         return None

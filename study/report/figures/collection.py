@@ -57,7 +57,7 @@ def _survivals(table: pd.DataFrame, steps: int) -> Iterator[tuple[str, go.Figure
 def _maps(report: Report, runs: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:
     """In the order of the spec, cells side by side."""
     low, high = report.study.spec["space"]["learning_rate"]
-    best = report.recommendation.number if report.recommendation else None
+    best = report.recommendation.setting.number if report.recommendation else None
     runs, keys = in_words(runs), group_keys(runs)
     frontiers = dict(list(report.frontiers.groupby(keys)))
     groups = dict(list(runs.groupby(keys)))

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from gradstudy.study.report.figures.style import BLUE, VERMILLION, figure, log_ticks, rounded
+from gradstudy.study.report.figures.style import BLUE, VERMILLION, figure, log_ticks, plain, rounded
 
 
 def frontier_comparison(frontiers: pd.DataFrame, cell: str) -> go.Figure:
@@ -42,4 +42,4 @@ def frontier_comparison(frontiers: pd.DataFrame, cell: str) -> go.Figure:
 def _label(row: dict[Hashable, Any]) -> str:
     threshold = "" if pd.isna(row["threshold_bin"]) else f" {row['threshold_bin']:.2g}"
     factors = row.get("factors")
-    return f"{row['strategy']}{threshold}" + (f", {factors}" if isinstance(factors, str) and factors else "")
+    return plain(f"{row['strategy']}{threshold}" + (f", {factors}" if isinstance(factors, str) and factors else ""))

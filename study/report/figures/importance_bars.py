@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from gradstudy.study.report.figures.style import BLUE, figure, rounded
+from gradstudy.study.report.figures.style import BLUE, figure, plain, rounded
 
 
 def importance_bars(table: pd.DataFrame) -> go.Figure:
@@ -12,7 +12,7 @@ def importance_bars(table: pd.DataFrame) -> go.Figure:
     made = figure("", "share of the uncertainty about divergence that it takes away", "", height=80 + 32 * len(rows))
     made.update_xaxes(tickformat=".0%", rangemode="tozero")
     made.add_bar(
-        x=rounded(rows["importance"]), y=[name.replace("_", " ") for name in rows["factor"]], orientation="h",
+        x=rounded(rows["importance"]), y=[plain(name.replace("_", " ")) for name in rows["factor"]], orientation="h",
         marker_color=BLUE, hovertemplate="%{y}: %{x:.0%}<extra></extra>",
     )  # fmt: skip
     return made

@@ -9,9 +9,11 @@ from gradstudy.study.report.figures.style import (
     OUTCOME_DASH,
     VERMILLION,
     figure,
+    plain,
     rounded,
     spread,
 )
+from gradstudy.study.spec.factors import described
 from gradstudy.study.statistics.rates import judged
 
 RUNS_OF_A_KIND = 10
@@ -58,7 +60,8 @@ def loss_curves(trials: pd.DataFrame, steps: pd.DataFrame, cell: str) -> go.Figu
             continue
         line = {"color": OUTCOME_COLOR[outcome], "width": 1.3, "dash": OUTCOME_DASH[outcome]}
         threshold = "" if pd.isna(run["threshold"]) else f" {run['threshold']:.3g}"
-        label = f"trial {run['number']}, {run['strategy']}{threshold}, lr {run['learning_rate']:.3g}"
+        factors = f", {plain(described(run['factors']))}" if run["factors"] else ""
+        label = f"trial {run['number']}, {run['strategy']}{threshold}, lr {run['learning_rate']:.3g}{factors}"
         made.add_scatter(
             x=curve["step"].tolist(), y=rounded(curve["loss"]), mode="lines", line=line, opacity=0.75,
             name=outcome, legendgroup=outcome, showlegend=outcome not in shown,

@@ -9,6 +9,7 @@ from gradstudy.study.report.figures.style import (
     OUTCOME_SYMBOL,
     figure,
     log_axis,
+    plain,
     rounded,
     spread,
 )
@@ -47,7 +48,7 @@ def setting_map(
         showlegend=False,
     )
     if first["factors"]:  # on a line of their own: maps are narrow
-        made.update_layout(title_subtitle={"text": first["factors"], "font": {"size": 11}}, margin_t=56)
+        made.update_layout(title_subtitle={"text": plain(first["factors"]), "font": {"size": 11}}, margin_t=56)
     made.update_xaxes(**log_axis(*learning_rates))
     height = _range(runs[vertical])
     made.update_yaxes(log_axis(*height) if has_threshold else {"nticks": 5})

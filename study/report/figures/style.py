@@ -1,6 +1,7 @@
 """What the figures have in common: colours that everybody can tell apart, symbols that do not need them."""
 
 from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,17 @@ SHORTEST, LONGEST = 1e-4, 1e5
 """Numbers of at most six characters."""
 
 
+def plain(text: str) -> str:
+    """A text as a figure shows it: plotly reads elements, characters by name, formulas in dollars and ``%{fields}``."""
+    return escape(text, quote=False).replace("$", "&#36;").replace("{", "&#123;")
+
+
 def figure(title: str, x_title: str, y_title: str, **layout: Any) -> go.Figure:
     """An empty figure: transparent, so that it stands on a light page and on a dark one."""
     return go.Figure(
         layout={
             "template": "none",
-            "title": {"text": title, "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
+            "title": {"text": plain(title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
             "xaxis": {"title": {"text": x_title, "standoff": 8}, "zeroline": False, "automargin": True},
             "yaxis": {"title": {"text": y_title, "standoff": 4}, "zeroline": False, "automargin": True},
             "paper_bgcolor": "rgba(0,0,0,0)",

@@ -72,3 +72,12 @@ def test_a_terminal_keeps_the_last_line_only() -> None:
         run(progress, "trained", "diverged")
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()).splitlines()[-1]
     assert last.startswith("2/20 done · 0 running · 1 diverged")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_the_database_said_is_no_markup(terminal: bool) -> None:
+    message = "the database does not answer ([/old]/x.db: [bold]:fire: is full); trying again in 1 s"
+    progress, text = display(NEW, terminal=terminal)
+    with progress:
+        progress.waiting(message)
+    assert message in text.getvalue()

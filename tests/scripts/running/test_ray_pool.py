@@ -1,11 +1,13 @@
 """Workers on a real Ray cluster of two nodes, one of which is killed."""
 
-import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from slow_data import SlowData
 from storm import assert_nothing_is_lost
+from waiting import PATIENCE_SECONDS, until
 
 from gradstudy.scripts.running.ray_pool import Placement, RayPool
 from gradstudy.storage.database import Database
@@ -27,32 +29,30 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Ray's own
-def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str) -> None:
+def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
+    held = SlowData(tmp_path, delay=PATIENCE_SECONDS)
     spec = StudySpec.model_validate(
         {
             "name": "cluster",
-            "task": "copy",
-            "task_options": {"max_length": 4, "examples": 200},
-            "model": {"hidden_size": 4},
+            "task": held.task,
+            "task_folder": str(tmp_path),
+            "task_options": held.options,
             "steps": 40,
-            "batch_size": 4,
-            "trials": 40,
-            "space": {"strategies": ["none", "norm", "value"], "learning_rate": [0.001, 300]},
+            "trials": 12,
+            "space": {"cells": ["module"], "strategies": ["none", "norm", "value"], "learning_rate": [0.001, 0.1]},
         }
     )
-    end = time.monotonic() + 180
 
-    def workers_that_ended_a_trial() -> int:
-        assert time.monotonic() < end
+    def workers_that_hold_a_trial() -> int:
         with database.engine.connect() as connection:
-            query = "SELECT COUNT(DISTINCT worker_id) FROM gradstudy_trial WHERE outcome IS NOT NULL"
+            query = "SELECT COUNT(DISTINCT worker_id) FROM gradstudy_trial WHERE trial_id IS NOT NULL"
             return int(connection.exec_driver_sql(query).scalar_one())
 
     def is_done() -> bool:
-        assert time.monotonic() < end
         counts = count_outcomes(database.engine, record.study_id)
         return counts["remaining"] + counts["running"] == 0
 
@@ -60,10 +60,11 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str) -> N
         record = create_or_resume(database, spec)
         with RayPool(2, sqlite_url, spec.name, slots=2, device="cpu", placement=Placement()) as pool:
             pool.begin()
-            while workers_that_ended_a_trial() < 2:
-                time.sleep(0.05)
-            assert count_outcomes(database.engine, record.study_id)["remaining"] > 0
+            until(lambda: workers_that_hold_a_trial() == 2)
             cluster.remove_node(node, allow_graceful=False)
-            while not is_done():
-                time.sleep(0.05)
+            held.gate.touch()
+            until(is_done)
+        with database.engine.connect() as connection:
+            retried = "SELECT COUNT(*) FROM gradstudy_trial WHERE attempt > 1"
+            assert connection.exec_driver_sql(retried).scalar_one() > 0
     assert_nothing_is_lost(sqlite_url, spec)

@@ -1,10 +1,13 @@
 import os
+import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from interrupting import interrupt_once_running
+from slow_data import SlowData
 from typer.testing import Result
 
 from gradstudy.storage.database import Database
@@ -32,12 +35,59 @@ def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, grads
         assert gradstudy("report", "s", "--format", form).exit_code == 0
 
 
-def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(finished: Database, gradstudy: Run) -> None:
-    code, output = interrupt_once_running([*WORDS, "--slots", "2", "--max-runs", "30"], finished)
-    assert code == 130, output
-    assert "the same command goes on" in output
-    assert gradstudy(*WORDS, "--max-runs", "30").exit_code == 0
-    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
+@pytest.mark.parametrize("form", ["terminal", "markdown", "json", "csv", "html", "parquet"])
+@pytest.mark.parametrize("names", [["s-confirm"], ["s", "s-confirm"]])
+def test_a_confirmation_has_a_report_in_every_form(
+    confirmed: Database, gradstudy: Run, names: list[str], form: str
+) -> None:
+    result = gradstudy("report", *names, "--format", form)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def confirmed_file(finished_file: Path, tmp_path_factory: pytest.TempPathFactory, gradstudy: Run) -> Path:
+    """The study ``s`` and its confirmation, which has less runs than it might have."""
+    path = Path(shutil.copy(finished_file, tmp_path_factory.mktemp("confirmed") / "gradstudy.db"))
+    where = ("--storage", f"sqlite:///{path}")
+    assert gradstudy("confirm", "s", "--width", "0.9", "--detach", *where).exit_code == 0
+    assert gradstudy("work", "s-confirm", *where).exit_code == 0
+    return path
+
+
+@pytest.fixture
+def confirmed(confirmed_file: Path, folder: Path) -> Iterator[Database]:
+    """Both studies, in the default database of the folder."""
+    shutil.copy(confirmed_file, folder / "gradstudy.db")
+    with Database.open("sqlite:///gradstudy.db") as database:
+        yield database
+
+
+def test_settings_that_differ_by_their_factors_are_told_apart(gradstudy: Run, flags: list[str]) -> None:
+    launched = gradstudy("launch", "s", *flags, "--strategies=norm", "--trials=24", "--vary=max_length=3,4")
+    assert launched.exit_code == 0
+    result = gradstudy(*WORDS, "--top", "4", "--max-runs", "12")
+    assert result.exit_code == 0
+    heading, *rows = result.stdout.partition("cell ")[2].splitlines()[:13]
+    assert heading.split()[:3] == ["strategy", "factors", "threshold"]
+    shown = [" ".join(row.split()[:4]) for row in rows]
+    assert set(shown) == {f"{cell} norm max_length {n}" for cell in ("gru", "lstm") for n in (3, 4)}
+
+
+@pytest.mark.slow
+def test_an_interrupted_confirmation_says_so_and_the_same_command_goes_on(gradstudy: Run, folder: Path) -> None:
+    slow = SlowData(folder, delay=0.1)
+    slow.gate.touch()
+    study = ("--strategies=norm", "--lr=0.01:0.1", "--steps=300", "--trials=2")
+    assert gradstudy("launch", "s", *slow.flags(), *study).exit_code == 0
+    slow.gate.unlink()
+    words = ["confirm", "s", "--workers=1", "--slots=2", "--max-runs=6"]
+    with Database.open("sqlite:///gradstudy.db") as db:
+        code, output = interrupt_once_running(words, db)
+        assert code == 130, output
+        assert "the same command goes on" in output
+        slow.gate.touch()
+        assert gradstudy(*words).exit_code == 0
+        assert len(read_trials(db, "s-confirm")) == find_study(db, "s-confirm").budget == 6
 
 
 def test_a_stop_between_two_rounds_begins_no_other(
@@ -50,9 +100,10 @@ def test_a_stop_between_two_rounds_begins_no_other(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Worker, "run", stop_when_done)
-    result = gradstudy(*WORDS, "--width", "0.02", "--max-runs", "5000")
+    result = gradstudy(*WORDS, "--width", "0.3", "--max-runs", "5000")
     assert result.exit_code == 130
-    assert "stopped" in result.stdout
+    assert result.stdout.endswith("stopped; the same command goes on\n")
+    assert len(read_trials(finished, "s-confirm")) == find_study(finished, "s-confirm").budget
 
 
 def test_runs_can_be_left_to_workers_elsewhere(finished: Database, gradstudy: Run) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboard_process import PATIENCE_SECONDS, Served, serving
+from dashboard_process import Served, serving
 from typer.testing import Result
+from waiting import PATIENCE_SECONDS
 
 from gradstudy.scripts.verbs.dashboard import PASSWORD_VARIABLE
 from gradstudy.storage.database import Database
@@ -51,6 +52,16 @@ def test_the_study_is_there_with_its_trials_and_their_outcomes(served: Served, s
     shown = [{attribute["key"]: attribute["value"] for attribute in trial["user_attrs"]} for trial in trials]
     assert [trial["number"] for trial in trials] == frame["number"].tolist()
     assert [attributes["outcome"] for attributes in shown] == frame["outcome"].tolist()
+
+
+def test_exactly_the_diverged_trials_have_the_colour_of_infeasible_ones(served: Served, storage: str) -> None:
+    trials = served.ask("api/studies/1").json()["trials"]
+    with Database.open(storage) as database:
+        outcomes = read_trials(database, "s")["outcome"].tolist()
+    # As the page tells them: a trial is infeasible when one of its constraints is positive.
+    infeasible = [any(constraint > 0 for constraint in trial["constraints"]) for trial in trials]
+    assert infeasible == [outcome == "diverged" for outcome in outcomes]
+    assert set(infeasible) == {True, False}
 
 
 def test_the_note_and_the_plots_appear_by_themselves(served: Served) -> None:

@@ -113,6 +113,7 @@ def users_folder(folder: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_tutorials_model_is_studied_in_thirty_lines(users_folder: Path) -> None:
     assert len(USER_CODE.partition("def broken")[0].strip().splitlines()) <= 30
     launched = command(users_folder, "launch", "s", *FLAGS, "--task-option=hidden=9", "--workers=2")
@@ -130,6 +131,7 @@ def test_a_tutorials_model_is_studied_in_thirty_lines(users_folder: Path) -> Non
     assert "they agree" in replayed.stdout
 
 
+@pytest.mark.slow
 def test_workers_find_the_code_from_elsewhere(users_folder: Path, folder: Path) -> None:
     assert command(users_folder, "launch", "s", *FLAGS, "--detach").returncode == 0
     worked = command(folder, "work", "s", f"--storage=sqlite:///{users_folder}/gradstudy.db")
@@ -144,6 +146,7 @@ def test_workers_find_the_code_from_elsewhere(users_folder: Path, folder: Path) 
     )
 
 
+@pytest.mark.slow
 def test_one_failure_after_the_other_stops_the_study_and_shows_the_traceback(users_folder: Path) -> None:
     flags = ("--task=module:mine:broken", "--trials=200", "--steps=10", "--workers=2")
     launched = command(users_folder, "launch", "s", *flags)

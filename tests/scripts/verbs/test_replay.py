@@ -29,3 +29,11 @@ def test_a_replay_that_does_not_agree_exits_with_1(finished: Database, gradstudy
     result = gradstudy("replay", "s", "0")
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1] == "they do not agree; losses differ by more than 0.001 from step 1"
+
+
+def test_a_replay_names_the_factors_of_its_trial(gradstudy: Run, flags: list[str]) -> None:
+    assert gradstudy("launch", "s", *flags, "--vary", "max_length=3,4").exit_code == 0
+    result = gradstudy("replay", "s", "0")
+    assert result.exit_code == 0
+    heading = result.stdout.splitlines()[0]
+    assert ", max_length 3, seed " in heading or ", max_length 4, seed " in heading

@@ -114,7 +114,8 @@ def test_a_report_can_be_a_file_of_every_form(finished: Database, gradstudy: Run
         "html": content.startswith(b"<!doctype html>"),
         "markdown": content.startswith(b"# s\n"),
         "csv": content.startswith(b"table,"),
-        "json": content.startswith(b"{") and json.loads(content)["recommendation"]["number"] == best.number,
+        "json": content.startswith(b"{")
+        and json.loads(content)["recommendation"]["setting"]["number"] == best.setting.number,
         "parquet": content.startswith(b"PAR1"),
     }[form]
 

@@ -76,9 +76,9 @@ def test_the_best_settings_of_different_strategies_are_chosen_with_a_step_on_eac
     assert len(chosen) == 9
     assert len({(setting.cell, setting.strategy) for setting in chosen}) == 3
     assert [setting.learning_rate for setting in chosen[:3]] == pytest.approx(
-        [best.learning_rate, best.learning_rate / 2, best.learning_rate * 2], rel=0.01
+        [best.setting.learning_rate, best.setting.learning_rate / 2, best.setting.learning_rate * 2], rel=0.01
     )
-    assert chosen[0].number == best.number
+    assert chosen[0].number == best.setting.number
 
 
 CHOSEN = [
@@ -101,39 +101,50 @@ def confirmed(*counts: tuple[int, int, float]) -> Recommendation | None:
 def test_the_recommendation_rests_on_fresh_runs() -> None:
     best = confirmed((30, 0, 2.0), (30, 0, 2.5), (10, 20, 1.0))
     assert best is not None
-    assert (best.confirmed, best.firm, best.learning_rate, best.number) == (True, True, 1.0, 7)
-    assert (best.runs, best.diverged, best.seeds, best.validation_loss) == (30, 0, 30, pytest.approx(2.0))
-    assert (best.rate_low, best.rate_high) == anytime_interval(0, 30, 3)
-    assert best.around[1].startswith("At learning rate 2, 20 of 30 fresh runs diverged")
+    assert (best.evidence.confirmed, best.evidence.firm, best.setting.learning_rate, best.setting.number) == (
+        True,
+        True,
+        1.0,
+        7,
+    )
+    assert (best.evidence.runs, best.evidence.diverged, best.evidence.seeds, best.evidence.validation_loss) == (
+        30,
+        0,
+        30,
+        pytest.approx(2.0),
+    )
+    assert (best.evidence.rate_low, best.evidence.rate_high) == anytime_interval(0, 30, 3)
+    assert best.evidence.around[1].startswith("At learning rate 2, 20 of 30 fresh runs diverged")
 
 
 def test_a_setting_that_fresh_runs_show_to_be_unsafe_is_not_recommended() -> None:
     best = confirmed((20, 10, 1.0), (30, 0, 2.0), (0, 30, 9.0))
     assert best is not None
-    assert (best.firm, best.learning_rate, best.number) == (True, 0.5, None)
+    assert (best.evidence.firm, best.setting.learning_rate, best.setting.number) == (True, 0.5, None)
 
 
 def test_a_higher_learning_rate_that_is_safe_and_better_is_recommended_with_a_caution() -> None:
     best = confirmed((30, 0, 2.0), (30, 0, 3.0), (30, 0, 1.0))
     assert best is not None
-    assert best.learning_rate == 2.0
-    assert any("highest learning rate that was confirmed" in caution for caution in best.cautions)
+    assert best.setting.learning_rate == 2.0
+    assert any("highest learning rate that was confirmed" in caution for caution in best.evidence.cautions)
 
 
 def test_where_none_is_safe_the_best_guess_is_provisional() -> None:
     best = confirmed((20, 10, 1.0), (24, 6, 1.0), (5, 25, 1.0))
     assert best is not None
-    assert (best.firm, best.learning_rate) == (False, 0.5)
-    assert best.cautions[0].startswith("The fresh runs cannot rule out")
+    assert (best.evidence.firm, best.setting.learning_rate) == (False, 0.5)
+    assert best.evidence.cautions[0].startswith("The fresh runs cannot rule out")
     assert confirmed((0, 9, 1.0), (0, 9, 1.0), (0, 9, 1.0)) is None
 
 
+@pytest.mark.slow
 def test_the_stated_upper_bound_holds_in_95_percent_of_repetitions() -> None:
     edges: list[dict[str, float]] = [{"slope": 8.0}, {"slope": 3.0}, {"slope": 4.0, "floor": 0.1}]
     made = [simulate(seed, runs=40, **edge) for edge in edges for seed in range(7)]
     outcomes = [outcome for outcome in made if outcome is not None]
     assert len(outcomes) >= 15
-    held = [outcome.rate_after <= outcome.after.rate_high for outcome in outcomes]
+    held = [outcome.rate_after <= outcome.after.evidence.rate_high for outcome in outcomes]
     assert np.mean(held) >= 0.95
-    assert all(outcome.after.rate_high <= 0.2 for outcome in outcomes if outcome.after.firm)
-    assert np.mean([outcome.after.firm for outcome in outcomes]) > 0.5
+    assert all(outcome.after.evidence.rate_high <= 0.2 for outcome in outcomes if outcome.after.evidence.firm)
+    assert np.mean([outcome.after.evidence.firm for outcome in outcomes]) > 0.5

@@ -12,6 +12,7 @@ from gradstudy.study.answer.confirmation_study import (
     Confirmation,
     begin_confirmation,
     confirmation_results,
+    confirmed_study,
     enqueue_round,
     find_confirmation,
     is_open,
@@ -68,7 +69,7 @@ def test_a_confirmation_goes_on_where_it_was_stopped_until_its_runs_are_used_up(
     assert table["runs"].sum() == len(fresh) == budgets[-1]
     report = read_report(finished, "s")
     assert report.recommendation is not None
-    assert report.recommendation.confirmed
+    assert report.recommendation.evidence.confirmed
     assert report.follow_up is None
     assert len(report.trials) == 12
 
@@ -77,7 +78,7 @@ def test_the_report_waits_until_the_runs_that_were_put_in_have_ended(finished: D
     enqueue_round(finished, begin(finished), 0.2, 40)
     report = read_report(finished, "s")
     assert report.recommendation is not None
-    assert not report.recommendation.confirmed
+    assert not report.recommendation.evidence.confirmed
     assert report.confirmation.empty
 
 
@@ -109,6 +110,67 @@ def test_what_never_trained_and_confirmations_themselves_cannot_be_confirmed(db:
     create_or_resume(db, spec)
     with pytest.raises(NothingToConfirmError, match="no trial that trained"):
         begin(db)
+
+
+def test_runs_of_a_confirmation_of_a_pruned_study_all_count(finished: Database, work: Work) -> None:
+    change = "json_set(spec, '$.pruner', 'median', '$.frontier_width', 0.5, '$.preset', 'regression')"
+    with finished.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE gradstudy_study SET spec = {change}")
+    spec = stored_spec(begin(finished).record)
+    assert (spec.pruner, spec.frontier_width, spec.preset) == ("none", None, None)
+    enqueue_round(finished, again(finished), 0.2, 30)
+    work(finished, spec, slots=8)
+    table, fresh = confirmation_results(finished, again(finished))
+    assert table["runs"].sum() == len(fresh) == 30
+
+
+@pytest.mark.parametrize("length", [92, 93, 100])
+def test_every_legal_name_can_be_confirmed(finished: Database, spec: StudySpec, work: Work, length: int) -> None:
+    names = ["a" * (length - 1) + end for end in "xy"]
+    records = []
+    for name in names:
+        work(finished, spec.model_copy(update={"name": name}), slots=8)
+        report = read_report(finished, name)
+        begin_confirmation(finished, report.study, report.trials, report.frontiers, 1, 40)
+        confirmation = find_confirmation(finished, report.study)
+        assert confirmation is not None
+        confirmed = confirmed_study(finished, confirmation.record)
+        assert confirmed is not None
+        assert confirmed.name == name
+        records.append(confirmation.record)
+    confirming = [record.name for record in records]
+    assert len(set(confirming)) == 2
+    assert all(len(name) <= 100 and name.endswith("-confirm") for name in confirming)
+    assert (confirming == [f"{name}-confirm" for name in names]) is (length == 92)
+
+
+def test_the_report_of_a_confirmation_says_what_it_confirms(finished: Database, work: Work) -> None:
+    enqueue_round(finished, begin(finished), 0.2, 6)
+    work(finished, stored_spec(again(finished).record), slots=8)
+    report = read_report(finished, "s-confirm")
+    assert any("fresh runs of settings that study 's' chose" in sentence for sentence in report.caveats)
+    assert not any("The study ended after" in sentence for sentence in report.caveats)
+    assert report.follow_up is not None
+    assert report.follow_up.command == "gradstudy report s"
+
+
+def test_the_report_of_a_confirmation_that_took_over_a_frontier_width_claims_nothing_about_it(
+    finished: Database, work: Work
+) -> None:
+    enqueue_round(finished, begin(finished), 0.2, 6)
+    work(finished, stored_spec(again(finished).record), slots=8)
+    with finished.engine.begin() as connection:  # as earlier versions made them
+        connection.exec_driver_sql("UPDATE gradstudy_study SET spec = json_set(spec, '$.frontier_width', 0.5)")
+    assert not any("The study ended after" in sentence for sentence in read_report(finished, "s-confirm").caveats)
+
+
+def test_a_confirmation_whose_study_was_deleted_has_a_report_and_is_not_confirmed(finished: Database) -> None:
+    record = begin(finished).record
+    delete_study(finished, "s")
+    report = read_report(finished, record.name)
+    assert report.confirms is None
+    with pytest.raises(NothingToConfirmError, match="the study that it confirms was deleted"):
+        begin_confirmation(finished, record, report.trials, report.frontiers, 1, 40)
 
 
 def test_a_confirmation_is_not_confirmed(finished: Database) -> None:

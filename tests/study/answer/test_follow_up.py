@@ -37,3 +37,12 @@ def test_where_nothing_learned_more_steps_are_next() -> None:
 
 def test_before_anything_ended_nothing_is_asked_for() -> None:
     assert after(frame_of([])) is None
+
+
+def test_the_longest_name_has_a_follow_up_that_can_be_launched() -> None:
+    made = after(frame_of([{"outcome": "diverged"}] * 3), name="n" * 100)
+    assert made is not None
+    assert made.spec is not None
+    name = parse_spec(made.spec).name
+    assert made.command == f"gradstudy launch {name}.toml"
+    assert (len(name), name[-6:]) == (100, "-lower")

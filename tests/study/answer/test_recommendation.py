@@ -52,26 +52,25 @@ def test_without_thresholds_learning_rates_alone_make_neighbours() -> None:
 def test_a_better_loss_does_not_make_up_for_neighbours_that_diverged() -> None:
     # Expected: 1/5 * 4 + 4/5 * 2.0 = 2.4 against 3/5 * 4 + 2/5 * 0.1 = 2.44.
     best = best_of(*SAFE, {"validation_loss": 0.1}, {"learning_rate": 1.1, **LOST}, {"learning_rate": 2.0, **LOST})
-    assert (best.number, best.validation_loss) == (0, 2.0)
-    assert (best.runs, best.diverged) == (3, 0)
-    assert (best.rate_low, best.rate_high) == wilson_interval(0, 3)
+    assert (best.setting.number, best.evidence.validation_loss) == (0, 2.0)
+    assert (best.evidence.runs, best.evidence.diverged) == (3, 0)
+    assert (best.evidence.rate_low, best.evidence.rate_high) == wilson_interval(0, 3)
 
 
 def test_a_slightly_better_loss_does_not_make_up_for_thin_evidence() -> None:
     # Expected: 2.4 against 1/3 * 4 + 2/3 * 1.9 = 2.6.
-    assert best_of(*SAFE, {"validation_loss": 1.9}).number == 0
+    assert best_of(*SAFE, {"validation_loss": 1.9}).setting.number == 0
 
 
 def test_a_much_better_loss_makes_up_for_thin_evidence() -> None:
     # Expected: 2.4 against 1/3 * 4 + 2/3 * 1.0 = 2.0.
     best = best_of(*SAFE, {"validation_loss": 1.0})
-    assert (best.number, best.runs) == (3, 1)
+    assert (best.setting.number, best.evidence.runs) == (3, 1)
 
 
 def test_among_settings_with_equal_evidence_the_best_loss_wins() -> None:
-    assert (
-        best_of(*SAFE, *({"learning_rate": 1 + loss, "validation_loss": loss} for loss in (0.2, 0.1, 0.3))).number == 4
-    )
+    others = ({"learning_rate": 1 + loss, "validation_loss": loss} for loss in (0.2, 0.1, 0.3))
+    assert best_of(*SAFE, *others).setting.number == 4
 
 
 def test_neighbours_are_found_as_a_plain_loop_finds_them() -> None:
@@ -94,40 +93,40 @@ MANY = [{"learning_rate": 0.1 * 1.05**n, "validation_loss": 2.0 + n / 100} for n
 
 def test_sixteen_neighbours_without_divergence_make_a_firm_recommendation() -> None:
     best = best_of(*MANY)
-    assert (best.firm, best.number, best.runs, best.seeds) == (True, 0, 16, 16)
-    assert best.rate_high <= ACCEPTABLE_UPPER_BOUND
+    assert (best.evidence.firm, best.setting.number, best.evidence.runs, best.evidence.seeds) == (True, 0, 16, 16)
+    assert best.evidence.rate_high <= ACCEPTABLE_UPPER_BOUND
 
 
 def test_one_run_less_is_not_enough() -> None:
     best = best_of(*MANY[:15])
-    assert not best.firm
-    assert "thin" in best.cautions[0]
+    assert not best.evidence.firm
+    assert "thin" in best.evidence.cautions[0]
 
 
 def test_a_much_better_loss_with_thin_evidence_does_not_beat_a_firm_setting() -> None:
     best = best_of(*MANY, {"learning_rate": 10.0, "validation_loss": 0.01})
-    assert (best.firm, best.number) == (True, 0)
+    assert (best.evidence.firm, best.setting.number) == (True, 0)
 
 
 def test_a_setting_near_the_frontier_is_not_recommended_though_its_loss_is_best() -> None:
     trials = simulated_trials(400, slope=12.0)
     best = recommend(trials)
     assert best is not None
-    assert best.firm
+    assert best.evidence.firm
     assert best.frontier is not None
-    assert best.frontier_low is not None
-    assert best.learning_rate <= best.frontier / MARGIN
-    assert best.learning_rate <= best.frontier_low
+    assert best.frontier.low is not None
+    assert best.setting.learning_rate <= best.frontier.learning_rate / MARGIN
+    assert best.setting.learning_rate <= best.frontier.low
     lowest = trials.loc[trials["validation_loss"].idxmin()]
-    assert lowest["learning_rate"] > best.frontier / MARGIN
+    assert lowest["learning_rate"] > best.frontier.learning_rate / MARGIN
 
 
 def test_what_speaks_against_a_setting_is_said() -> None:
     clipped = best_of(*({**row, "clipped_fraction": 0.8} for row in MANY))
-    assert any(sentence.startswith("80% of the updates near it are clipped") for sentence in clipped.cautions)
+    assert any(sentence.startswith("80% of the updates near it are clipped") for sentence in clipped.evidence.cautions)
     always = [{**row, "strategy": "normalize", "clipped_fraction": 1.0} for row in MANY]
-    assert not any("clipped" in sentence for sentence in best_of(*always).cautions)
-    assert any("a larger one may train faster" in sentence for sentence in best_of(*MANY).cautions)
+    assert not any("clipped" in sentence for sentence in best_of(*always).evidence.cautions)
+    assert any("a larger one may train faster" in sentence for sentence in best_of(*MANY).evidence.cautions)
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "stalled", "failed", None])
@@ -142,12 +141,12 @@ def test_nothing_is_recommended_of_no_trials() -> None:
 def test_the_recommendation_has_code_to_paste() -> None:
     best = best_of({"threshold": 0.123456})
     assert best.pytorch == "torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=0.123)"
-    assert best.threshold == 0.123456
+    assert best.setting.threshold == 0.123456
 
 
 def test_a_strategy_without_threshold_can_be_recommended() -> None:
     best = best_of({"strategy": "none", "threshold": None})
-    assert best.threshold is None
+    assert best.setting.threshold is None
     assert "no clipping" in best.pytorch
 
 
@@ -158,12 +157,16 @@ def test_a_setting_is_judged_by_the_mean_over_its_seeds_of_which_a_diverged_one_
     assert near["loss"].to_dict() == {0.1: (1.6 + 4.0) / 2, 0.2: pytest.approx(1.8)}
     assert near["validation_loss"].to_dict() == {0.1: 1.6, 0.2: pytest.approx(1.8)}
     best = best_of(*lucky, *steady)
-    assert (best.learning_rate, best.validation_loss, best.replicates) == (0.2, pytest.approx(1.8), 2)
+    assert (best.setting.learning_rate, best.evidence.validation_loss, best.evidence.replicates) == (
+        0.2,
+        pytest.approx(1.8),
+        2,
+    )
 
 
 def test_replicates_of_neighbours_count_once_and_those_of_the_setting_itself_each() -> None:
     rows = [{"learning_rate": 0.1, "validation_loss": 1.0}] * 4
     rows += [{"learning_rate": 0.2}] * 2 + [{"learning_rate": 0.2, **LOST}] * 2 + [{"learning_rate": 0.25}] * 4
     best = best_of(*rows)
-    assert (best.number, best.runs, best.diverged, best.settings) == (0, 12, 2, 3)
-    assert (best.rate_low, best.rate_high) == pytest.approx(wilson_interval(0.5, 4 + 2))
+    assert (best.setting.number, best.evidence.runs, best.evidence.diverged, best.evidence.settings) == (0, 12, 2, 3)
+    assert (best.evidence.rate_low, best.evidence.rate_high) == pytest.approx(wilson_interval(0.5, 4 + 2))

@@ -54,3 +54,13 @@ def test_a_well_sampled_study_has_nothing_to_confess() -> None:
 def test_aggressive_clipping_is_named() -> None:
     text = said(simulated_trials(300).assign(clipped_fraction=0.7))
     assert "More than half of the updates were clipped with lstm norm" in text
+
+
+def test_aggressive_clipping_is_named_with_the_factors_that_it_is_of() -> None:
+    trials = simulated_trials(300)
+    long = trials["number"] % 2 == 0
+    trials = trials.assign(
+        factors=[{"length": 50 if each else 10} for each in long], clipped_fraction=long.map({True: 0.7, False: 0.1})
+    )
+    text = said(trials, task="adding", space={"factors": {"length": [10, 50]}})
+    assert "clipped with lstm norm (length 50): the Deep Learning" in text

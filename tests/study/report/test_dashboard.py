@@ -1,6 +1,5 @@
 """What the dashboard is given to show, and that it follows the study."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +7,17 @@ import optuna
 import plotly.graph_objects as go
 import pytest
 from optuna_dashboard import get_note, save_plotly_graph_object
+from waiting import until
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.progress import count_outcomes
-from gradstudy.storage.studies import delete_study, find_study, list_studies
+from gradstudy.storage.studies import StudyRecord, delete_study, find_study, list_studies
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.report.dashboard import write_content
 from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
 from gradstudy.study.report.report import read_report
 from gradstudy.study.spec.study_spec import StudySpec
-
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -36,12 +34,6 @@ def write() -> Callable[[Database], optuna.Study]:
 
 def note_of(db: Database) -> str:
     return get_note(optuna.load_study(study_name="s", storage=db.optuna_storage))
-
-
-def until(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < end
 
 
 def test_the_note_holds_the_answer_of_the_report(finished: Database, write: Callable[..., optuna.Study]) -> None:
@@ -111,3 +103,40 @@ def test_a_database_that_goes_away_is_said_once(
         until(lambda: len(looks) > 3)
     assert len(said) == 1
     assert said[0].startswith("the notes and plots are not refreshed: ")
+
+
+def test_an_error_in_one_study_is_said_once_and_the_others_are_refreshed(
+    finished: Database, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    looks: list[Database] = []
+    monkeypatch.setattr(
+        "gradstudy.study.report.dashboard_refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+    )
+    create_or_resume(finished, spec.model_copy(update={"name": "later"}))
+    with finished.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE gradstudy_study SET spec = json_remove(spec, '$.steps') WHERE study_id = 1")
+    said: list[str] = []
+    storage = finished.optuna_storage
+    with refreshing_dashboard(finished, said.append):
+        until(lambda: "0 of 12 trials" in get_note(optuna.load_study(study_name="later", storage=storage)))
+        looked = len(looks)
+        until(lambda: len(looks) > looked + 2)
+    assert said == ["the note and plots of study 's' are not refreshed: KeyError: 'steps'"]
+
+
+def test_no_error_ends_the_refreshing(finished: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    looks: list[Database] = []
+
+    def fail_at_first(db: Database) -> list[StudyRecord]:
+        looks.append(db)
+        if len(looks) < 3:
+            raise RuntimeError("of a kind that nobody expects")
+        return list_studies(db)
+
+    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.list_studies", fail_at_first)
+    said: list[str] = []
+    with refreshing_dashboard(finished, said.append):
+        until(lambda: "12 of 12 trials" in note_of(finished))
+    assert said == ["the notes and plots are not refreshed: RuntimeError: of a kind that nobody expects"]

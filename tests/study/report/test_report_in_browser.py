@@ -116,3 +116,17 @@ def test_missing_numbers_come_last_either_way(browser: Any, tmp_path: Path) -> N
             "–",
             "–",
         ]
+
+
+def test_a_value_that_looks_like_markup_is_shown_as_it_is(browser: Any, tmp_path: Path) -> None:
+    value = "<i>a</i> $x$ &lt; %{x}"
+    trials = simulated_trials(60).assign(factors=[{"mode": value}] * 60)
+    spec = {"task": "module:mine:problem", "space": {"cells": ["lstm"], "factors": {"mode": [value, "b"]}}}
+    file = tmp_path / "report.html"
+    report = build_report(simulated_study(**spec), trials)
+    file.write_text(html_report(report, trials.assign(step=0, loss=1.0, grad_norm=1.0)))
+    page, said, _ = opened(browser, file)
+    assert said == []
+    assert page.locator("#map-lstm-norm-0 .gtitle-subtitle").inner_html() == (
+        "mode &lt;i&gt;a&lt;/i&gt; $x$ &amp;lt; %{x}"
+    )

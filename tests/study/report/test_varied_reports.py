@@ -95,8 +95,8 @@ def test_losses_of_different_data_are_compared_as_shares_of_the_untrained_loss()
     rows = [{"number": n, "seed": n, **(raw if n % 2 else scaled)} for n in range(40)]
     best = recommend(frame_of(rows))
     assert best is not None
-    assert best.factors == "standardize false"
-    assert best.runs == 20
+    assert best.setting.factors == "standardize false"
+    assert best.evidence.runs == 20
 
 
 def test_what_is_chosen_for_confirmation_keeps_its_factors(trials: pd.DataFrame) -> None:
@@ -115,7 +115,12 @@ def test_fresh_runs_count_for_the_setting_of_their_factors() -> None:
     assert table[["factors", "runs", "diverged"]].to_numpy().tolist() == [["length 10", 30, 0], ["length 50", 20, 20]]
     best = recommend_confirmed(table, fresh, frontier(fresh), 4.0)
     assert best is not None
-    assert (best.factors, best.runs, best.diverged, best.seeds) == ("length 10", 30, 0, 30)
+    assert (best.setting.factors, best.evidence.runs, best.evidence.diverged, best.evidence.seeds) == (
+        "length 10",
+        30,
+        0,
+        30,
+    )
 
 
 def test_every_form_of_a_report_tells_the_values_apart(report: Report) -> None:
@@ -126,7 +131,7 @@ def test_every_form_of_a_report_tells_the_values_apart(report: Report) -> None:
     )
     page = html_report(report, steps)
     for form in (page, to_markdown(report)):
-        assert f"learning rate {report.recommendation.learning_rate:.3g}, length 10" in form
+        assert f"learning rate {report.recommendation.setting.learning_rate:.3g}, length 10" in form
         assert "Each value of what is varied" in form
     assert '"map-lstm-norm-0"' in page
     assert '"map-lstm-norm-1"' in page

@@ -75,3 +75,14 @@ def test_a_trial_that_is_run_again_reports_anew(pruned: StudySpec) -> None:
 def test_the_frontier_is_not_searched_with_pruned_runs() -> None:
     with pytest.raises(SpecError, match=r"pruner must be 'none' with sampler 'frontier'.*but got 'median'"):
         parse_spec(VALUES | {"sampler": "frontier"})
+
+
+def test_trials_of_several_arrays_may_be_pruned_at_the_same_moment(
+    db: Database, work: Callable[..., None], pruned: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.study.worker.bookkeeping.falls_behind", lambda *judged: True)
+    both = pruned.model_copy(update={"space": pruned.space.model_copy(update={"cells": ("lstm", "gru")})})
+    work(db, both, slots=2)
+    outcomes = read_trials(db, "s")["outcome"]
+    assert len(outcomes) == both.trials
+    assert set(outcomes) <= {"pruned", "diverged"}

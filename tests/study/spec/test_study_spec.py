@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
@@ -61,8 +62,8 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
     ("values", "sentence"),
     [
         ({"task": "translate"},
-         "there is no task 'translate': choose from cmudict, numbers, copy, reverse, adding, temporal_order, sunspots, "
-         "regression, pairs:FILE, series:FILE, module:package.module:function"),
+         f"there is no task 'translate': choose from {', '.join(task.usage for task in TASKS.values())}, "
+         "module:package.module:function"),
         ({"sampler": "grid"}, "sampler should be 'random', 'qmc', 'tpe' or 'frontier', but got 'grid'"),
         ({"optimizer": "lion"}, "optimizer should be 'sgd', 'momentum', 'adam' or 'own', but got 'lion'"),
         ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),

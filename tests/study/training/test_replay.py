@@ -34,6 +34,30 @@ def test_a_replay_agrees_with_what_was_recorded(finished: Database, ended_as: Ca
     assert replay.result.validation_loss == pytest.approx(replay.recorded["validation_loss"], nan_ok=True)
 
 
+def test_the_replay_of_a_pruned_trial_ends_where_it_was_pruned(
+    db: Database, work: Callable[..., None], spec: StudySpec
+) -> None:
+    work(db, spec.model_copy(update={"pruner": "median", "steps": 60, "trials": 30}))
+    trials = read_trials(db, "s")
+    pruned = trials[trials["outcome"] == "pruned"]
+    assert len(pruned) > 3
+    for number in pruned["number"].tolist()[:4]:
+        replay = replay_trial(db, "s", number)
+        assert replay.agrees
+        assert len(replay.steps) == replay.recorded["steps"] == replay.result.steps < 60
+        assert replay.result.final_loss == pytest.approx(replay.recorded["final_loss"])
+
+
+def test_a_pruned_trial_that_diverges_in_the_replay_disagrees(
+    finished: Database, ended_as: Callable[[str], int], execute: Execute
+) -> None:
+    number = ended_as("blow_up")
+    execute(finished, "UPDATE gradstudy_trial SET outcome = 'pruned', reason = NULL")
+    replay = replay_trial(finished, "s", number)
+    assert not replay.agrees
+    assert replay.result.outcome == "diverged"
+
+
 @pytest.mark.parametrize(
     ("tampering", "step"),
     [

@@ -2,9 +2,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gradstudy.storage.database import Database
@@ -16,6 +14,26 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 
 Work = Callable[..., None]
+
+
+HELD_AT_THE_SECOND_TRIAL = """
+import sys, threading
+from gradstudy.storage.database import Database
+from gradstudy.storage.studies import find_study
+from gradstudy.study.worker.job import Job
+from gradstudy.study.worker.worker import Worker
+
+class Held:
+    def started(self, ordinal):
+        if ordinal == 1:
+            print("two have begun", flush=True)
+            threading.Event().wait()
+    def finished(self, ordinal, result): ...
+    def waiting(self, message): ...
+
+with Database.open(sys.argv[1]) as db:
+    Worker(Job.of(db, find_study(db, "s")), slots=2, listener=Held()).run(threading.Event())
+"""
 
 
 class StopAt:
@@ -91,18 +109,14 @@ def test_a_stop_before_the_start_begins_nothing(db: Database, work: Work, states
 def test_a_worker_that_was_killed_is_replaced_by_the_next(
     db: Database, spec: StudySpec, work: Work, states: Any, execute: Callable[..., list[Any]]
 ) -> None:
-    spec = spec.model_copy(update={"steps": 100, "trials": 6})
+    spec = spec.model_copy(update={"trials": 6})
     create_or_resume(db, spec)
-    command = [Path(sys.executable).with_name("gradstudy"), "work", "s", "--slots", "2", "--threads", "1"]
-    process = subprocess.Popen([*command, "--storage", f"sqlite:///{db.path}"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    running = "SELECT COUNT(*) FROM gradstudy_trial WHERE trial_id IS NOT NULL AND outcome IS NULL"
-    while execute(db, running) < [(2,)]:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    command = [sys.executable, "-c", HELD_AT_THE_SECOND_TRIAL, f"sqlite:///{db.path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "two have begun\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
     assert states(db).count("RUNNING") > 0
     work(db, spec)
     trials = read_trials(db, "s")

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 from storm import Storm, assert_nothing_is_lost
+from waiting import PATIENCE_SECONDS, until
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
@@ -48,34 +48,35 @@ def url(request: pytest.FixtureRequest) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing(url: str) -> None:
     spec = study(url)
     with Storm(url, spec.name, workers=3) as storm:
         storm.kill_at_random(6, seed=1, trials=spec.trials)
-    assert storm.killed > 0
     assert_nothing_is_lost(url, spec)
 
 
+@pytest.mark.slow
 def test_replicates_share_a_setting_of_tpes_though_workers_are_killed(postgresql_url: str) -> None:
     spec = study(postgresql_url, sampler="tpe", seeds=4, trials=48)
     with Storm(postgresql_url, spec.name, workers=3) as storm:
         storm.kill_at_random(3, seed=2, trials=spec.trials)
-    assert storm.killed > 0
     assert_nothing_is_lost(postgresql_url, spec)
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: str) -> None:
     spec = study(url, trials=20, steps=100)
     with Storm(url, spec.name, workers=2) as storm:
-        storm.until(lambda: storm.ended()[0] >= 2)
+        storm.until_ended(2)
         paused = storm.processes[0].pid
         assert paused is not None
-        storm.until(lambda: pause(url, paused))
-        storm.until(lambda: storm.ended()[1])
+        storm.until(lambda: running(url, paused) > 0 and pause(url, paused))
+        storm.let_go(spec.trials)
+        storm.until(storm.is_done)
         os.kill(paused, signal.SIGCONT)
-        for process in storm.processes:
-            process.join(60)
-            assert process.exitcode == 0
+        storm.until_done(spec.trials)
+        assert [process.exitcode for process in storm.processes] == [0, 0]
     assert_nothing_is_lost(url, spec)
 
 
@@ -95,15 +96,17 @@ def pause(url: str, pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: Path) -> None:
     server = EmbeddedServer.start(server_folder / "stopped")
     try:
         spec = study(server.url, trials=40, steps=100)
         with Storm(server.url, spec.name, workers=2) as storm:
             for share in (1, 2, 3):
-                storm.until(lambda share=share: storm.ended()[0] >= share * spec.trials // 5)  # type: ignore[misc]
+                storm.until_ended(share * spec.trials // 5)
                 server.stop()
-                storm.waits.get(timeout=60)  # a worker says that it waits
+                storm.let_go(len(storm.processes))
+                storm.waits.get(timeout=PATIENCE_SECONDS)  # a worker says that it waits
                 server = EmbeddedServer.start(server_folder / "stopped")
             storm.kill_at_random(1, seed=3, trials=spec.trials)
         assert_nothing_is_lost(server.url, spec)
@@ -111,6 +114,7 @@ def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: 
         server.stop()
 
 
+@pytest.mark.slow
 def test_workers_go_through_optunas_proxy_and_wait_for_it(postgresql_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -118,11 +122,11 @@ def test_workers_go_through_optunas_proxy_and_wait_for_it(postgresql_url: str) -
     with Database.open(postgresql_url) as database, ExitStack() as stack:
         with serving_proxy(database.optuna_storage, address):
             storm = stack.enter_context(Storm(postgresql_url, spec.name, workers=2, optuna_proxy=address))
-            storm.until(lambda: storm.ended()[0] >= 5)
-        assert "Connection refused" in storm.waits.get(timeout=60)
+            storm.until_ended(5)
+        storm.let_go(len(storm.processes))
+        assert "Connection refused" in storm.waits.get(timeout=PATIENCE_SECONDS)
         with serving_proxy(database.optuna_storage, address):
             storm.kill_at_random(1, seed=5, trials=spec.trials)
-    assert storm.killed
     assert_nothing_is_lost(postgresql_url, spec)
 
 
@@ -147,43 +151,44 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_workers_wait_for_room_on_a_full_disk(small_disk: Path) -> None:
     url = f"sqlite:///{small_disk}/study.db"
     spec = study(url, trials=30, steps=60)
     with Storm(url, spec.name, workers=2) as storm:
-        storm.until(lambda: storm.ended()[0] >= 5)
+        storm.until_ended(5)
         filler = small_disk / "filler"
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(b"x" * 4096)
-        message = storm.waits.get(timeout=60)
+        storm.let_go(len(storm.processes))
+        message = storm.waits.get(timeout=PATIENCE_SECONDS)
         assert "full" in message or "disk" in message
         filler.unlink()
-        storm.until(lambda: storm.ended()[1])
-        for process in storm.processes:
-            process.join(60)
+        storm.until_done(spec.trials)
     assert_nothing_is_lost(url, spec)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_launcher_gives_everything_back(sqlite_url: str) -> None:
-    spec = study(sqlite_url, trials=12, steps=2000)
+    # None diverges, and none comes to its end within a test.
+    spec = study(sqlite_url, steps=1_000_000, space={"strategies": ["none"], "learning_rate": [0.001, 0.002]})
     command = [sys.executable, "-m", "gradstudy.scripts.main", "launch", spec.name, "--workers=2", "--slots=2"]
     environment = os.environ | {"GRADSTUDY_STORAGE": sqlite_url}
     launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True)
-    end = time.monotonic() + 120
-    while running(sqlite_url) < 3:
-        assert time.monotonic() < end
-        assert launcher.poll() is None
-        time.sleep(0.05)
-    launcher.send_signal(signal.SIGINT)
-    output, _ = launcher.communicate(timeout=120)
+    try:
+        until(lambda: running(sqlite_url) >= 3, or_ends=launcher.poll)  # so both workers have some
+        launcher.send_signal(signal.SIGINT)
+        output, _ = launcher.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        launcher.kill()
     assert launcher.returncode == 130, output
     assert "the same command goes on" in output
     assert running(sqlite_url) == 0
 
 
-def running(url: str) -> int:
-    """Trials that a worker holds."""
+def running(url: str, pid: int | None = None) -> int:
+    """Trials that a worker holds: the process ``pid``, or any."""
+    query = "SELECT COUNT(*) FROM gradstudy_trial JOIN gradstudy_worker USING (worker_id) WHERE outcome IS NULL"
     with Database.open(url) as database, database.engine.connect() as connection:
-        query = "SELECT COUNT(*) FROM gradstudy_trial WHERE worker_id IS NOT NULL AND outcome IS NULL"
-        return int(connection.exec_driver_sql(query).scalar_one())
+        return int(connection.exec_driver_sql(query if pid is None else f"{query} AND pid = {pid}").scalar_one())

@@ -1,0 +1,44 @@
+"""A task of the user's own whose data come slowly until a file says otherwise: a study that a test can stop in time."""
+
+from pathlib import Path
+
+SOURCE = """
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def problem(seed, gate, delay):
+    def batches(step):
+        end = time.monotonic() + delay
+        while step >= 10 and not Path(gate).exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        x = torch.randn(4, 3, generator=torch.Generator().manual_seed(1000 * seed + step))
+        return x, x.sum(1, keepdim=True)
+
+    return nn.Linear(3, 1), batches, lambda model, batch: nn.functional.l1_loss(model(batch[0]), batch[1])
+"""
+
+
+class SlowData:
+    """The task in a folder."""
+
+    def __init__(self, folder: Path, delay: float) -> None:
+        """Write it down.
+
+        Args:
+            folder: to begin studies in.
+            delay: seconds that each step of training, after the first ten, waits for the gate at most.
+        """
+        (folder / "behind_a_gate.py").write_text(SOURCE)
+        self.gate = folder / "gate"
+        self.task = "module:behind_a_gate:problem"
+        self.options = {"gate": str(self.gate), "delay": delay}
+        self.folder = folder
+
+    def flags(self) -> list[str]:
+        """Those of a launch."""
+        options = [f"--task-option={name}={value}" for name, value in self.options.items()]
+        return [f"--task={self.task}", *options]

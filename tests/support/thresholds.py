@@ -1,0 +1,13 @@
+"""A threshold for each strategy that clips some of the gradients of the small models of the tests, but not all."""
+
+THRESHOLDS = {
+    "none": None,
+    "norm": 0.5,
+    "value": 0.05,
+    "param_norm": 0.2,
+    "normalize": 0.7,
+    "standardize": None,
+    "agc": 0.01,
+    "autoclip": 30.0,
+    "zclip": 0.8,
+}
