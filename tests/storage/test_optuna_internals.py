@@ -8,9 +8,7 @@ from pathlib import Path
 import optuna
 import plotly.graph_objects as go
 import pytest
-from optuna.trial import create_trial
 from optuna_dashboard import save_note, save_plotly_graph_object
-from optuna_dashboard._serializer import serialize_frozen_trial
 from sqlalchemy import TableClause, inspect
 
 from gradstudy.storage.database import Database
