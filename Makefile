@@ -25,6 +25,9 @@ study: $(READY_TO_STUDY)  ## from a fresh clone to an answer on real data: set u
 test: $(READY)  ## set up .venv and run the tests
 	$(BIN)/pytest -n auto --dist loadfile
 
+slow: $(READY)  ## list the tests that take more than five seconds on two cores
+	$(BIN)/pytest -m slow --collect-only --quiet
+
 check: $(READY) typing  ## linter, formatter and type checkers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,9 +40,6 @@ mypy: typing  ## the type checker mypy alone
 docs: $(READY)  ## make the tables of docs/ from the code and build the pages in build/site
 	$(BIN)/python docs/tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-
-slow: $(READY)  ## list the tests that take more than five seconds on two cores
-	$(BIN)/pytest -m slow --collect-only --quiet
 
 bench: $(READY)  ## time training steps, whole studies, claims, reports and clipping
 	$(BIN)/python tests/benchmarks/training_step.py

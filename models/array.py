@@ -97,6 +97,17 @@ Watch = Callable[[ParameterLayout, Tensor, Tensor], None]
 """What looks at the gradients ``[n, P]`` of every step, before clipping, and at the parameters ``[n, P]``."""
 
 
+def free_slot(active: int, slots: int) -> int:
+    """The next free slot of an array, whose active trials are in the first slots.
+
+    Raises:
+        IndexError: all slots are taken.
+    """
+    if active == slots:
+        raise IndexError(f"all {slots} slots of the array are taken")
+    return active
+
+
 class TrialArray:
     """K slots that train models of one shape, each at its own step, batch, learning rate and strategy.
 
@@ -157,9 +168,7 @@ class TrialArray:
         Raises:
             IndexError: all slots are taken.
         """
-        slot = self.active
-        if slot == self.slots:
-            raise IndexError(f"all {self.slots} slots of the array are taken")
+        slot = free_slot(self.active, self.slots)
         self.active += 1
         self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)

@@ -13,23 +13,14 @@ from torch.autograd import Function
 
 from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.kernels import bind
-from gradstudy.models.workspace import Workspace, start_gradient
+from gradstudy.models.workspace import LayerBuffers, Workspace, start_gradient
 
 GATES = 3
 
 
-@dataclass(frozen=True)
-class _Buffers:
-    """What one layer keeps from its forward to its backward pass; see ``compiled_kernels`` for the shapes."""
-
-    before: Tensor
-    gates: Tensor
-    h: Tensor
-    dh: Tensor
+@dataclass(frozen=True, kw_only=True)
+class _Buffers(LayerBuffers):
     direct: Tensor
-    nothing: Tensor
-    h_before: tuple[Tensor, ...]
-    """The hidden state before each step, [K, B, H]."""
     grad_recurrent: tuple[Tensor, ...]
     """The first three blocks of each step's gates, [K, B, 3H], which hold the gradient of the recurrent product in the
     backward pass: candidate, reset, update."""

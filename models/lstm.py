@@ -13,25 +13,16 @@ from torch.autograd import Function
 
 from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.kernels import bind
-from gradstudy.models.workspace import Workspace, start_gradient
+from gradstudy.models.workspace import LayerBuffers, Workspace, start_gradient
 
 GATES = 4
 
 
-@dataclass(frozen=True)
-class _Buffers:
-    """What one layer keeps from its forward to its backward pass; see ``compiled_kernels`` for the shapes."""
-
-    before: Tensor
-    gates: Tensor
+@dataclass(frozen=True, kw_only=True)
+class _Buffers(LayerBuffers):
     c: Tensor
     tanh_c: Tensor
-    h: Tensor
-    dh: Tensor
     dc: Tensor
-    nothing: Tensor
-    h_before: tuple[Tensor, ...]
-    """The hidden state before each step, [K, B, H]."""
     grad_steps: tuple[Tensor, ...]
     """The gates of each step, [K, B, 4H], which hold the gradient before the activations in the backward pass."""
 

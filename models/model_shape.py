@@ -19,6 +19,8 @@ PAD = 0
 """The symbol number that fills up short sequences."""
 BEGIN = 1
 """The symbol number that the decoder reads first."""
+END = 2
+"""The symbol number that ends a target."""
 
 
 @dataclass(frozen=True, kw_only=True)

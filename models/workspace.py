@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -59,6 +60,19 @@ class Workspace:
 
 def _can_compile(dtype: torch.dtype, device: torch.device) -> bool:
     return device.type == "cpu" and dtype in (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerBuffers:
+    """What one recurrent layer keeps from its forward to its backward pass; see ``compiled_kernels`` for the shapes."""
+
+    before: Tensor
+    gates: Tensor
+    h: Tensor
+    dh: Tensor
+    nothing: Tensor
+    h_before: tuple[Tensor, ...]
+    """The hidden state before each step, [K, B, H]."""
 
 
 def start_gradient(buffer: Tensor, *parts: Tensor | None) -> None:

@@ -14,7 +14,7 @@ INTERRUPTED = 130
 DEBUG_VARIABLE = "GRADSTUDY_DEBUG"
 
 
-def edge(command: Callable[..., None]) -> Callable[..., None]:
+def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command end with one sentence on standard error instead of a traceback.
 
     Errors that the user can mend by calling differently exit with 2, others that gradstudy knows with 1; anything

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts.exit_codes import DEBUG_VARIABLE, edge
+from gradstudy.scripts.exit_codes import DEBUG_VARIABLE, with_exit_code
 from gradstudy.scripts.verbs import (
     confirm,
     dashboard,
@@ -54,7 +54,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     delete.delete,
 )
 for verb in VERBS:
-    app.command()(edge(verb))
+    app.command()(with_exit_code(verb))
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORAGE = "sqlite:///gradstudy.db"
+from gradstudy.storage.default_storage import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 Storage = Annotated[
     str,
     typer.Option(
         "--storage",
-        envvar="GRADSTUDY_STORAGE",
+        envvar=STORAGE_VARIABLE,
         help="URL of the results database.",
         show_default=DEFAULT_STORAGE,
         metavar="URL",
@@ -64,5 +64,9 @@ OptunaProxy = Annotated[
         help="Optuna's gRPC proxy to go through, where one runs (gradstudy serve --proxy).",
         show_default=False,
     ),
+]
+StudyOrFile = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME|FILE.toml", help="Name of the study, or its spec.", show_default="that of the preset"),
 ]
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]

@@ -3,22 +3,25 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from gradstudy.study.errors import SpecError
+
+if TYPE_CHECKING:
+    from gradstudy.study.spec.study_spec import StudySpec
 
 Values = dict[str, Any]
 
 
-def names(given: str | None) -> list[str] | None:
+def names(given: str) -> list[str]:
     """``a,b,c`` as a list."""
-    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
+    return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def bounds(option: str, given: str | None) -> tuple[float, float] | None:
+def bounds(option: str, given: str) -> tuple[float, float]:
     """``LOW:HIGH`` as two numbers."""
-    if given is None:
-        return None
     low, colon, high = given.partition(":")
     try:
         if colon:
@@ -28,21 +31,15 @@ def bounds(option: str, given: str | None) -> tuple[float, float] | None:
     raise SpecError(f"{option} takes LOW:HIGH such as 1e-3:100, but got {given!r}")
 
 
-def assignments(option: str, given: Sequence[str] | None, example: str) -> dict[str, str]:
+def assignments(option: str, given: Sequence[str], example: str) -> dict[str, str]:
     """Each ``NAME=VALUE`` as an entry."""
     pairs = {}
-    for text in given or ():
+    for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise SpecError(f"{option} takes NAME=VALUE such as {example}, but got {text!r}")
         pairs[name.strip()] = value.strip()
     return pairs
-
-
-def given_values(values: Values) -> Values:
-    """The values without those that were not given, in nested tables too."""
-    cleaned = {key: given_values(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {key: value for key, value in cleaned.items() if value is not None and value != {}}
 
 
 def read_spec_file(path: Path) -> Values:
@@ -69,3 +66,21 @@ def merged(base: Values, over: Values) -> Values:
         inner = result.get(key)
         result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
+
+
+def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
+    """The spec that a name or a file and flags make, and whether they say more than the name."""
+    from gradstudy.study.launch import with_file
+    from gradstudy.study.literature.presets import preset_values
+    from gradstudy.study.spec.study_spec import parse_spec
+
+    from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
+    values = merged(({"name": name} if name else {}) | from_file, flags)
+    if "preset" in values:
+        values = merged(preset_values(values["preset"], values.get("space", {}).get("strategies")), values)
+    elif not name:
+        raise typer.BadParameter(
+            "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"
+        )
+    spec = parse_spec(values)
+    return (with_file(spec), True) if flags or from_file else (spec, False)

@@ -4,13 +4,13 @@ import math
 
 
 def half_decade(value: float | None) -> float | None:
-    """The lower edge of the bin of a positive number: ..., 0.1, 0.316, 1, 3.16, 10, ...
+    """The lower end of the bin of a positive number: ..., 0.1, 0.316, 1, 3.16, 10, ...
 
     It is computed here because not every SQLite has ``log10``. None for what has no logarithm.
     """
     if value is None or not math.isfinite(value) or value <= 0:
         return None
-    # Rounded first: an edge belongs to the bin that it begins, whatever the last bit of its logarithm.
+    # Rounded first: an end belongs to the bin that it begins, whatever the last bit of its logarithm.
     return float(10 ** (math.floor(round(2 * math.log10(value), 9)) / 2))
 
 

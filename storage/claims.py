@@ -153,22 +153,16 @@ def give_back(engine: Engine, claim: Claim) -> bool:
 
 def still_owned(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial is open and belongs to the claim."""
-    return and_(
-        Trial.id == claim.id,
-        Trial.worker_id == claim.worker_id,
-        Trial.attempt == claim.attempt,
-        Trial.outcome.is_(None),
-    )
+    return and_(_belongs_to(claim), Trial.outcome.is_(None))
 
 
 def finished_by(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial has ended in the hands of the claim."""
-    return and_(
-        Trial.id == claim.id,
-        Trial.worker_id == claim.worker_id,
-        Trial.attempt == claim.attempt,
-        Trial.outcome.is_not(None),
-    )
+    return and_(_belongs_to(claim), Trial.outcome.is_not(None))
+
+
+def _belongs_to(claim: Claim) -> ColumnElement[bool]:
+    return and_(Trial.id == claim.id, Trial.worker_id == claim.worker_id, Trial.attempt == claim.attempt)
 
 
 def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) -> int:
@@ -244,23 +238,7 @@ def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int,
 
 
 def _read(connection: Connection, trial: int) -> Claim:
-    row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).one()
-    setting = None
-    if row.cell is not None:
-        setting = SettingRow(
-            cell=row.cell,
-            strategy=row.strategy,
-            threshold=row.threshold,
-            learning_rate=row.learning_rate,
-            factors=row.factors,
-        )
-    return Claim(
-        id=row.id,
-        study_id=row.study_id,
-        ordinal=row.ordinal,
-        attempt=row.attempt,
-        worker_id=row.worker_id,
-        trial_id=row.trial_id,
-        setting=setting,
-        seed=row.seed,
-    )
+    row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).mappings().one()
+    kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed")
+    setting = None if row["cell"] is None else SettingRow.of({**row})
+    return Claim(**{name: row[name] for name in kept}, setting=setting)

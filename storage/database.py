@@ -27,8 +27,6 @@ from gradstudy.storage.transactions import reading
 from gradstudy.storage.urls import display, parse, sqlite_path
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from optuna.storages import GrpcStorageProxy, RDBStorage
 
 
@@ -91,9 +89,7 @@ class Database:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _require(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradstudy.storage.errors import ExtraMissingError, UnavailableError
+from gradstudy.storage.optuna_internals import make_proxy_server
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, GrpcStorageProxy
@@ -57,13 +58,10 @@ def serving_proxy(storage: "BaseStorage", address: str) -> Iterator[None]:
         UnavailableError: the address cannot be listened on.
     """
     _require_grpc()
-    from optuna.storages import get_storage
-    from optuna.storages._grpc.server import make_server  # the public function runs until the process ends
-
     host, port = _split(address)
     with ThreadPoolExecutor(THREADS, "optuna-proxy") as threads:
         try:
-            server: Any = make_server(get_storage(storage), host, port, threads)
+            server = make_proxy_server(storage, host, port, threads)
         except RuntimeError as error:
             raise UnavailableError(f"cannot listen on {address} for Optuna's proxy") from error
         server.start()

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import fields
 
-from sqlalchemy import Engine, String, cast, column, exists, select, table
+from sqlalchemy import Engine, String, cast, exists, select
 
+from gradstudy.storage.optuna_internals import TRIALS
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.schema import Trial, Worker
 from gradstudy.storage.transactions import reading
 
-_TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
 # The state is a type of its own in PostgreSQL, which compares with no string.
-_STATE = cast(_TRIALS.c.state, String(8))
+_STATE = cast(TRIALS.c.state, String(8))
 
 
 def untold_results(engine: Engine, study_id: int, host: str, alive: Callable[[int], bool]) -> dict[int, TrialResult]:
@@ -25,8 +25,8 @@ def untold_results(engine: Engine, study_id: int, host: str, alive: Callable[[in
     """
     names = [field.name for field in fields(TrialResult)]
     query = (
-        select(_TRIALS.c.trial_id, Worker.pid, *(getattr(Trial, name) for name in names))
-        .join(_TRIALS, _TRIALS.c.trial_id == Trial.trial_id)
+        select(TRIALS.c.trial_id, Worker.pid, *(getattr(Trial, name) for name in names))
+        .join(TRIALS, TRIALS.c.trial_id == Trial.trial_id)
         .join(Worker, Worker.worker_id == Trial.worker_id)
         .where(
             Trial.study_id == study_id,
@@ -48,7 +48,7 @@ def orphaned_trials(engine: Engine, study_id: int) -> list[int]:
 
     There are none while a worker holds a claim that it has attached no trial to: it may be about to attach one.
     """
-    attached = exists().where(Trial.trial_id == _TRIALS.c.trial_id)
+    attached = exists().where(Trial.trial_id == TRIALS.c.trial_id)
     attaching = exists().where(
         Trial.study_id == study_id,
         Trial.worker_id.is_not(None),
@@ -56,9 +56,9 @@ def orphaned_trials(engine: Engine, study_id: int) -> list[int]:
         Trial.outcome.is_(None),
     )
     query = (
-        select(_TRIALS.c.trial_id)
-        .where(_TRIALS.c.study_id == study_id, _STATE == "RUNNING", ~attached, ~attaching)
-        .order_by(_TRIALS.c.trial_id)
+        select(TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, _STATE == "RUNNING", ~attached, ~attaching)
+        .order_by(TRIALS.c.trial_id)
     )
     with reading(engine) as connection:
         return list(connection.scalars(query))

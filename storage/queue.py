@@ -1,8 +1,9 @@
 """Trials that wait with their setting before anybody has claimed them: replicates, and runs of chosen settings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
@@ -28,6 +29,18 @@ class SettingRow:
     threshold: float | None
     learning_rate: float
     factors: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """The setting of a row of ``gradstudy_trial`` or ``trial_result``, as the database or a frame gives it."""
+        threshold = row["threshold"]
+        return cls(
+            cell=row["cell"],
+            strategy=row["strategy"],
+            threshold=None if threshold is None or math.isnan(threshold) else float(threshold),
+            learning_rate=float(row["learning_rate"]),
+            factors=row["factors"] or {},
+        )
 
     def columns(self) -> dict[str, Any]:
         """The columns of ``gradstudy_trial`` that hold it."""

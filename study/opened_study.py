@@ -2,19 +2,16 @@
 
 import os
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 
 from gradstudy.storage.database import Database
+from gradstudy.storage.default_storage import DEFAULT_STORAGE, STORAGE_VARIABLE
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.studies import StudyRecord, find_study
 from gradstudy.study.report import sentences
 from gradstudy.study.report.report import Report, read_report
-
-STORAGE_VARIABLE = "GRADSTUDY_STORAGE"
-DEFAULT_STORAGE = "sqlite:///gradstudy.db"
 
 
 def open_study(name: str, storage: str | None = None) -> "OpenStudy":
@@ -81,9 +78,7 @@ class OpenStudy:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

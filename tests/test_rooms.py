@@ -16,7 +16,10 @@ ORDER = {
         *("errors", "wording", "background", "divergence", "patience", "spec", "statistics", "frontier"),
         *("literature", "search", "training", "launch", "worker", "answer", "report", "opened_study"),
     ),
-    "scripts": ("errors", "options", "exit_codes", "spec_input", "output", "web", "running", "verbs", "main"),
+    "scripts": (
+        *("errors", "options", "exit_codes", "spec_input", "spec_flags"),
+        *("output", "web", "running", "verbs", "main"),
+    ),
 }
 """From the ground up: a room imports those before it. ``models`` and ``storage`` do not know each other."""
 BELOW = {"models": set(), "storage": set(), "study": {"models", "storage"}, "scripts": {"models", "storage", "study"}}

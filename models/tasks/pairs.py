@@ -10,20 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradstudy.models.model_shape import TokenBatch
+from gradstudy.models.model_shape import BEGIN, END, PAD, TokenBatch
 from gradstudy.models.tasks.errors import TaskError
 
-PAD = "<pad>"
-BEGIN = "<begin>"
-END = "<end>"
+_RESERVED = {PAD: "<pad>", BEGIN: "<begin>", END: "<end>"}
 
-SOURCE_RESERVED = (PAD,)
-"""The source symbols that come before a task's own; padding is number 0."""
+SOURCE_RESERVED = (_RESERVED[PAD],)
+"""The source symbols that come before a task's own."""
 
-TARGET_RESERVED = (PAD, BEGIN, END)
-"""The target symbols that come before a task's own: 0, 1 (what the decoder reads first) and 2."""
-
-PAD_NUMBER, BEGIN_NUMBER, END_NUMBER = range(len(TARGET_RESERVED))
+TARGET_RESERVED = tuple(_RESERVED[number] for number in sorted(_RESERVED))
+"""The target symbols that come before a task's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +106,7 @@ class TokenPairs:
 
     @staticmethod
     def _symbols(row: Tensor, vocabulary: tuple[str, ...]) -> list[str]:
-        return [vocabulary[number] for number in row.tolist() if number != PAD_NUMBER]
+        return [vocabulary[number] for number in row.tolist() if number != PAD]
 
 
 def encode_pairs(
@@ -187,7 +183,7 @@ def _pad_end(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int) 
     """Each sequence, the end symbol and padding, ``[N, U]``."""
     positions = np.arange(lengths.max(initial=0) + 1)
     padded = _fill(flat, positions < lengths[:, None], symbols)
-    padded[np.arange(len(lengths)), lengths] = END_NUMBER
+    padded[np.arange(len(lengths)), lengths] = END
     return padded
 
 
@@ -199,6 +195,6 @@ def _pad_front(flat: NDArray[np.int32], lengths: NDArray[np.int64], symbols: int
 
 def _fill(flat: NDArray[np.int32], taken: NDArray[np.bool_], symbols: int) -> NDArray[np.signedinteger]:
     """Put the symbols, in order, where ``taken`` ``[N, L]`` is true, and padding elsewhere; as small as they fit."""
-    padded = np.full(taken.shape, PAD_NUMBER, dtype=np.int16 if symbols <= np.iinfo(np.int16).max else np.int32)
+    padded = np.full(taken.shape, PAD, dtype=np.int16 if symbols <= np.iinfo(np.int16).max else np.int32)
     padded[taken] = flat
     return padded

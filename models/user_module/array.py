@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gradstudy.models.array import Telemetry, TrainingRun, Watch
+from gradstudy.models.array import Telemetry, TrainingRun, Watch, free_slot
 from gradstudy.models.optimizer_names import AnyOptimizerName
 from gradstudy.models.update import update
 from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
@@ -79,9 +79,7 @@ class ModuleArray:
         Raises:
             IndexError: all slots are taken.
         """
-        slot = self.active
-        if slot == self.slots:
-            raise IndexError(f"all {self.slots} slots of the array are taken")
+        slot = free_slot(self.active, self.slots)
         self.active += 1
         self._runs.append(None)
         self._alone.append(True)

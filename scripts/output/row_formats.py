@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, BinaryIO, TextIO
 
 from gradstudy.scripts.output.parquet_rows import write_parquet
+from gradstudy.storage.json_values import json_value
 
 Chunks = Iterable[Sequence[Sequence[Any]]]
 WIDEST = 100_000
@@ -21,8 +20,9 @@ def write_table(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
     """Write aligned columns. Later rows that are wider than all before them move their columns to the right."""
     from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
+
+    from gradstudy.study.report.plain_console import plain_table
 
     with _text(file) as stream:
         console = Console(file=stream)
@@ -32,7 +32,7 @@ def write_table(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
         for number, rows in enumerate(_at_least_one(chunks)):
             texts = [[_shown(value) for value in row] for row in rows]
             widths = [max([width, *map(cell_len, cells)]) for width, *cells in zip(widths, *texts, strict=True)]
-            table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), show_header=number == 0)
+            table = plain_table(with_headings=number == 0)
             for column, width in zip(columns, widths, strict=True):
                 # As plain text: brackets in the results are no markup.
                 table.add_column(Text(column), overflow="fold", min_width=min(width, console.width))
@@ -56,7 +56,7 @@ def write_json(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
         separator = "["
         for rows in chunks:
             for row in rows:
-                values = {column: _plain(value) for column, value in zip(columns, row, strict=True)}
+                values = {column: json_value(value) for column, value in zip(columns, row, strict=True)}
                 stream.write(f"{separator}\n{json.dumps(values, default=str, allow_nan=False)}")
                 separator = ","
         stream.write("\n]\n" if separator == "," else "[\n]\n")
@@ -90,12 +90,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON has."""
-    if isinstance(value, Decimal):
-        value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return bytes(value).hex() if isinstance(value, (bytes, memoryview)) else value

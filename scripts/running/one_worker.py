@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 from gradstudy.scripts.options import AUTO
 
 if TYPE_CHECKING:
-    from gradstudy.models.trainable import Trainable
-    from gradstudy.storage.database import Database
-    from gradstudy.storage.studies import StudyRecord
-    from gradstudy.study.spec.study_spec import StudySpec
+    from gradstudy.study.worker.job import Job
     from gradstudy.study.worker.worker import Listener
 
 
@@ -43,24 +40,14 @@ class Work:
     gpus: float = 0.0
 
 
-def slot_count(work: Work, spec: "StudySpec", data: "Trainable") -> int:
+def slot_count(work: Work, job: "Job") -> int:
     """The number of slots that is meant for a study."""
     from gradstudy.study.training.slots import choose_slots
 
-    return choose_slots(spec, data, work.device) if work.slots == AUTO else int(work.slots)
+    return choose_slots(job.spec, job.data, work.device) if work.slots == AUTO else int(work.slots)
 
 
-def run_worker(
-    database: "Database",
-    record: "StudyRecord",
-    spec: "StudySpec",
-    data: "Trainable",
-    work: Work,
-    *,
-    stand_by: bool,
-    listener: "Listener",
-    stop: threading.Event,
-) -> None:
+def run_worker(job: "Job", work: Work, *, stand_by: bool, listener: "Listener", stop: threading.Event) -> None:
     """Let a worker work until no trial is left or ``stop`` is set; see ``study.worker.Worker``."""
     import torch
 
@@ -68,11 +55,8 @@ def run_worker(
 
     torch.set_num_threads(work.threads)
     Worker(
-        database,
-        record,
-        spec,
-        data,
-        slots=slot_count(work, spec, data),
+        job,
+        slots=slot_count(work, job),
         device=work.device,
         workers=work.workers,
         stand_by=stand_by,

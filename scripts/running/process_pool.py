@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
+
+from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
 LAST_LINES = 5
 """Lines of a failed worker's log that are shown."""
@@ -58,7 +59,7 @@ class WorkerPool:
         The URL of the database goes through the environment, where other users do not see its password.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="gradstudy-"))
-        self._environment = os.environ | {"GRADSTUDY_STORAGE": storage}
+        self._environment = os.environ | {STORAGE_VARIABLE: storage}
         # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
         self._command = [sys.executable, "-m", "gradstudy.scripts.main", "work", *arguments, "--when-told"]
         self._stopping = False
@@ -71,9 +72,7 @@ class WorkerPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Leave no process behind: what still runs now is not asked but ended. Logs of failures stay."""
         self.ask_to_stop()
         failed = bool(self.failures())

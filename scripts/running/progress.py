@@ -1,7 +1,6 @@
 """The live display of a study that runs."""
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import typer
@@ -50,9 +49,7 @@ class StudyProgress:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._live.stop()
         self._console.print(self.line(), highlight=False)
 

@@ -4,7 +4,6 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 from gradstudy.storage.database import Database
@@ -45,22 +44,16 @@ def _work(url: str, name: str, slots: int | None, device: str, threads: int, wor
     """Be a worker of a study, on whatever node this runs."""
     import torch
 
-    from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.data import load_data
     from gradstudy.study.training.slots import choose_slots
+    from gradstudy.study.worker.job import Job
     from gradstudy.study.worker.worker import Worker
 
     torch.set_num_threads(threads)
     with Database.open(url) as database:
-        record = find_study(database, name)
-        spec = stored_spec(record)
-        data = load_data(spec)
+        job = Job.of(database, find_study(database, name))
         Worker(
-            database,
-            record,
-            spec,
-            data,
-            slots=slots or choose_slots(spec, data, device),
+            job,
+            slots=slots or choose_slots(job.spec, job.data, device),
             device=device,
             workers=workers,
             listener=_Silent(),
@@ -107,9 +100,7 @@ class RayPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.ask_to_stop()
         if self._made_cluster:
             self._ray.shutdown()

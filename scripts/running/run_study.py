@@ -12,22 +12,19 @@ from gradstudy.scripts.running.one_worker import Engine, Work
 if TYPE_CHECKING:
     import threading
 
-    from gradstudy.models.trainable import Trainable
     from gradstudy.scripts.running.process_pool import WorkerPool
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.ray_pool import RayPool
-    from gradstudy.storage.database import Database
-    from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.worker.failures import FailureWatch
+    from gradstudy.study.worker.job import Job
 
 SECONDS_BETWEEN_LOOKS = 0.3
 """How often the progress of worker processes is read from the database."""
 
 
 def run_study(
-    database: "Database",
-    record: "StudyRecord",
-    data: "Trainable | None",
+    job: "Job",
+    counts: dict[str, int],
     work: Work,
     pool: "WorkerPool | RayPool | None",
     *,
@@ -36,51 +33,44 @@ def run_study(
     """Work on a study until nothing is left to begin, showing its progress; Ctrl-C stops in order.
 
     Args:
-        database: that holds the study.
-        record: of the study.
-        data: what it trains on, where that is loaded already.
+        job: the study.
+        counts: of its trials as it begins, see ``counts_of_open_study``.
         work: how many workers, and where.
         pool: of their processes; None for one worker in this process.
         goes_on: whether the caller has more to do, so that a stop counts even when every trial has ended.
 
     Returns:
-        Whether trials were run and all have ended.
+        Whether all trials have ended.
     """
     from gradstudy.scripts.running.one_worker import run_worker, slot_count
-    from gradstudy.scripts.running.progress import StudyProgress, counts_of_open_study
+    from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.study.spec.factors import shown
-    from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.data import load_data
     from gradstudy.study.training.slots import described, trial_bytes
     from gradstudy.study.worker.failures import FailureWatch
 
-    spec = stored_spec(record)
-    counts = counts_of_open_study(database, record)
-    if counts is None:
-        return False
-    data = data or load_data(spec)
+    database, record, spec = job.database, job.record, job.spec
     failures = FailureWatch(database, record)
     replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
     typer.echo(
         f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
     )
-    typer.echo("\n".join(described(spec, data, work.device if work.engine is Engine.LOCAL else "cpu")))
+    typer.echo("\n".join(described(spec, job.data, work.device if work.engine is Engine.LOCAL else "cpu")))
     for factor, values in spec.space.factors.items():
         typer.echo(f"varied: {factor} {', '.join(shown(value) for value in values)}")
     workers = "1 worker" if work.workers == 1 else f"{work.workers} workers"
     if work.engine is Engine.LOCAL:
-        slots = slot_count(work, spec, data)
-        mebibytes = slots * trial_bytes(spec, data, work.device) / 2**20
+        slots = slot_count(work, job)
+        mebibytes = slots * trial_bytes(spec, job.data, work.device) / 2**20
         typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     else:
         typer.echo(f"{workers} on a Ray cluster")
     with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
         if pool is None:
-            run_worker(database, record, spec, data, work, stand_by=True, listener=progress, stop=stop)
+            run_worker(job, work, stand_by=True, listener=progress, stop=stop)
         else:
-            _run_pool(database, record, pool, progress, stop, failures)
+            _run_pool(job, pool, progress, stop, failures)
     failures.check()
     counts = count_outcomes(database.engine, record.study_id)
     if stop.is_set() and (counts[REMAINING] or goes_on):
@@ -97,8 +87,7 @@ def run_study(
 
 
 def _run_pool(
-    database: "Database",
-    record: "StudyRecord",
+    job: "Job",
     pool: "WorkerPool | RayPool",
     progress: "StudyProgress",
     stop: "threading.Event",
@@ -117,7 +106,7 @@ def _run_pool(
             pool.ask_to_stop()
             pool.wait()
         with suppress(UnavailableError):  # the workers wait for it, and say so
-            counts = count_outcomes(database.engine, record.study_id)
+            counts = count_outcomes(job.database.engine, job.record.study_id)
             progress.show(counts)
             if counts[Outcome.FAILED]:
                 try:
@@ -125,10 +114,10 @@ def _run_pool(
                 except TrialsFailError:
                     pool.ask_to_stop()
                     pool.wait()
-                    recover(database, record)
+                    recover(job.database, job.record)
                     raise
     failed = pool.failures()
-    recover(database, record)
+    recover(job.database, job.record)
     if failed:
         raise WorkFailedError("; ".join(failed))
 

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, Slots, Storage, StudyName, Threads, Workers
+from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyName, Threads, Workers
 from gradstudy.scripts.running.one_worker import Work
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    from gradstudy.models.trainable import Trainable
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.answer.confirmation_study import Confirmation
+    from gradstudy.study.worker.job import Job
 
 
 def confirm(
@@ -46,12 +47,12 @@ def confirm(
     with Database.open(storage) as database:
         study = find_study(database, name)
         _begin(database, study, top, max_runs)
-        data = None
+        job = None
         while (confirmation := _with_open_runs(database, study, width, max_runs)) is not None:
             if detach:
                 _say_where(database, confirmation)
                 return
-            data = _run(database, storage, confirmation, work, data)
+            job = _run(database, storage, confirmation, work, job)
         _show(database, study, width)
 
 
@@ -80,25 +81,25 @@ def _with_open_runs(database: "Database", study: "StudyRecord", width: float, ma
     return find_confirmation(database, study) if enqueue_round(database, confirmation, width, max_runs) else None
 
 
-def _run(
-    database: "Database", storage: str, confirmation: "Confirmation", work: Work, data: "Trainable | None"
-) -> "Trainable":
-    """Run what was put in; Ctrl-C stops in order, and the same command goes on."""
+def _run(database: "Database", storage: str, confirmation: "Confirmation", work: Work, last: "Job | None") -> "Job":
+    """Run what was put in, with the data of the last round; Ctrl-C stops in order, and the same command goes on."""
+    from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.study.answer.confirmation_study import is_open
-    from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.data import load_data
+    from gradstudy.study.worker.job import Job
 
     record = confirmation.record
     with ExitStack() as stack:
         pool = make_pool(storage, record.name, work) if work.workers > 1 else None
         if pool is not None:
             stack.push(pool)
-        data = data or load_data(stored_spec(record))
-        run_study(database, record, data, work, pool, goes_on=True)
+        job = Job.of(database, record, None if last is None else last.data)
+        counts = counts_of_open_study(database, record)
+        if counts is not None:
+            run_study(job, counts, work, pool, goes_on=True)
     if is_open(database, confirmation):  # the rest is left to other workers, which run_study has said
         raise typer.Exit
-    return data
+    return job
 
 
 def _say_where(database: "Database", confirmation: "Confirmation") -> None:
@@ -111,18 +112,16 @@ def _say_where(database: "Database", confirmation: "Confirmation") -> None:
 
 def _show(database: "Database", study: "StudyRecord", width: float) -> None:
     """Print how the settings fared."""
-    from rich.table import Table
-
     from gradstudy.study.answer.confirmation_plan import is_settled
     from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation
-    from gradstudy.study.report.plain_console import plain_console
+    from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.report.tables import number
 
     confirmation = find_confirmation(database, study)
     if confirmation is None:
         return
     rows, _ = confirmation_results(database, confirmation)
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     words = [column for column in ("cell", "strategy", "factors") if column in rows]
     for heading in words:
         table.add_column(heading)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
-from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+from gradstudy.scripts.options import Storage
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.scripts.web.server import Address

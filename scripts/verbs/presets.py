@@ -10,5 +10,5 @@ def presets() -> None:
     for name, preset in PRESETS.items():
         typer.echo(f"{name}: {preset.description}")
         typer.echo(f"  from {preset.source}")
-        for claim in preset.claims:
-            typer.echo(f"  expected: {claim.literature}")
+        for expectation in preset.expectations:
+            typer.echo(f"  expected: {expectation.literature}")

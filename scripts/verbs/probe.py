@@ -1,11 +1,14 @@
 """``gradstudy probe NAME``: measure gradient norms first, and set the threshold ranges from them."""
 
-import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from gradstudy.scripts.verbs.launch import given_spec, launch, spec_flags, stored_study
+from gradstudy.scripts.options import Device, Storage, StudyOrFile, Threads
+from gradstudy.scripts.spec_flags import takes_spec_flags
+from gradstudy.scripts.spec_input import Values, given_spec
+from gradstudy.scripts.verbs.launch import stored_study
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +19,16 @@ if TYPE_CHECKING:
     from gradstudy.study.spec.study_spec import StudySpec
     from gradstudy.study.training.probe import Probe
 
-OF_WORKERS = ("workers", "slots", "engine", "gpus", "detach")
-"""Options of ``launch`` that say who works; all others make up the spec, and so they do here."""
 
-
-def probe(**given: Any) -> None:
+@takes_spec_flags
+def probe(
+    name: StudyOrFile = None,
+    storage: Storage = DEFAULT_STORAGE,
+    *,
+    flags: Values,
+    threads: Threads = 1,
+    device: Device = "cpu",
+) -> None:
     """Measure gradients in a few short runs, and create the study with threshold ranges that fit them."""
     import torch
 
@@ -30,18 +38,17 @@ def probe(**given: Any) -> None:
     from gradstudy.study.training.data import load_data
     from gradstudy.study.training.device import check_device
 
-    name, storage, device = given["name"], given["storage"], given["device"]
     check_device(device)
-    torch.set_num_threads(given["threads"])
-    spec, more_than_name = given_spec(name, spec_flags(given))
+    torch.set_num_threads(threads)
+    spec, more_than_name = given_spec(name, flags)
     stored = stored_study(storage, spec.name)
     if stored is not None and not more_than_name:
         spec = stored_spec(stored)
     measured = _measure(spec, load_data(spec), device)
     if stored is not None:
         _show(spec, measured, {})
-        flags = [f"--threshold {strategy}={low:g}:{high:g}" for strategy, (low, high) in measured.ranges.items()]
-        typer.echo(f"study {spec.name} exists and keeps its ranges; for a new one: {' '.join(flags)}")
+        ranges = [f"--threshold {strategy}={low:g}:{high:g}" for strategy, (low, high) in measured.ranges.items()]
+        typer.echo(f"study {spec.name} exists and keeps its ranges; for a new one: {' '.join(ranges)}")
         return
     _show(spec, measured, spec.space.thresholds)
     space = spec.space.model_copy(update={"thresholds": measured.ranges | spec.space.thresholds})
@@ -49,16 +56,6 @@ def probe(**given: Any) -> None:
         record = create_or_resume(database, spec.model_copy(update={"space": space}))
         typer.echo(f"study {record.name} is created with these ranges in {database.display_url}")
     typer.echo(f"now: gradstudy launch {record.name}")
-
-
-_PARAMETERS = [
-    parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-    for parameter in inspect.signature(launch).parameters.values()
-    if parameter.name not in OF_WORKERS
-]
-# The command line is made from these: the options of launch, without their repetition here.
-probe.__signature__ = inspect.Signature(_PARAMETERS)  # type: ignore[attr-defined]
-probe.__annotations__ = {parameter.name: parameter.annotation for parameter in _PARAMETERS} | {"return": None}
 
 
 def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
@@ -102,9 +99,9 @@ def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float
 
 
 def _table(*headings: str) -> "Table":
-    from rich.table import Table
+    from gradstudy.study.report.plain_console import plain_table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     return table

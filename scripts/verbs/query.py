@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+from gradstudy.scripts.options import Storage
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 
 def query(

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from gradstudy.scripts.exit_codes import WORK_FAILED
-from gradstudy.scripts.options import DEFAULT_STORAGE, Storage, StudyName
+from gradstudy.scripts.options import Storage, StudyName
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 
 def replay(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+from gradstudy.scripts.options import Storage
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database

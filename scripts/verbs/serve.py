@@ -12,6 +12,7 @@ import typer
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, Slots, Threads, checked_address
 from gradstudy.scripts.verbs.dashboard import Host, PasswordFile, Port, Writable
+from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
     import threading
@@ -27,9 +28,9 @@ def serve(
     storage: Annotated[
         str | None,
         typer.Option(
-            envvar="GRADSTUDY_STORAGE",
             metavar="URL",
             help="URL of the results database.",
+            envvar=STORAGE_VARIABLE,
             show_default="an own PostgreSQL in --data",
         ),
     ] = None,

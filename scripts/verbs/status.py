@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gradstudy.scripts.options import DEFAULT_STORAGE, Storage
+from gradstudy.scripts.options import Storage
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 
 def status(
@@ -14,15 +15,13 @@ def status(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show progress, outcomes so far and workers."""
-    from rich.table import Table
-
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import count_outcomes
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
-    from gradstudy.study.report.plain_console import plain_console
+    from gradstudy.study.report.plain_console import plain_console, plain_table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     with Database.open(storage) as database:
         records = [find_study(database, name)] if name else list_studies(database)
         counts = [count_outcomes(database.engine, record.study_id) for record in records]

@@ -5,11 +5,9 @@ from gradstudy.models.strategies import STRATEGIES
 
 def strategies() -> None:
     """List the clipping strategies: rule, unit of the threshold, range searched by default, source."""
-    from rich.table import Table
+    from gradstudy.study.report.plain_console import plain_console, plain_table
 
-    from gradstudy.study.report.plain_console import plain_console
-
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     for heading in ("strategy", "rule", "threshold c", "range", "source"):
         table.add_column(heading, overflow="fold")
     for entry in STRATEGIES.values():

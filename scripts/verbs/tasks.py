@@ -11,13 +11,11 @@ def tasks(
     ] = None,
 ) -> None:
     """List the tasks that a study can train on."""
-    from rich.table import Table
-
     from gradstudy.models.tasks.catalogue import TASKS
     from gradstudy.scripts.errors import UsageError
-    from gradstudy.study.report.plain_console import plain_console
+    from gradstudy.study.report.plain_console import plain_console, plain_table
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     if name is None:
         for heading in ("task", "description", "options with their defaults"):
             table.add_column(heading, overflow="fold")

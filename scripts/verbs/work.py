@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
-from gradstudy.scripts.options import AUTO, DEFAULT_STORAGE, Device, OptunaProxy, Slots, Storage, Threads
+from gradstudy.scripts.options import AUTO, Device, OptunaProxy, Slots, Storage, Threads
 from gradstudy.scripts.running.one_worker import Work
+from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database
@@ -77,16 +78,14 @@ def _work_on(
 ) -> None:
     from gradstudy.scripts.running.one_worker import run_worker
     from gradstudy.scripts.running.progress import StudyProgress, counts_of_open_study
-    from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.data import load_data
+    from gradstudy.study.worker.job import Job
 
     counts = counts_of_open_study(database, record)
     if counts is None:
         return
-    spec = stored_spec(record)
-    data = load_data(spec)
+    job = Job.of(database, record)
     with StudyProgress(record.budget, counts) as progress:
-        run_worker(database, record, spec, data, work, stand_by=stand_by, listener=progress, stop=stop)
+        run_worker(job, work, stand_by=stand_by, listener=progress, stop=stop)
 
 
 def _open_study(database: "Database") -> "StudyRecord | None":

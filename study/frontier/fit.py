@@ -6,7 +6,7 @@ and the deviation ``d`` of the slope are Gaussian processes over the targets: th
 a threshold nearby, are alike. That log odds rise with the learning rate is what the prior expects, not what it demands.
 
 The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
-slope, and the rise of margins that turns them into log odds (``edge_likelihood.py``), are those with the highest
+slope, and the rise of margins that turns them into log odds (``likelihood.py``), are those with the highest
 evidence among ``SLOPES`` and ``RISES``, found by climbing; the frontiers are averaged over all that were compared by
 their evidence, and how far they disagree is part of the uncertainty.
 """
@@ -29,12 +29,12 @@ SLOPE_SD = 1.5
 SLOPES = tuple(USUAL_SLOPE * factor for factor in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
 """Log odds for each decade of learning rate that are compared."""
 RISES = (2.0, 3.5, 6.0, 12.0, 24.0, 60.0)
-"""Rises of the margin, in nats for each decade of learning rate above the edge, that are compared. A margin counts the
-less the steeper it rises: where runs blow up at once, it says no more than that they diverged."""
+"""Rises of the margin, in nats for each decade of learning rate above the frontier, that are compared. A margin counts
+the less the steeper it rises: where runs blow up at once, it says no more than that they diverged."""
 START: tuple[int, int] = (1, 2)
 """Where the comparison of slopes and rises begins."""
-EDGE_VARIANCE = 1.0
-"""Of the edge's mean over all targets, in decades squared."""
+FRONTIER_VARIANCE = 1.0
+"""Of the frontiers' mean over all targets, in decades squared."""
 FACTOR_VARIANCE, FACTOR_CURVE_VARIANCE = 0.2, 0.5
 """Of what the groups with one value of a factor have in common, and of its change with the threshold."""
 GROUP_VARIANCE, GROUP_CURVE_VARIANCE = 0.05, 0.1
@@ -42,7 +42,7 @@ GROUP_VARIANCE, GROUP_CURVE_VARIANCE = 0.05, 0.1
 OWN_VARIANCE = 0.015
 """Of what one target has for itself."""
 THRESHOLD_DECADES = 1.5
-"""Thresholds this far apart have like edges."""
+"""Thresholds this far apart have like frontiers."""
 SLOPE_SHARE = 0.35
 """Standard deviation of a target's slope, as a share of the usual one; nine tenths of the variance are its group's."""
 
@@ -132,7 +132,7 @@ class Fit:
         return np.asarray((LEVEL - self.height) / self.slope)
 
 
-def fit_edges(places: Places, runs: Runs, margins: Floats) -> list[Fit]:
+def fit_frontiers(places: Places, runs: Runs, margins: Floats) -> list[Fit]:
     """The fits at the best usual slope and rise and around them: uphill from a usual one, by evidence.
 
     Args:
@@ -167,7 +167,7 @@ def _prior(places: Places) -> Floats:
     shared, same, near = places.likeness()
     targets = len(same)
     own = np.eye(targets)
-    height = EDGE_VARIANCE + FACTOR_VARIANCE * shared + GROUP_VARIANCE * same + OWN_VARIANCE * own
+    height = FRONTIER_VARIANCE + FACTOR_VARIANCE * shared + GROUP_VARIANCE * same + OWN_VARIANCE * own
     height += (FACTOR_CURVE_VARIANCE * shared + GROUP_CURVE_VARIANCE * same) * near
     prior = np.zeros((2 * targets, 2 * targets))
     prior[:targets, :targets] = height

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from gradstudy.study.frontier.fit import Fit, Runs, information, inverse, pull
 from gradstudy.study.frontier.likelihood import LEVEL, Floats, Seen
-from gradstudy.study.frontier.posterior import MISFIT_VARIANCE, EdgeModel, blocks
+from gradstudy.study.frontier.posterior import MISFIT_VARIANCE, FrontierModel, blocks
 
 REACH = 5.0
 """Standard deviations on each side of a crossing among which its posterior is computed."""
@@ -19,7 +19,7 @@ SMALLEST_WEIGHT = 0.02
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 
 
-def intervals(model: EdgeModel, runs: Runs, margins: Floats, probability: float) -> tuple[Floats, Floats]:
+def intervals(model: FrontierModel, runs: Runs, margins: Floats, probability: float) -> tuple[Floats, Floats]:
     """Between which decades from the middle each crossing lies with a probability, (low, high), [targets] each.
 
     What a target's own runs say counts as it is, over its crossing and slope, and what all others say as the normal

@@ -1,11 +1,11 @@
 """What a run says about the log odds of its divergence.
 
 A run is seen through its margin m = ln(s_T / l0). With a logistic latent margin u around the log odds f, a run diverges
-when u > 0. One that was kept says that u <= 0, whatever its margin, which falls on the way to the edge before it rises.
-One that blew up says that u >= k m, and one that was only found worse than untrained at its end that u = k m, where k
-turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975): a run that diverged tells how far from
-the edge it was. The curve runs from 1% to 99%, because one run far from the edge that ends on the wrong side would
-otherwise turn all of it (a lapse rate, as in psychometric functions: Wichmann and Hill 2001).
+when u > 0. One that was kept says that u <= 0, whatever its margin, which falls on the way to the frontier before it
+rises. One that blew up says that u >= k m, and one that was only found worse than untrained at its end that u = k m,
+where k turns nats into log odds (a Tobit model with two limits: Rosett and Nelson 1975): a run that diverged tells how
+far from the frontier it was. The curve runs from 1% to 99%, because one run far from the frontier that ends on the
+wrong side would otherwise turn all of it (a lapse rate, as in psychometric functions: Wichmann and Hill 2001).
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 ACCEPTED_RISK = 0.1
 """P(diverged) at the frontier."""
 LAPSE = 0.01
-"""P(diverged) far below the edge, and P(kept) far above it."""
+"""P(diverged) far below the frontier, and P(kept) far above it."""
 LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
 """The log odds at the frontier."""
 LARGEST_EXACT_MARGIN = 1.5

@@ -10,7 +10,7 @@ SMALLEST_VIOLATION = 1e-9
 
 
 NON_FINITE = ("non_finite_loss", "non_finite_gradient")
-"""Reasons of divergence that are as far from the edge as can be, whatever the losses before."""
+"""Reasons of divergence that are as far above the frontier as can be, whatever the losses before."""
 
 
 def bounded_margins(

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from gradstudy.study.frontier.fit import Ints, Places, Runs, fit_edges, information, inverse
+from gradstudy.study.frontier.fit import Ints, Places, Runs, fit_frontiers, information, inverse
 from gradstudy.study.frontier.likelihood import Floats, risk
 
 MISFIT_VARIANCE = 0.03**2
 """Of a crossing, in decades squared, because no real risk is a logistic curve: no number of runs gets below it."""
 
 
-class EdgeModel:
+class FrontierModel:
     """The posterior of the frontier of each target, see ``gradstudy.study.frontier.fit``.
 
     Attributes:
@@ -32,7 +32,7 @@ class EdgeModel:
                 move it (as in GP-BUCB: Desautels et al. 2014).
         """
         targets = len(places.factors)
-        fits = fit_edges(places, runs, margins)
+        fits = fit_frontiers(places, runs, margins)
         self.fits = fits
         self.best = best = max(fits, key=lambda fit: fit.evidence)
         likely = np.exp([fit.evidence - best.evidence for fit in fits])

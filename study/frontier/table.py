@@ -1,8 +1,8 @@
 """The frontier: the largest learning rate at which the probability of divergence stays below 10%.
 
-All frontiers of a study are estimated together by ``EdgeModel``: P(diverged) rises as a logistic curve with the decades
-of the learning rate, with an edge of its own for each cell, strategy, choice of factors and half-decade of threshold.
-Frontiers that have something in common learn from each other, and from how far above the edge a run ended.
+All frontiers of a study are estimated together by ``FrontierModel``: P(diverged) rises as a logistic curve with the
+decades of the learning rate, another one for each cell, strategy, choice of factors and half-decade of threshold.
+Frontiers that have something in common learn from each other, and from how far above its frontier a run ended.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from gradstudy.study.frontier.fit import MOST_TARGETS, Ints, Places, Runs
 from gradstudy.study.frontier.intervals import intervals
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.frontier.margins import NON_FINITE, bounded_margins
-from gradstudy.study.frontier.posterior import EdgeModel
+from gradstudy.study.frontier.posterior import FrontierModel
 from gradstudy.study.statistics.grouping import GROUP, group_keys, in_words, setting_of
 from gradstudy.study.statistics.rates import CONFIDENCE, judged
 
@@ -79,13 +79,13 @@ def _crossings(runs: pd.DataFrame, factors: Sequence[dict[str, object]], target:
     finite = ~runs["reason"].isin(NON_FINITE)
     margins = bounded_margins(runs["lost"], finite, runs["final_loss"], runs["initial_loss"])
     seen = Runs(target, decades - middle)
-    model = EdgeModel(places, seen, margins, Runs.none())
+    model = FrontierModel(places, seen, margins, Runs.none())
     low, high = intervals(model, seen, margins, CONFIDENCE)
     return model.crossing + middle, low + middle, high + middle
 
 
 def _places(targets: pd.DataFrame, factors: Sequence[dict[str, object]]) -> Places:
-    """The targets, of each of which one run is given, as the model of the edge sees them."""
+    """The targets, of each of which one run is given, as the model of the frontiers sees them."""
     codes = [pd.factorize(targets[name])[0] for name in GROUP]
     names = sorted({name for given in factors for name in given})
     codes += [pd.factorize(pd.Series([str(given.get(name)) for given in factors]))[0] for name in names]

@@ -35,7 +35,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Expectation:
     """An expectation about how often something happens in two groups of runs.
 
     Attributes:

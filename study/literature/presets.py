@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gradstudy.study.errors import SpecError
-from gradstudy.study.literature.expectations import Claim, Group
+from gradstudy.study.literature.expectations import Expectation, Group
 
 AT_ONE = (0.99, 1.01)
 """As good as 1: a range has two ends."""
@@ -22,17 +22,21 @@ class Preset:
         description: one line.
         source: where the experiment is from.
         spec: the values that its spec is made of, but for the name.
-        claims: what its trials are to show.
+        expectations: what its trials are to show.
     """
 
     description: str
     source: str
     spec: Mapping[str, Any]
-    claims: tuple[Claim, ...]
+    expectations: tuple[Expectation, ...]
 
 
 UNCLIPPED = Group(name="without clipping", strategies=("none",))
 BY_NORM = Group(name="clipped by norm", strategies=("norm",))
+
+
+def _sizes(*, hidden_size: int, batch_size: int, steps: int, trials: int) -> dict[str, Any]:
+    return {"model": {"hidden_size": hidden_size}, "batch_size": batch_size, "steps": steps, "trials": trials}
 
 
 def _long_range(task: str, hidden: int, steps: int, trials: int, lengths: list[int], solved_below: float) -> Preset:
@@ -42,10 +46,7 @@ def _long_range(task: str, hidden: int, steps: int, trials: int, lengths: list[i
         spec={
             "task": task,
             "optimizer": "adam",
-            "model": {"hidden_size": hidden},
-            "batch_size": 20,
-            "steps": steps,
-            "trials": trials,
+            **_sizes(hidden_size=hidden, batch_size=20, steps=steps, trials=trials),
             "space": {
                 "strategies": ["none", "norm"],
                 "learning_rate": [1e-3, 1.0],
@@ -53,8 +54,8 @@ def _long_range(task: str, hidden: int, steps: int, trials: int, lengths: list[i
                 "factors": {"length": lengths},
             },
         },
-        claims=(
-            Claim(
+        expectations=(
+            Expectation(
                 literature="clipping to help runs to solve the task",
                 first=BY_NORM,
                 second=UNCLIPPED,
@@ -75,18 +76,15 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             spec={
                 "task": "regression",
                 "optimizer": "momentum",
-                "model": {"hidden_size": 25},
-                "batch_size": 32,
-                "steps": 1600,
-                "trials": 40,
+                **_sizes(hidden_size=25, batch_size=32, steps=1600, trials=40),
                 "space": {
                     "strategies": ["none", "norm", "param_norm", "value"],
                     "learning_rate": [0.00999, 0.01001],
                     "thresholds": {"norm": AT_ONE, "param_norm": AT_ONE, "value": [4.95, 5.05]},
                 },
             },
-            claims=(
-                Claim(
+            expectations=(
+                Expectation(
                     literature="every run to diverge without clipping and none with it",
                     first=UNCLIPPED,
                     second=Group(name="with clipping", strategies=("norm", "param_norm", "value")),
@@ -101,10 +99,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             source="the causes that tutorials name: unscaled data, large errors; clipping as the remedy",
             spec={
                 "task": "sunspots",
-                "model": {"hidden_size": 32},
-                "batch_size": 16,
-                "steps": 300,
-                "trials": 192,
+                **_sizes(hidden_size=32, batch_size=16, steps=300, trials=192),
                 "space": {
                     "strategies": ["none", "norm"],
                     "learning_rate": [1e-3, 1e3],
@@ -112,19 +107,19 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     "factors": {"standardize": [True, False], "loss": ["mse", "huber"]},
                 },
             },
-            claims=(
-                Claim(
+            expectations=(
+                Expectation(
                     literature="raw data to make runs diverge more often than standardised data",
                     first=Group(name="on raw data", strategies=("none",), factors=_RAW),
                     second=Group(name="on standardised data", strategies=("none",), factors={"standardize": True}),
                     by="loss",
                 ),
-                Claim(
+                Expectation(
                     literature="squared errors of raw data to make runs diverge more often than Huber's loss",
                     first=Group(name="with mse", strategies=("none",), factors=_RAW | {"loss": "mse"}),
                     second=Group(name="with huber", strategies=("none",), factors=_RAW | {"loss": "huber"}),
                 ),
-                Claim(
+                Expectation(
                     literature="clipping to keep runs on raw data from diverging",
                     first=Group(name="without clipping", strategies=("none",), factors=_RAW),
                     second=Group(name="clipped by norm", strategies=("norm",), factors=_RAW),
@@ -136,28 +131,25 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             source="Brownlee 2019, which names both as remedies; Pascanu, Mikolov and Bengio 2013 for clipping by norm",
             spec={
                 "task": "cmudict",
-                "model": {"hidden_size": 32},
-                "batch_size": 32,
-                "steps": 200,
-                "trials": 192,
+                **_sizes(hidden_size=32, batch_size=32, steps=200, trials=192),
                 "space": {
                     "strategies": ["none", "norm", "normalize"],
                     "learning_rate": [1.0, 100.0],
                     "thresholds": {"norm": AT_ONE, "normalize": AT_ONE},
                 },
             },
-            claims=(
-                Claim(
+            expectations=(
+                Expectation(
                     literature="runs without clipping to diverge more often than those that are clipped",
                     first=UNCLIPPED,
                     second=BY_NORM,
                 ),
-                Claim(
+                Expectation(
                     literature="runs without scaling to diverge more often than those with it",
                     first=Group(name="without scaling", strategies=("none",)),
                     second=Group(name="with scaling", strategies=("normalize",)),
                 ),
-                Claim(
+                Expectation(
                     literature="scaling and clipping to serve equally well",
                     first=Group(name="with scaling", strategies=("normalize",)),
                     second=BY_NORM,
@@ -190,11 +182,11 @@ def preset_values(name: str, strategies: Sequence[str] | None = None) -> dict[st
 
 
 def verdicts(spec: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
-    """One sentence for each claim of the preset that a study is made from; none for other studies.
+    """One sentence for each expectation of the preset that a study is made from; none for other studies.
 
     Args:
         spec: of the study, as JSON holds it.
         trials: its rows of ``trial_result``.
     """
     preset = PRESETS.get(spec.get("preset") or "")
-    return [claim.verdict(trials) for claim in preset.claims] if preset else []
+    return [expectation.verdict(trials) for expectation in preset.expectations] if preset else []

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_steps
+from gradstudy.storage.optuna_internals import NOTE_PREFIX, NOTE_VERSION, PLOT_PREFIX, storage_of, study_id_of
 from gradstudy.storage.progress import RUNNING
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
@@ -18,9 +19,6 @@ from gradstudy.study.report.report import read_report
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-NOTE_VERSION = "dashboard:note_ver"
-"""Under this name optuna-dashboard counts the changes of a note."""
 
 PLOTS = "gradstudy-"
 """How the names of our plots begin; those of other names are a person's own."""
@@ -34,7 +32,7 @@ POINTS = 75
 HEIGHT = 450
 """Of a plot, in pixels: what optuna-dashboard leaves for it."""
 
-REPLACED = ["dashboard:note_", f"dashboard:plot_data:{PLOTS}"]
+REPLACED = [NOTE_PREFIX, f"{PLOT_PREFIX}{PLOTS}"]
 
 
 def write_content(database: Database, record: StudyRecord, counts: dict[str, int]) -> None:
@@ -90,8 +88,9 @@ def _attributes(note: str, plots: "dict[str, go.Figure]", version: int) -> dict[
 
     logging.getLogger("optuna.storages").setLevel(logging.WARNING)  # "A new study created" is not true here
     study = optuna.create_study()
-    study._storage.set_study_system_attr(study._study_id, NOTE_VERSION, version)
+    storage, study_id = storage_of(study), study_id_of(study)
+    storage.set_study_system_attr(study_id, NOTE_VERSION, version)
     save_note(study, note)
     for name, figure in plots.items():
         save_plotly_graph_object(study, figure, graph_object_id=f"{PLOTS}{name}")
-    return study._storage.get_study_system_attrs(study._study_id)
+    return storage.get_study_system_attrs(study_id)

@@ -151,11 +151,11 @@ def build_report(
     """
     keys = group_keys(trials)
     frontiers = frontier(trials)
-    edges = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
+    ends = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
     strategies = (
         divergence_by(trials, keys)
         .merge(learning_rate_sensitivity(trials), how="left", on=keys)
-        .merge(edges, how="left", on=keys)
+        .merge(ends, how="left", on=keys)
     )
     recommendation, confirmation = recommend(trials, frontiers), pd.DataFrame()
     if confirmed is not None:

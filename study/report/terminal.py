@@ -1,6 +1,6 @@
 """A report in the terminal, the answer first."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.highlighter import ReprHighlighter
 from rich.panel import Panel
@@ -9,18 +9,21 @@ from rich.table import Table
 from rich.text import Text
 
 from gradstudy.study.report import sentences
-from gradstudy.study.report.plain_console import plain_console
+from gradstudy.study.report.plain_console import plain_console, plain_table
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import number, percent
 from gradstudy.study.report.terminal_map import divergence_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
     import pandas as pd
     from rich.console import Console
 
     from gradstudy.study.report.comparison import Comparison
+
+GAP = 1
+"""Spaces between the columns of a table, so that it fits 80."""
 
 HEADINGS = (
     "diverged\n/ runs",
@@ -93,8 +96,7 @@ def _strategies(rows: "pd.DataFrame") -> Table:
         table.add_row(
             row["cell"],
             row["strategy"],
-            f"{row['diverged']}/{row['runs']}",
-            f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}",
+            *_rate(row),
             _frontiers(row["frontier_lowest"], row["frontier_highest"]),
             number(row["sensitivity"]),
             number(row["best_validation_loss"]),
@@ -103,8 +105,14 @@ def _strategies(rows: "pd.DataFrame") -> Table:
     return table
 
 
+def _rate(row: "Mapping[Hashable, Any]") -> tuple[str, str]:
+    """How many runs diverged, and their share with its interval."""
+    share = f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}"
+    return f"{row['diverged']}/{row['runs']}", share
+
+
 def _factors(rows: "pd.DataFrame") -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table(GAP)
     for heading in ("factor", "value"):
         table.add_column(heading, no_wrap=True)
     for heading in ("diverged / runs", "rate, 95% interval", "updates clipped"):
@@ -113,8 +121,7 @@ def _factors(rows: "pd.DataFrame") -> Table:
         table.add_row(
             row["factor"].replace("_", " "),
             row["value"],
-            f"{row['diverged']}/{row['runs']}",
-            f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}",
+            *_rate(row),
             percent(row["clipped_fraction"]),
         )
     return table
@@ -199,7 +206,7 @@ def _bold(heading: str, text: str) -> Text:
 
 
 def _table(headings: tuple[str, ...]) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table(GAP)
     table.add_column("cell\n", no_wrap=True)
     table.add_column("strategy\n", no_wrap=True)
     for heading in headings:

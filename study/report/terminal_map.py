@@ -25,14 +25,15 @@ def divergence_map(report: "Report") -> "RenderableType":
     Where factors are varied, a row is of one choice of them.
     """
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
+
+    from gradstudy.study.report.plain_console import plain_table
 
     marks, rows = _marks(report)
     positions = [position for *_, position in marks]
     columns = range(min(positions), max(positions) + 1)
     cells = sorted({cell for cell, *_ in marks})
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("\nstrategy", no_wrap=True)
     table.add_column("threshold\nfrom", justify="right", no_wrap=True)
     for cell in cells:

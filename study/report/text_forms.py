@@ -1,12 +1,12 @@
 """A report as Markdown, JSON, CSV or Parquet: the same tables in each."""
 
 import json
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
 
+from gradstudy.storage.json_values import json_value
 from gradstudy.study.report import markdown, sentences
 from gradstudy.study.report.markdown import bullets, code, plain
 from gradstudy.study.report.report import Report
@@ -46,8 +46,8 @@ def to_json(report: "Report | Comparison") -> str:
         if report.verdicts:
             content["verdicts"] = report.verdicts
     content["caveats"] = report.caveats
-    content["tables"] = {name: frame.to_dict("records") for name, frame in report.tables().items()}
-    return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+    content["tables"] = {name: _records(frame) for name, frame in report.tables().items()}
+    return json.dumps(json_value(content), indent=1, allow_nan=False) + "\n"
 
 
 def stacked_tables(report: "Report | Comparison") -> pd.DataFrame:
@@ -101,14 +101,6 @@ def _described(report: Report) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """A value that JSON has."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):  # numpy's
-        value = value.item()
-    if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value
+def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rows, with None for what is missing."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")

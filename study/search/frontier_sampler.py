@@ -1,4 +1,4 @@
-"""An Optuna sampler that maps the edge of stability, and spends a share of its trials on the best setting below it."""
+"""An Optuna sampler that maps the frontiers, and spends a share of its trials on the best setting below them."""
 
 import math
 import zlib
@@ -15,8 +15,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.storage.bins import half_decade_starts
+from gradstudy.storage.optuna_internals import trial_id_of
 from gradstudy.study.frontier.fit import MOST_TARGETS, Places, Runs
-from gradstudy.study.frontier.posterior import EdgeModel
+from gradstudy.study.frontier.posterior import FrontierModel
 from gradstudy.study.search.axes import Group, SearchAxes, find_axes
 from gradstudy.study.search.loss_model import LossModel
 from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler, scale
@@ -25,7 +26,7 @@ from gradstudy.study.search.space import CONSTRAINT
 FEWEST_FIRST = 8
 """Trials that are spread before the model is asked, or two for each choice of the largest factor if that is more."""
 SHARE_FOR_THE_BEST = 3
-"""One of so many trials looks for the best safe setting instead of the edge."""
+"""One of so many trials looks for the best safe setting instead of the frontiers."""
 SAFETY_DECADES = 0.3
 """How far below the frontier the best setting is looked for: the factor of two that a recommendation keeps."""
 STEPS_PER_DECADE = 20
@@ -84,7 +85,7 @@ class FrontierSampler(PlaceSampler):
         axes = find_axes(others, self._learning_rate)
         if axes is None or _place(trial) < _first(axes):
             return {}
-        self._found[trial._trial_id] = axes, others
+        self._found[trial_id_of(trial)] = axes, others
         return axes.distributions
 
     def sample_relative(
@@ -93,12 +94,12 @@ class FrontierSampler(PlaceSampler):
         """The next setting; Optuna asks for the search space before."""
         if not search_space:
             return {}
-        axes, trials = self._found.pop(trial._trial_id)
+        axes, trials = self._found.pop(trial_id_of(trial))
         place = _place(trial)
         axes = axes.restricted(self._block(axes, place))
         search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE)
         chosen = search.best_setting() if place % SHARE_FOR_THE_BEST == SHARE_FOR_THE_BEST - 1 else None
-        target, decade = chosen or search.next_at_the_edge()
+        target, decade = chosen or search.next_at_the_frontier()
         shift, *spread = np.random.default_rng([self._seed, place]).random(1 + len(target.bins))
         inside = {
             name: low + share * (high - low)
@@ -134,7 +135,7 @@ class Search:
     """What the trials so far say about where to look next."""
 
     def __init__(self, axes: SearchAxes, trials: Sequence[FrozenTrial], *, minimize: bool = True) -> None:
-        """Fit the model of the edge.
+        """Fit the model of the frontiers.
 
         Args:
             axes: of the study.
@@ -153,9 +154,9 @@ class Search:
         running = [trial for trial in whole if trial.state is TrialState.RUNNING]
         self._seen = self._runs_of(self._judged)
         self._places = self._places_of_targets()
-        self.model = EdgeModel(self._places, self._seen, self._margins, self._runs_of(running))
+        self.model = FrontierModel(self._places, self._seen, self._margins, self._runs_of(running))
 
-    def next_at_the_edge(self) -> tuple[Target, float]:
+    def next_at_the_frontier(self) -> tuple[Target, float]:
         """Where a run is expected to tell most about all frontiers: a target with a learning rate, in decades."""
         reach = (self.high - self.low) / 2
         near = self.model.crossing[:, None] + np.arange(-REACH, REACH + 1e-9, 1 / STEPS_PER_DECADE)

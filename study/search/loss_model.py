@@ -1,6 +1,6 @@
 """The loss of runs that did not diverge, by group, threshold and distance below the frontier: a Gaussian process.
 
-Below the edge of stability the loss of all groups has a like shape, so the learning rate counts by how far below the
+Below the frontier the loss of all groups has a like shape, so the learning rate counts by how far below the
 frontier it is. Losses are ranked, because one that hardly learned would otherwise decide about the scale.
 """
 

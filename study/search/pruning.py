@@ -3,6 +3,7 @@
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 
+from gradstudy.storage.optuna_internals import storage_of
 from gradstudy.study.spec.study_spec import StudySpec
 
 RUNGS = 10
@@ -33,5 +34,6 @@ def make_pruner(spec: StudySpec) -> BasePruner:
 def falls_behind(study: optuna.Study, trial_id: int, step: int, smoothed_loss: float) -> bool:
     """Report a trial's loss at a rung and ask whether to prune it; a trial that is run again reports anew."""
     # Trial.report refuses a step that an earlier attempt has reported.
-    study._storage.set_trial_intermediate_value(trial_id, step, smoothed_loss)
-    return study.pruner.prune(study, study._storage.get_trial(trial_id))
+    storage = storage_of(study)
+    storage.set_trial_intermediate_value(trial_id, step, smoothed_loss)
+    return study.pruner.prune(study, storage.get_trial(trial_id))

@@ -1,9 +1,10 @@
-"""From a spec to Optuna's search space, and from an Optuna trial to a setting."""
+"""A setting in each of its forms: asked of Optuna by a spec, as Optuna's parameters, as a row of the database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from gradstudy.storage.queue import SettingRow
 from gradstudy.study.spec.factors import Factors, FactorValue, in_order
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
@@ -11,21 +12,29 @@ from gradstudy.study.spec.study_spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is searched, for one trial.
-
-    Attributes:
-        cell: lstm or gru.
-        strategy: clipping strategy.
-        threshold: in the strategy's unit; None where it has none.
-        learning_rate: of the optimizer.
-        factors: what else the study varies, by name.
-    """
+    """What is searched, for one trial, as ``SettingRow`` has it; the factors are in order, by name."""
 
     cell: CellName
     strategy: str
     threshold: float | None
     learning_rate: float
     factors: Factors = ()
+
+
+def to_row(setting: Setting) -> SettingRow:
+    """A setting as the database holds it."""
+    return SettingRow(**{**vars(setting), "factors": dict(setting.factors)})
+
+
+def from_row(row: SettingRow) -> Setting:
+    """The setting that the database holds."""
+    return Setting(
+        cell=cast("CellName", row.cell),
+        strategy=row.strategy,
+        threshold=row.threshold,
+        learning_rate=row.learning_rate,
+        factors=in_order(row.factors),
+    )
 
 
 class Suggesting(Protocol):

@@ -65,5 +65,5 @@ def interval_widths(table: pd.DataFrame) -> np.ndarray:
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str, float | None]]:
-    bins = [None if pd.isna(edge) else half_decade(float(edge)) for edge in table["threshold_bin"]]
+    bins = [None if pd.isna(start) else half_decade(float(start)) for start in table["threshold_bin"]]
     return list(zip(table["cell"].astype(str), table["strategy"].astype(str), bins, strict=True))

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 
@@ -69,16 +69,7 @@ class Trial:
 
     def failed(self, error: str, reason: str = EXCEPTION) -> TrialResult:
         """The result of a trial that failed, with what is known of the cause; steps are those before its last block."""
-        return TrialResult(
-            outcome=Outcome.FAILED,
-            reason=reason,
-            steps=self.monitor.steps,
-            initial_loss=self.monitor.initial_loss,
-            final_loss=self.monitor.smoothed_loss,
-            initial_validation_loss=self.initial_validation_loss,
-            seconds=time.monotonic() - self.started,
-            error=error,
-        )
+        return self._ended(Outcome.FAILED, reason, error=error)
 
     def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
         """The trial's result; ``validation_loss`` is NaN for a diverged trial.
@@ -86,7 +77,6 @@ class Trial:
         The objective is the validation loss, at most that of the untrained model, which a diverged trial gets; a pruned
         trial has none.
         """
-        monitor = self.monitor
         telemetry = self.telemetry()
         gradients = summarize_gradients(telemetry.grad_norm, telemetry.clipped)
         objective: float | None = self.initial_validation_loss
@@ -94,14 +84,10 @@ class Trial:
             objective = None
         elif verdict.outcome != "diverged" and validation_loss < self.initial_validation_loss:
             objective = validation_loss
-        return TrialResult(
-            outcome=Outcome(verdict.outcome),
-            reason=verdict.reason,
+        return self._ended(
+            Outcome(verdict.outcome),
+            verdict.reason,
             diverged_at_step=verdict.step,
-            steps=monitor.steps,
-            initial_loss=monitor.initial_loss,
-            final_loss=monitor.smoothed_loss,
-            initial_validation_loss=self.initial_validation_loss,
             validation_loss=validation_loss,
             objective=objective,
             grad_norm_p50=gradients.p50,
@@ -109,8 +95,20 @@ class Trial:
             grad_norm_max=gradients.largest,
             clipped_fraction=gradients.clipped_fraction,
             spikes=count_spikes(telemetry.loss),
-            skipped_steps=monitor.skipped_steps,
+            skipped_steps=self.monitor.skipped_steps,
+        )
+
+    def _ended(self, outcome: Outcome, reason: str | None, **more: Any) -> TrialResult:
+        """The result with what is known of every trial."""
+        return TrialResult(
+            outcome=outcome,
+            reason=reason,
+            steps=self.monitor.steps,
+            initial_loss=self.monitor.initial_loss,
+            final_loss=self.monitor.smoothed_loss,
+            initial_validation_loss=self.initial_validation_loss,
             seconds=time.monotonic() - self.started,
+            **more,
         )
 
 
@@ -244,13 +242,13 @@ def make_array(
         return ModuleArray(
             data,
             cell,
+            device=workspace.device,
+            batched=batching(spec, cell, data, str(workspace.device)).batched,
             slots=slots,
             batch_size=spec.batch_size,
             optimizer=spec.optimizer,
             steps=spec.steps,
             guard=spec.guard,
-            device=workspace.device,
-            batched=batching(spec, cell, data, str(workspace.device)).batched,
         )
     assert spec.optimizer != "own", "which the spec of a built-in task refuses"
     return TrialArray(

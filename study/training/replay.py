@@ -8,11 +8,11 @@ import pandas as pd
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.study.errors import TrialNotFoundError
-from gradstudy.study.search.space import Setting
-from gradstudy.study.spec.factors import in_order
+from gradstudy.study.search.space import from_row
 from gradstudy.study.spec.study_spec import stored_spec
 from gradstudy.study.spec.variations import varied
 from gradstudy.study.training.arrays import BLOCK, Ended, Slots, make_array, make_workspace
@@ -68,13 +68,7 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
     recorded = {str(column): value for column, value in rows[0].items()}
     if pd.isna(recorded["outcome"]) or recorded["outcome"] == "failed":
         raise TrialNotFoundError(f"trial {number} of study {name!r} has no result to compare with")
-    setting = Setting(
-        cell=recorded["cell"],
-        strategy=recorded["strategy"],
-        threshold=None if pd.isna(recorded["threshold"]) else float(recorded["threshold"]),
-        learning_rate=float(recorded["learning_rate"]),
-        factors=in_order(recorded["factors"]),
-    )
+    setting = from_row(SettingRow.of(recorded))
     spec = varied(spec, setting.factors)
     slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
     slots.admit(number, setting, int(recorded["seed"]))

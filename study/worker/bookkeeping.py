@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -19,30 +19,23 @@ from gradstudy.storage.claims import (
     give_back,
     give_back_unknown,
 )
-from gradstudy.storage.database import Database
 from gradstudy.storage.errors import ClaimLostError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
-from gradstudy.storage.queue import SettingRow
-from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import TrialResult
-from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import GRACE_SECONDS
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.pruning import falls_behind, make_pruner
-from gradstudy.study.search.space import Setting
+from gradstudy.study.search.space import Setting, from_row, to_row
 from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
-from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.seeds import trial_seed
-from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import Ended
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.optuna_ask import ask
 from gradstudy.study.worker.optuna_tell import attributes, tell
 from gradstudy.study.worker.recovery import recover, set_state
-
-if TYPE_CHECKING:
-    from gradstudy.study.spec.parts import CellName
 
 T = TypeVar("T")
 
@@ -63,9 +56,7 @@ class Bookkeeping:
 
     def __init__(
         self,
-        database: Database,
-        record: StudyRecord,
-        spec: StudySpec,
+        job: Job,
         worker_id: int,
         *,
         workers: int,
@@ -75,29 +66,25 @@ class Bookkeeping:
         """Open the books.
 
         Args:
-            database: that holds the study.
-            record: of the study.
-            spec: of the study.
+            job: the study.
             worker_id: whose books they are.
             workers: how many workers the study has at least.
             stop: what ends the waiting for a database.
             announce: who is told of the waiting.
         """
-        self._database = database
-        self._record = record
-        self._spec = spec
+        self._job = job
+        self._engine = job.database.engine
         self._worker_id = worker_id
         self._workers = workers
         self._patiently = Patience(stop, announce)
-        self._recorder = Recorder(database.engine)
         self._held: set[int] = set()
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
         self._study = optuna.load_study(
-            study_name=record.name,
-            storage=database.optuna_storage,
-            sampler=make_sampler(spec, worker_id),
-            pruner=make_pruner(spec),
+            study_name=job.record.name,
+            storage=job.database.optuna_storage,
+            sampler=make_sampler(job.spec, worker_id),
+            pruner=make_pruner(job.spec),
         )
 
     def begin(self) -> Begun | None:
@@ -123,15 +110,17 @@ class Bookkeeping:
         trial_id = claim.trial_id
         assert trial_id is not None, "a trial that has ended was attached"
         self._held.discard(claim.id)
-        self._recorder.add_steps(
-            claim, 0, telemetry.loss, telemetry.grad_norm, telemetry.applied_norm, ended.trial.run.learning_rate
+        steps = Steps(
+            loss=telemetry.loss,
+            grad_norm=telemetry.grad_norm,
+            applied_norm=telemetry.applied_norm,
+            learning_rate=ended.trial.run.learning_rate,
         )
-        finish = partial(self._recorder.finish, claim, ended.result, attributes(ended.result))
-        if not self._patiently(finish):
+        if not self._patiently(partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))):
             return None
-        self._patiently(lambda: tell(self._database.optuna_storage, trial_id, ended.result))
+        self._patiently(lambda: tell(self._job.database.optuna_storage, trial_id, ended.result))
         self._until_check -= 1
-        if self._spec.frontier_width is not None and self._until_check <= 0:
+        if self._job.spec.frontier_width is not None and self._until_check <= 0:
             self._patiently(self._end_when_known)
         return ended.result
 
@@ -144,24 +133,24 @@ class Bookkeeping:
     def give_back(self, claim: Claim) -> None:
         """Let another worker have a trial."""
         self._held.discard(claim.id)
-        if self._patiently(lambda: give_back(self._database.engine, claim)) and claim.trial_id is not None:
+        if self._patiently(lambda: give_back(self._engine, claim)) and claim.trial_id is not None:
             self._set_state(claim.trial_id, TrialState.WAITING)
 
     def recover(self) -> None:
         """Put right what lost workers left behind."""
-        self._patiently(lambda: recover(self._database, self._record))
+        self._patiently(lambda: recover(self._job.database, self._job.record))
         self._recovered = time.monotonic()
 
     def is_complete(self) -> bool:
         """Whether every trial of the budget has ended."""
-        counts = self._patiently(lambda: count_outcomes(self._database.engine, self._record.study_id))
+        counts = self._patiently(lambda: count_outcomes(self._engine, self._job.record.study_id))
         return counts[REMAINING] + counts[RUNNING] == 0
 
     def _end_when_known(self) -> None:
         """End the study when its frontiers are known as well as was wanted."""
-        trials = read_trials(self._database, self._record.name)
-        if are_frontiers_known(trials, self._spec):
-            end_study(self._database.engine, self._record.study_id, self._spec.seeds)
+        trials = read_trials(self._job.database, self._job.record.name)
+        if are_frontiers_known(trials, self._job.spec):
+            end_study(self._engine, self._job.record.study_id, self._job.spec.seeds)
         self._until_check = max(TRIALS_BETWEEN_CHECKS, CHECKED_SHARE * len(trials) / self._workers)
 
     def _claim(self) -> Claim | None:
@@ -170,34 +159,34 @@ class Bookkeeping:
         def claim() -> Claim | None:
             nonlocal answered
             if not answered:  # the claim may have been made in the moment that the connection broke
-                give_back_unknown(self._database.engine, self._worker_id, self._held)
+                give_back_unknown(self._engine, self._worker_id, self._held)
             answered = False
             return claim_trial(
-                self._database.engine,
-                self._record.study_id,
+                self._engine,
+                self._job.record.study_id,
                 self._worker_id,
                 self._seed,
                 held=len(self._held),
                 workers=self._workers,
-                replicates=self._spec.seeds,
+                replicates=self._job.spec.seeds,
             )
 
         return self._patiently(claim)
 
     def _seed(self, ordinal: int) -> int:
-        return trial_seed(self._spec.seed, ordinal)
+        return trial_seed(self._job.spec.seed, ordinal)
 
     def _prepare(self, claim: Claim) -> Begun:
         """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
-            return Begun(claim, stored_setting(claim.setting))
-        known = None if claim.setting is None else stored_setting(claim.setting)
-        place = claim.ordinal // self._spec.seeds
-        setting, trial_id = self._patiently(lambda: ask(self._study, self._spec, place, known))
+            return Begun(claim, from_row(claim.setting))
+        known = None if claim.setting is None else from_row(claim.setting)
+        place = claim.ordinal // self._job.spec.seeds
+        setting, trial_id = self._patiently(lambda: ask(self._study, self._job.spec, place, known))
         try:
-            row, replicates = setting_row(setting), self._replicates(claim.ordinal)
-            attach = partial(attach_trial, self._database.engine, claim, trial_id, row, replicates)
+            row, replicates = to_row(setting), self._replicates(claim.ordinal)
+            attach = partial(attach_trial, self._engine, claim, trial_id, row, replicates)
             return Begun(self._patiently(attach), setting)
         except BaseException as error:
             if not isinstance(error, UNANSWERED):
@@ -206,31 +195,9 @@ class Bookkeeping:
 
     def _replicates(self, ordinal: int) -> dict[int, int]:
         """The seeds, by ordinal, of the trials that get the setting of the one at this place of the budget."""
-        seeds = self._spec.seeds
+        seeds = self._job.spec.seeds
         others = range(ordinal + 1, ordinal + seeds) if ordinal % seeds == 0 else ()
         return {other: self._seed(other) for other in others}
 
     def _set_state(self, trial_id: int, state: TrialState) -> None:
-        self._patiently(lambda: set_state(self._database.optuna_storage, trial_id, state))
-
-
-def setting_row(setting: Setting) -> SettingRow:
-    """A setting as it is stored."""
-    return SettingRow(
-        cell=setting.cell,
-        strategy=setting.strategy,
-        threshold=setting.threshold,
-        learning_rate=setting.learning_rate,
-        factors=dict(setting.factors),
-    )
-
-
-def stored_setting(row: SettingRow) -> Setting:
-    """A setting as it was stored."""
-    return Setting(
-        cell=cast("CellName", row.cell),
-        strategy=row.strategy,
-        threshold=row.threshold,
-        learning_rate=row.learning_rate,
-        factors=in_order(row.factors or {}),
-    )
+        self._patiently(lambda: set_state(self._job.database.optuna_storage, trial_id, state))

@@ -1,13 +1,13 @@
 """Asking Optuna for a setting."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from gradstudy.storage.optuna_internals import storage_of, study_id_of, trial_id_of, without_memory
 from gradstudy.study.patience import UNANSWERED
 from gradstudy.study.search.points import ORDINAL, PlaceSampler
 from gradstudy.study.search.space import Setting, parameters, suggest
@@ -30,17 +30,17 @@ def ask(study: optuna.Study, spec: StudySpec, place: int, known: Setting | None 
         UpdateFinishedTrialError: the trial was taken for one of a lost worker before it was complete.
     """
     template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: place})
-    storage = study._storage
+    storage, study_id = storage_of(study), study_id_of(study)
     if known is not None or isinstance(study.sampler, PlaceSampler):
         setting = suggest(_Draft(study, template, parameters(known) if known else {}), spec)
-        return setting, storage.create_new_trial(study._study_id, template)
-    # The sampler looks at the trials that its study has in memory; a copy has none and fetches them.
-    trial = optuna.Trial(copy(study), storage.create_new_trial(study._study_id, template))
+        return setting, storage.create_new_trial(study_id, template)
+    # The sampler is to look at the trials that there are by now.
+    trial = optuna.Trial(without_memory(study), storage.create_new_trial(study_id, template))
     try:
-        return suggest(trial, spec), trial._trial_id
+        return suggest(trial, spec), trial_id_of(trial)
     except BaseException as error:
         if not isinstance(error, UNANSWERED):
-            set_state(storage, trial._trial_id, TrialState.FAIL)
+            set_state(storage, trial_id_of(trial), TrialState.FAIL)
         raise
 
 

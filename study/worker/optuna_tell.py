@@ -4,9 +4,9 @@ from contextlib import suppress
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
+from gradstudy.storage.optuna_internals import constraint_attributes
 from gradstudy.storage.recorder import OptunaAttributes
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.frontier.margins import NON_FINITE, bounded_margins
@@ -58,13 +58,9 @@ def bounded_margin(result: TrialResult) -> float:
 
 
 def attributes(result: TrialResult) -> OptunaAttributes:
-    """What Optuna keeps of a trial with this result, beside its objective.
-
-    The constraint is there by its name, as Optuna 5 has it, and in the list of earlier versions, which is what
-    optuna-dashboard 0.21 tells infeasible trials by.
-    """
-    columns, margin = result.columns(), bounded_margin(result)
+    """What Optuna keeps of a trial with this result, beside its objective."""
+    columns = result.columns()
     return OptunaAttributes(
         user={name: columns[name] for name in SHOWN if columns[name] is not None},
-        system={f"{_CONSTRAINTS_KEY}:{CONSTRAINT}": margin, _CONSTRAINTS_KEY: [margin]},
+        system=constraint_attributes(CONSTRAINT, bounded_margin(result)),
     )

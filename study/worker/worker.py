@@ -9,9 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from gradstudy.models.trainable import Trainable
-from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
-from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker
 from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.search.pruning import steps_between_rungs
@@ -23,6 +21,7 @@ from gradstudy.study.training.data import load_data
 from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping
 from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
 from gradstudy.study.worker.heartbeat import heartbeat
+from gradstudy.study.worker.job import Job
 
 if TYPE_CHECKING:
     from gradstudy.study.spec.factors import Factors
@@ -58,10 +57,7 @@ class Worker:
 
     def __init__(
         self,
-        database: Database,
-        record: StudyRecord,
-        spec: StudySpec,
-        data: Trainable,
+        job: Job,
         *,
         slots: int,
         device: str = "cpu",
@@ -72,10 +68,7 @@ class Worker:
         """Register a worker of a study.
 
         Args:
-            database: that holds the study.
-            record: of the study.
-            spec: of the study.
-            data: of its task; of a study that varies the task's options, see ``load_data``.
+            job: the study.
             slots: trials at once, over all cells.
             device: where to train.
             workers: how many workers the study has at least, this one included.
@@ -83,15 +76,12 @@ class Worker:
                 one of them is lost.
             listener: who is told of trials that begin and end.
         """
-        self._database = database
-        self._record = record
-        self._spec = spec
-        self._data = data
+        self._job = job
         self._slots = slots
         self._workers = workers
         self._stand_by = stand_by
         self._listener = listener
-        self._workspace = make_workspace(spec, device)
+        self._workspace = make_workspace(job.spec, device)
         self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
         self._data_of: dict[str, Trainable] = {}
         self._asked: deque[Future[Begun | None]] = deque()
@@ -99,7 +89,7 @@ class Worker:
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
         self._judged: deque[tuple[Begun, Future[bool]]] = deque()
         self._ask_again = 0.0
-        self._worker_id = register_worker(database.engine, socket.gethostname(), os.getpid(), device)
+        self._worker_id = register_worker(job.database.engine, socket.gethostname(), os.getpid(), device)
 
     def run(self, stop: threading.Event) -> None:
         """Work until no trial is left, or until ``stop`` is set; then give back what is running.
@@ -109,22 +99,20 @@ class Worker:
                 back.
         """
         books = Bookkeeping(
-            self._database,
-            self._record,
-            self._spec,
+            self._job,
             self._worker_id,
             workers=self._workers,
             stop=stop,
             announce=self._listener.waiting,
         )
-        with heartbeat(self._database.engine, self._worker_id), ThreadPoolExecutor(1, "bookkeeping") as bookkeeper:
+        with heartbeat(self._job.database.engine, self._worker_id), ThreadPoolExecutor(1, "bookkeeping") as bookkeeper:
             try:
                 bookkeeper.submit(books.recover).result()
                 while not stop.is_set() and (self._work(books, bookkeeper) or self._waits(books, bookkeeper, stop)):
                     pass
             finally:
                 self._give_back_all(books, bookkeeper)
-                stop_worker(self._database.engine, self._worker_id)
+                stop_worker(self._job.database.engine, self._worker_id)
 
     def _work(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> bool:
         """Train every trial for a block of steps; False when there is none."""
@@ -135,7 +123,7 @@ class Worker:
             for ended in slots.advance():
                 self._store(ended, books, bookkeeper)
                 self._errors.append(ended.result.error)
-        if self._spec.pruner != "none":
+        if self._job.spec.pruner != "none":
             self._prune(busy, books, bookkeeper)
         self._report(wait=not busy)
         if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
@@ -151,7 +139,7 @@ class Worker:
         Training goes on meanwhile, but not past the next rung. Every array has made its steps when trials are ended:
         a judgement may empty any of them.
         """
-        distance = steps_between_rungs(self._spec)
+        distance = steps_between_rungs(self._job.spec)
         arrived = [at_rung for slots in busy for at_rung in slots.at_rungs(distance)]
         waited_for = {id(key) for key, _, _ in arrived}
         for _ in range(len(self._judged)):
@@ -211,19 +199,19 @@ class Worker:
         if key not in self._arrays:
             if setting.factors:  # there may be many: those without trials make room
                 self._arrays = {known: slots for known, slots in self._arrays.items() if slots.keys}
-            spec = varied(self._spec, setting.factors)
+            spec = varied(self._job.spec, setting.factors)
             array = make_array(spec, setting.cell, self._loaded(spec), self._slots, self._workspace)
             self._arrays[key] = Slots(array, spec)
         return self._arrays[key]
 
     def _loaded(self, spec: StudySpec) -> Trainable:
         """The data of a trial's spec; loaded once for each choice of the task's options."""
-        if not self._spec.space.factors:
-            return self._data
+        if not self._job.spec.space.factors:
+            return self._job.data
         options = str(sorted(spec.task_options.items()))
         if options not in self._data_of:
-            first = variations(self._spec)[0]
-            self._data_of[options] = self._data if spec.task_options == first.task_options else load_data(spec)
+            first = variations(self._job.spec)[0]
+            self._data_of[options] = self._job.data if spec.task_options == first.task_options else load_data(spec)
         return self._data_of[options]
 
     def _give_back_all(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:

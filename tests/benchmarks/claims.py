@@ -27,7 +27,7 @@ from sqlalchemy import MetaData, insert, text
 from gradstudy.storage.claims import SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
-from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study
@@ -59,7 +59,6 @@ def work(url: str, barrier: Barrier, results: Any) -> None:
         sampler = optuna.samplers.RandomSampler(seed=os.getpid())
         study = optuna.load_study(study_name=STUDY, storage=database.optuna_storage, sampler=sampler)
         worker = register_worker(database.engine, "bench", os.getpid(), "cpu")
-        recorder = Recorder(database.engine)
         barrier.wait()
         start = time.time()
         while True:
@@ -77,8 +76,8 @@ def work(url: str, barrier: Barrier, results: Any) -> None:
                 factors={},
             )
             claim = attach_trial(database.engine, claim, trial._trial_id, setting)
-            recorder.add_steps(claim, 0, losses, losses, losses, setting.learning_rate)
-            recorder.finish(claim, RESULT, attributes(RESULT))
+            steps = Steps(loss=losses, grad_norm=losses, applied_norm=losses, learning_rate=setting.learning_rate)
+            record(database.engine, claim, RESULT, steps, attributes(RESULT))
             tell(database.optuna_storage, trial._trial_id, RESULT)
             trials.append(time.perf_counter() - begun)
     results.put((start, time.time(), claims, trials))

@@ -23,6 +23,7 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.slots import choose_slots
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
 
 SECONDS_BETWEEN_LOOKS = 0.003
@@ -85,7 +86,7 @@ def measure(hidden: int, trials: int, steps: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, Database.open(f"sqlite:///{folder}/s.db", create=True) as database:
         record = create_or_resume(database, spec)
         slots = choose_slots(spec, data, "cpu")
-        worker = Worker(database, record, spec, data, slots=slots, listener=Silent())
+        worker = Worker(Job(database, record, spec, data), slots=slots, listener=Silent())
         seen: dict[str, Counter[str]] = {"training thread": Counter(), "bookkeeping thread": Counter()}
         end = threading.Event()
         watcher = threading.Thread(target=watch, args=(threading.get_ident(), end, seen), daemon=True)

@@ -3,9 +3,10 @@ import builtins
 import pytest
 import torch
 
+from gradstudy.models.model_shape import BEGIN, END, PAD
 from gradstudy.models.tasks import TASKS, TaskError, load_task
 from gradstudy.models.tasks.number_words import number_words
-from gradstudy.models.tasks.pairs import BEGIN_NUMBER, END_NUMBER, PAD_NUMBER, encode_pairs
+from gradstudy.models.tasks.pairs import encode_pairs
 
 SMALL = {
     "numbers": {"examples": 400},
@@ -43,25 +44,25 @@ def test_pairs_are_different(pairs):
 
 
 def test_lengths_count_what_is_not_padding(pairs):
-    assert ((pairs.source != PAD_NUMBER).sum(1) == pairs.source_length).all()
-    assert ((pairs.target != PAD_NUMBER).sum(1) == pairs.target_length).all()
+    assert ((pairs.source != PAD).sum(1) == pairs.source_length).all()
+    assert ((pairs.target != PAD).sum(1) == pairs.target_length).all()
     assert pairs.source_length.min() >= 1
     assert pairs.source_length.max() == pairs.source.shape[1]
     assert pairs.target_length.max() == pairs.target.shape[1]
 
 
 def test_sources_are_padded_at_the_front_and_targets_at_the_end(pairs):
-    assert (pairs.source[:, -1] != PAD_NUMBER).all()
-    source_steps, target_steps = (pairs.source != PAD_NUMBER).int(), (pairs.target != PAD_NUMBER).int()
+    assert (pairs.source[:, -1] != PAD).all()
+    source_steps, target_steps = (pairs.source != PAD).int(), (pairs.target != PAD).int()
     assert (source_steps.diff(dim=1) >= 0).all()
     assert (target_steps.diff(dim=1) <= 0).all()
 
 
 def test_targets_end_with_the_end_symbol_and_never_hold_the_begin_symbol(pairs):
     last = pairs.target.gather(1, pairs.target_length[:, None] - 1)
-    assert (last == END_NUMBER).all()
-    assert ((pairs.target == END_NUMBER).sum(1) == 1).all()
-    assert not (pairs.target == BEGIN_NUMBER).any()
+    assert (last == END).all()
+    assert ((pairs.target == END).sum(1) == 1).all()
+    assert not (pairs.target == BEGIN).any()
     assert pairs.target_vocabulary[:3] == ("<pad>", "<begin>", "<end>")
     assert pairs.source_vocabulary[0] == "<pad>"
 

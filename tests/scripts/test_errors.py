@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import TASKS
-from gradstudy.scripts.exit_codes import edge
+from gradstudy.scripts.exit_codes import with_exit_code
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 
@@ -208,7 +208,7 @@ def test_a_defect_keeps_its_traceback() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        edge(broken)()
+        with_exit_code(broken)()
 
 
 def test_an_interrupted_command_exits_with_130() -> None:
@@ -216,7 +216,7 @@ def test_an_interrupted_command_exits_with_130() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(typer.Exit) as caught:
-        edge(interrupted)()
+        with_exit_code(interrupted)()
     assert caught.value.exit_code == 130
 
 

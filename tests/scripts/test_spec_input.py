@@ -1,18 +1,16 @@
 import pytest
 
-from gradstudy.scripts.spec_input import assignments, bounds, given_values, merged, names
+from gradstudy.scripts.spec_input import assignments, bounds, merged, names
 from gradstudy.study.errors import SpecError
 
 
 def test_names_are_separated_by_commas() -> None:
     assert names(" lstm, gru,") == ["lstm", "gru"]
     assert names("") == []
-    assert names(None) is None
 
 
 def test_bounds_are_two_numbers() -> None:
     assert bounds("--lr", "1e-3:100") == (0.001, 100.0)
-    assert bounds("--lr", None) is None
 
 
 @pytest.mark.parametrize("text", ["", ":", "1", "1:", ":1", "a:b", "1-2"])
@@ -23,15 +21,7 @@ def test_anything_else_is_no_range(text: str) -> None:
 
 def test_assignments_may_hold_equal_signs_and_spaces() -> None:
     assert assignments("--x", ["a=1", " b = c=d "], "") == {"a": "1", "b": "c=d"}
-    assert assignments("--x", None, "") == {}
-
-
-def test_values_that_were_not_given_are_left_out() -> None:
-    assert given_values({"a": None, "b": 0, "c": {"d": None}, "e": {"f": False, "g": None}, "h": []}) == {
-        "b": 0,
-        "e": {"f": False},
-        "h": [],
-    }
+    assert assignments("--x", [], "") == {}
 
 
 def test_tables_are_merged_and_values_replaced() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
-from gradstudy.storage.recorder import Recorder
+from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import Versions, create_study
 from gradstudy.storage.workers import register_worker
@@ -86,9 +86,8 @@ def run(db: Database, begin: Callable[..., Claim]) -> Callable[..., Claim]:
 
     def run_it(outcome: str, losses: Any = (1.0, 2.0), setting: SettingRow = SETTING, **result: Any) -> Claim:
         claim = begin(setting)
-        recorder = Recorder(db.engine)
-        recorder.add_steps(claim, 0, losses, losses, losses, setting.learning_rate)
-        assert recorder.finish(claim, TrialResult(outcome=Outcome(outcome), steps=len(losses), **result))
+        steps = Steps(loss=losses, grad_norm=losses, applied_norm=losses, learning_rate=setting.learning_rate)
+        assert record(db.engine, claim, TrialResult(outcome=Outcome(outcome), steps=len(losses), **result), steps)
         return claim
 
     return run_it

@@ -11,7 +11,7 @@ from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.progress import errors_of_last, last_finished
-from gradstudy.storage.recorder import OptunaAttributes, Recorder
+from gradstudy.storage.recorder import OptunaAttributes, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
 
 Begin = Callable[..., Claim]
@@ -20,50 +20,57 @@ STEPS = "SELECT * FROM gradstudy_step ORDER BY trial_id, step"
 DONE = TrialResult(outcome=Outcome.TRAINED, steps=2)
 
 
+def ones(n: int) -> Steps:
+    return Steps(loss=np.ones(n), grad_norm=1.0, applied_norm=1.0, learning_rate=1.0)
+
+
 def test_steps_come_back_and_what_is_not_finite_is_null(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
-    recorder = Recorder(db.engine)
-    recorder.add_steps(claim, 5, np.float32([0.5, np.nan, np.inf]), [1.0, -np.inf, 3.0], np.array([1, 2, 3]), 0.25)
-    recorder.add_steps(claim, 8, [4.0], [5.0], np.nan, [0.125])
-    assert rows(STEPS) == []
-    assert recorder.finish(claim, DONE)
+    steps = Steps(
+        loss=np.float32([0.5, np.nan, np.inf]),
+        grad_norm=[1.0, -np.inf, 3.0],
+        applied_norm=np.array([1, 2, 3]),
+        learning_rate=0.25,
+    )
+    assert record(db.engine, claim, DONE, steps)
     trial = claim.trial_id
     assert rows(STEPS) == [
-        (trial, 5, 0.5, 1.0, 1.0, 0.25),
-        (trial, 6, None, None, 2.0, 0.25),
-        (trial, 7, None, 3.0, 3.0, 0.25),
-        (trial, 8, 4.0, 5.0, None, 0.125),
+        (trial, 0, 0.5, 1.0, 1.0, 0.25),
+        (trial, 1, None, None, 2.0, 0.25),
+        (trial, 2, None, 3.0, 3.0, 0.25),
     ]
 
 
+def test_one_number_for_all_steps_that_is_not_finite_is_null(db: Database, begin: Begin, rows: Rows) -> None:
+    assert record(
+        db.engine, begin(), DONE, Steps(loss=[4.0], grad_norm=[5.0], applied_norm=np.nan, learning_rate=[1.0])
+    )
+    assert [row[1:] for row in rows(STEPS)] == [(0, 4.0, 5.0, None, 1.0)]
+
+
 def test_steps_of_several_trials_are_kept_apart(db: Database, begin: Begin, rows: Rows) -> None:
-    recorder = Recorder(db.engine)
     claims = [begin(), begin()]
-    for first in (0, 10):
-        for claim in claims:
-            recorder.add_steps(claim, first, np.ones(10), 1.0, 1.0, 1.0)
-    assert recorder.finish(claims[1], DONE)
-    assert [row[:2] for row in rows(STEPS)] == [(claims[1].trial_id, step) for step in range(20)]
+    for claim in reversed(claims):
+        assert record(db.engine, claim, DONE, ones(20))
+    assert [row[:2] for row in rows(STEPS)] == [(claim.trial_id, step) for claim in claims for step in range(20)]
 
 
 def test_attributes_are_optunas(db: Database, begin: Begin) -> None:
     claim = begin()
     assert claim.trial_id is not None
     user = {"outcome": "trained", "seconds": 0.5, "größe": [1, None]}
-    assert Recorder(db.engine).finish(claim, DONE, OptunaAttributes(user, {"constraints:c": -0.5}))
+    assert record(db.engine, claim, DONE, attributes=OptunaAttributes(user, {"constraints:c": -0.5}))
     trial = db.optuna_storage.get_trial(claim.trial_id)
     assert (trial.user_attrs, trial.constraints) == (user, {"c": -0.5})
 
 
 def test_a_result_comes_back_with_the_last_steps(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
-    recorder = Recorder(db.engine)
-    recorder.add_steps(claim, 0, [1.0, 2.0], 1.0, 1.0, 1.0)
     result = TrialResult(
         outcome=Outcome.DIVERGED, reason="blow_up", diverged_at_step=1, steps=2, initial_loss=3.5,
         final_loss=float("inf"), validation_loss=float("nan"), objective=3.5, spikes=4, seconds=0.5,
     )  # fmt: skip
-    assert recorder.finish(claim, result)
+    assert record(db.engine, claim, result, ones(2))
     assert len(rows(STEPS)) == 2
     query = "SELECT outcome, reason, diverged_at_step, steps, initial_loss, final_loss, validation_loss, "
     query += "objective, spikes, seconds, worker_id, finished_at >= started_at FROM gradstudy_trial"
@@ -72,19 +79,16 @@ def test_a_result_comes_back_with_the_last_steps(db: Database, begin: Begin, row
 
 def test_a_trial_without_steps_or_optuna_trial_can_fail(db: Database, claim_next: Begin, rows: Rows) -> None:
     result = TrialResult(outcome=Outcome.FAILED, steps=0, error="Traceback …")
-    assert Recorder(db.engine).finish(claim_next(), result)
+    assert record(db.engine, claim_next(), result)
     assert rows("SELECT outcome, error FROM gradstudy_trial") == [("failed", "Traceback …")]
 
 
 def test_a_lost_trial_is_neither_finished_nor_written_to(db: Database, begin: Begin, rows: Rows) -> None:
     lost, kept = begin(), begin()
-    recorder = Recorder(db.engine)
     give_back(db.engine, lost)
     begin()
-    for claim in (lost, kept):
-        recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
-    assert not recorder.finish(lost, DONE, OptunaAttributes({"outcome": "trained"}, {}))
-    assert recorder.finish(kept, DONE)
+    assert not record(db.engine, lost, DONE, ones(1), OptunaAttributes({"outcome": "trained"}, {}))
+    assert record(db.engine, kept, DONE, ones(1))
     assert [row[0] for row in rows(STEPS)] == [kept.trial_id]
     assert rows("SELECT outcome FROM gradstudy_trial ORDER BY ordinal") == [(None,), ("trained",)]
     assert rows("SELECT * FROM trial_user_attributes") == []
@@ -92,31 +96,18 @@ def test_a_lost_trial_is_neither_finished_nor_written_to(db: Database, begin: Be
 
 def test_a_trial_ends_once(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
-    recorder = Recorder(db.engine)
-    recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
-    assert recorder.finish(claim, DONE)
-    assert recorder.finish(claim, TrialResult(outcome=Outcome.FAILED, steps=0))  # a repetition finds it done
+    assert record(db.engine, claim, DONE, ones(1))
+    assert record(db.engine, claim, TrialResult(outcome=Outcome.FAILED, steps=0), ones(1))  # a repetition finds it done
     assert rows("SELECT outcome FROM gradstudy_trial") == [("trained",)]
     assert len(rows(STEPS)) == 1
 
 
-def test_discarded_steps_are_not_written(db: Database, begin: Begin, rows: Rows) -> None:
+def test_a_result_is_written_when_the_database_answers_again(db: Database, begin: Begin, rows: Rows) -> None:
     claim = begin()
-    recorder = Recorder(db.engine)
-    recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
-    recorder.discard(claim)
-    recorder.finish(claim, DONE)
-    assert rows(STEPS) == []
-
-
-def test_steps_outlive_a_database_that_does_not_answer(db: Database, begin: Begin, rows: Rows) -> None:
-    claim = begin()
-    recorder = Recorder(db.engine)
-    recorder.add_steps(claim, 0, [1.0], 1.0, 1.0, 1.0)
     with refusing_to_write(db), pytest.raises(UnavailableError, match="out of order"):
-        recorder.finish(claim, DONE)
+        record(db.engine, claim, DONE, ones(1))
     assert rows(STEPS) == []
-    assert recorder.finish(claim, DONE)
+    assert record(db.engine, claim, DONE, ones(1))
     assert len(rows(STEPS)) == 1
 
 
@@ -133,12 +124,12 @@ def refusing_to_write(db: Database) -> Iterator[None]:
 
 
 def test_the_errors_of_the_trials_that_ended_last(db: Database, begin: Begin, rows: Rows) -> None:
-    recorder, claims = Recorder(db.engine), [begin() for _ in range(4)]
+    claims = [begin() for _ in range(4)]
     study_id = rows("SELECT study_id FROM gradstudy_trial")[0][0]
     assert last_finished(db.engine, study_id) is None
     for claim, error in zip(claims[:3], ("first", None, "third"), strict=True):
         outcome = Outcome.FAILED if error else Outcome.TRAINED
-        assert recorder.finish(claim, TrialResult(outcome=outcome, steps=0, error=error))
+        assert record(db.engine, claim, TrialResult(outcome=outcome, steps=0, error=error))
     assert errors_of_last(db.engine, study_id, 2, None) == ["third", None]
     assert errors_of_last(db.engine, study_id, 9, None) == ["third", None, "first"]
     assert errors_of_last(db.engine, study_id, 9, last_finished(db.engine, study_id)) == []

@@ -19,6 +19,7 @@ from gradstudy.storage.workers import register_worker
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.data import load_data
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
 
 SPEC = StudySpec.model_validate(
@@ -77,7 +78,7 @@ def work(data: TokenPairs) -> Callable[..., None]:
         stop = given.pop("stop", threading.Event())
         listener = given.pop("listener", Silent())
         record = create_or_resume(db, spec)
-        Worker(db, record, spec, data, slots=slots, listener=listener, **given).run(stop)
+        Worker(Job(db, record, spec, data), slots=slots, listener=listener, **given).run(stop)
 
     return run
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from waiting import PATIENCE_SECONDS
 
 from gradstudy.models.tasks import TaskError
 from gradstudy.storage.database import Database
@@ -44,7 +45,7 @@ def test_a_changed_spec_is_refused_with_what_differs(db: Database, spec: StudySp
 def test_launches_at_the_same_moment_make_one_study(new_db: Callable[[], Database], spec: StudySpec) -> None:
     url = f"sqlite:///{new_db().path}"
     names = [f"s{number}" for number in range(8)]
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE_SECONDS)
     made: list[list[int]] = []
 
     def launch_all() -> None:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
+from waiting import PATIENCE_SECONDS
 
 PATHS = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin"
 READY = "ready for connections"
@@ -49,7 +50,7 @@ def running_mariadb(program: str, folder: Path) -> Iterator[str]:
         listener = threading.Thread(target=listen, daemon=True)
         listener.start()
         try:
-            assert ready.wait(60), "".join(said)
+            assert ready.wait(PATIENCE_SECONDS), "".join(said)
             yield f"mysql+pymysql://root@127.0.0.1:{port}/"
         finally:
             process.terminate()

@@ -4,11 +4,11 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 
+from waiting import PATIENCE_SECONDS
+
 CONTEXT = multiprocessing.get_context("forkserver")
 # Forked from one that has the slow imports behind it, they meet more closely, and sooner.
 CONTEXT.set_forkserver_preload(["optuna", "alembic.command", "gradstudy.storage.database", "racing"])
-
-SECONDS = 120
 
 
 def run_together(processes: int, do: Callable[[str], list[int]], url: str) -> list[list[int]]:
@@ -19,13 +19,13 @@ def run_together(processes: int, do: Callable[[str], list[int]], url: str) -> li
     for process in started:
         process.start()
     for process in started:
-        process.join(SECONDS)
+        process.join(PATIENCE_SECONDS)
     assert [process.exitcode for process in started] == [0] * processes
     return [results.get() for _ in started]
 
 
 def _run(barrier: Barrier, do: Callable[[str], list[int]], url: str, put: Callable[[list[int]], None]) -> None:
-    barrier.wait(SECONDS)
+    barrier.wait(PATIENCE_SECONDS)
     put(do(url))
 
 

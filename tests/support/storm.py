@@ -27,8 +27,8 @@ from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
-from gradstudy.study.spec.study_spec import StudySpec, stored_spec
-from gradstudy.study.training.data import load_data
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -66,10 +66,8 @@ def work(
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with Database.open(url, optuna_proxy=optuna_proxy) as database:
-        record = find_study(database, name)
-        spec = stored_spec(record)
-        listener = Teller(waits, permits)
-        Worker(database, record, spec, load_data(spec), slots=slots, workers=workers, listener=listener).run(stop)
+        job, listener = Job.of(database, find_study(database, name)), Teller(waits, permits)
+        Worker(job, slots=slots, workers=workers, listener=listener).run(stop)
 
 
 class Storm:

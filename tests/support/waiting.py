@@ -23,4 +23,4 @@ def until(
         ended = or_ends()
         assert ended is None, f"it ended before ({ended})"
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.05)

@@ -89,12 +89,12 @@ def _add_frontier(
 ) -> None:
     """A line at each bin's frontier, over the bin or the whole height, and a band for its interval.
 
-    An end of the interval that lies outside of what was tried is drawn at the edge of the map.
+    An end of the interval that lies outside of what was tried is drawn at the border of the map.
     """
     for row in frontiers.dropna(subset=["frontier"]).to_dict("records"):
         low, high = whole or (row["threshold_bin"], row["threshold_bin"] * HALF_DECADE)
         ends = [row["frontier_low"], row["frontier_high"]]
-        left, right = (edge if pd.isna(end) else end for edge, end in zip(learning_rates, ends, strict=True))
+        left, right = (tried if pd.isna(end) else end for tried, end in zip(learning_rates, ends, strict=True))
         made.add_shape(
             type="rect", x0=left, x1=right, y0=low, y1=high,
             fillcolor=FRONTIER_COLOR, opacity=0.12, line_width=0, layer="below",

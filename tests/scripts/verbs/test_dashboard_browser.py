@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dashboard_process import Served, serving
+from waiting import PATIENCE_SECONDS
 
 CHROMIUM = shutil.which("chromium") or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
@@ -61,6 +62,7 @@ def browser() -> Iterator["sync_api.Browser"]:
 def visit(served: Served, browser: "sync_api.Browser") -> Iterator[Visit]:
     """A page that had no trouble and that stayed on this machine."""
     with browser.new_page(viewport={"width": 1400, "height": 1000}) as page:
+        page.set_default_timeout(1000 * PATIENCE_SECONDS)
         visit = Visit(page, served.url)
         yield visit
         assert (visit.troubles, visit.strangers) == ([], [])
@@ -96,6 +98,7 @@ def test_a_trial_shows_its_outcome(visit: Visit) -> None:
 
 def test_what_is_refused_is_said(served: Served, browser: "sync_api.Browser") -> None:
     with browser.new_page() as page:
+        page.set_default_timeout(1000 * PATIENCE_SECONDS)
         page.goto(f"{served.url}dashboard")
         page.get_by_role("button", name=re.compile("delete", re.IGNORECASE)).first.click()
         page.get_by_role("button", name=re.compile("^(yes|delete)$", re.IGNORECASE)).first.click()

@@ -59,7 +59,7 @@ def test_the_presets_are_listed_with_what_is_expected(gradstudy: Run) -> None:
     listed = gradstudy("presets").stdout
     for name, preset in PRESETS.items():
         assert f"{name}: {preset.description}" in listed
-        assert all(f"expected: {claim.literature}" in listed for claim in preset.claims)
+        assert all(f"expected: {expectation.literature}" in listed for expectation in preset.expectations)
 
 
 def test_options_change_a_preset(gradstudy: Run) -> None:

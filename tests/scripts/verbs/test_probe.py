@@ -6,7 +6,7 @@ import pytest
 from typer.testing import Result
 
 from gradstudy.scripts.verbs.launch import launch
-from gradstudy.scripts.verbs.probe import OF_WORKERS, probe
+from gradstudy.scripts.verbs.probe import probe
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study, list_studies
@@ -45,7 +45,7 @@ def test_a_study_that_exists_keeps_its_ranges(
 
 def test_a_probe_takes_the_flags_of_a_launch() -> None:
     of_launch, of_probe = (set(inspect.signature(verb).parameters) for verb in (launch, probe))
-    assert of_launch - of_probe == set(OF_WORKERS)
+    assert of_launch - of_probe == {"workers", "slots", "engine", "gpus", "detach"}
     assert of_probe <= of_launch
 
 

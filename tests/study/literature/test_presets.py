@@ -6,7 +6,7 @@ from simulated import frame_of, simulated_study
 
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.study.errors import SpecError
-from gradstudy.study.literature.expectations import Claim, Group
+from gradstudy.study.literature.expectations import Expectation, Group
 from gradstudy.study.literature.presets import PRESETS, preset_values, verdicts
 from gradstudy.study.report.report import build_report
 from gradstudy.study.spec.study_spec import parse_spec
@@ -51,22 +51,22 @@ def test_all_and_none_agrees_only_with_all_and_none() -> None:
 def test_more_often_agrees_where_the_interval_of_the_difference_lies_above_zero(
     without: int, clipped: int, conclusion: str
 ) -> None:
-    claim = Claim(literature="more", first=WITHOUT, second=WITH)
+    expectation = Expectation(literature="more", first=WITHOUT, second=WITH)
     trials = frame_of([*runs_of("none", without, 70), *runs_of("norm", clipped, 80)])
-    assert claim.verdict(trials).endswith(conclusion)
+    assert expectation.verdict(trials).endswith(conclusion)
 
 
 @pytest.mark.parametrize(
     ("first", "conclusion"), [(20, "which does not contradict it."), (38, "which does not agree.")]
 )
 def test_no_difference_is_not_contradicted_where_the_interval_holds_zero(first: int, conclusion: str) -> None:
-    claim = Claim(literature="none", first=WITHOUT, second=WITH, expected="no difference")
+    expectation = Expectation(literature="none", first=WITHOUT, second=WITH, expected="no difference")
     trials = frame_of([*runs_of("none", first, 40), *runs_of("norm", 20, 40)])
-    assert claim.verdict(trials).endswith(conclusion)
+    assert expectation.verdict(trials).endswith(conclusion)
 
 
 def test_success_is_a_low_validation_loss_and_is_counted_by_length() -> None:
-    claim = Claim(literature="x", first=WITH, second=WITHOUT, solved_below=0.01, by="length")
+    expectation = Expectation(literature="x", first=WITH, second=WITHOUT, solved_below=0.01, by="length")
     short, long = {"factors": {"length": 10}}, {"factors": {"length": 50}}
     trials = frame_of(
         [
@@ -76,17 +76,17 @@ def test_success_is_a_low_validation_loss_and_is_counted_by_length() -> None:
             *runs_of("none", 0, 5, validation_loss=0.02, **long),
         ]
     )
-    verdict = claim.verdict(trials)
+    verdict = expectation.verdict(trials)
     assert "8 of 12 runs with it" in verdict
     assert "6 of 13 runs without clipping" in verdict
     assert verdict.endswith("By length: length 10 8 of 8 and 6 of 8, length 50 0 of 4 and 0 of 5.")
 
 
 def test_replicates_of_a_setting_count_once_in_the_interval() -> None:
-    claim = Claim(literature="x", first=WITHOUT, second=WITH)
+    expectation = Expectation(literature="x", first=WITHOUT, second=WITH)
     once = [{"strategy": "none", "outcome": "diverged"}, {"strategy": "norm"}]
     trials = frame_of([row | {"seed": seed} for row in once for seed in range(50)])
-    assert "50 of 50 runs without clipping (21% to 100%)" in claim.verdict(trials)  # Wilson's of 1 of 1
+    assert "50 of 50 runs without clipping (21% to 100%)" in expectation.verdict(trials)  # Wilson's of 1 of 1
 
 
 def test_groups_hold_the_runs_of_their_factors_only() -> None:
@@ -119,8 +119,8 @@ def test_a_preset_is_a_spec_whose_data_can_be_loaded_and_whose_groups_are_search
     spec = parse_spec(preset_values(name))
     assert (spec.name, spec.preset) == (name, name)
     load_data(variations(spec)[-1])
-    for claim in PRESETS[name].claims:
-        for group in (claim.first, claim.second):
+    for expectation in PRESETS[name].expectations:
+        for group in (expectation.first, expectation.second):
             assert set(group.strategies) <= set(spec.space.strategies) <= set(STRATEGIES)
             assert all(value in spec.space.factors[factor] for factor, value in group.factors.items())
 

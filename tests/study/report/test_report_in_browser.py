@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from simulated import simulated_study, simulated_trials
+from waiting import PATIENCE_SECONDS, until
 
 from gradstudy.storage.database import Database
 from gradstudy.study.report.html import html_report, read_drawn_steps
@@ -35,16 +36,13 @@ def path(finished: Database, tmp_path: Path) -> Path:
 
 def wait_until(page: Any, condition: str) -> None:
     """Playwright's own waiting evaluates text within the page, which the page's policy forbids."""
-    for _ in range(300):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(100)
-    pytest.fail(f"it did not become true that {condition}")
+    until(lambda: page.evaluate(condition))
 
 
 def opened(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
     """The page with every figure drawn, what its console said, and what it asked for."""
     page = browser.new_context(**options).new_page()
+    page.set_default_timeout(1000 * PATIENCE_SECONDS)
     said: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: said.append(message.text))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.workspace import Workspace
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.studies import find_study
 from gradstudy.study.answer.confirmation_study import (
     begin_confirmation,
@@ -26,7 +26,7 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.report.report import read_report
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.points import RandomSampler, SobolSampler
-from gradstudy.study.search.space import Setting, suggest
+from gradstudy.study.search.space import Setting, from_row, suggest
 from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 from gradstudy.study.spec.variations import variations, varied
@@ -34,6 +34,7 @@ from gradstudy.study.training.arrays import Slots, make_array, make_workspace
 from gradstudy.study.training.data import check_varied_data, load_data
 from gradstudy.study.training.probe import probe
 from gradstudy.study.training.replay import replay_trial
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
 from tests.study.conftest import Silent
 
@@ -42,7 +43,7 @@ VALUES: dict[str, Any] = {
     "task": "adding",
     "task_options": {"examples": 200},
     "model": {"hidden_size": 6},
-    "steps": 12,
+    "steps": 8,
     "batch_size": 8,
     "trials": 16,
     "space": {
@@ -60,17 +61,12 @@ def spec() -> StudySpec:
 
 def run(db: Database, spec: StudySpec) -> None:
     record = create_or_resume(db, spec)
-    Worker(db, record, spec, load_data(spec), slots=4, listener=Silent()).run(threading.Event())
+    Worker(Job.of(db, record), slots=4, listener=Silent()).run(threading.Event())
 
 
 def trained_alone(spec: StudySpec, row: dict[Any, Any]) -> Any:
     """A row's setting and seed in a study without factors."""
-    setting = Setting(
-        cell=row["cell"],
-        strategy=row["strategy"],
-        threshold=None if pd.isna(row["threshold"]) else row["threshold"],
-        learning_rate=row["learning_rate"],
-    )
+    setting = replace(from_row(SettingRow.of(row)), factors=())
     slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, "cpu")), spec)
     slots.admit(0, setting, int(row["seed"]))
     ended: list[Any] = []

@@ -157,5 +157,5 @@ def test_exactly_what_differs_is_listed(spec: StudySpec) -> None:
         "task_options.symbols: None -> 9",
         "model.layers: 1 -> 2",
         "steps: 30 -> 31",
-        "space.thresholds.norm: None -> [1.0, 2.0]",
+        "space.thresholds.norm: [0.02, 0.05] -> [1.0, 2.0]",
     ]

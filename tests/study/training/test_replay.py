@@ -8,6 +8,7 @@ from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.study.errors import TrialNotFoundError
 from gradstudy.study.launch import create_or_resume
+from gradstudy.study.spec.parts import SearchSpace
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.replay import replay_trial
 
@@ -81,7 +82,7 @@ def test_a_replay_disagrees_when_the_record_was_changed(
 
 
 def test_losses_that_were_not_finite_agree(db: Database, spec: StudySpec, work: Callable[..., None]) -> None:
-    space = spec.space.model_copy(update={"strategies": ("none",), "learning_rate": (1e37, 3e38)})
+    space = SearchSpace(strategies=("none",), learning_rate=(1e37, 3e38))
     rule = spec.divergence.model_copy(update={"blow_up": 1e300})
     work(db, spec.model_copy(update={"trials": 4, "space": space, "divergence": rule}))
     trials = read_trials(db, "s")

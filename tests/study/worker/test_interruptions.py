@@ -20,8 +20,7 @@ HELD_AT_THE_SECOND_TRIAL = """
 import sys, threading
 from gradstudy.storage.database import Database
 from gradstudy.storage.studies import find_study
-from gradstudy.study.spec.study_spec import stored_spec
-from gradstudy.study.training.data import load_data
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
 
 class Held:
@@ -33,9 +32,7 @@ class Held:
     def waiting(self, message): ...
 
 with Database.open(sys.argv[1]) as db:
-    record = find_study(db, "s")
-    spec = stored_spec(record)
-    Worker(db, record, spec, load_data(spec), slots=2, listener=Held()).run(threading.Event())
+    Worker(Job.of(db, find_study(db, "s")), slots=2, listener=Held()).run(threading.Event())
 """
 
 

@@ -16,7 +16,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.lost_workers import MAX_RETRIES, abandoned_workers
 from gradstudy.storage.progress import count_outcomes
-from gradstudy.storage.recorder import OptunaAttributes, Recorder
+from gradstudy.storage.recorder import OptunaAttributes, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.storage.workers import living_workers, register_worker, stop_worker, touch_worker
@@ -24,6 +24,7 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.search.points import RandomSampler
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worker import bookkeeping
+from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.recovery import recover
 
 SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5, factors={})
@@ -100,6 +101,10 @@ def test_a_lost_trial_is_tried_again_with_its_setting_and_seed_and_fails_in_the_
     assert (row["outcome"], row["reason"]) == ("failed", "worker_lost")
 
 
+def one_step(loss: float) -> Steps:
+    return Steps(loss=[loss], grad_norm=1.0, applied_norm=1.0, learning_rate=0.5)
+
+
 def test_a_worker_that_comes_back_too_late_changes_nothing(
     db: Database, begin: Callable[[str], Claim], execute: Execute, states: Any
 ) -> None:
@@ -108,11 +113,9 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(
     recover_study(db)
     second = begin("here")
     assert second.trial_id == late.trial_id
-    recorder = Recorder(db.engine)
-    recorder.add_steps(late, 0, [9.0, 9.0], 1.0, 1.0, 0.5)
-    assert not recorder.finish(late, TrialResult(outcome=Outcome.DIVERGED, steps=2), OptunaAttributes({}, {}))
-    recorder.add_steps(second, 0, [3.0], 1.0, 1.0, 0.5)
-    assert recorder.finish(second, TrialResult(outcome=Outcome.TRAINED, steps=1), TRAINED)
+    diverged, trained = (TrialResult(outcome=outcome, steps=1) for outcome in (Outcome.DIVERGED, Outcome.TRAINED))
+    assert not record(db.engine, late, diverged, one_step(9.0), OptunaAttributes({}, {}))
+    assert record(db.engine, second, trained, one_step(3.0), TRAINED)
     assert execute(db, "SELECT step, loss FROM gradstudy_step") == [(0, 3.0)]
     assert execute(db, "SELECT value_json FROM trial_user_attributes") == [('"trained"',)]
 
@@ -121,10 +124,8 @@ def test_storing_a_result_twice_is_storing_it_once(
     db: Database, begin: Callable[[str], Claim], execute: Execute
 ) -> None:
     claim = begin("here")
-    recorder = Recorder(db.engine)
     for _ in range(2):  # the first answer was lost on its way
-        recorder.add_steps(claim, 0, [3.0], 1.0, 1.0, 0.5)
-        assert recorder.finish(claim, TrialResult(outcome=Outcome.TRAINED, steps=1), TRAINED)
+        assert record(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=1), one_step(3.0), TRAINED)
     assert execute(db, "SELECT COUNT(*) FROM gradstudy_step") == [(1,)]
     assert execute(db, "SELECT COUNT(*) FROM trial_user_attributes") == [(1,)]
 
@@ -190,7 +191,7 @@ def test_a_worker_that_is_taken_for_lost_while_it_asks_goes_on_with_another_tria
     record = create_or_resume(db, spec)
     worker = register_worker(db.engine, "elsewhere", os.getpid(), "cpu")
     books = bookkeeping.Bookkeeping(
-        db, record, spec, worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
+        Job.of(db, record), worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
     )
     begun = books.begin()
     assert begun is not None

@@ -1,0 +1,176 @@
+"""The flags that make up a spec: flag, field of the spec, help. The verbs and the documents are made from this table.
+
+From a flag here a value goes to its field in ``study.spec.study_spec``. What is searched becomes a ``Setting`` in
+``study.search.space``, and ``study.training.arrays`` gives spec and setting to the arrays of ``models``.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from gradstudy.scripts.spec_input import Values, assignments, bounds, merged, names
+
+MANY = list[str]
+Read = Callable[[Any], Any]
+"""From what typer has understood to the value of the field."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that says something about a study.
+
+    Attributes:
+        name: as the command line has it.
+        field: of the spec, with the fields that it lies in.
+        kind: what typer reads.
+        help: of the flag.
+        metavar: what its value looks like, where that is not its kind.
+        default: what happens without it, where that is worth a word.
+        read: how what was read becomes the value of the field.
+    """
+
+    name: str
+    field: str
+    kind: Any
+    help: str
+    metavar: str | None = None
+    default: str | None = None
+    read: Read = lambda given: given
+
+    @property
+    def parameter(self) -> str:
+        """The name of the parameter that it is to a verb."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    def as_parameter(self) -> inspect.Parameter:
+        """The parameter that typer makes the flag from; None where it is not given."""
+        switch = [f"{self.name}/--no-{self.name.removeprefix('--')}"] if self.kind is bool else [self.name]
+        option = typer.Option(*switch, help=self.help, metavar=self.metavar, show_default=self.default or True)
+        return inspect.Parameter(
+            self.parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[self.kind | None, option]
+        )
+
+    def values(self, given: Any) -> Values:
+        """The part of a spec that it makes."""
+        value: Any = self.read(given)
+        for name in reversed(self.field.split(".")):
+            value = {name: value}
+        return dict(value)
+
+
+def _named(given: str) -> list[str]:
+    from gradstudy.models.strategies import STRATEGIES
+
+    return list(STRATEGIES) if given == "all" else names(given)
+
+
+def _options(given: list[str]) -> Values:
+    return dict(assignments("--task-option", given, "max_length=8"))
+
+
+def _thresholds(given: list[str]) -> Values:
+    ranges = assignments("--threshold", given, "norm=0.01:10")
+    return {strategy: bounds("--threshold", text) for strategy, text in ranges.items()}
+
+
+def _factors(given: list[str]) -> Values:
+    return {name: names(text) for name, text in assignments("--vary", given, "hidden_size=32,64").items()}
+
+
+def _learning_rates(given: str) -> tuple[float, float]:
+    return bounds("--lr", given)
+
+
+OF_THE_TASK = (
+    Flag(
+        "--preset", "preset", str, "An experiment of the literature; other options change it. See `gradstudy presets`."
+    ),
+    Flag("--task", "task", str, "What to train on; see `gradstudy tasks`."),
+    Flag("--task-option", "task_options", MANY, "Option of the task; repeatable.", "NAME=VALUE", read=_options),
+    Flag("--loss", "loss", str, "Of tasks with real values: mse, mae or huber.", default="mse"),
+    Flag("--tokens", "task_options.tokens", str, "What a symbol of pairs:FILE is: char or word."),
+    Flag("--window", "task_options.window", int, "Rows that a forecast rests on."),
+    Flag("--horizon", "task_options.horizon", int, "Rows that are forecast."),
+    Flag("--standardize", "task_options.standardize", bool, "Scale real values by the training part."),
+)
+OF_THE_SPACE = (
+    Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru.", read=names),
+    Flag("--strategies", "space.strategies", str, "Comma-separated, or all; see `gradstudy strategies`.", read=_named),
+    Flag("--lr", "space.learning_rate", str, "Range of the learning rate.", "LOW:HIGH", read=_learning_rates),
+    Flag(
+        "--threshold",
+        "space.thresholds",
+        MANY,
+        "Range of a strategy's threshold; repeatable.",
+        "STRATEGY=LOW:HIGH",
+        read=_thresholds,
+    ),
+    Flag(
+        "--vary", "space.factors", MANY, "Search a field or task option, too; repeatable.", "NAME=A,B,C", read=_factors
+    ),
+)
+OF_TRAINING = (
+    Flag("--optimizer", "optimizer", str, "sgd, momentum or adam; of a model of your own also own."),
+    Flag("--precision", "precision", str, "Of the computation: float32 or bfloat16."),
+    Flag("--trials", "trials", int, "Training runs of the study, replicates included."),
+    Flag("--seeds", "seeds", int, "Replicates: runs of each setting, each with its own seed."),
+    Flag("--steps", "steps", int, "Training steps of each trial."),
+    Flag("--batch-size", "batch_size", int, "Sequences in a batch."),
+)
+OF_THE_MODEL = (
+    Flag("--hidden", "model.hidden_size", int, "Hidden units of each layer."),
+    Flag("--layers", "model.layers", int, "Layers of the encoder, and of the decoder."),
+    Flag(
+        "--forget-bias", "model.forget_bias", float, "Initial bias of LSTM forget gates.", default="as torch draws it"
+    ),
+    Flag("--attention", "model.attention", bool, "Attend to the encoder's outputs."),
+    Flag("--dropout", "model.dropout", float, "Dropout rate."),
+    Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
+)
+OF_THE_SEARCH = (
+    Flag("--sampler", "sampler", str, "qmc, random, tpe or frontier."),
+    Flag("--pruner", "pruner", str, "End trials that fall behind: none, median or hyperband."),
+    Flag(
+        "--frontier-width", "frontier_width", float, "End when every frontier's 95% interval is this narrow.", "DECADES"
+    ),
+    Flag("--seed", "seed", int, "Seed of the whole study."),
+)
+
+FLAGS = (*OF_THE_TASK, *OF_THE_SPACE, *OF_TRAINING, *OF_THE_MODEL, *OF_THE_SEARCH)
+"""In the order of the help."""
+
+
+def spec_values(given: Mapping[str, Any]) -> Values:
+    """The part of a spec that was given as flags, by the names of their parameters.
+
+    Raises:
+        SpecError: a flag's text cannot be read.
+    """
+    values: Values = {}
+    for flag in FLAGS:
+        if given[flag.parameter] not in (None, []):
+            values = merged(values, flag.values(given[flag.parameter]))
+    return values
+
+
+def takes_spec_flags(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb every flag of a spec in place of its parameter ``flags``, which gets the values that they make."""
+
+    @functools.wraps(verb)
+    def run(**given: Any) -> None:
+        own = {name: value for name, value in given.items() if name not in ours}
+        verb(**own, flags=spec_values(given))
+
+    ours = {flag.parameter for flag in FLAGS}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(verb).parameters.items():
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += [flag.as_parameter() for flag in FLAGS] if name == "flags" else own
+    # Typer asks a function for these.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": None}
+    return run
