@@ -11,7 +11,7 @@ BARS := $(if $(MAKE_TERMOUT),on,off)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --log /dev/null --progress-bar $(BARS) --constraint constraints.txt
 OR_SAY_WHY := 2> $(VENV)/install.errors || { cat $(VENV)/install.errors >&2; exit 1; }
 
-.PHONY: help setup study test slow check mypy docs bench bench-search soak typing clean
+.PHONY: help setup study test slow check mypy docs bench bench-search bench-answer soak typing clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ bench: $(READY)  ## time training steps, whole studies, claims, reports and clip
 
 bench-search: $(READY)  ## compare what samplers pay for frontiers that are known
 	$(BIN)/python tests/benchmarks/search.py
+
+bench-answer: $(READY)  ## compare what answers are worth with Optuna's best trial
+	$(BIN)/python tests/benchmarks/answer.py
 
 soak: $(READY)  ## kill workers for a while and look for lost trials
 	$(BIN)/python tests/soak/storms.py

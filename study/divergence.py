@@ -50,7 +50,7 @@ class DivergenceRule(BaseModel):
         default=0.01, ge=0, le=1, description="share of the initial loss within which a run has learned nothing"
     )
     noise_errors: float = Field(
-        default=4.0, ge=0, description="the same in standard errors of what a run has gained; the larger one counts"
+        default=5.0, ge=0, description="the same in standard errors of what a run has gained; the larger one counts"
     )
     collapse: float = Field(
         default=0.5, gt=0, le=1, description="share of what a run had learned whose loss at its end is a collapse"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from gradstudy.study.statistics.rates import judged
-from gradstudy.study.wording import counted
+from gradstudy.study.wording import counted, not_finite
 
 NON_FINITE = ("non_finite_loss", "non_finite_gradient")
 FEWEST_ALIKE = 5
@@ -26,8 +26,8 @@ def _untrained(trials: pd.DataFrame) -> Iterator[str]:
     measured = {"training": "initial_loss", "validation": "initial_validation_loss"}
     bad = [name for name, column in measured.items() if runs[column].isna().any()]
     yield (
-        f"The {' and the '.join(bad)} loss of the untrained model is not finite in {counted(len(runs), 'trial')}: look "
-        "at the data and the loss; no learning rate, threshold or strategy mends that."
+        f"In {counted(len(runs), 'trial')} {not_finite(bad)}: look at the {bad[0]} data and the loss; no learning rate, "
+        "threshold or strategy mends that."
     )
 
 
@@ -36,10 +36,9 @@ def _validation(trials: pd.DataFrame) -> Iterator[str]:
     bad = runs[(runs["outcome"] != "diverged") & runs["validation_loss"].isna()]
     if bad.empty:
         return
-    also = " already of the untrained model" if bad["initial_validation_loss"].isna().all() else ""
     yield (
-        f"The validation loss is not finite in {counted(len(bad), 'run')} whose training loss is{also and ','}{also}: "
-        "look at the validation data; such runs cannot be ranked."
+        f"The validation loss of {counted(len(bad), 'run')} is not finite although the training loss is: look at the "
+        "validation data; such runs cannot be ranked."
     )
 
 

@@ -20,6 +20,8 @@ LAPSE = 0.01
 """P(diverged) far below the frontier, and P(kept) far above it."""
 LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
 """The log odds at the frontier."""
+SMALLEST_EXACT_MARGIN = float(np.log(1.03))
+"""Below it a run ended about where it began, by chance or because it lost what it had learned: it tells its side only."""
 LARGEST_EXACT_MARGIN = 1.5
 """Above it a run was stopped because it blew up: it would have risen further."""
 SMALLEST_CHANCE = 1e-12
@@ -33,7 +35,7 @@ class Seen:
         self._turned, self._lapse = turned, lapse
         self._offset = turned * np.clip(margins, 0.0, LARGEST_EXACT_MARGIN)
         self._diverged = margins > 0
-        self._exact = self._diverged & (margins < LARGEST_EXACT_MARGIN)
+        self._exact = self._diverged & (margins > SMALLEST_EXACT_MARGIN) & (margins < LARGEST_EXACT_MARGIN)
 
     def told(self, log_odds: Floats) -> Floats:
         """Log likelihood, score and Fisher's information at log odds [n] or [..., n], [3, ..., n]."""

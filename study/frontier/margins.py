@@ -27,5 +27,7 @@ def bounded_margins(
     final, initial = np.asarray(final_loss, np.float64), np.asarray(initial_loss, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         margin = np.log(final / initial)
+    # Losses below zero have no ratio: all that such a run tells is its side.
+    margin = np.where((final <= 0) | (initial <= 0), np.where(diverged, np.inf, -np.inf), margin)
     margin = np.where(finite, np.nan_to_num(margin, nan=np.inf), np.inf).clip(-MARGIN_BOUND, MARGIN_BOUND)
     return np.where(diverged, np.maximum(margin, SMALLEST_VIOLATION), np.minimum(margin, 0.0))

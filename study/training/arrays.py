@@ -22,6 +22,7 @@ from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.summary import count_spikes, summarize_gradients
+from gradstudy.study.wording import not_finite
 
 Key = TypeVar("Key")
 
@@ -63,8 +64,8 @@ class Trial:
         if not bad:
             return None
         return (
-            f"the {' and the '.join(bad)} loss of the untrained model is not finite: look at the {bad[0]} data and the "
-            "loss, as no learning rate, threshold or strategy mends that"
+            f"{not_finite(bad)}: look at the {bad[0]} data and the loss, as no learning rate, threshold or strategy "
+            "mends that"
         )
 
     def failed(self, error: str, reason: str = EXCEPTION) -> TrialResult:

@@ -55,6 +55,8 @@ ADAPTIVE = ("qmc", "random", "tpe", "frontier")
 def sampler_of(problem: Problem, name: str, seed: int) -> optuna.samplers.BaseSampler:
     if name == "frontier":
         return FrontierSampler(seed)
+    if name == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
     if isinstance(problem, Quadratic):  # whose parameters have names of their own
         samplers = optuna.samplers
         classes = {"qmc": samplers.QMCSampler, "random": samplers.RandomSampler, "tpe": samplers.TPESampler}
@@ -276,7 +278,7 @@ def main() -> None:
     problems = [
         *(SimulatedEdges(shape, slope) for shape, slope in kinds),
         Quadratic(),
-        ReferenceMap(COPY.file, COPY.spec),
+        ReferenceMap(COPY),
     ]
     results = []
     for problem in problems:

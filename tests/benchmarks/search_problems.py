@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
+from reference_map import Map
 from scipy.optimize import brentq, isotonic_regression
 from scipy.special import expit
 
@@ -41,6 +41,19 @@ class Point:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class Worth:
+    """What a setting is worth in truth.
+
+    Attributes:
+        loss: J, the mean validation loss of its runs, of which a diverged one counts as untrained.
+        risk: the share of them that diverge.
+    """
+
+    loss: float
+    risk: float
+
+
 class Problem:
     """A search space with known frontiers."""
 
@@ -54,6 +67,10 @@ class Problem:
 
     def run(self, point: Point, random: np.random.Generator) -> Row:
         """Try a setting: margin, outcome, reason, steps and losses."""
+        raise NotImplementedError
+
+    def worth(self, point: Point) -> Worth:
+        """What a setting is worth; losses are in units in which an untrained model's is ``INITIAL_LOSS``."""
         raise NotImplementedError
 
     @property
@@ -199,6 +216,57 @@ class Quadratic(Problem):
         return False
 
 
+class NoisyEdges(Problem):
+    """Edges so noisy, with optima so near them, that the best loss is no safe setting; 5% of runs diverge anywhere.
+
+    P(diverged) = 0.05 + 0.95 expit(slope * (decade - edge)), with slopes of 3 to 8 and an optimum at most 0.2 decades
+    below the edge.
+    """
+
+    LAPSE = 0.05
+    name = "noisy edges"
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self.spec = StudySpec.model_validate({
+            "name": "noisy", "steps": STEPS,
+            "space": {"strategies": ["none", "norm", "value"], "learning_rate": [1e-2, 1e2],
+                      "thresholds": {"norm": [0.01, 10.0], "value": [0.001, 1.0]}},
+        })  # fmt: skip
+        groups = [(cell, strategy) for cell in self.spec.space.cells for strategy in self.spec.space.strategies]
+        self._slope = {group: random.uniform(3, 8) for group in groups}
+        self._below = {group: random.uniform(0.05, 0.2) for group in groups}
+        self._tilt = {group: random.uniform(-1.2, -0.3) for group in groups}
+        self._peak = {group: random.uniform(0.2, 0.8) for group in groups}
+
+    def _shape(self, point: Point) -> tuple[float, float, float]:
+        """Decades above the edge, P(diverged) and the loss of runs that do not diverge, as a share of untrained."""
+        group = point.cell, point.strategy
+        edge = {"lstm": 0.5, "gru": 0.2}[point.cell] + {"none": 0.0, "norm": 0.1, "value": -0.1}[point.strategy]
+        worth = {"lstm": 0.08, "gru": 0.0}[point.cell] + {"none": 0.45, "norm": 0.62, "value": 0.55}[point.strategy]
+        bounds = self.spec.space.threshold_range(point.strategy)
+        if bounds is not None and point.threshold is not None:
+            share = np.log(point.threshold / bounds[0]) / np.log(bounds[1] / bounds[0])
+            edge += self._tilt[group] * (2 * share - 1)
+            worth *= np.exp(-0.5 * ((share - self._peak[group]) / 0.6) ** 2)
+        above = float(np.log10(point.learning_rate)) - edge
+        off = above + self._below[group]
+        loss = 1 - worth * np.exp(-0.5 * (off / (0.8 if off < 0 else 0.35)) ** 2)
+        return above, float(self.LAPSE + (1 - self.LAPSE) * expit(self._slope[group] * above)), float(loss)
+
+    def run(self, point: Point, random: np.random.Generator) -> Row:
+        above, risk, loss = self._shape(point)
+        if random.random() < risk:
+            noise = abs(random.logistic()) / self._slope[point.cell, point.strategy]
+            return ended(min(SimulatedEdges.RISE * (noise + max(0.0, above)) + 1e-9, 10.0), 0.0, STEPS)
+        share = np.clip(loss + random.normal(0, 0.015 + 0.05 * np.exp(2 * min(above, 0.0))), 0.02, 0.999)
+        return ended(-1.0, float(np.log(share)), STEPS)
+
+    def worth(self, point: Point) -> Worth:
+        _, risk, loss = self._shape(point)
+        return Worth(INITIAL_LOSS * (risk + (1 - risk) * loss), risk)
+
+
 class ReferenceMap(Problem):
     """Runs that were trained: see ``reference_map.py``.
 
@@ -206,13 +274,11 @@ class ReferenceMap(Problem):
     the edge at its own threshold, where edges are interpolated between the middles, as it is at its own.
     """
 
-    name = "copy, trained"
-    WINDOW = 0.051
-    """Decades of learning rate from which a run is drawn."""
-
-    def __init__(self, path: Path, spec: StudySpec) -> None:
-        self.spec = spec
-        table = pd.read_csv(path)
+    def __init__(self, reference: Map) -> None:
+        self.name = f"{reference.spec.task}, trained"
+        self.spec = reference.spec
+        self._window = reference.step + 1e-3  # decades of learning rate on each side from which a run is drawn
+        table = pd.read_csv(reference.file)
         table["decade"] = np.log10(table["learning_rate"])
         table["margin"] = np.log(table["final_loss"] / table["initial_loss"])
         self._runs = {
@@ -237,13 +303,25 @@ class ReferenceMap(Problem):
         return column, edge - self._middles[column]
 
     def run(self, point: Point, random: np.random.Generator) -> Row:
+        runs = self._like(point)
+        row = runs.iloc[int(random.integers(len(runs)))]
+        margin = max(row["margin"], 1e-9) if row["outcome"] == "diverged" else min(row["margin"], 0.0)
+        return {"margin": margin, **row[["outcome", "reason", "steps", "validation_loss"]].to_dict()}
+
+    def _like(self, point: Point) -> pd.DataFrame:
+        """The runs that answer for a point."""
         column, moved = self._place(point)
         runs = self._runs[column]
         decades = runs["decade"].to_numpy()
         decade = np.clip(np.log10(point.learning_rate) - moved, decades.min(), decades.max())
-        row = runs.iloc[int(random.choice(np.flatnonzero(np.abs(decades - decade) <= self.WINDOW)))]
-        margin = max(row["margin"], 1e-9) if row["outcome"] == "diverged" else min(row["margin"], 0.0)
-        return {"margin": margin, **row[["outcome", "reason", "steps", "validation_loss"]].to_dict()}
+        return runs[np.abs(decades - decade) <= self._window]
+
+    def worth(self, point: Point) -> Worth:
+        runs = self._like(point)
+        lost = runs["outcome"] == "diverged"
+        untrained = runs["initial_validation_loss"]
+        loss = np.minimum(runs["validation_loss"].where(~lost, untrained), untrained) * (INITIAL_LOSS / untrained)
+        return Worth(float(loss.mean()), float(lost.mean()))
 
     @cached_property
     def truth(self) -> dict[Column, float]:
@@ -264,7 +342,10 @@ def _monotone_rate(runs: pd.DataFrame) -> tuple[Floats, Floats]:
 
 
 def _crossing(decades: Floats, rate: Floats, level: float) -> float:
-    last = int(np.flatnonzero(rate < level)[-1])
+    below = np.flatnonzero(rate < level)
+    if not len(below):
+        return float(decades[0])
+    last = int(below[-1])
     if last + 1 == len(rate):
         return float(decades[-1])
     share = (level - rate[last]) / (rate[last + 1] - rate[last])

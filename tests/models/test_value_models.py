@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.array import INITIAL_BATCHES, TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape, TokenBatch, ValueBatch
 from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.tasks import load_task
@@ -212,7 +212,7 @@ def test_training_equals_torchs_loop(task):
     for seed in range(3):
         array.admit(run(seed))
     start = array.parameters.clone()
-    initial, validation = array.initial_loss(2), array.validation_loss(2)
+    initial, validation = array.initial_losses(2), array.validation_loss(2)
     telemetry = array.train(30)
     for slot in range(3):
         model = torch_model(array.model.shape, 0)
@@ -226,8 +226,8 @@ def test_training_equals_torchs_loop(task):
         if slot == 2:
             held_out = batches.validation(256)
             assert validation == pytest.approx(loss_of(model, held_out).item(), rel=1e-12)
-            first = [loss_of(model, batches.batch(np.array([step]))).item() for step in range(4)]
-            assert initial == pytest.approx(np.mean(first), rel=1e-12)
+            first = [loss_of(model, batches.batch(np.array([step]))).item() for step in range(INITIAL_BATCHES)]
+            assert initial == pytest.approx(first, rel=1e-12)
         for step in range(30):
             optimizer.zero_grad()
             loss = loss_of(model, batches.batch(np.array([step])))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gradstudy.models.array import INITIAL_BATCHES
 from gradstudy.study.divergence import DivergenceMonitor, DivergenceRule, Verdict, log_ratio
 
 NAN, INF = math.nan, math.inf
@@ -115,10 +116,105 @@ def test_squared_errors_blow_up_above_a_hundred_times_the_initial_loss() -> None
     assert verdict_of([100.5], loss="mse")[1] == Verdict("diverged", "blow_up", 0)
 
 
-@pytest.mark.parametrize(("loss", "outcome"), [(1.19, "stalled"), (1.21, "diverged")])
-def test_noisy_data_can_be_given_room_above_the_initial_loss(loss: float, outcome: str) -> None:
-    _, verdict = verdict_of([loss] * 5, rule=DivergenceRule(no_recovery_above=1.2))
+@pytest.mark.parametrize(
+    ("loss", "outcome"), [(1.19, "stalled"), (0.81, "stalled"), (1.21, "diverged"), (0.79, "trained")]
+)
+def test_noisy_data_can_be_given_room_on_both_sides_of_the_initial_loss(loss: float, outcome: str) -> None:
+    _, verdict = verdict_of([loss] * 5, rule=DivergenceRule(noise_share=0.2))
     assert verdict.outcome == outcome
+
+
+@pytest.mark.parametrize(("loss", "outcome"), [(1.19, "stalled"), (1.21, "diverged"), (0.98, "trained")])
+def test_the_first_version_of_the_rule_has_room_above_only(loss: float, outcome: str) -> None:
+    _, verdict = verdict_of([loss] * 5, rule=DivergenceRule(version=1, no_recovery_above=1.2))
+    assert verdict.outcome == outcome
+
+
+def test_constants_of_the_first_version_are_refused_by_the_second() -> None:
+    with pytest.raises(ValueError, match=r"belong to version 1.*but got 0\.99 and 1\.2"):
+        DivergenceRule(no_recovery_above=1.2)
+
+
+def test_the_noise_is_that_of_the_two_means_that_are_compared() -> None:
+    """Simulated: l0 - s_T of runs that do nothing has the standard deviation that the rule multiplies."""
+    random, differences = np.random.default_rng(0), []
+    for _ in range(4000):
+        watching = DivergenceMonitor(
+            random.normal(100.0, 1.0, 16).tolist(), DivergenceRule(noise_share=0, noise_errors=1)
+        )
+        watching.observe_all(random.normal(100.0, 1.0, 60), np.ones(60))
+        differences.append((watching.smoothed_loss - watching.initial_loss) / watching.noise * watching.spread)
+    assert np.std(differences) == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize("of_a_batch", [0.5, 4.0, 40.0])
+def test_a_run_that_does_nothing_never_diverges(of_a_batch: float) -> None:
+    """Losses of batches are means of few or many skewed numbers: gamma distributed, with this shape."""
+    random = np.random.default_rng(1)
+
+    def losses(count: int) -> np.ndarray:
+        return random.gamma(of_a_batch, size=count)
+
+    outcomes = set()
+    for _ in range(1000):
+        watching = DivergenceMonitor(losses(16).tolist(), DivergenceRule(blow_up=1e9))
+        outcomes.add((watching.observe_all(losses(200), np.ones(200)) or watching.finish()).reason)
+    assert outcomes == {None}
+
+
+FELL_AND_ROSE = [1.0] * 20 + [0.4] * 100 + [0.9] * 100
+
+
+def test_a_run_that_lost_most_of_what_it_had_learned_has_collapsed() -> None:
+    assert verdict_of(FELL_AND_ROSE)[1] == Verdict("diverged", "collapse")
+    assert verdict_of(FELL_AND_ROSE, rule=DivergenceRule(version=1))[1] == Verdict("trained")
+
+
+def test_a_run_that_kept_half_of_what_it_had_learned_has_not_collapsed() -> None:
+    assert verdict_of([1.0] * 20 + [0.4] * 100 + [0.69] * 100)[1] == Verdict("trained")
+
+
+def test_a_gain_of_less_than_a_tenth_cannot_collapse() -> None:
+    assert verdict_of([1.0] * 20 + [0.92] * 100 + [0.98] * 100)[1] == Verdict("trained")
+
+
+@pytest.mark.parametrize(("validation", "outcome"), [(1.9, "diverged"), (1.0, "trained"), (NAN, "diverged")])
+def test_a_collapse_shows_in_the_validation_loss_as_well(validation: float, outcome: str) -> None:
+    watching = DivergenceMonitor(1.0)
+    watching.observe_all(FELL_AND_ROSE, np.ones(len(FELL_AND_ROSE)))
+    assert watching.finish(validation, 2.0).outcome == outcome
+
+
+@pytest.mark.parametrize("losses", [
+    [-3.0] * 20 + [-3.8] * 200, [-3.0] * 200, [-3.0] * 20 + [-3.8] * 100 + [-3.1] * 100, [-3.0] * 20 + [-2.0] * 200,
+    [-3.0] * 5 + [500.0] * 5, [NAN],
+])  # fmt: skip
+def test_a_likelihood_has_the_same_verdict_whatever_constant_is_added(losses: list[float]) -> None:
+    verdicts = set()
+    for constant in (0.0, 3.0, 4.0, 1000.0):
+        first = [-3.0 + constant + 0.01 * place for place in range(-8, 8)]
+        watching = DivergenceMonitor(first, loss="likelihood")
+        shifted = np.array(losses) + constant
+        verdicts.add(watching.observe_all(shifted, np.ones(len(losses))) or watching.finish())
+    assert len(verdicts) == 1
+
+
+def test_a_loss_below_zero_trains_stalls_diverges_and_collapses_by_what_was_learned() -> None:
+    def outcome(*losses: float) -> str | None:
+        watching = DivergenceMonitor([-3.1, -3.0, -2.9, -3.0])
+        verdict = watching.observe_all(np.repeat(losses, 100), np.ones(100 * len(losses))) or watching.finish()
+        return verdict.reason or verdict.outcome
+
+    assert outcome(-3.8) == "trained"
+    assert outcome(-3.0) == "stalled"
+    assert outcome(-3.8, -3.2) == "collapse"
+    assert outcome(-2.0) == "no_recovery"
+    assert outcome(-3.8, 200.0) == "blow_up"
+
+
+def test_an_untrained_loss_that_is_not_finite_is_said_before_training() -> None:
+    with pytest.raises(ValueError, match="batch 1 gives inf: look at the data and the loss"):
+        DivergenceMonitor.before_training(float, [1.0, INF, 2.0])
 
 
 def test_ending_above_the_initial_loss_is_no_recovery() -> None:
@@ -165,9 +261,9 @@ def test_the_margin_of_a_loss_of_nothing_is_infinite() -> None:
     assert math.isnan(DivergenceMonitor(1.0).margin)
 
 
-def test_the_initial_loss_of_a_live_loop_is_the_mean_over_the_first_four_batches() -> None:
+def test_the_initial_loss_of_a_live_loop_is_the_mean_over_as_many_batches_as_a_study_takes() -> None:
     weight = torch.tensor(2.0, requires_grad=True)
-    batches = (torch.tensor(float(n)) for n in (1, 2, 3, 6, 100))
+    batches = (torch.tensor(float(n)) for n in (1, 2, 3, 6, *[3] * (INITIAL_BATCHES - 4), 100))
     watching = DivergenceMonitor.before_training(lambda batch: weight * batch, batches, loss="mse")
     assert watching.initial_loss == 2 * (1 + 2 + 3 + 6) / 4
     assert watching.observe(weight * 299, torch.tensor(1.0)) is None
@@ -196,7 +292,8 @@ def test_the_limit_of_a_monitor_that_goes_on_is_that_of_its_state() -> None:
 
 def test_a_monitor_and_a_clipper_need_neither_optuna_nor_a_database() -> None:
     code = (
-        "import sys\nfrom gradstudy.study.divergence import DivergenceMonitor\n"
+        "import sys\nfrom gradstudy.models.array import INITIAL_BATCHES
+from gradstudy.study.divergence import DivergenceMonitor\n"
         "from gradstudy.models.clipping import clip_gradients\n"
         "DivergenceMonitor.before_training(float, [1.0])\n"
         "print(sorted({'optuna', 'sqlalchemy', 'pandas', 'alembic'} & set(sys.modules)))"

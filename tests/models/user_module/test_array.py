@@ -144,7 +144,7 @@ def test_batched_runs_equal_single_ones_with_every_strategy(dtype, steps, tolera
         for setting in settings:
             one.admit(setting)
         for slot in range(len(settings)):
-            assert one.initial_loss(slot) > 0
+            assert one.initial_losses(slot) > 0
     a, b = together.train(steps), alone.train(steps)
     np.testing.assert_allclose(a.loss, b.loss, rtol=tolerance)
     np.testing.assert_allclose(a.grad_norm, b.grad_norm, rtol=10 * tolerance)
@@ -187,7 +187,7 @@ def test_random_numbers_are_a_trials_own():
     again = array(task(Lstm, draws, shuffled), batched=False)
     for seed in (2, 1):
         again.admit(run(seed=seed))
-    assert again.initial_loss(1) == again.initial_loss(1)
+    assert again.initial_losses(1) == again.initial_losses(1)
     together = again.train(20).loss
     np.testing.assert_array_equal(together[:, 1], first)
     assert (together[:, 0] != first).all()
@@ -316,7 +316,7 @@ def test_an_exception_ends_its_trial_with_a_traceback_and_no_other(at, batched):
     for one in (trained, calm):
         for seed in (0, 1, 2):
             slot = one.admit(run(seed=seed))
-            one.initial_loss(slot)
+            one.initial_losses(slot)
     telemetry, expected = trained.train(10), calm.train(10)
     trained.validation_loss(1)
     np.testing.assert_allclose(telemetry.loss[:, [0, 2]], expected.loss[:, [0, 2]], rtol=1e-9)
@@ -355,7 +355,7 @@ def test_an_exception_ends_its_trial_with_a_traceback_and_no_other(at, batched):
 def test_what_is_no_problem_is_said(made, said):
     trained = array(UserModule("module:mine:problem", lambda: made, {}, None), batched=False)
     slot = trained.admit(run())
-    trained.initial_loss(slot)
+    trained.initial_losses(slot)
     trained.validation_loss(slot)
     trained.train(10)
     assert said in trained.failures[slot]
@@ -409,6 +409,6 @@ def test_the_initial_loss_is_that_of_the_first_four_batches_and_leaves_buffers_a
     model = Recurrent().double()
     with torch.no_grad():
         expected = np.mean([float(cross_entropy(model, batches_of(2)(step))) for step in range(4)])
-    assert trained.initial_loss(0) == pytest.approx(expected)
-    assert trained.initial_loss(0) == pytest.approx(expected)
+    assert trained.initial_losses(0) == pytest.approx(expected)
+    assert trained.initial_losses(0) == pytest.approx(expected)
     assert trained.train(1).loss[0, 0] == pytest.approx(float(cross_entropy(model, batches_of(2)(0)).detach()))

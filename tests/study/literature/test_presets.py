@@ -109,7 +109,7 @@ def test_a_report_of_a_preset_tells_its_verdict_and_what_room_its_rule_gives() -
     trials = frame_of([*runs_of("none", 10, 10), *runs_of("norm", 0, 10)])
     report = build_report(simulated_study(preset="regression"), trials)
     assert report.verdicts == verdicts({"preset": "regression"}, trials)
-    roomy = build_report(simulated_study(divergence={"no_recovery_above": 1.25}), trials)
+    roomy = build_report(simulated_study(divergence={"version": 1, "no_recovery_above": 1.25}), trials)
     assert any("only beyond 1.25 times that loss" in caveat for caveat in roomy.caveats)
     assert not any("beyond" in caveat for caveat in report.caveats)
 

@@ -93,7 +93,7 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
         ({"task": "copy", "loss": "mse"}, "task 'copy' is trained with cross_entropy, but got 'mse'"),
         ({"task": "adding", "loss": "cross_entropy"},
          "task 'adding' is trained with mse or mae or huber, but got 'cross_entropy'"),
-        ({"loss": "rmse"}, "loss should be 'cross_entropy', 'mae', 'huber' or 'mse', but got 'rmse'"),
+        ({"loss": "rmse"}, "loss should be 'cross_entropy', 'mae', 'huber', 'mse' or 'likelihood', but got 'rmse'"),
         ({"task": "regression", "space": {"cells": ["lstm"]}},
          "space.cells of task 'regression' must be dense, but got 'lstm'"),
         ({"space": {"cells": ["dense"]}}, "space.cells of task 'cmudict' must be lstm or gru, but got 'dense'"),
