@@ -96,6 +96,7 @@ def test_specs_in_files_are_accepted() -> None:
     assert [parse_spec(tomllib.loads(text)).name for text in texts] == ["from-a-file"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
 def test_what_a_page_marks_runs_in_order(page: Path, folder: Path) -> None:
     for block in blocks(page):

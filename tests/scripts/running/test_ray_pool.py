@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from slow_data import SlowData
 from storm import assert_nothing_is_lost
@@ -52,6 +53,10 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_
             query = "SELECT COUNT(DISTINCT worker_id) FROM gradstudy_trial WHERE trial_id IS NOT NULL"
             return int(connection.exec_driver_sql(query).scalar_one())
 
+    def processes_of_workers() -> list[int]:
+        with database.engine.connect() as connection:
+            return list(connection.exec_driver_sql("SELECT pid FROM gradstudy_worker").scalars())
+
     def is_done() -> bool:
         counts = count_outcomes(database.engine, record.study_id)
         return counts["remaining"] + counts["running"] == 0
@@ -61,7 +66,9 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_
         with RayPool(2, sqlite_url, spec.name, slots=2, device="cpu", placement=Placement()) as pool:
             pool.begin()
             until(lambda: workers_that_hold_a_trial() == 2)
+            pids = processes_of_workers()
             cluster.remove_node(node, allow_graceful=False)
+            until(lambda: not all(map(psutil.pid_exists, pids)))  # it would end its trial if the gate opened before
             held.gate.touch()
             until(is_done)
         with database.engine.connect() as connection:
