@@ -26,8 +26,8 @@ def _untrained(trials: pd.DataFrame) -> Iterator[str]:
     measured = {"training": "initial_loss", "validation": "initial_validation_loss"}
     bad = [name for name, column in measured.items() if runs[column].isna().any()]
     yield (
-        f"In {counted(len(runs), 'trial')} {not_finite(bad)}: look at the {bad[0]} data and the loss; no learning rate, "
-        "threshold or strategy mends that."
+        f"In {counted(len(runs), 'trial')} {not_finite(bad)}: look at the {bad[0]} data and the loss; no learning "
+        "rate, threshold or strategy mends that."
     )
 
 

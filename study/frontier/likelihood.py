@@ -21,7 +21,7 @@ LAPSE = 0.01
 LEVEL = float(logit((ACCEPTED_RISK - LAPSE) / (1 - 2 * LAPSE)))
 """The log odds at the frontier."""
 SMALLEST_EXACT_MARGIN = float(np.log(1.03))
-"""Below it a run ended about where it began, by chance or because it lost what it had learned: it tells its side only."""
+"""Below it a run ended about where it began, by chance or because it lost what it had learned: only its side counts."""
 LARGEST_EXACT_MARGIN = 1.5
 """Above it a run was stopped because it blew up: it would have risen further."""
 SMALLEST_CHANCE = 1e-12

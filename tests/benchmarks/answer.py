@@ -72,7 +72,7 @@ def halved(problem: Problem, rows: Rows, budget: int, seed: int) -> Point:
     while len(fresh) > 1:
         for point, losses in fresh:
             made = [row_of(problem, point, number, random) for number in range(runs)]
-            losses += [row["initial_validation_loss"] if row["outcome"] == "diverged" else row["validation_loss"] for row in made]
+            losses += [min(objective(row), row["initial_validation_loss"]) for row in made]
         fresh = sorted(fresh, key=lambda each: float(np.mean(each[1])))[: len(fresh) // 2]
         runs *= 2
     return fresh[0][0]

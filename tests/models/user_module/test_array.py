@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradstudy.models.array import TrainingRun
+from gradstudy.models.array import INITIAL_BATCHES, TrainingRun
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
@@ -126,7 +126,7 @@ def test_a_trial_is_what_a_loop_of_torch_does(make, batched, optimizer, dtype, s
             assert telemetry.clipped[step, slot] == (norm > 0.5)
         model.eval()
         with torch.no_grad():
-            expected = np.mean([float(cross_entropy(model, batches_of(seed)(step))) for step in range(4)])
+            expected = np.mean([float(cross_entropy(model, batches_of(seed)(step))) for step in range(INITIAL_BATCHES)])
         assert trained.validation_loss(slot) == pytest.approx(expected, rel=10 * tolerance)
 
 
@@ -144,7 +144,7 @@ def test_batched_runs_equal_single_ones_with_every_strategy(dtype, steps, tolera
         for setting in settings:
             one.admit(setting)
         for slot in range(len(settings)):
-            assert one.initial_losses(slot) > 0
+            assert min(one.initial_losses(slot)) > 0
     a, b = together.train(steps), alone.train(steps)
     np.testing.assert_allclose(a.loss, b.loss, rtol=tolerance)
     np.testing.assert_allclose(a.grad_norm, b.grad_norm, rtol=10 * tolerance)
@@ -402,13 +402,13 @@ def test_another_model_for_another_seed_is_refused():
     assert "every seed must give a model of the same shape" in trained.failures[1]
 
 
-def test_the_initial_loss_is_that_of_the_first_four_batches_and_leaves_buffers_alone():
+def test_the_initial_loss_is_that_of_the_first_batches_and_leaves_buffers_alone():
     trained = array(task(), batched=True)
     trained.admit(run(seed=2))
     torch.manual_seed(2)
     model = Recurrent().double()
     with torch.no_grad():
-        expected = np.mean([float(cross_entropy(model, batches_of(2)(step))) for step in range(4)])
-    assert trained.initial_losses(0) == pytest.approx(expected)
-    assert trained.initial_losses(0) == pytest.approx(expected)
+        expected = np.mean([float(cross_entropy(model, batches_of(2)(step))) for step in range(INITIAL_BATCHES)])
+    assert np.mean(trained.initial_losses(0)) == pytest.approx(expected)
+    assert np.mean(trained.initial_losses(0)) == pytest.approx(expected)
     assert trained.train(1).loss[0, 0] == pytest.approx(float(cross_entropy(model, batches_of(2)(0)).detach()))

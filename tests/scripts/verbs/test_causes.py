@@ -8,7 +8,15 @@ import pytest
 from typer.testing import Result
 
 Run = Callable[..., Result]
-FLAGS = ("--strategies=none", "--lr=0.001:0.1", "--trials=6", "--steps=20", "--workers=1", "--slots=3", "--batch-size=4")
+FLAGS = (
+    "--strategies=none",
+    "--lr=0.001:0.1",
+    "--trials=6",
+    "--steps=20",
+    "--workers=1",
+    "--slots=3",
+    "--batch-size=4",
+)
 
 
 @pytest.fixture
@@ -40,10 +48,15 @@ def problems(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("problems")
-def test_an_untrained_loss_that_is_not_finite_ends_the_study_with_a_sentence_about_data_and_loss(gradstudy: Run) -> None:
+def test_an_untrained_loss_that_is_not_finite_ends_the_study_with_a_sentence_about_data_and_loss(
+    gradstudy: Run,
+) -> None:
     result = gradstudy("launch", "s", "--task=module:causes_of_a_test:infinite", *FLAGS)
     assert result.exit_code == 1
-    assert "neither the training nor the validation loss of the untrained model is finite: look at the training data" in result.stderr
+    assert (
+        "neither the training nor the validation loss of the untrained model is finite: look at the training data"
+        in result.stderr
+    )
     assert "Traceback" not in result.output
     report = gradstudy("report", "s").stdout
     assert "no learning rate" in report

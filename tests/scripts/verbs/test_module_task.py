@@ -194,7 +194,7 @@ def problem(seed, cell, batch_size):
 def test_a_model_that_can_be_batched_is_and_a_cell_is_given(gradstudy: Callable[..., Result], folder: Path) -> None:
     (folder / "small_nets.py").write_text(BATCHED)
     flags = ("--task=module:small_nets:problem", "--cells=lstm,gru", "--strategies=none,norm,zclip", "--lr=0.001:1000")
-    launched = gradstudy("launch", "s", *flags, "--trials=12", "--steps=15", "--batch-size=4")
+    launched = gradstudy("launch", "s", *flags, "--trials=12", "--steps=60", "--batch-size=4")
     assert (launched.exit_code, launched.stderr) == (0, "")
     lines = launched.stdout.splitlines()
     assert lines[1] == (
@@ -205,13 +205,13 @@ def test_a_model_that_can_be_batched_is_and_a_cell_is_given(gradstudy: Callable[
     with Database.open("sqlite:///gradstudy.db") as database:
         trials = read_trials(database, "s")
     assert set(trials["cell"]) == {"lstm", "gru"}
-    assert set(trials["outcome"]) == {"trained", "diverged"}
+    assert set(trials["outcome"]) >= {"trained", "diverged"}
     for number in trials.groupby("outcome")["number"].first():
         replayed = gradstudy("replay", "s", str(number))
         assert replayed.exit_code == 0, replayed.output
-    resumed = gradstudy("launch", "s", *flags, "--trials=12", "--steps=15", "--batch-size=4")
+    resumed = gradstudy("launch", "s", *flags, "--trials=12", "--steps=60", "--batch-size=4")
     assert "is done" in resumed.stdout
-    assert "Study s: module:small_nets:problem, sgd, 15 steps a trial" in gradstudy("report", "s").stdout
+    assert "Study s: module:small_nets:problem, sgd, 60 steps a trial" in gradstudy("report", "s").stdout
 
 
 OF_SIZES = """
