@@ -87,6 +87,8 @@ class DivergenceRule(BaseModel):
 
 VERSION_1 = (0.99, 1.0)
 """Version 1's ``stalled_above`` and ``no_recovery_above``, as they are where nobody gives them."""
+SMALLEST_UNIT = 0.1
+"""Of a loss that may be negative, in nats: batches that are all alike have no spread."""
 WARM = 0.5
 """Weight of the finite losses in their average from which on its lowest value counts as learned."""
 
@@ -226,16 +228,21 @@ class DivergenceMonitor:
         The larger of a share of l0 and some standard errors of l0 - s_t. Both are means of losses of single batches:
         one of those measured before training, the other weighted by the moving average.
         """
-        unit = self.spread + self.gain if self.may_be_negative else abs(self.initial_loss)
+        unit = self._unit if self.may_be_negative else self.initial_loss
         share = self._squared_weight / self._weight**2 if self._weight else 1.0
         error = self.spread * math.sqrt(1 / self.measured_on + share)
         return max(self.rule.noise_share * unit, self.rule.noise_errors * error)
 
     @property
+    def _unit(self) -> float:
+        """What rises of a loss that may be negative are measured in: what it varies by, and what was learned."""
+        return max(self.spread + self.gain, SMALLEST_UNIT)
+
+    @property
     def limit(self) -> float:
         """The smoothed loss above which a run has blown up."""
         if self.may_be_negative:
-            return self.initial_loss + self.rule.blow_up_spread * (self.spread + self.gain)
+            return self.initial_loss + self.rule.blow_up_spread * self._unit
         return self.rule.blow_up_factor(self._loss) * self.initial_loss
 
     def observe(self, loss: SupportsFloat, grad_norm: SupportsFloat) -> Verdict | None:

@@ -212,6 +212,15 @@ def test_a_loss_below_zero_trains_stalls_diverges_and_collapses_by_what_was_lear
     assert outcome(-3.8, 200.0) == "blow_up"
 
 
+def test_a_likelihood_whose_batches_are_all_alike_may_rise_and_recover() -> None:
+    watching = DivergenceMonitor([-3.0] * 16, loss="likelihood")
+    assert watching.observe_all([-3.0] + [-2.7] * 5 + [-3.9] * 100, np.ones(106)) is None
+    assert watching.finish() == Verdict("trained")
+    idle = DivergenceMonitor([-3.0] * 16, loss="likelihood")
+    assert idle.observe_all(np.full(50, -3.0 + 1e-6), np.ones(50)) is None
+    assert idle.finish() == Verdict("stalled")
+
+
 def test_an_untrained_loss_that_is_not_finite_is_said_before_training() -> None:
     with pytest.raises(ValueError, match="batch 1 gives inf: look at the data and the loss"):
         DivergenceMonitor.before_training(float, [1.0, INF, 2.0])
