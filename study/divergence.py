@@ -154,7 +154,7 @@ class DivergenceMonitor:
         self.guard = guard
         self.steps = 0
         self.skipped_steps = 0
-        self._loss = loss
+        self._loss: LossKind = loss
         self._skipped_in_a_row = 0
         self._decay = 0.5 ** (1 / self.rule.half_life)
         self._average = 0.0
