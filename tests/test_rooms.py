@@ -13,7 +13,17 @@ ORDER = {
     "models": ("models",),
     "storage": ("storage",),
     "study": (
-        *("errors", "wording", "background", "divergence", "patience", "spec", "statistics", "frontier"),
+        *(
+            "errors",
+            "wording",
+            "background",
+            "divergence_rule",
+            "divergence",
+            "patience",
+            "spec",
+            "statistics",
+            "frontier",
+        ),
         *("literature", "search", "training", "launch", "worker", "answer", "report", "opened_study"),
     ),
     "scripts": (

@@ -73,7 +73,10 @@ def test_the_map_marks_each_bin_once(finished: Database, gradstudy: Run) -> None
     ("statement", "why"),
     [
         ("UPDATE gradstudy_trial SET outcome = 'diverged'", "all 8 diverged: search lower learning rates"),
-        ("UPDATE gradstudy_trial SET outcome = 'stalled'", "0 diverged, 8 stalled: train more steps"),
+        (
+            "UPDATE gradstudy_trial SET outcome = 'stalled', validation_loss = 3",
+            "0 diverged, 8 stalled: train more steps",
+        ),
         ("UPDATE gradstudy_trial SET outcome = NULL", "nothing has ended yet"),
         ("DELETE FROM gradstudy_trial", "nothing has ended yet"),
     ],

@@ -33,7 +33,7 @@ def test_every_trial_of_the_budget_has_an_outcome(finished: Database, trials: pd
     assert trials["ordinal"].tolist() == trials["number"].tolist() == list(range(12))
     assert {outcome: count for outcome, count in counts.items() if count} == Counter(trials["outcome"])
     assert set(trials["outcome"]) == {"trained", "stalled", "diverged"}
-    assert set(trials["reason"].dropna()) == {"blow_up", "no_recovery"}
+    assert set(trials["reason"].dropna()) == {"blow_up"}
 
 
 def test_optuna_holds_what_the_view_shows(finished: Database, trials: pd.DataFrame, optuna_trials: Optuna) -> None:
@@ -57,7 +57,9 @@ def test_the_constraint_is_violated_exactly_by_diverged_trials(
     violated = [constraint["divergence"] > 0 for constraint in constraints]
     assert violated == (trials["outcome"] == "diverged").tolist()
     for constraint, row in zip(constraints, trials.to_dict("records"), strict=True):
-        assert constraint["divergence"] == pytest.approx(np.log(row["final_loss"] / row["initial_loss"]), abs=1e-6)
+        margin = np.log(row["final_loss"] / row["initial_loss"])  # above 0 by chance in a run that learned nothing
+        expected = margin if row["outcome"] == "diverged" else min(margin, 0.0)
+        assert constraint["divergence"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_optunas_best_trial_did_not_diverge(finished: Database, trials: pd.DataFrame) -> None:
