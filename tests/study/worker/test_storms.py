@@ -64,6 +64,13 @@ def test_replicates_share_a_setting_of_tpes_though_workers_are_killed(postgresql
     assert_nothing_is_lost(postgresql_url, spec)
 
 
+IN_A_STATEMENT = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND state = 'active' AND wait_event_type = 'Client'"
+)
+"""Connections whose server waits for their client in the middle of a statement."""
+
+
 @pytest.mark.slow
 def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: str) -> None:
     spec = study(url, trials=20, steps=100)
@@ -81,12 +88,19 @@ def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: s
 
 
 def pause(url: str, pid: int) -> bool:
-    """Stop a process and let its grace period pass; False when it was just writing: SQLite has one lock for all."""
+    """Stop a process and let its grace period pass; False when it was just writing.
+
+    SQLite has one lock for all. PostgreSQL ends a transaction that waits for its next statement, but not one that waits
+    for the rest of a statement.
+    """
     os.kill(pid, signal.SIGSTOP)
     options = {"connect_args": {"timeout": 0.2}} if url.startswith("sqlite") else {}
     engine = create_engine(url, poolclass=NullPool, **options)
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql" and connection.exec_driver_sql(IN_A_STATEMENT).scalar_one():
+                os.kill(pid, signal.SIGCONT)
+                return False
             connection.exec_driver_sql(
                 f"UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000' WHERE pid = {pid}"
             )
