@@ -21,6 +21,8 @@ from gradstudy.models.workspace import Workspace
 
 INITIAL_BATCHES = 16
 """How many of a trial's first batches measure the loss of its untrained model."""
+MEASURED_AT_ONCE = 4
+"""Of these batches: together they take as much memory as so many trials, whatever the number of slots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,9 +229,11 @@ class TrialArray:
     @torch.no_grad()
     def initial_losses(self, slot: int) -> list[float]:
         """Training loss of a slot's model on each of its first batches; call it before the first step."""
-        batches = self._batches.first_batches(slot, INITIAL_BATCHES)
-        row = self.parameters[slot : slot + 1].expand(INITIAL_BATCHES, -1)
-        losses: list[float] = self._loss(self.model.layout.views(row), batches).tolist()
+        row = self.parameters[slot : slot + 1].expand(MEASURED_AT_ONCE, -1)
+        losses: list[float] = []
+        for first in range(0, INITIAL_BATCHES, MEASURED_AT_ONCE):
+            batches = self._batches.first_batches(slot, range(first, first + MEASURED_AT_ONCE))
+            losses += self._loss(self.model.layout.views(row), batches).tolist()
         return losses
 
     @torch.no_grad()

@@ -70,7 +70,7 @@ class DivergenceMonitor:
 
     def __init__(
         self,
-        initial_loss: float | Sequence[float],
+        initial_loss: SupportsFloat | Sequence[SupportsFloat],
         rule: DivergenceRule | None = None,
         *,
         loss: LossKind = "cross_entropy",
@@ -87,7 +87,7 @@ class DivergenceMonitor:
             guard: whether the loop skips steps with a non-finite loss or gradient.
         """
         self.rule = rule or DivergenceRule()
-        losses = [initial_loss] if isinstance(initial_loss, (int, float)) else list(initial_loss)
+        losses = [_number(each) for each in (initial_loss if isinstance(initial_loss, Sequence) else [initial_loss])]
         self.measured_on = len(losses)
         self.initial_loss = math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
         self.spread = statistics.stdev(losses) if len(losses) > 1 and math.isfinite(self.initial_loss) else 0.0

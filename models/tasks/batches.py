@@ -47,9 +47,9 @@ class TrialBatches:
         """The batches of the first n slots at their own steps ``[n]``: n on the batch's trial axis."""
         return self._gather(self._order.batch(np.arange(len(steps)), steps))
 
-    def first_batches(self, slot: int, count: int) -> Batch:
-        """The first batches of one slot: ``count`` on the batch's trial axis."""
-        numbers = [self._order.batch(np.array([slot]), np.array([step])) for step in range(count)]
+    def first_batches(self, slot: int, steps: range) -> Batch:
+        """The batches of one slot at these steps, on the batch's trial axis."""
+        numbers = [self._order.batch(np.array([slot]), np.array([step])) for step in steps]
         return self._gather(np.concatenate(numbers))
 
     def validation(self, count: int) -> Batch:

@@ -107,7 +107,7 @@ def test_a_slots_first_batches_are_those_that_it_trains_on(pairs):
     batches = TrialBatches(pairs, 2, 16)
     batches.admit(0, 5)
     batches.admit(1, 6)
-    first = batches.first_batches(1, 3)
+    first = batches.first_batches(1, range(3))
     for step in range(3):
         together = batches.batch(np.array([9, step]))
         torch.testing.assert_close(first.source[step], together.source[1])

@@ -221,6 +221,11 @@ def test_a_likelihood_whose_batches_are_all_alike_may_rise_and_recover() -> None
     assert idle.finish() == Verdict("stalled")
 
 
+def test_the_initial_loss_may_be_a_tensor_or_a_number_of_numpys() -> None:
+    for given in (2.0, np.float32(2), torch.tensor(2.0, requires_grad=True), [1.0, np.float32(3)]):
+        assert DivergenceMonitor(given).initial_loss == 2.0
+
+
 def test_an_untrained_loss_that_is_not_finite_is_said_before_training() -> None:
     with pytest.raises(ValueError, match="batch 1 gives inf: look at the data and the loss"):
         DivergenceMonitor.before_training(float, [1.0, INF, 2.0])
