@@ -91,7 +91,7 @@ OF_THE_TASK = (
     ),
     Flag("--task", "task", str, "What to train on; see `gradstudy tasks`."),
     Flag("--task-option", "task_options", MANY, "Option of the task; repeatable.", "NAME=VALUE", read=_options),
-    Flag("--loss", "loss", str, "Of tasks with real values: mse, mae or huber.", default="mse"),
+    Flag("--loss", "loss", str, "Of real values: mse, mae, huber; of your own model also likelihood.", default="mse"),
     Flag("--tokens", "task_options.tokens", str, "What a symbol of pairs:FILE is: char or word."),
     Flag("--window", "task_options.window", int, "Rows that a forecast rests on."),
     Flag("--horizon", "task_options.horizon", int, "Rows that are forecast."),

@@ -20,7 +20,7 @@ from gradstudy.study.launch import launched_with
 from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.parts import LARGEST
 from gradstudy.study.spec.seeds import CONFIRMING, derived_seed, trial_seed
-from gradstudy.study.spec.study_spec import StudySpec, parse_spec
+from gradstudy.study.spec.study_spec import StudySpec, parse_spec, stored_spec
 
 SUFFIX = "-confirm"
 ATTRIBUTE = "gradstudy:confirms"
@@ -86,7 +86,7 @@ def begin_confirmation(
     chosen = choose(trials, frontiers, top)
     if not chosen:
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
-    spec = confirming_spec(parse_spec(study.spec), chosen, max_runs)
+    spec = confirming_spec(stored_spec(study), chosen, max_runs)
     try:
         study_id = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
     except StudyExistsError:

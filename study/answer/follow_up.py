@@ -7,6 +7,7 @@ from typing import Any
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.answer.recommendation import Recommendation
 from gradstudy.study.spec.derived_name import derived_name
+from gradstudy.study.spec.study_spec import stored_values
 
 LOWER = 1000.0
 """How many times lower the learning rates go when everything diverged."""
@@ -67,5 +68,5 @@ def follow_up(
 def _study(reason: str, study: StudyRecord, suffix: str, changes: dict[str, Any], in_space: dict[str, Any]) -> FollowUp:
     """A study like this one with another name and, in its spec or the spec's space, other values."""
     name = derived_name(study.name, f"-{suffix}")
-    spec = study.spec | {"name": name, **changes, "space": study.spec["space"] | in_space}
+    spec = stored_values(study) | {"name": name, **changes, "space": study.spec["space"] | in_space}
     return FollowUp(reason=reason, command=f"gradstudy launch {name}.toml", spec=spec)

@@ -1,12 +1,11 @@
 """What a study cannot tell, in sentences."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gradstudy.storage.studies import StudyRecord
-from gradstudy.study.answer.causes import causes
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.statistics.grouping import has_replicates, is_varied, setting_of
 from gradstudy.study.statistics.rates import judged, mostly_clipped
@@ -28,6 +27,7 @@ def caveats(
     strategies: pd.DataFrame,
     frontiers: pd.DataFrame,
     confirms: str | None = None,
+    causes: Sequence[str] = (),
 ) -> list[str]:
     """The sentences that a reader of the report must know, the most important first.
 
@@ -37,9 +37,11 @@ def caveats(
         strategies: see ``Report``.
         frontiers: see ``Report``.
         confirms: the study that it confirms, if it is a confirmation.
+        causes: what else than settings is at fault, see ``gradstudy.study.answer.causes``.
     """
     return [
-        *_of_evidence(study, trials, confirms),
+        *causes,
+        *_of_evidence(study, trials, confirms, has_causes=bool(causes)),
         *_of_factors(trials),
         *_of_frontiers(frontiers),
         *_of_clipping(strategies),
@@ -55,11 +57,12 @@ def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None) -> Iterator[str]:
+def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None, *, has_causes: bool) -> Iterator[str]:
     runs, outcomes = len(judged(trials)), trials["outcome"].value_counts()
     diverged, failed = int(outcomes.get("diverged", 0)), int(outcomes.get("failed", 0))
     if runs == 0:
-        yield "No trial has ended: nothing can be said yet."
+        if failed == 0:
+            yield "No trial has ended: nothing can be said yet."
         return
     if confirms is not None:
         yield (
@@ -105,7 +108,7 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None)
         )
     if diverged == 0:
         yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
-    elif diverged == runs and not causes(trials):
+    elif diverged == runs and not has_causes:
         yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
     if pruned:
         yield (
@@ -115,7 +118,7 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None)
     failed -= int((trials["reason"] == "untrained_not_finite").sum())
     if failed:
         yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
-    skipped = trials["skipped_steps"].fillna(0) if "skipped_steps" in trials else pd.Series(dtype=float)
+    skipped = trials["skipped_steps"].fillna(0)
     if (skipped > 0).any():
         yield (
             f"The guard skipped steps with a non-finite loss or gradient in {(skipped > 0).mean():.0%} of the runs, "

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.differences import differing
-from gradstudy.study.spec.study_spec import parse_spec
+from gradstudy.study.spec.study_spec import stored_spec
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.statistics.rates import rate_difference
 
@@ -36,7 +36,7 @@ class Comparison:
     def spec_differences(self) -> list[tuple[str, str, str]]:
         """Field, its value in A, its value in B; name and seed are left out."""
         # Parsed, so that a field that came with a later version has its default.
-        a, b = (parse_spec(report.study.spec).model_dump(mode="json") for report in self.reports)
+        a, b = (stored_spec(report.study).model_dump(mode="json") for report in self.reports)
         rows = differing("", a, b)
         return [(field, str(old), str(new)) for field, old, new in rows if field not in ("name", "seed")]
 
@@ -46,7 +46,7 @@ class Comparison:
         fields = ("task", "task_options", "file_digest", "loss")
         tasks = {str([report.study.spec.get(field) for field in fields]) for report in self.reports}
         sentences = ["The studies have different tasks: their losses cannot be compared."] if len(tasks) > 1 else []
-        a, b = (parse_spec(report.study.spec).space for report in self.reports)
+        a, b = (stored_spec(report.study).space for report in self.reports)
         if a != b:
             sentences.append("The studies searched different spaces: rates over a whole range compare the ranges, too.")
         return sentences + [f"{report.study.name}: {caveat}" for report in self.reports for caveat in report.caveats]

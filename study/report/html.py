@@ -18,6 +18,7 @@ from gradstudy.study.report.figures.frontier_comparison import frontier_comparis
 from gradstudy.study.report.figures.loss_curves import drawn_trials, every_nth
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import text_tables
+from gradstudy.study.spec.study_spec import stored_values
 from gradstudy.study.spec.toml import spec_toml
 
 OPEN_TABLES = ("confirmation", "strategies", "factors", "suggested_threshold")
@@ -54,7 +55,7 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
         every=every_nth(int(study.spec["steps"])),
         tables=text_tables(report),
         open_tables=OPEN_TABLES,
-        spec=spec_toml(study.spec),
+        spec=spec_toml(stored_values(study)),
         next_spec=spec_toml(report.follow_up.spec) if report.follow_up and report.follow_up.spec else "",
         data_source=_data_source(study.spec),
     )

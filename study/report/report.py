@@ -72,7 +72,7 @@ class Report:
     @cached_property
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
-        return [*self.causes, *caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms)]
+        return caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes)
 
     @cached_property
     def causes(self) -> list[str]:

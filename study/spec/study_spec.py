@@ -195,10 +195,14 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
         raise SpecError(_sentence(error)) from None
 
 
+def stored_values(record: StudyRecord) -> dict[str, Any]:
+    """What a study was created with, as JSON; a rule of divergence without a version is the first one."""
+    return record.spec | {"divergence": {"version": 1} | record.spec.get("divergence", {})}
+
+
 def stored_spec(record: StudyRecord) -> StudySpec:
-    """The spec that a study was created with; one without a version of the rule of divergence has the first."""
-    values = record.spec
-    return parse_spec(values | {"divergence": {"version": 1} | values.get("divergence", {})})
+    """The spec that a study was created with."""
+    return parse_spec(stored_values(record))
 
 
 def _sentence(error: ValidationError) -> str:

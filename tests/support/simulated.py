@@ -74,7 +74,7 @@ def frame_of(rows: Any) -> pd.DataFrame:
         "reason": None, "diverged_at_step": None, "steps": STEPS, "validation_loss": 2.0, "initial_loss": INITIAL_LOSS,
         "final_loss": np.nan,
         "initial_validation_loss": INITIAL_LOSS, "clipped_fraction": 0.2, "grad_norm_p50": 0.5, "grad_norm_p90": 1.0,
-        "grad_norm_max": 2.0, "seed": 0, "factors": {},
+        "grad_norm_max": 2.0, "seed": 0, "factors": {}, "skipped_steps": 0,
     }  # fmt: skip
     frame = pd.DataFrame([usual | row for row in rows], columns=list(usual))
     numbers = ["threshold", "learning_rate", "validation_loss", "initial_loss", "final_loss", "initial_validation_loss"]
