@@ -11,6 +11,7 @@ from gradstudy.storage.claims import claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.migrate import config
+from gradstudy.storage.postgresql import IDLE_SECONDS
 from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study
 from gradstudy.storage.transactions import writing
@@ -38,16 +39,15 @@ def test_processes_that_create_together_make_one_database(empty_url: str, tmp_pa
     assert not list(tmp_path.glob("*.lock"))
 
 
-def test_a_worker_that_is_paused_in_a_transaction_keeps_nobody_waiting_for_long(
-    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gradstudy.storage.postgresql.IDLE_SECONDS", 1)
+def test_a_worker_that_is_paused_in_a_transaction_keeps_nobody_waiting_for_long(postgresql_url: str) -> None:
     with Database.open(postgresql_url) as paused, Database.open(postgresql_url) as other:
         study = create_study(paused, "s", {}, 3, Versions(gradstudy="0", optuna="5", torch="2"))
         worker = register_worker(other.engine, "here", 1, "cpu")
         transaction = writing(paused.engine)
         connection = transaction.__enter__()
         connection.execute(insert(Trial).values(study_id=study, ordinal=0, attempt=1, seed=0, steps=0))
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == f"{IDLE_SECONDS}s"
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1000"))  # from here on it is paused
         claim = claim_trial(other.engine, study, worker, int)  # waits for what the first will do
         assert claim is not None
         assert claim.ordinal == 0
