@@ -195,3 +195,9 @@ def find_strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise StrategyError(f"there is no strategy '{name}': choose from {', '.join(STRATEGIES)}")
     return STRATEGIES[name]
+
+
+def code_length(name: str) -> int:
+    """How long the code of a strategy is, in characters: of two that are as good, the shorter one is pasted."""
+    strategy = STRATEGIES[name]
+    return len(strategy.setup) + len(strategy.step)

@@ -1,23 +1,26 @@
 """The setting to use, and what that rests on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import betaincinv, ndtri
 
-from gradstudy.models.strategies import STRATEGIES
-from gradstudy.study.answer.neighbours import neighbourhoods, neighbours_of
-from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW, frontier
-from gradstudy.study.statistics.grouping import group_keys, is_varied, setting_of
-from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, ALWAYS_CHANGING, wilson_interval
+from gradstudy.storage.bins import half_decade
+from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.answer.choice import Choice, choose
+from gradstudy.study.answer.code_to_paste import code_to_paste
+from gradstudy.study.answer.confidence_sequence import anytime_interval
+from gradstudy.study.frontier.table import ABOVE, BELOW, TOO_FEW
+from gradstudy.study.statistics.grouping import GROUP
+from gradstudy.study.statistics.rates import CONFIDENCE
 from gradstudy.study.wording import counted
+from gradstudy.study.worth.worth import CONFIDENT, Worth
 
 ACCEPTABLE_UPPER_BOUND = 0.2
-"""Of the divergence rate: what 16 runs without a divergence show."""
-MARGIN = 2.0
-"""How far below the frontier a learning rate must stay: another seed, or a longer run, moves the edge."""
+"""Of the divergence rate of fresh runs: what 18 of them without a divergence show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,39 +45,89 @@ class RecommendedSetting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FreshRuns:
+    """Runs of one setting, made after it had been chosen.
+
+    Attributes:
+        runs: how many.
+        diverged: how many of them diverged.
+        rate_low: lower end of the 95% interval of their divergence rate, see
+            ``gradstudy.study.answer.confidence_sequence``: it holds however often one looked.
+        rate_high: upper end.
+        loss: mean validation loss, for which a diverged run counts as untrained.
+        spread: standard deviation of these losses; NaN of one run.
+        learning_rate: at which they were made.
+    """
+
+    runs: int
+    diverged: int
+    rate_low: float
+    rate_high: float
+    loss: float
+    spread: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """The best setting of another cell, strategy or threshold.
+
+    Attributes:
+        setting: what it is.
+        probability: that it is the better one.
+        loss: its expected loss.
+    """
+
+    setting: RecommendedSetting
+    probability: float
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What a recommendation rests on.
 
     Attributes:
-        confirmed: whether these are fresh runs of this very setting, none of which had a part in choosing it.
-        firm: whether the upper bound on divergence is acceptable and, where no fresh runs show it, the margin to the
-            frontier is kept.
-        validation_loss: of the setting's trial; of one with replicates, the mean of those that trained.
-        replicates: how many runs this very setting had.
-        runs: that are the evidence: fresh ones, or those of this cell and strategy within half a decade of learning
-            rate and threshold.
-        diverged: how many of them diverged.
-        settings: how many different settings they had.
-        seeds: how many different seeds they had.
-        rate_low: lower end of the 95% interval of their divergence rate: Wilson's, for which a neighbouring setting
-            counts once; of a confirmation, see ``gradstudy.study.answer.confidence_sequence``.
-        rate_high: upper end.
-        around: sentences on the learning rates on each side that fresh runs tried.
+        steps: of each run: the horizon; None where it is not known.
+        loss: J, the expected validation loss of a run, of which a diverged one counts as untrained.
+        loss_low: lower end of its 95% interval.
+        loss_high: upper end.
+        risk: the probability that a run diverges.
+        risk_low: lower end of its 95% interval.
+        risk_high: upper end.
+        safe: the probability that the risk is at most 10%.
+        fresh: runs that were made to see what it is worth; None without any.
+        beside: the same at other learning rates, the lowest first.
+        usable_low: the lowest learning rate within 2% of the untrained loss of the best one, at an acceptable risk.
+        usable_high: the highest one.
+        rival: which setting might be better.
         cautions: sentences on what speaks against the setting.
     """
 
-    confirmed: bool
-    firm: bool
-    validation_loss: float
-    replicates: int
-    runs: int
-    diverged: int
-    settings: int
-    seeds: int
-    rate_low: float
-    rate_high: float
-    around: tuple[str, ...] = ()
+    steps: int | None
+    loss: float
+    loss_low: float
+    loss_high: float
+    risk: float
+    risk_low: float
+    risk_high: float
+    safe: float
+    fresh: FreshRuns | None
+    beside: tuple[FreshRuns, ...]
+    usable_low: float
+    usable_high: float
+    rival: Rival | None
     cautions: tuple[str, ...] = ()
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether fresh runs alone show that the risk is acceptable."""
+        return self.fresh is not None and self.fresh.rate_high <= ACCEPTABLE_UPPER_BOUND
+
+    @property
+    def firm(self) -> bool:
+        """Whether the answer is confirmed, and safe by all that is known."""
+        return self.confirmed and self.safe >= CONFIDENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +135,11 @@ class FrontierAbove:
     """Where the setting's own cell, strategy and threshold begin to diverge.
 
     Attributes:
-        learning_rate: at which 10% of runs do.
+        learning_rate: at which 10% of runs do; None where no learning rate tried is as high.
         low: lower end of its 95% interval; None where it was not bracketed.
     """
 
-    learning_rate: float
+    learning_rate: float | None
     low: float | None
 
 
@@ -97,7 +150,7 @@ class Recommendation:
     Attributes:
         setting: what to use.
         evidence: why.
-        frontier: how far the learning rate is from divergence; None where that was not bracketed.
+        frontier: how far the learning rate is from divergence; None where nothing is known of it.
         pytorch: the code to paste.
     """
 
@@ -107,139 +160,156 @@ class Recommendation:
     pytorch: str
 
 
-def recommendation_of(
-    row: "pd.Series[Any]", number: int | None, evidence: Evidence, frontier: float, frontier_low: float
-) -> Recommendation:
-    """The recommendation of one row with ``cell``, ``strategy``, ``threshold``, ``learning_rate``, maybe ``factors``.
+def recommend(
+    appraisal: Appraisal, frontiers: pd.DataFrame, spec: Mapping[str, Any] | None = None
+) -> Recommendation | None:
+    """The setting to use, see ``choose``; None where no run trained.
 
     Args:
-        row: with the setting.
-        number: of a trial that had it, if any.
-        evidence: that speaks for it.
-        frontier: of its cell, strategy and threshold; NaN where it is not known.
-        frontier_low: lower end of its interval; NaN where it is not known.
+        appraisal: of the runs.
+        frontiers: as ``frontier`` gives them.
+        spec: of the study, as JSON.
     """
-    threshold, strategy = or_none(row["threshold"]), str(row["strategy"])
-    pasted = None if threshold is None else three_digits(threshold)
-    return Recommendation(
-        setting=RecommendedSetting(
-            number=number,
-            cell=str(row["cell"]),
-            strategy=strategy,
-            threshold=threshold,
-            learning_rate=float(row["learning_rate"]),
-            factors=str(row.get("factors", "")),
-        ),
-        evidence=evidence,
-        frontier=None if pd.isna(frontier) else FrontierAbove(learning_rate=frontier, low=or_none(frontier_low)),
-        pytorch=STRATEGIES[strategy].pytorch(pasted),
-    )
-
-
-def recommend(trials: pd.DataFrame, frontiers: pd.DataFrame | None = None) -> Recommendation | None:
-    """The trained setting with the best validation loss among those that are safe enough.
-
-    Safe enough is a 95% upper bound on the divergence of its neighbours of at most 20%, at a learning rate that is at
-    most half the frontier and below the lower end of the frontier's interval. Where no setting has that much evidence,
-    it is the setting with the lowest validation loss to be expected, not ``firm``, and of those that keep the margin if
-    there are any: with n runs in the neighbourhood, k of which diverged, the next diverges with probability
-    p = (k + 1) / (n + 2) (Laplace's rule of succession) and ends at (1 - p) * loss + p * initial loss. So a better
-    loss must make up for a neighbour that diverged, and for evidence that is thin.
-
-    Where factors are varied, losses count as shares of the untrained model's: those of other data, or of another loss,
-    have another unit.
-
-    A setting with replicates is judged by the mean over them, in which a run that diverged counts as untrained.
-
-    Args:
-        trials: rows of ``trial_result``.
-        frontiers: as ``frontier(trials)`` gives them, when they are known already.
-
-    Returns:
-        None when no trial trained.
-    """
-    candidates = neighbourhoods(trials).dropna(subset=["validation_loss"])
-    if candidates.empty:
+    worth, settings = appraisal.worth, appraisal.settings
+    choice = None if worth is None else choose(worth, settings)
+    if worth is None or choice is None:
         return None
-    frontiers = frontier(trials) if frontiers is None else frontiers
-    keys = [*group_keys(candidates), "threshold_bin"]
-    candidates = candidates.merge(frontiers[[*keys, "frontier", "frontier_low", "status"]], how="left", on=keys)
-    counts = zip(candidates["neighbours_diverged"], candidates["neighbours"], strict=True)
-    upper = np.array([wilson_interval(k, n)[1] for k, n in counts])
-    margin_kept = _keeps_margin(candidates)
-    firm = margin_kept & (upper <= ACCEPTABLE_UPPER_BOUND)
-    eligible = next(tier for tier in (firm, margin_kept, np.ones_like(firm)) if tier.any())
-    loss = candidates["loss"] if firm.any() else _expected_loss(candidates)
-    if is_varied(candidates):
-        loss = loss / candidates["initial_validation_loss"]
-    position = int(np.where(eligible, loss.to_numpy(float), np.inf).argmin())
-    return _evidence(trials, candidates.iloc[position], firm=bool(firm[position]), margin=bool(margin_kept[position]))
+    best = _setting(settings.iloc[choice.best])
+    row = _frontier_row(settings.iloc[choice.best], frontiers)
+    return Recommendation(
+        setting=best,
+        evidence=_evidence(appraisal, worth, choice, row, spec or {}),
+        frontier=None if row is None else FrontierAbove(
+            learning_rate=or_none(row["frontier"]), low=or_none(row["frontier_low"])
+        ),
+        pytorch=code_to_paste(
+            best.strategy, None if best.threshold is None else three_digits(best.threshold), best.learning_rate,
+            spec or {},
+        ),
+    )  # fmt: skip
 
 
-def _keeps_margin(candidates: pd.DataFrame) -> np.ndarray:
-    """Whether each learning rate is well below its frontier; one that nothing brackets from above has no edge near."""
-    known = candidates["status"] == BRACKETED
-    learning_rate = candidates["learning_rate"]
-    below = (learning_rate * MARGIN <= candidates["frontier"]) & ~(learning_rate > candidates["frontier_low"])
-    inside = ~known & (candidates["status"] != BELOW)
-    return (below.where(known, inside)).to_numpy(bool)
-
-
-def _expected_loss(candidates: pd.DataFrame) -> "pd.Series[float]":
-    rate = (candidates["neighbours_diverged"] + 1) / (candidates["neighbours"] + 2)
-    return (1 - rate) * candidates["validation_loss"] + rate * candidates["initial_validation_loss"]
-
-
-def _evidence(trials: pd.DataFrame, best: "pd.Series[Any]", *, firm: bool, margin: bool) -> Recommendation:
-    neighbours = neighbours_of(trials, best)
-    rate_low, rate_high = wilson_interval(float(best["neighbours_diverged"]), float(best["neighbours"]))
-    evidence = Evidence(
-        confirmed=False,
-        firm=firm,
-        validation_loss=float(best["validation_loss"]),
-        replicates=int(best["runs"]),
-        runs=len(neighbours),
-        diverged=int((neighbours["outcome"] == "diverged").sum()),
-        settings=int(setting_of(neighbours).nunique()),
-        seeds=neighbours["seed"].nunique(),
-        rate_low=rate_low,
-        rate_high=rate_high,
-        cautions=tuple(_cautions(best, rate_high, neighbours, margin=margin)),
+def _setting(row: "pd.Series[Any]") -> RecommendedSetting:
+    number = int(row["number"])
+    return RecommendedSetting(
+        number=number if number >= 0 else None,
+        cell=str(row["cell"]),
+        strategy=str(row["strategy"]),
+        threshold=or_none(row["threshold"]),
+        learning_rate=float(row["learning_rate"]),
+        factors=str(row["factors"]),
     )
-    return recommendation_of(best, int(best["number"]), evidence, best["frontier"], best["frontier_low"])
+
+
+def _evidence(
+    appraisal: Appraisal, worth: Worth, choice: Choice, frontier: "pd.Series[Any] | None", spec: Mapping[str, Any]
+) -> Evidence:
+    best = choice.best
+    expected, sd = float(worth.expected[best]), float(worth.sd[best])
+    away = float(ndtri((1 + CONFIDENCE) / 2)) * sd
+    tails = np.array([1 - CONFIDENCE, 1 + CONFIDENCE]) / 2
+    risk_low, risk_high = betaincinv(worth.chances.lost[best], worth.chances.kept[best], tails)
+    rates = appraisal.usable_rates(best)
+    steps = spec.get("steps")
+    evidence = Evidence(
+        steps=None if steps is None else int(steps),
+        loss=appraisal.loss(best, expected),
+        loss_low=appraisal.loss(best, expected - away),
+        loss_high=appraisal.loss(best, expected + away),
+        risk=float(worth.chances.mean[best]),
+        risk_low=float(risk_low),
+        risk_high=float(risk_high),
+        safe=float(worth.safe[best]),
+        fresh=_fresh(appraisal, best),
+        beside=tuple(_beside(appraisal, best)),
+        usable_low=10.0**rates.low,
+        usable_high=10.0**rates.high,
+        rival=_rival(appraisal, worth, choice),
+        cautions=(),
+    )
+    return Evidence(**{**vars(evidence), "cautions": tuple(_cautions(evidence, frontier))})
+
+
+def _rival(appraisal: Appraisal, worth: Worth, choice: Choice) -> Rival | None:
+    place = choice.runner_up
+    if place is None:
+        return None
+    return Rival(
+        setting=_setting(appraisal.settings.iloc[place]),
+        probability=choice.probability,
+        loss=appraisal.loss(place, float(worth.expected[place])),
+    )
+
+
+def _fresh(appraisal: Appraisal, place: int) -> FreshRuns | None:
+    """The fresh runs of a setting; None without any."""
+    settings = appraisal.settings
+    runs = appraisal.observation.fresh_runs(int(settings.index[place]))
+    if runs.empty:
+        return None
+    diverged = int(runs["lost"].sum())
+    low, high = anytime_interval(diverged, len(runs))
+    losses = np.minimum(runs["loss"], runs["initial_validation_loss"])
+    return FreshRuns(
+        runs=len(runs),
+        diverged=diverged,
+        rate_low=low,
+        rate_high=high,
+        loss=float(losses.mean()),
+        spread=float(losses.std()),
+        learning_rate=float(settings["learning_rate"].iloc[place]),
+    )
+
+
+def _beside(appraisal: Appraisal, best: int) -> Iterator[FreshRuns]:
+    """Fresh runs at other learning rates of the same cell, strategy, threshold and factors, the lowest first."""
+    settings = appraisal.settings
+    for place in np.argsort(settings["learning_rate"].to_numpy()):
+        same = all(_equal(settings[key].iloc[place], settings[key].iloc[best]) for key in (*GROUP, "factors", "threshold"))
+        if same and place != best and (fresh := _fresh(appraisal, int(place))) is not None:
+            yield fresh
+
+
+def _equal(left: Any, right: Any) -> bool:
+    return bool(left == right) or bool(pd.isna(left) and pd.isna(right))
+
+
+def _frontier_row(best: "pd.Series[Any]", frontiers: pd.DataFrame) -> "pd.Series[Any] | None":
+    """The frontier of the setting's half-decade of threshold."""
+    lower = half_decade(or_none(best["threshold"]))
+    same = frontiers["threshold_bin"].isna() if lower is None else np.isclose(frontiers["threshold_bin"], lower)
+    for key in (*GROUP, *(["factors"] if "factors" in frontiers else [])):
+        same &= frontiers[key] == best[key]
+    rows = frontiers[same]
+    return None if rows.empty else rows.iloc[0]
+
+
+def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None") -> Iterator[str]:
+    fresh = evidence.fresh
+    if evidence.safe < CONFIDENT:
+        yield (
+            f"No setting is known to diverge in at most 10% of runs: of this one that is so with a probability of "
+            f"{evidence.safe:.0%}; {CONFIDENT:.0%} would be acceptable."
+        )
+    elif fresh is not None and not evidence.confirmed:
+        yield (
+            f"The fresh runs alone cannot rule out a divergence rate of up to {fresh.rate_high:.0%}; "
+            f"{ACCEPTABLE_UPPER_BOUND:.0%} would be acceptable."
+        )
+    if frontier is None or frontier["status"] == TOO_FEW:
+        yield "There are too few runs of this cell and strategy to say where its frontier is."
+    elif frontier["status"] == BELOW:
+        yield "More than 10% of runs are expected to diverge even at the lowest learning rate that was tried."
+    elif frontier["status"] == ABOVE:
+        yield (
+            f"No run above it diverged: {counted(int(frontier['runs']), 'run')} of this cell, strategy and "
+            "half-decade of threshold only say that its frontier is higher than what was tried."
+        )
 
 
 def three_digits(number: float) -> float:
     """A number as it is shown and pasted."""
     return float(f"{number:.3g}")
-
-
-def _cautions(best: "pd.Series[Any]", rate_high: float, neighbours: pd.DataFrame, *, margin: bool) -> Iterator[str]:
-    status, strategy = best["status"], best["strategy"]
-    if rate_high > ACCEPTABLE_UPPER_BOUND:
-        yield (
-            f"The evidence is thin: {counted(len(neighbours), 'run')} near it cannot rule out a divergence rate of "
-            f"up to {rate_high:.0%}; {ACCEPTABLE_UPPER_BOUND:.0%} would be acceptable."
-        )
-    if status == TOO_FEW:
-        yield "There are too few runs of this cell and strategy to say where its frontier is."
-    elif status == BELOW:
-        yield "More than 10% of runs are expected to diverge even at the lowest learning rate that was tried."
-    elif not margin:
-        yield f"It is less than a factor of {MARGIN:g} below the frontier, or above the lower end of its interval."
-    if status == ABOVE:
-        yield "No learning rate that was tried crossed the frontier: a larger one may train faster."
-    yield from clipping_cautions(strategy, neighbours)
-
-
-def clipping_cautions(strategy: str, runs: pd.DataFrame) -> Iterator[str]:
-    """What to say when most updates of the runs that are the evidence were clipped."""
-    clipped = runs["clipped_fraction"].mean()
-    if clipped > AGGRESSIVE_CLIPPING and strategy not in ALWAYS_CHANGING:
-        yield (
-            f"{clipped:.0%} of the updates near it are clipped; the Deep Learning Tuning Playbook calls more than 50% "
-            "extremely aggressive and would lower the learning rate instead."
-        )
 
 
 def or_none(number: float) -> float | None:

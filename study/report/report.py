@@ -9,6 +9,7 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import StudyRecord, find_study
+from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.causes import causes
 from gradstudy.study.answer.confirmation_study import (
     confirmation_results,
@@ -17,7 +18,7 @@ from gradstudy.study.answer.confirmation_study import (
     is_open,
 )
 from gradstudy.study.answer.follow_up import FollowUp, follow_up
-from gradstudy.study.answer.fresh_runs import recommend_confirmed
+from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.answer.recommendation import Recommendation, recommend
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.literature.presets import verdicts
@@ -26,7 +27,6 @@ from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
 from gradstudy.study.statistics.rates import divergence_by, divergence_by_factor
-from gradstudy.study.statistics.sensitivity import learning_rate_sensitivity
 
 Confirmed = tuple[pd.DataFrame, pd.DataFrame]
 """How chosen settings fared, see ``confirmation_table``, and the rows of ``trial_result`` of their fresh runs."""
@@ -40,10 +40,10 @@ class Report:
         study: name, spec, budget.
         source: the database, for printing.
         trials: rows of ``trial_result``.
-        recommendation: None when no trial trained; of fresh runs, where they confirmed a setting.
+        recommendation: None when no trial trained; of the settings with fresh runs, where there are any.
         strategies: one row for each cell and strategy, and choice of factors where any are varied, see
-            ``divergence_by``, with the ``sensitivity`` to the
-            learning rate and the lowest and highest bracketed frontier over the thresholds.
+            ``divergence_by``, with the worth of its best setting, see ``Appraisal.by_group``, and the lowest and highest
+            bracketed frontier over the thresholds.
         frontiers: see ``frontier``.
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.
@@ -152,21 +152,16 @@ def build_report(
     keys = group_keys(trials)
     frontiers = frontier(trials)
     ends = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
+    confirmation, fresh = (pd.DataFrame(), None) if confirmed is None else confirmed
+    appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"], fresh))
     strategies = (
-        divergence_by(trials, keys)
-        .merge(learning_rate_sensitivity(trials), how="left", on=keys)
-        .merge(ends, how="left", on=keys)
+        divergence_by(trials, keys).merge(appraisal.by_group(), how="left", on=keys).merge(ends, how="left", on=keys)
     )
-    recommendation, confirmation = recommend(trials, frontiers), pd.DataFrame()
-    if confirmed is not None:
-        confirmation, fresh = confirmed
-        untrained = float(trials["initial_validation_loss"].mean())
-        recommendation = recommend_confirmed(confirmation, fresh, frontiers, untrained) or recommendation
     return Report(
         study=study,
         source=source,
         trials=trials,
-        recommendation=recommendation,
+        recommendation=recommend(appraisal, frontiers, study.spec),
         strategies=strategies,
         frontiers=frontiers,
         confirmation=confirmation,

@@ -13,6 +13,10 @@ TPE_STARTUP_SETTINGS = 10
 def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
     """The spec's sampler; the workers of a study, each with its own number, draw different random numbers."""
     match spec.sampler:
+        case "auto":
+            from gradstudy.study.search.auto_sampler import AutoSampler
+
+            return AutoSampler(spec, worker)
         case "random":
             return RandomSampler(spec.seed, list(spec.space.factors))
         case "qmc":

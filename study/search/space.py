@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
 from gradstudy.storage.queue import SettingRow
 from gradstudy.study.spec.factors import Factors, FactorValue, in_order
 from gradstudy.study.spec.parts import CellName
@@ -64,6 +66,21 @@ def parameters(setting: Setting) -> dict[str, FactorValue]:
     if setting.threshold is not None:
         values[threshold_parameter(setting.strategy)] = setting.threshold
     return values | {"learning_rate": setting.learning_rate} | dict(setting.factors)
+
+
+def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
+    """The distribution of every parameter that a setting may have."""
+    space = spec.space
+    found: dict[str, BaseDistribution] = {
+        "cell": CategoricalDistribution(space.cells),
+        "strategy": CategoricalDistribution(space.strategies),
+        "learning_rate": FloatDistribution(*space.learning_rate, log=True),
+    }
+    for strategy in space.strategies:
+        bounds = space.threshold_range(strategy)
+        if bounds:
+            found[threshold_parameter(strategy)] = FloatDistribution(*bounds, log=True)
+    return found | {name: CategoricalDistribution(values) for name, values in space.factors.items()}
 
 
 def suggest(trial: Suggesting, spec: StudySpec) -> Setting:

@@ -26,7 +26,7 @@ from gradstudy.study.spec.factors import FactorValue, place_of, put_in, replaced
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, SearchSpace
 
 PrunerName = Literal["none", "median", "hyperband"]
-SamplerName = Literal["random", "qmc", "tpe", "frontier"]
+SamplerName = Literal["auto", "random", "qmc", "tpe", "frontier"]
 
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 

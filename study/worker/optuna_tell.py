@@ -18,6 +18,7 @@ SHOWN = (
     "error",
     "diverged_at_step",
     "final_loss",
+    "initial_validation_loss",
     "validation_loss",
     "grad_norm_p50",
     "grad_norm_p90",

@@ -34,10 +34,12 @@ from search_problems import (
 )
 
 from gradstudy.storage.bins import half_decade
+from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.recommendation import recommend
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.frontier_sampler import FrontierSampler
+from gradstudy.study.search.observed_trials import UNTRAINED
 from gradstudy.study.search.space import CONSTRAINT
 
 AT_ONCE = 8
@@ -52,7 +54,7 @@ FRESH_RUNS = 200
 ADAPTIVE = ("qmc", "random", "tpe", "frontier")
 
 
-def sampler_of(problem: Problem, name: str, seed: int) -> optuna.samplers.BaseSampler:
+def sampler_of(problem: Problem, name: str, seed: int, trials: int) -> optuna.samplers.BaseSampler:
     if name == "frontier":
         return FrontierSampler(seed)
     if name == "gp":
@@ -61,7 +63,7 @@ def sampler_of(problem: Problem, name: str, seed: int) -> optuna.samplers.BaseSa
         samplers = optuna.samplers
         classes = {"qmc": samplers.QMCSampler, "random": samplers.RandomSampler, "tpe": samplers.TPESampler}
         return classes[name](seed=seed)
-    return make_sampler(problem.spec.model_copy(update={"sampler": name, "seed": seed}))
+    return make_sampler(problem.spec.model_copy(update={"sampler": name, "seed": seed, "trials": trials}))
 
 
 def row_of(problem: Problem, point: Point, number: int, random: np.random.Generator) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def row_of(problem: Problem, point: Point, number: int, random: np.random.Genera
 def searched(problem: Problem, name: str, seed: int, trials: int) -> list[dict[str, Any]]:
     """The rows of a study, in the order in which its trials ended."""
     random = np.random.default_rng([seed, 1])
-    study = optuna.create_study(sampler=sampler_of(problem, name, seed))
+    study = optuna.create_study(sampler=sampler_of(problem, name, seed, trials))
     rows: list[dict[str, Any]] = []
     running: list[tuple[optuna.Trial, Point]] = []
     while len(rows) < trials:
@@ -88,7 +90,8 @@ def searched(problem: Problem, name: str, seed: int, trials: int) -> list[dict[s
             trial = study.ask()
             running.append((trial, problem.suggest(trial)))
         trial, point = running.pop(int(random.integers(AT_ONCE)))
-        row = row_of(problem, point, len(rows), random)
+        row = row_of(problem, point, trial.number, random)
+        trial.set_user_attr(UNTRAINED, INITIAL_LOSS)
         trial.set_constraint(CONSTRAINT, float(row["margin"]))
         diverged = row["outcome"] == "diverged"
         study.tell(trial, INITIAL_LOSS if diverged else min(row["validation_loss"], INITIAL_LOSS))

@@ -296,8 +296,10 @@ class ReferenceMap(Problem):
         """The column whose runs answer for a point, and how far its edge lies from that column's, in decades."""
         if point.threshold is None:
             return (point.cell, point.strategy, None), 0.0
-        column = point.cell, point.strategy, half_decade(point.threshold)
-        bins = sorted(bin_ for cell, strategy, bin_ in self._runs if (cell, strategy) == column[:2] and bin_)
+        group = point.cell, point.strategy
+        bins = sorted(bin_ for cell, strategy, bin_ in self._runs if (cell, strategy) == group and bin_)
+        # The end of a range begins a bin of its own, which nothing was trained in.
+        column = (*group, min(half_decade(point.threshold) or 0.0, bins[-1]))
         edges = [self._middles[(point.cell, point.strategy, bin_)] for bin_ in bins]
         edge = _interpolated(np.log10(point.threshold), np.log10(bins) + 0.25, np.array(edges))
         return column, edge - self._middles[column]
@@ -306,7 +308,8 @@ class ReferenceMap(Problem):
         runs = self._like(point)
         row = runs.iloc[int(random.integers(len(runs)))]
         margin = max(row["margin"], 1e-9) if row["outcome"] == "diverged" else min(row["margin"], 0.0)
-        return {"margin": margin, **row[["outcome", "reason", "steps", "validation_loss"]].to_dict()}
+        loss = row["validation_loss"] * INITIAL_LOSS / row["initial_validation_loss"]
+        return {"margin": margin, "validation_loss": loss, **row[["outcome", "reason", "steps"]].to_dict()}
 
     def _like(self, point: Point) -> pd.DataFrame:
         """The runs that answer for a point."""

@@ -1,0 +1,71 @@
+"""What the settings of a study are worth by its runs."""
+
+import numpy as np
+import pandas as pd
+
+from gradstudy.study.answer.observation import Observation
+from gradstudy.study.statistics.grouping import GROUP, is_varied
+from gradstudy.study.worth.risk import Risk
+from gradstudy.study.worth.usable_rates import UsableRates, usable_rates
+from gradstudy.study.worth.worth import WorthModel
+
+
+class Appraisal:
+    """The settings that were run, or the strongest of very many, and what they are worth.
+
+    Attributes:
+        observation: the runs by setting.
+        settings: those that may be the answer, as ``Observation`` has them.
+        model: of what settings are worth; None where no run was kept.
+        worth: of ``settings``; None like the model.
+    """
+
+    def __init__(self, runs: pd.DataFrame) -> None:
+        """Fit the models.
+
+        Args:
+            runs: rows of ``trial_result`` with the column ``fresh``, see ``mark_fresh``.
+        """
+        self.observation = Observation(runs)
+        observed = self.observation.observed
+        strongest = observed.strongest()
+        self.settings = self.observation.settings.iloc[strongest]
+        self.observed = observed.restricted(strongest)
+        self.model = WorthModel(self.observed, Risk(observed)) if WorthModel.can_be_made(self.observed) else None
+        self.worth = None if self.model is None else self.model.of_observed()
+
+    def loss(self, place: int, share: float) -> float:
+        """A share as a loss in the unit of one of the settings."""
+        row = self.settings.iloc[place]
+        return float(row["untrained"] + (share - 1) * row["unit"])
+
+    def usable_rates(self, place: int) -> UsableRates:
+        """The usable learning rates of the cell, strategy and threshold of one of the settings."""
+        assert self.model is not None
+        settings = self.observed.settings
+        rates = settings.learning_rates[settings.groups() == settings.groups()[place]]
+        return usable_rates(self.model, settings.take([place]), (float(rates.min()), float(rates.max())))
+
+    def by_group(self) -> pd.DataFrame:
+        """The best setting of each cell, strategy and choice of factors.
+
+        Returns:
+            ``cell``, ``strategy``, ``factors`` in words where any are varied; ``expected_loss``, J of the best setting
+            of the group by the model, which does not take the luck of a run for worth; ``usable_decades`` with
+            ``usable_low`` and ``usable_high``: how many decades of learning rate are within 2% of the untrained loss of
+            the best one at that setting's threshold, with the 95% interval.
+        """
+        settings, worth = self.settings, self.worth
+        keys = [*GROUP, "factors"] if is_varied(settings) else GROUP
+        columns = ["expected_loss", "usable_decades", "usable_low", "usable_high"]
+        if worth is None:
+            return pd.DataFrame(columns=[*keys, *columns])
+        rows = []
+        rated = np.where(settings["trained"] > 0, worth.rating, np.inf)
+        for names, places in settings.reset_index(drop=True).groupby(keys).indices.items():
+            best = int(places[np.argmin(rated[places])])
+            if np.isfinite(rated[best]):
+                rates = self.usable_rates(best)
+                found = (rates.high - rates.low, rates.width_low, rates.width_high)
+                rows.append((*names, self.loss(best, float(worth.expected[best])), *found))
+        return pd.DataFrame(rows, columns=[*keys, *columns])

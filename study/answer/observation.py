@@ -1,0 +1,100 @@
+"""The runs of a report by their settings, as the model of what settings are worth takes them."""
+
+import numpy as np
+import pandas as pd
+
+from gradstudy.study.frontier.margins import NON_FINITE, bounded_margins
+from gradstudy.study.statistics.grouping import GROUP, SETTING, in_words, setting_of
+from gradstudy.study.statistics.rates import judged
+from gradstudy.study.worth.observed import Observed, Settings
+from gradstudy.study.worth.scale import shares, units
+
+CHOOSING_SAMPLER = "auto"
+"""The sampler that runs settings again after it has chosen them."""
+
+
+def mark_fresh(trials: pd.DataFrame, sampler: str, seeds: int, confirming: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The trials of a study and of its confirmation with a column ``fresh``: whether a run had no part in the search.
+
+    Args:
+        trials: rows of ``trial_result`` of the study.
+        sampler: of the study.
+        seeds: how many runs each setting of the search has.
+        confirming: rows of ``trial_result`` of its confirmation.
+    """
+    runs = trials.assign(fresh=False)
+    if sampler == CHOOSING_SAMPLER and len(runs):
+        number = runs["number"].groupby(setting_of(runs)).rank(method="first")
+        runs["fresh"] = number > seeds
+    if confirming is None or confirming.empty:
+        return runs
+    return pd.concat([runs, confirming.assign(fresh=True, number=-1 - confirming["number"])], ignore_index=True)
+
+
+class Observation:
+    """What runs show.
+
+    Attributes:
+        runs: that were judged, with ``fresh`` and ``setting``, the number of its setting.
+        settings: one row for each, by its number: ``cell``, ``strategy``, ``factors`` in words, ``threshold``,
+            ``threshold_bin``, ``learning_rate``, ``number`` of its first run that trained, or of its first one,
+            ``runs``, ``fresh``, ``fresh_diverged``, ``clipped_fraction``, ``untrained``, and ``unit``, what one share
+            of the loss is.
+        observed: the same for the model.
+    """
+
+    def __init__(self, runs: pd.DataFrame) -> None:
+        """Sort runs by setting.
+
+        Args:
+            runs: rows of ``trial_result`` with ``fresh``, see ``mark_fresh``.
+        """
+        runs = in_words(judged(runs).dropna(subset=["learning_rate"])).reset_index(drop=True)
+        lost = (runs["outcome"] == "diverged").to_numpy()
+        untrained = runs["initial_validation_loss"].to_numpy(float)
+        losses = np.where(lost, untrained, runs["validation_loss"].to_numpy(float))
+        setting = setting_of(runs).to_numpy(np.int64)
+        self.runs = runs.assign(
+            setting=setting,
+            lost=lost,
+            loss=losses,
+            unit=units(losses, untrained) if len(runs) else untrained,
+            trained=runs["outcome"] == "trained",
+        )
+        margins = bounded_margins(lost, ~runs["reason"].isin(NON_FINITE), runs["final_loss"], runs["initial_loss"])
+        self.settings = self._by_setting()
+        self.observed = Observed(
+            settings=_as_numbers(self.settings),
+            setting=setting,
+            diverged=lost,
+            margins=margins,
+            shares=shares(losses, untrained) if len(runs) else losses,
+            fresh=runs["fresh"].to_numpy(bool),
+        )
+
+    def _by_setting(self) -> pd.DataFrame:
+        runs = self.runs.assign(fresh_diverged=self.runs["fresh"] & self.runs["lost"])
+        # Of a confirmation numbers are negative: a trial of the study comes first.
+        runs["order"] = runs["number"].where(runs["number"] >= 0, np.inf)
+        ordered = runs.sort_values(["trained", "order"], ascending=[False, True])
+        return ordered.groupby("setting").agg(
+            **{name: (name, "first") for name in (*GROUP, "factors", "threshold", "threshold_bin", "learning_rate")},
+            number=("number", "first"),
+            runs=("lost", "size"),
+            trained=("trained", "sum"),
+            fresh=("fresh", "sum"),
+            fresh_diverged=("fresh_diverged", "sum"),
+            clipped_fraction=("clipped_fraction", "mean"),
+            untrained=("initial_validation_loss", "mean"),
+            unit=("unit", "mean"),
+        )  # type: ignore[call-overload]
+
+    def fresh_runs(self, setting: int) -> pd.DataFrame:
+        """The fresh runs of a setting."""
+        return self.runs[(self.runs["setting"] == setting) & self.runs["fresh"]]
+
+
+def _as_numbers(settings: pd.DataFrame) -> Settings:
+    codes = [pd.factorize(settings[name])[0] for name in (*GROUP, "factors")]
+    decades = np.log10(settings[SETTING[2:]].to_numpy(float))
+    return Settings(np.stack(codes, 1).astype(np.int64), decades[:, 0], decades[:, 1])

@@ -1,0 +1,79 @@
+"""Settings that might be run next, many at once: spread over the space, and around the best ones."""
+
+from itertools import product
+
+import numpy as np
+
+from gradstudy.storage.bins import half_decade_starts
+from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.factors import in_order
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.worth.observed import STRATEGY, Settings
+
+SPREAD = 2048
+AROUND_EACH = 40
+THRESHOLD_SD, RATE_SD = 0.25, 0.15
+"""Decades from a setting within which others are drawn around it."""
+LAST_BIN = 1e-6
+"""Decades below the end of a range of thresholds, which begins a bin of its own."""
+
+
+class Candidates:
+    """Draws settings of a space, as numbers."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        space = spec.space
+        self._spec = spec
+        self._names = sorted(space.factors)
+        self._sizes = [len(space.cells), len(space.strategies), *(len(space.factors[name]) for name in self._names)]
+        ranges = [space.threshold_range(strategy) or (np.nan, np.nan) for strategy in space.strategies]
+        self._thresholds = np.log10(np.array(ranges, float)) - np.array([0.0, LAST_BIN])
+        self._rates = np.log10(space.learning_rate)
+        self.everywhere = self._of_each_frontier()
+        """One setting of each frontier of the space."""
+
+    def _of_each_frontier(self) -> Settings:
+        codes, thresholds = [], []
+        for group in product(*(range(size) for size in self._sizes)):
+            low, high = self._thresholds[group[STRATEGY]]
+            starts = [np.nan] if np.isnan(low) else half_decade_starts(10**low, 10 ** (high + LAST_BIN))
+            codes += [group] * len(starts)
+            thresholds += starts
+        rates = np.resize(self._rates, len(codes))  # both ends are among them
+        return Settings(np.array(codes, np.int64), np.array(thresholds, float), rates)
+
+    def draw(self, best: Settings, random: np.random.Generator) -> Settings:
+        """Some spread over the whole space, then some around each of the best ones."""
+        factors = np.stack([random.integers(size, size=SPREAD) for size in self._sizes], 1)
+        low, high = self._thresholds[factors[:, STRATEGY]].T
+        thresholds = low + random.random(SPREAD) * (high - low)
+        rates = random.uniform(*self._rates, SPREAD)
+        return Settings(factors, thresholds, rates).joined(self._around(best, random))
+
+    def _around(self, best: Settings, random: np.random.Generator) -> Settings:
+        centres = best.take(np.repeat(np.arange(len(best)), AROUND_EACH))
+        low, high = self._thresholds[centres.factors[:, STRATEGY]].T
+        thresholds = centres.thresholds + random.normal(0, THRESHOLD_SD, len(centres))
+        rates = centres.learning_rates + random.normal(0, RATE_SD, len(centres))
+        return Settings(centres.factors, np.clip(thresholds, low, high), np.clip(rates, *self._rates))
+
+    def setting(self, settings: Settings, place: int) -> Setting:
+        """One of them by its names."""
+        space = self._spec.space
+        codes = settings.factors[place]
+        strategy = space.strategies[codes[STRATEGY]]
+        bounds = space.threshold_range(strategy)
+        values = {name: space.factors[name][code] for name, code in zip(self._names, codes[2:], strict=True)}
+        return Setting(
+            cell=space.cells[codes[0]],
+            strategy=strategy,
+            threshold=None if bounds is None else _within(settings.thresholds[place], bounds),
+            learning_rate=_within(settings.learning_rates[place], space.learning_rate),
+            factors=in_order(values),
+        )
+
+
+def _within(decade: Floats | float, bounds: tuple[float, float]) -> float:
+    """A number by its decade; rounding leaves no range."""
+    return float(min(max(10.0 ** float(decade), bounds[0]), bounds[1]))

@@ -1,0 +1,81 @@
+"""Which setting gets the next fresh run: few for each finalist, then those that may be the best, then the best."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradstudy.study.frontier.fit import Ints
+from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.search.phases import FEWEST_RUNS_EACH, FINALISTS, WANTED_FRESH
+from gradstudy.study.worth.worth import Worth
+
+RIVALS = 3
+"""Finalists that are compared once each had its first runs."""
+RUNS_PER_FINALIST = 4
+"""Of all fresh runs: with few of them there are fewer finalists."""
+BESIDE = 4
+"""Fresh runs at half and at twice the learning rate of the best setting."""
+STEPS = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class FreshRun:
+    """The next fresh run.
+
+    Attributes:
+        setting: its place among those observed.
+        step: by what its learning rate is multiplied.
+    """
+
+    setting: int
+    step: float = 1.0
+
+
+def finalists(worth: Worth, shares: Floats, fresh: Ints, runs: int) -> Ints:
+    """The places of the settings that get fresh runs: those that have some, and the best others.
+
+    Half of what counts is how the runs of the setting ended, half what the model makes of it and its like: the one is
+    noisy, the other may be wrong about a narrow valley.
+
+    Args:
+        worth: of the settings observed.
+        shares: [n] mean of each one's runs, NaN where none ended without diverging.
+        fresh: [n] how many fresh runs each has, those under way included.
+        runs: fresh runs of the whole study.
+    """
+    wanted = max(1, min(FINALISTS, runs // RUNS_PER_FINALIST))
+    had = np.flatnonzero(fresh > 0)
+    rating = np.where(np.isnan(shares), np.inf, shares + worth.rating)
+    safe = np.where(worth.is_safe, rating, np.inf)
+    # The best of those known to be safe and the best of all take turns: the answer must be one of the former.
+    turns = np.stack([np.argsort(safe, kind="stable"), np.argsort(rating, kind="stable")], 1).ravel()
+    turns = turns[np.isfinite(rating[turns])]
+    chosen = list(dict.fromkeys([*had, *turns]))
+    return np.array(chosen[: max(wanted, len(had))], np.int64)
+
+
+def next_fresh_run(
+    worth: Worth, chosen: Ints, best: int, fresh: Ints, beside: dict[float, int], left: int
+) -> FreshRun:
+    """The next fresh run: a few of each finalist, then of those that may be the best, at last of the best one.
+
+    Args:
+        worth: of the settings observed.
+        chosen: the places of the finalists among them.
+        best: the place of the one that is the best by now.
+        fresh: [n] how many fresh runs each has, those under way included.
+        beside: how many runs there are at a step from the learning rate of the best finalist, by step.
+        left: how many fresh runs may begin still, this one included.
+    """
+    few = chosen[fresh[chosen] < FEWEST_RUNS_EACH]
+    if len(few):
+        return FreshRun(int(few[np.argmin(fresh[few])]))
+    missing = max(WANTED_FRESH - int(fresh[best]), 0)
+    steps = [step for step, runs in beside.items() if runs < BESIDE]
+    if missing and left <= missing + sum(BESIDE - beside[step] for step in steps):
+        return FreshRun(best)
+    if steps and left <= sum(BESIDE - beside[step] for step in steps):
+        return FreshRun(best, min(steps, key=lambda step: beside[step]))
+    rivals = chosen[np.argsort(worth.rating[chosen] - worth.sd[chosen])[:RIVALS]]
+    return FreshRun(int(rivals[np.argmin(fresh[rivals])]))
+

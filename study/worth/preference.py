@@ -1,0 +1,30 @@
+"""Which of several settings is the best: the lowest J at an acceptable risk, and of equals the one that is safer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.worth.worth import Worth
+
+TIE = 0.003
+"""Of the untrained loss: settings that differ by less, and by less than what is known of them, are equally good."""
+
+
+def best_place(worth: Worth, pool: NDArray[np.bool_], effort: Floats) -> int:
+    """The place of the best one in the pool.
+
+    It has the lowest J among those whose risk is known to be acceptable; where there are none, the best rating. Of those
+    that are about as good, the lower risk decides, in whole percent, then the wider distance to the frontier, in tenths
+    of a decade, then the effort.
+
+    Args:
+        worth: of the settings.
+        pool: [n] which of them count, at least one.
+        effort: [n] how much code each takes.
+    """
+    safe = pool & worth.is_safe
+    rating = np.where(safe, worth.expected, np.inf) if safe.any() else np.where(pool, worth.rating, np.inf)
+    best = int(np.argmin(rating))
+    tied = np.flatnonzero(rating <= rating[best] + min(TIE, worth.sd[best]))
+    risk, distance = worth.chances.mean.round(2), worth.distances.round(1)
+    return int(min(tied, key=lambda place: (risk[place], distance[place], effort[place], rating[place])))

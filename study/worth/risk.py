@@ -1,0 +1,142 @@
+"""How likely a setting is to diverge: by the frontiers of the study, at its own learning rate and threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstudy.study.frontier.fit import MOST_TARGETS, Ints, Places, Runs
+from gradstudy.study.frontier.likelihood import LEVEL, Floats, risk
+from gradstudy.study.frontier.posterior import FrontierModel
+from gradstudy.study.worth.observed import BIN, STRATEGY, Observed, Settings
+
+FAR_BELOW = 0.5
+"""Decades below its frontier from which on a run that diverges tells of no frontier."""
+PRIOR_LAPSE_RUNS, PRIOR_LAPSES = 50.0, 0.5
+"""Runs far below their frontier that the prior counts for, and how many of them diverged: one of a hundred."""
+SMALLEST_SD = 1e-3
+MOST_PRIOR_RUNS = 50.0
+"""For how many runs of a setting what the frontiers say of it counts at most."""
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+
+
+@dataclass(frozen=True)
+class Chances:
+    """What is known of P(diverged) of each setting: a beta distribution.
+
+    Attributes:
+        lost: [n] its first parameter.
+        kept: [n] its second parameter.
+    """
+
+    lost: Floats
+    kept: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """Expected, [n]."""
+        return np.asarray(self.lost / (self.lost + self.kept))
+
+    @property
+    def sd(self) -> Floats:
+        """Standard deviation, [n]."""
+        return np.asarray(np.sqrt(self.mean * (1 - self.mean) / (self.lost + self.kept + 1)))
+
+    def below(self, limit: float) -> Floats:
+        """The probability [n] that P(diverged) is at most ``limit``."""
+        from scipy.special import betainc
+
+        return np.asarray(betainc(self.lost, self.kept, limit))
+
+
+class Risk:
+    """P(diverged) by the frontiers, of which those in the same block learn from each other."""
+
+    def __init__(self, observed: Observed, others: Settings | None = None) -> None:
+        """Fit the frontiers by the runs that are not fresh: fresh ones speak for their own setting.
+
+        Args:
+            observed: runs that have ended.
+            others: settings that will be asked about; those observed always can be.
+        """
+        known = observed.settings if others is None else observed.settings.joined(others)
+        self._keys, target = _targets(known)
+        self._middle = float((known.learning_rates.min() + known.learning_rates.max()) / 2)
+        self.crossings, self._sd, self._slope = (np.zeros(len(self._keys)) for _ in range(3))
+        searching = ~observed.fresh
+        setting = observed.setting[searching]
+        decades = observed.settings.learning_rates[setting] - self._middle
+        for block in _blocks(self._keys):
+            number = np.full(len(self._keys), -1)
+            number[block] = np.arange(len(block))
+            mine = number[target[setting]] >= 0
+            runs = Runs(number[target[setting]][mine].astype(np.int64), decades[mine])
+            model = FrontierModel(_places(self._keys[block]), runs, observed.margins[searching][mine], Runs.none())
+            self.crossings[block], self._sd[block], self._slope[block] = model.crossing, model.sd, model.best.slope
+        away = decades - self._at_thresholds(self.crossings, observed.settings)[setting]
+        far = away < -FAR_BELOW
+        lapses = int((far & observed.diverged[searching]).sum())
+        self.lapse = (lapses + PRIOR_LAPSES) / (int(far.sum()) + PRIOR_LAPSE_RUNS)
+        """How often runs diverge that are far below their frontier."""
+
+    def distances(self, settings: Settings) -> Floats:
+        """Decades [n] of learning rate above the frontier at the setting's own threshold, negative below it."""
+        crossing = self._at_thresholds(self.crossings, settings) + self._middle
+        return np.asarray(settings.learning_rates - crossing)
+
+    def chances(self, settings: Settings, fresh: Ints | None = None, fresh_diverged: Ints | None = None) -> Chances:
+        """What is known of P(diverged).
+
+        Args:
+            settings: that are asked about.
+            fresh: [n] how many fresh runs each had.
+            fresh_diverged: [n] how many of these diverged.
+        """
+        slope = self._at_thresholds(self._slope, settings)
+        log_odds = LEVEL + slope * self.distances(settings)
+        spread = slope * self._at_thresholds(self._sd, settings)
+        by_edge, _ = risk(log_odds[:, None] + spread[:, None] * _NODES, lapse=0.0)
+        chance = self.lapse + (1 - self.lapse) * by_edge
+        weights = _WEIGHTS / _WEIGHTS.sum()
+        mean = chance @ weights
+        variance = np.maximum((chance - mean[:, None]) ** 2 @ weights, SMALLEST_SD**2)
+        strength = np.clip(mean * (1 - mean) / variance - 1, 1.0, MOST_PRIOR_RUNS)
+        lost, kept = mean * strength, (1 - mean) * strength
+        if fresh is None or fresh_diverged is None:
+            return Chances(lost, kept)
+        return Chances(lost + fresh_diverged, kept + fresh - fresh_diverged)
+
+    def _at_thresholds(self, values: Floats, settings: Settings) -> Floats:
+        """What the targets have, at thresholds between the middles of their bins."""
+        found = np.empty(len(settings))
+        groups = settings.groups()
+        for group in range(int(groups.max(initial=-1)) + 1):
+            mine = np.flatnonzero(groups == group)
+            targets = np.flatnonzero((self._keys[:, :-1] == settings.factors[mine[0]]).all(1))
+            middles = self._keys[targets, -1] + BIN / 2
+            # Beyond the outermost middles, and of one target alone, the nearest one counts.
+            found[mine] = np.interp(np.nan_to_num(settings.thresholds[mine]), np.nan_to_num(middles), values[targets])
+        return found
+
+
+def _targets(settings: Settings) -> tuple[Floats, Ints]:
+    """The targets, [targets, factors + 1] with the beginning of the bin last, and the place of each setting's."""
+    rows = np.column_stack([settings.factors.astype(float), settings.bins()])
+    keys, target = np.unique(np.nan_to_num(rows, nan=np.inf), axis=0, return_inverse=True)
+    keys[np.isinf(keys)] = np.nan
+    return keys, target.reshape(-1).astype(np.int64)
+
+
+def _blocks(keys: Floats) -> list[NDArray[np.int64]]:
+    """The targets that are fitted together; those of each choice of what is varied alone where all are too many."""
+    if len(keys) <= MOST_TARGETS:
+        return [np.arange(len(keys))]
+    _, choice = np.unique(keys[:, STRATEGY + 1 : -1], axis=0, return_inverse=True)
+    return [np.flatnonzero(choice.reshape(-1) == each) for each in range(int(choice.max()) + 1)]
+
+
+def _places(keys: Floats) -> Places:
+    factors = keys[:, :-1].astype(np.int64)
+    strategies = np.unique(factors[:, STRATEGY])
+    axes = [np.where(factors[:, STRATEGY] == strategy, keys[:, -1] + BIN / 2, np.nan) for strategy in strategies]
+    return Places(factors, np.stack(axes, 1))

@@ -1,0 +1,72 @@
+"""The learning rates at which a setting is about as good as at its best one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
+from gradstudy.study.worth.observed import Settings
+from gradstudy.study.worth.worth import WorthModel
+
+TOLERANCE = 0.02
+"""Of the untrained loss."""
+STEPS_PER_DECADE = 20
+DRAWS = 200
+PROBABILITY = 0.95
+
+
+@dataclass(frozen=True)
+class UsableRates:
+    """A range of learning rates, in decades.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+        width_low: lower end of the 95% interval of how many decades are usable.
+        width_high: upper end.
+    """
+
+    low: float
+    high: float
+    width_low: float
+    width_high: float
+
+
+def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float]) -> UsableRates:
+    """Which learning rates are at most ``TOLERANCE`` worse than the best one, at an acceptable risk.
+
+    Args:
+        model: of what settings are worth.
+        setting: one, whose learning rate does not count.
+        tried: the learning rates between which the range is looked for, in decades.
+    """
+    low, high = tried
+    grid = np.linspace(low, high, max(2, round((high - low) * STEPS_PER_DECADE) + 1))
+    settings = setting.take(np.zeros(len(grid), np.int64)).at(grid)
+    worth = model.of(settings)
+    lost = worth.chances.mean
+    good = _about_as_good(worth.expected[None, :], lost)[0]
+    covariance = model.losses.covariance(
+        settings, worth.distances, model.losses.predict(settings, worth.distances)
+    ) * np.outer(1 - lost, 1 - lost)
+    drawn = np.random.default_rng(0).multivariate_normal(worth.expected, covariance, DRAWS, check_valid="ignore")
+    widths = _about_as_good(drawn, lost).sum(1) * (grid[1] - grid[0])
+    tail = (1 - PROBABILITY) / 2
+    width_low, width_high = np.quantile(widths, [tail, 1 - tail])
+    inside = _around(good, int(np.argmin(np.where(good, worth.expected, np.inf))))
+    return UsableRates(float(grid[inside].min()), float(grid[inside].max()), float(width_low), float(width_high))
+
+
+def _about_as_good(expected: Floats, lost: Floats) -> Floats:
+    """Which of the expected losses [draws, n] are near the best one of their draw."""
+    safe = lost <= max(ACCEPTED_RISK, float(lost.min()))
+    best = np.where(safe, expected, np.inf).min(1, keepdims=True)
+    return np.asarray(safe & (expected <= best + TOLERANCE))
+
+
+def _around(good: Floats, place: int) -> Floats:
+    """The places in a row that are good, around one of them."""
+    bad = np.flatnonzero(~good.astype(bool))
+    left = bad[bad < place].max(initial=-1) + 1
+    right = bad[bad > place].min(initial=len(good))
+    return np.arange(left, right)
