@@ -132,7 +132,7 @@ OF_THE_MODEL = (
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
 )
 OF_THE_SEARCH = (
-    Flag("--sampler", "sampler", str, "qmc, random, tpe or frontier."),
+    Flag("--sampler", "sampler", str, "auto, qmc, random, tpe or frontier."),
     Flag("--pruner", "pruner", str, "End trials that fall behind: none, median or hyperband."),
     Flag(
         "--frontier-width", "frontier_width", float, "End when every frontier's 95% interval is this narrow.", "DECADES"

@@ -64,7 +64,7 @@ class OpenStudy:
         return self.summary().frontiers
 
     def report(self) -> pd.DataFrame:
-        """One row for each cell and strategy: divergence rate and interval, frontiers, best loss, sensitivity."""
+        """One row for each cell and strategy: divergence rate and interval, frontiers, what its best setting is worth."""
         return self.summary().strategies
 
     def summary(self) -> Report:

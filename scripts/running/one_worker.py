@@ -49,11 +49,10 @@ def slot_count(work: Work, job: "Job") -> int:
 
 def run_worker(job: "Job", work: Work, *, stand_by: bool, listener: "Listener", stop: threading.Event) -> None:
     """Let a worker work until no trial is left or ``stop`` is set; see ``study.worker.Worker``."""
-    import torch
-
+    from gradstudy.study.training.device import limit_threads
     from gradstudy.study.worker.worker import Worker
 
-    torch.set_num_threads(work.threads)
+    limit_threads(work.threads)
     Worker(
         job,
         slots=slot_count(work, job),

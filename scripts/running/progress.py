@@ -1,6 +1,7 @@
 """The live display of a study that runs."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 import typer
@@ -25,8 +26,15 @@ class StudyProgress:
     A worker in this process tells it of each trial, as its listener; otherwise it is shown the database's counts.
     """
 
-    def __init__(self, budget: int, counts: dict[str, int], console: Console | None = None) -> None:
-        """Begin from the counts that the database had."""
+    def __init__(
+        self,
+        budget: int,
+        counts: dict[str, int],
+        console: Console | None = None,
+        phase: Callable[[int], str | None] = lambda begun: None,
+    ) -> None:
+        """Begin from the counts that the database had; ``phase`` names what trials are for, by how many have begun."""
+        self._phase = phase
         self._console = console or Console()
         self._budget = budget
         self._ended = budget - counts[REMAINING] - counts[RUNNING]
@@ -85,6 +93,7 @@ class StudyProgress:
         """The numbers in one line."""
         parts = [
             f"{self._ended}/{self._budget} done",
+            *([named] if (named := self._phase(self._ended + self._running)) and self._ended < self._budget else []),
             f"{self._running} running",
             f"{self._diverged} diverged",
         ]

@@ -42,13 +42,12 @@ class _Silent:
 
 def _work(url: str, name: str, slots: int | None, device: str, threads: int, workers: int) -> None:
     """Be a worker of a study, on whatever node this runs."""
-    import torch
-
+    from gradstudy.study.training.device import limit_threads
     from gradstudy.study.training.slots import choose_slots
     from gradstudy.study.worker.job import Job
     from gradstudy.study.worker.worker import Worker
 
-    torch.set_num_threads(threads)
+    limit_threads(threads)
     with Database.open(url) as database:
         job = Job.of(database, find_study(database, name))
         Worker(

@@ -1,6 +1,7 @@
 """Running a study from the command line: its workers, its progress, an orderly stop."""
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -46,6 +47,7 @@ def run_study(
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.search.phases import phase_name
     from gradstudy.study.spec.factors import shown
     from gradstudy.study.training.slots import described, trial_bytes
     from gradstudy.study.worker.failures import FailureWatch
@@ -66,7 +68,7 @@ def run_study(
         typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     else:
         typer.echo(f"{workers} on a Ray cluster")
-    with StudyProgress(record.budget, counts) as progress, stop_on_signal(progress.stopping) as stop:
+    with StudyProgress(record.budget, counts, phase=partial(phase_name, spec)) as progress, stop_on_signal(progress.stopping) as stop:
         if pool is None:
             run_worker(job, work, stand_by=True, listener=progress, stop=stop)
         else:

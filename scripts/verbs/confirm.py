@@ -59,14 +59,12 @@ def confirm(
 def _begin(database: "Database", study: "StudyRecord", top: int, max_runs: int) -> None:
     """Choose the settings, unless that was done before."""
     from gradstudy.study.answer.confirmation_study import begin_confirmation, find_confirmation
-    from gradstudy.study.report.report import read_report
 
     known = find_confirmation(database, study)
     if known is not None:
         typer.echo(f"{known.record.name} goes on with the settings that it began with")
         return
-    report = read_report(database, study.name)
-    begin_confirmation(database, study, report.trials, report.frontiers, top, max_runs)
+    begin_confirmation(database, study, top, max_runs)
 
 
 def _with_open_runs(database: "Database", study: "StudyRecord", width: float, max_runs: int) -> "Confirmation | None":

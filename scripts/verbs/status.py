@@ -16,9 +16,11 @@ def status(
 ) -> None:
     """Show progress, outcomes so far and workers."""
     from gradstudy.storage.database import Database
-    from gradstudy.storage.progress import count_outcomes
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
+    from gradstudy.study.search.phases import phase_name
+    from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.report.plain_console import plain_console, plain_table
 
     table = plain_table()
@@ -29,8 +31,11 @@ def status(
     table.add_column("study")
     for heading in ("trials", *(counts[0] if counts else ())):
         table.add_column(heading, justify="right")
+    table.add_column("phase")
     for record, row in zip(records, counts, strict=True):
-        table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()))
+        begun = record.budget - row[REMAINING]
+        phase = phase_name(stored_spec(record), begun) if row[REMAINING] or row[RUNNING] else None
+        table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()), phase or "")
     if records:
         plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,13 +79,14 @@ def _work_on(
 ) -> None:
     from gradstudy.scripts.running.one_worker import run_worker
     from gradstudy.scripts.running.progress import StudyProgress, counts_of_open_study
+    from gradstudy.study.search.phases import phase_name
     from gradstudy.study.worker.job import Job
 
     counts = counts_of_open_study(database, record)
     if counts is None:
         return
     job = Job.of(database, record)
-    with StudyProgress(record.budget, counts) as progress:
+    with StudyProgress(record.budget, counts, phase=partial(phase_name, job.spec)) as progress:
         run_worker(job, work, stand_by=stand_by, listener=progress, stop=stop)
 
 

@@ -1,6 +1,8 @@
 """Which setting the answer is, and which one would be it otherwise."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gradstudy.models.strategies import code_length
-from gradstudy.study.worth.preference import best_place
+from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.statistics.grouping import GROUP
+from gradstudy.study.worth.preference import best_place, is_tested
 from gradstudy.study.worth.worth import Worth
 
-FEWEST_FRESH = 2
-"""Fresh runs with which a setting is a finalist."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,31 @@ def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
     may_be = (settings["trained"] > 0).to_numpy()
     if not may_be.any():
         return None
-    finalists = may_be & (settings["fresh"] >= FEWEST_FRESH).to_numpy()
-    pool = finalists if finalists.any() else may_be
+    fresh = settings["fresh"].to_numpy(np.int64)
+    tested = may_be & (fresh > 0) if (may_be & (fresh > 0)).any() else may_be
+    pool = tested & is_tested(np.where(tested, fresh, 0))
     effort = np.array([code_length(strategy) for strategy in settings["strategy"]], float)
     best = best_place(worth, pool, effort)
-    others = pool & _elsewhere(settings, best)
+    others = tested & _elsewhere(settings, best)
     if not others.any():
         return Choice(best, None, np.nan)
     runner_up = best_place(worth, others, effort)
     away = worth.expected[best] - worth.expected[runner_up]
     sd = float(np.hypot(worth.sd[best], worth.sd[runner_up]))
     return Choice(best, runner_up, float(ndtr(away / sd)))
+
+
+def ranking(appraisal: Appraisal, most: int) -> Iterator["pd.Series[Any]"]:
+    """The best settings of a study, the best first, each of another cell, strategy or choice of factors."""
+    settings, worth = appraisal.settings, appraisal.worth
+    left = np.array(settings["trained"] > 0, bool)
+    effort = np.array([code_length(strategy) for strategy in settings["strategy"]], float)
+    for _ in range(most):
+        if worth is None or not left.any():
+            return
+        best = settings.iloc[best_place(worth, left, effort)]
+        yield best
+        left &= ~settings[[*GROUP, "factors"]].eq(best[[*GROUP, "factors"]]).all(axis=1).to_numpy()
 
 
 def _elsewhere(settings: pd.DataFrame, best: int) -> NDArray[np.bool_]:

@@ -7,10 +7,13 @@ import pandas as pd
 
 from gradstudy.storage.queue import SettingRow
 from gradstudy.study.answer.confidence_sequence import anytime_interval
-from gradstudy.study.answer.neighbours import settings_of
-from gradstudy.study.answer.recommendation import ACCEPTABLE_UPPER_BOUND, MARGIN, recommend, three_digits
+from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.answer.choice import ranking
+from gradstudy.study.answer.recommendation import ACCEPTABLE_UPPER_BOUND, or_none, three_digits
 from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
+from gradstudy.study.statistics.rates import judged
 
+MARGIN = 2.0
 STEPS = (1.0, 1 / MARGIN, MARGIN)
 """Learning rates that are confirmed, as multiples of that of the chosen setting, the most wanted first."""
 SMALLEST_ROUND = 8
@@ -32,34 +35,33 @@ class Chosen(SettingRow):
     number: int | None
 
 
-def choose(trials: pd.DataFrame, frontiers: pd.DataFrame, top: int) -> list[Chosen]:
-    """The best settings of a study, of different cells, strategies or factors, each with its steps in learning rate.
+def choose(appraisal: Appraisal, trials: pd.DataFrame, top: int) -> list[Chosen]:
+    """The best settings of a study, each with its steps in learning rate, and the best of the others.
+
+    They are of different cells, strategies or factors. The last one, their rival, has no steps: it is run to see whether
+    it is the better one.
 
     Args:
-        trials: rows of ``trial_result``.
-        frontiers: as ``frontier(trials)`` gives them.
-        top: how many settings, without their steps, at most.
+        appraisal: of the runs of the study.
+        trials: rows of ``trial_result`` of the study.
+        top: how many settings, without their steps and their rival, at most.
     """
-    chosen: list[Chosen] = []
     factors = dict(zip(trials["number"], trials["factors"], strict=True))
-    for _ in range(top):
-        best = recommend(trials, frontiers)
-        if best is None:
-            break
+    chosen: list[Chosen] = []
+    for place, best in enumerate(ranking(appraisal, top + 1)):
+        number, threshold = int(best["number"]), or_none(best["threshold"])
         chosen += [
             Chosen(
-                cell=best.setting.cell,
-                strategy=best.setting.strategy,
-                threshold=None if best.setting.threshold is None else three_digits(best.setting.threshold),
-                learning_rate=three_digits(best.setting.learning_rate * step),
+                cell=best["cell"],
+                strategy=best["strategy"],
+                threshold=None if threshold is None else three_digits(threshold),
+                learning_rate=three_digits(float(best["learning_rate"]) * step),
                 multiple=step,
-                number=best.setting.number,
-                factors=factors[best.setting.number],
+                number=number,
+                factors=factors[number],
             )
-            for step in STEPS
+            for step in (STEPS if place < top else STEPS[:1])
         ]
-        of_best = (trials["cell"] == best.setting.cell) & (trials["strategy"] == best.setting.strategy)
-        trials = trials[~of_best | (in_words(trials)["factors"] != best.setting.factors)]
     return chosen
 
 
@@ -77,14 +79,30 @@ def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFra
     """
     table = pd.DataFrame([vars(setting) for setting in chosen]).astype({"threshold": float})
     table = in_words(table)
-    results = settings_of(trials)[[*SETTING, "factors", "runs", "runs_diverged", "validation_loss", "loss"]]
-    table = table.merge(results.rename(columns={"runs_diverged": "diverged"}), how="left", on=[*SETTING, "factors"])
+    table = table.merge(_by_setting(trials), how="left", on=[*SETTING, "factors"])
     table = table.fillna({"runs": 0, "diverged": 0}).astype({"runs": int, "diverged": int})
     counts = zip(table["diverged"], table["runs"], strict=True)
     intervals = [anytime_interval(int(diverged), int(runs), len(chosen)) for diverged, runs in counts]
     ends = pd.DataFrame(intervals, columns=["rate_low", "rate_high"], index=table.index)
     columns = [*COLUMNS[:2], "factors", *COLUMNS[2:]] if is_varied(table) else COLUMNS
     return table.join(ends)[columns]
+
+
+def _by_setting(trials: pd.DataFrame) -> pd.DataFrame:
+    """How the runs of each setting fared together."""
+    runs = in_words(judged(trials))
+    diverged = runs["outcome"] == "diverged"
+    measured = runs.assign(
+        diverged=diverged,
+        trained_loss=runs["validation_loss"].where(runs["outcome"] == "trained"),
+        loss=runs["validation_loss"].where(~diverged, runs["initial_validation_loss"]),
+    )
+    return measured.groupby([*SETTING, "factors"], dropna=False, as_index=False).agg(
+        runs=("diverged", "size"),
+        diverged=("diverged", "sum"),
+        validation_loss=("trained_loss", "mean"),
+        loss=("loss", "mean"),
+    )
 
 
 def is_settled(diverged: int, runs: int, settings: int, width: float) -> bool:

@@ -13,8 +13,9 @@ from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.queue import enqueue_trials
 from gradstudy.storage.studies import StudyRecord, create_study, find_study, list_studies
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
-from gradstudy.study.answer.confirmation_plan import Chosen, choose, confirmation_table, plan_round
-from gradstudy.study.answer.recommendation import MARGIN
+from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.answer.confirmation_plan import MARGIN, Chosen, choose, confirmation_table, plan_round
+from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.errors import NothingToConfirmError
 from gradstudy.study.launch import launched_with
 from gradstudy.study.spec.derived_name import derived_name
@@ -61,15 +62,13 @@ def confirmed_study(database: Database, study: StudyRecord) -> StudyRecord | Non
 
 
 def begin_confirmation(
-    database: Database, study: StudyRecord, trials: pd.DataFrame, frontiers: pd.DataFrame, top: int, max_runs: int
+    database: Database, study: StudyRecord, top: int, max_runs: int
 ) -> Confirmation:
     """Choose the settings to confirm, and make the study that runs them; it has no runs yet.
 
     Args:
         database: that holds the study.
         study: to be confirmed.
-        trials: its rows of ``trial_result``.
-        frontiers: as ``frontier(trials)`` gives them.
         top: how many settings, of different cells or strategies, at most.
         max_runs: how many runs are to be expected at most.
 
@@ -83,7 +82,9 @@ def begin_confirmation(
         if confirmed is not None:
             advice = f"name the study that it confirms, {confirmed.name!r}"
         raise NothingToConfirmError(f"study {study.name!r} is itself a confirmation; {advice}")
-    chosen = choose(trials, frontiers, top)
+    trials = read_trials(database, study.name)
+    appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"]))
+    chosen = choose(appraisal, trials, top)
     if not chosen:
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
     spec = confirming_spec(stored_spec(study), chosen, max_runs)

@@ -34,6 +34,8 @@ def follow_up(
     best: Recommendation | None,
     confirms: str | None = None,
     causes: Sequence[str] = (),
+    *,
+    has_confirmation: bool = False,
 ) -> FollowUp | None:
     """What to launch next; None when fresh runs have confirmed a setting, nothing has ended yet, or no setting helps.
 
@@ -43,14 +45,15 @@ def follow_up(
         best: its recommendation.
         confirms: the study that it confirms, if it is a confirmation.
         causes: what else than settings is at fault, see ``causes``.
+        has_confirmation: whether a study confirms it.
     """
     if confirms is not None:
         reason = f"What these runs say of the settings that study {confirms!r} chose is in the report of that study."
         return FollowUp(reason=reason, command=f"gradstudy report {confirms}", spec=None)
     if best is not None:
-        if best.evidence.confirmed:
+        if best.evidence.firm or has_confirmation:
             return None
-        reason = "Confirm it: the runs that chose it flatter it, and only fresh ones tell its divergence rate."
+        reason = "Confirm it: more fresh runs tell its divergence rate, and whether the runner-up is better."
         return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)
     if causes:
         return None

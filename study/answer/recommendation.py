@@ -19,6 +19,8 @@ from gradstudy.study.statistics.rates import CONFIDENCE
 from gradstudy.study.wording import counted
 from gradstudy.study.worth.worth import CONFIDENT, Worth
 
+NEARER = 0.5
+"""Factors of two within which a learning rate is not another one."""
 ACCEPTABLE_UPPER_BOUND = 0.2
 """Of the divergence rate of fresh runs: what 18 of them without a divergence show."""
 
@@ -266,7 +268,8 @@ def _beside(appraisal: Appraisal, best: int) -> Iterator[FreshRuns]:
     settings = appraisal.settings
     for place in np.argsort(settings["learning_rate"].to_numpy()):
         same = all(_equal(settings[key].iloc[place], settings[key].iloc[best]) for key in (*GROUP, "factors", "threshold"))
-        if same and place != best and (fresh := _fresh(appraisal, int(place))) is not None:
+        away = abs(np.log2(settings["learning_rate"].iloc[place] / settings["learning_rate"].iloc[best]))
+        if same and away > NEARER and (fresh := _fresh(appraisal, int(place))) is not None:
             yield fresh
 
 

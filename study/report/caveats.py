@@ -11,7 +11,7 @@ from gradstudy.study.statistics.grouping import has_replicates, is_varied, setti
 from gradstudy.study.statistics.rates import judged, mostly_clipped
 from gradstudy.study.wording import counted
 
-ADAPTIVE_SAMPLERS = ("tpe", "frontier")
+ADAPTIVE_SAMPLERS = ("auto", "tpe", "frontier")
 """Samplers that choose settings by how earlier trials ended."""
 FEW_RUNS = 10
 

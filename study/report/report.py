@@ -82,7 +82,10 @@ class Report:
     @cached_property
     def follow_up(self) -> FollowUp | None:
         """What to run next; None when the question is settled."""
-        return follow_up(self.study, self.outcomes, self.recommendation, self.confirms, self.causes)
+        return follow_up(
+            self.study, self.outcomes, self.recommendation, self.confirms, self.causes,
+            has_confirmation=not self.confirmation.empty,
+        )  # fmt: skip
 
     @cached_property
     def bins(self) -> pd.DataFrame:

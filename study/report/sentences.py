@@ -1,7 +1,13 @@
 """The answer of a report in words, the same in every form."""
 
 from gradstudy.models.tasks.module_task import is_module_task
-from gradstudy.study.answer.recommendation import Evidence, Recommendation
+from gradstudy.study.answer.recommendation import (
+    Evidence,
+    FreshRuns,
+    Recommendation,
+    RecommendedSetting,
+    Rival,
+)
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.wording import counted
@@ -34,19 +40,23 @@ def setting(report: Report) -> str:
     """The setting that is recommended, or that there is none."""
     if report.recommendation is None:
         return f"No setting can be recommended: no trial trained ({_why_not(report)})."
-    best = report.recommendation.setting
-    with_threshold = "" if best.threshold is None else f" at {best.threshold:.3g}"
-    factors = f", {best.factors}" if best.factors else ""
-    return f"{best.cell.upper()}, {best.strategy}{with_threshold}, learning rate {best.learning_rate:.3g}{factors}"
+    return named(report.recommendation.setting)
+
+
+def named(setting: RecommendedSetting) -> str:
+    """A setting in words."""
+    with_threshold = "" if setting.threshold is None else f" at {setting.threshold:.3g}"
+    factors = f", {setting.factors}" if setting.factors else ""
+    return f"{setting.cell.upper()}, {setting.strategy}{with_threshold}, learning rate {setting.learning_rate:.3g}{factors}"
 
 
 def standing(best: Recommendation) -> str:
     """How much the recommendation can be trusted, and why."""
-    if not best.evidence.firm:
-        return "provisional: the best guess, not yet shown to be safe"
-    if best.evidence.confirmed:
-        return "firm: confirmed by runs that had no part in choosing it"
-    return "firm: enough runs, well below the frontier"
+    if best.evidence.firm:
+        return "firm: confirmed by runs that had no part in the search"
+    if best.evidence.fresh is None:
+        return "provisional: the best guess, which no fresh run has tested"
+    return "provisional: its fresh runs do not show yet that it is safe"
 
 
 def evidence(report: Report) -> list[str]:
@@ -54,35 +64,53 @@ def evidence(report: Report) -> list[str]:
     best = report.recommendation
     if best is None:
         return []
-    lines = [_confirmed(best.evidence) if best.evidence.confirmed else _near(best)]
-    if best.frontier is not None:
-        frontier, margin = best.frontier, best.frontier.learning_rate / best.setting.learning_rate
-        low = "" if frontier.low is None else f" (at least {frontier.low:.3g})"
-        edge = f"10% of runs diverge at learning rate {frontier.learning_rate:.3g}{low}"
-        lines.append(f"{edge}: {margin:.2g} times as high.")
-    return [*lines, *best.evidence.around, *best.evidence.cautions]
-
-
-def _near(best: Recommendation) -> str:
     found = best.evidence
-    seeds = counted(found.seeds, "seed")
-    loss, counts = f"Validation loss {found.validation_loss:.3f} in trial {best.setting.number}", seeds
-    if found.replicates > 1:
-        mean = f"the mean of those of its {found.replicates} runs that trained"
-        loss = f"Validation loss {found.validation_loss:.3f}, {mean}"
-    if found.settings < found.runs:
-        counts = f"{counted(found.settings, 'setting')}, {seeds}"
+    lines = [_fresh(found.fresh, found.steps) if found.fresh else _expected(found)]
+    lines += [_beside(runs, best.setting.learning_rate) for runs in found.beside]
+    if found.usable_low < found.usable_high:
+        lines.append(
+            f"Learning rates from {found.usable_low:.2g} to {found.usable_high:.2g} are about as good (within 2% of the "
+            "untrained loss)."
+        )
+    if best.frontier is not None and best.frontier.learning_rate is not None:
+        margin = best.frontier.learning_rate / best.setting.learning_rate
+        low = "" if best.frontier.low is None else f" (at least {best.frontier.low:.3g})"
+        edge = f"10% of runs diverge at learning rate {best.frontier.learning_rate:.3g}{low}"
+        lines.append(f"{edge}: {margin:.2g} times as high.")
+    if found.rival is not None:
+        lines.append(_rival(found.rival))
+    return [*lines, *found.cautions]
+
+
+def _fresh(fresh: FreshRuns, steps: int | None) -> str:
+    after = "" if steps is None else f" after {counted(steps, 'step')}"
+    spread = "" if fresh.runs < 2 else f" ± {fresh.spread:.2g} from run to run"
     return (
-        f"{loss}; {found.diverged} of {counted(found.runs, 'run')} near it diverged ({counts}; "
-        f"95% interval {found.rate_low:.0%} to {found.rate_high:.0%})."
+        f"Validation loss {fresh.loss:.3f}{spread}{after}, the mean of {counted(fresh.runs, 'fresh run')}, of which "
+        f"{fresh.diverged} diverged (95% interval {fresh.rate_low:.0%} to {fresh.rate_high:.0%})."
     )
 
 
-def _confirmed(found: Evidence) -> str:
-    runs, loss = counted(found.runs, "fresh run"), f"{found.validation_loss:.3f}"
+def _expected(found: Evidence) -> str:
+    after = "" if found.steps is None else f" after {counted(found.steps, 'step')}"
     return (
-        f"Confirmed by {runs} of it, none of which chose it: {found.diverged} diverged (95% interval "
-        f"{found.rate_low:.0%} to {found.rate_high:.0%}); mean validation loss {loss}."
+        f"Validation loss {found.loss:.3f} is expected{after} ({found.loss_low:.3f} to {found.loss_high:.3f}); a run "
+        f"diverges with a probability of {found.risk:.0%} ({found.risk_low:.0%} to {found.risk_high:.0%}), by all runs of "
+        "the study."
+    )
+
+
+def _beside(runs: FreshRuns, chosen: float) -> str:
+    return (
+        f"At {runs.learning_rate / chosen:.2g} times its learning rate ({runs.learning_rate:.3g}) {runs.diverged} of "
+        f"{counted(runs.runs, 'fresh run')} diverged, with a mean loss of {runs.loss:.3f}."
+    )
+
+
+def _rival(rival: Rival) -> str:
+    return (
+        f"The runner-up, {named(rival.setting)} (loss {rival.loss:.3f}), is the better one with a probability of "
+        f"{rival.probability:.0%}."
     )
 
 

@@ -76,8 +76,10 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "smallest_diverged_learning_rate": ("smallest lr diverged", number),
         "best_validation_loss": ("best loss", number),
         "clipped_fraction": ("updates clipped", percent),
-        "sensitivity": ("lr sensitivity", number),
-        "half_decades": ("half-decades of lr", _whole),
+        "expected_loss": ("best loss, expected", number),
+        "usable_decades": ("usable decades of lr", number),
+        "usable_low": ("usable, low", number),
+        "usable_high": ("usable, high", number),
         "frontier_lowest": ("frontier, lowest", number),
         "frontier_highest": ("frontier, highest", number),
         "threshold_bin": ("threshold from", number),
@@ -125,7 +127,9 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "strategies": (
             "Each strategy",
             "Over the whole ranges of learning rate and threshold; rates with their 95% Wilson intervals. "
-            "lr sensitivity: the loss given away on average by not knowing the best learning rate.",
+            "Best loss, expected: of a run of the best setting, of which a diverged one counts as untrained; the luck of the "
+            "run that was best is taken off. Usable decades of lr: within 2% of the untrained loss of the best one, at "
+            "the threshold of that setting, with the 95% interval.",
         ),
         "factors": (
             "Each value of what is varied",

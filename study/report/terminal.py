@@ -29,7 +29,7 @@ HEADINGS = (
     "diverged\n/ runs",
     "rate, 95%\ninterval",
     "frontier of\nthe lr",
-    "lr sensi-\ntivity",
+    "usable\ndecades",
     "best\nloss",
     "updates\nclipped",
 )
@@ -51,7 +51,8 @@ def print_report(made: "Report | Comparison") -> None:
         console,
         "Each strategy",
         "(over the whole ranges of learning rate and threshold; frontier: where 10% diverge, by threshold; –: outside "
-        "of what was tried)",
+        "of what was tried; usable decades: of learning rate, within 2% of the untrained loss of the best one, with the "
+        "95% interval; best loss: to be expected of the best setting)",
     )
     for factors, rows in _by_factors(made.strategies):
         console.print(*factors, _strategies(rows), sep="\n")
@@ -85,9 +86,7 @@ def _print_answer(made: Report, console: "Console") -> None:
 def _kind(made: Report) -> str:
     if made.recommendation is None:
         return "Answer"
-    if not made.recommendation.evidence.firm:
-        return "Answer, provisional"
-    return "Answer, confirmed" if made.recommendation.evidence.confirmed else "Answer"
+    return "Answer, confirmed" if made.recommendation.evidence.firm else "Answer, provisional"
 
 
 def _strategies(rows: "pd.DataFrame") -> Table:
@@ -98,11 +97,18 @@ def _strategies(rows: "pd.DataFrame") -> Table:
             row["strategy"],
             *_rate(row),
             _frontiers(row["frontier_lowest"], row["frontier_highest"]),
-            number(row["sensitivity"]),
-            number(row["best_validation_loss"]),
+            _decades(row),
+            number(row["expected_loss"]),
             percent(row["clipped_fraction"]),
         )
     return table
+
+
+def _decades(row: "Mapping[Hashable, Any]") -> str:
+    """How many decades of learning rate are about as good as the best one, with the interval."""
+    if row["usable_decades"] != row["usable_decades"]:
+        return "–"
+    return f"{row['usable_decades']:.1f}, {row['usable_low']:.1f}-{row['usable_high']:.1f}"
 
 
 def _rate(row: "Mapping[Hashable, Any]") -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.models.strategies import code_length
@@ -18,9 +18,9 @@ from gradstudy.study.search.observed_trials import ObservedTrials, read_observed
 from gradstudy.study.search.phases import Phases
 from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler
 from gradstudy.study.search.promising import promising
-from gradstudy.study.search.space import Setting, distributions, parameters
+from gradstudy.study.search.space import Setting, distributions, parameters, rounded, three_digits
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.worth.preference import best_place
+from gradstudy.study.worth.preference import best_place, is_tested
 from gradstudy.study.worth.risk import Risk
 from gradstudy.study.worth.worth import WorthModel
 
@@ -74,13 +74,16 @@ class AutoSampler(PlaceSampler):
         known = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
         known = [other for other in known if other.number != trial.number]
         setting = self._searched(known, place) if place < self._phases.searched else self._fresh(known, place)
-        return parameters(setting)
+        return parameters(rounded(setting, self._spec.space))
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """The coordinate of a spread setting."""
-        return self._spread.sample_independent(study, trial, param_name, param_distribution)
+        value = self._spread.sample_independent(study, trial, param_name, param_distribution)
+        if isinstance(param_distribution, FloatDistribution):
+            return three_digits(value, (param_distribution.low, param_distribution.high))
+        return value
 
     @staticmethod
     def _place(trial: FrozenTrial) -> int:
@@ -117,8 +120,8 @@ class AutoSampler(PlaceSampler):
             return self._tpe.ask(trials)
         strongest = seen.strongest()
         worth, (shares, _) = model.of_observed(), model.observed.mean_shares()
-        chosen = finalists(worth, shares, strongest.fresh, self._phases.places - self._phases.searched)
-        pool = np.isin(np.arange(len(shares)), chosen)
+        chosen = finalists(worth, model.observed.settings, shares, strongest.fresh, self._phases.places - self._phases.searched)
+        pool = np.isin(np.arange(len(shares)), chosen) & is_tested(strongest.fresh)
         best = best_place(worth, pool, np.array([code_length(each.strategy) for each in strongest.settings], float))
         steps = {step: self._beside(strongest.settings[best], step) for step in STEPS}
         beside = {step: seen.begun_of(setting) for step, setting in steps.items() if setting is not None}
@@ -130,7 +133,9 @@ class AutoSampler(PlaceSampler):
         """The setting at a step of the learning rate; None outside of the range."""
         low, high = self._spec.space.learning_rate
         rate = setting.learning_rate * step
-        return Setting(**{**vars(setting), "learning_rate": rate}) if low <= rate <= high else None
+        if not low <= rate <= high:
+            return None
+        return rounded(Setting(**{**vars(setting), "learning_rate": rate}), self._spec.space)
 
     def _model(self, seen: ObservedTrials, *, search: bool = True) -> WorthModel | None:
         """The model by what has ended; None as long as that is too little."""

@@ -1,5 +1,6 @@
 """Which setting gets the next fresh run: few for each finalist, then those that may be the best, then the best."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,12 +8,15 @@ import numpy as np
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.search.phases import FEWEST_RUNS_EACH, FINALISTS, WANTED_FRESH
+from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.worth import Worth
 
 RIVALS = 3
 """Finalists that are compared once each had its first runs."""
 RUNS_PER_FINALIST = 4
 """Of all fresh runs: with few of them there are fewer finalists."""
+ALIKE = 0.05
+"""Decades of learning rate and threshold within which two settings are too much alike to compare them."""
 BESIDE = 4
 """Fresh runs at half and at twice the learning rate of the best setting."""
 STEPS = (0.5, 2.0)
@@ -31,7 +35,7 @@ class FreshRun:
     step: float = 1.0
 
 
-def finalists(worth: Worth, shares: Floats, fresh: Ints, runs: int) -> Ints:
+def finalists(worth: Worth, settings: Settings, shares: Floats, fresh: Ints, runs: int) -> Ints:
     """The places of the settings that get fresh runs: those that have some, and the best others.
 
     Half of what counts is how the runs of the setting ended, half what the model makes of it and its like: the one is
@@ -39,6 +43,7 @@ def finalists(worth: Worth, shares: Floats, fresh: Ints, runs: int) -> Ints:
 
     Args:
         worth: of the settings observed.
+        settings: the same.
         shares: [n] mean of each one's runs, NaN where none ended without diverging.
         fresh: [n] how many fresh runs each has, those under way included.
         runs: fresh runs of the whole study.
@@ -50,8 +55,24 @@ def finalists(worth: Worth, shares: Floats, fresh: Ints, runs: int) -> Ints:
     # The best of those known to be safe and the best of all take turns: the answer must be one of the former.
     turns = np.stack([np.argsort(safe, kind="stable"), np.argsort(rating, kind="stable")], 1).ravel()
     turns = turns[np.isfinite(rating[turns])]
-    chosen = list(dict.fromkeys([*had, *turns]))
-    return np.array(chosen[: max(wanted, len(had))], np.int64)
+    chosen = [int(place) for place in had]
+    for place in turns:
+        if len(chosen) >= wanted:
+            break
+        if not _is_like(settings, int(place), chosen):
+            chosen.append(int(place))
+    return np.array(chosen, np.int64)
+
+
+def _is_like(settings: Settings, place: int, others: Sequence[int]) -> bool:
+    """Whether a setting differs from one of the others by less than is worth a fresh run."""
+    factors, threshold, rate = settings.factors[place], settings.thresholds[place], settings.learning_rates[place]
+    return any(
+        bool((settings.factors[other] == factors).all())
+        and abs(settings.learning_rates[other] - rate) < ALIKE
+        and not abs(settings.thresholds[other] - threshold) >= ALIKE
+        for other in others
+    )
 
 
 def next_fresh_run(

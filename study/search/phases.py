@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
+from gradstudy.study.spec.study_spec import StudySpec
+
 SPREAD_SHARE = 0.12
 FEWEST_SPREAD = 10
 FRESH_SHARE = 0.25
@@ -42,3 +44,10 @@ class Phases:
         if place < self.spread:
             return "spreading"
         return "searching" if place < self.searched else "fresh runs"
+
+
+def phase_name(spec: StudySpec, begun: int) -> str | None:
+    """What the last of the trials that have begun was for; None with another sampler, and before the first."""
+    if spec.sampler != "auto" or begun == 0:
+        return None
+    return Phases.of(spec.trials // spec.seeds).name((begun - 1) // spec.seeds)

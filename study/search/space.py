@@ -1,14 +1,14 @@
 """A setting in each of its forms: asked of Optuna by a spec, as Optuna's parameters, as a row of the database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from gradstudy.storage.queue import SettingRow
 from gradstudy.study.spec.factors import Factors, FactorValue, in_order
-from gradstudy.study.spec.parts import CellName
+from gradstudy.study.spec.parts import CellName, SearchSpace
 from gradstudy.study.spec.study_spec import StudySpec
 
 
@@ -37,6 +37,23 @@ def from_row(row: SettingRow) -> Setting:
         learning_rate=row.learning_rate,
         factors=in_order(row.factors),
     )
+
+
+def rounded(setting: Setting, space: SearchSpace) -> Setting:
+    """The setting as it is printed and pasted."""
+    bounds = space.threshold_range(setting.strategy)
+    threshold = setting.threshold
+    return replace(
+        setting,
+        threshold=None if threshold is None or bounds is None else three_digits(threshold, bounds),
+        learning_rate=three_digits(setting.learning_rate, space.learning_rate),
+    )
+
+
+def three_digits(value: float, bounds: tuple[float, float]) -> float:
+    """A number of three digits within a range; the number itself where there is none."""
+    near = float(f"{value:.3g}")
+    return near if bounds[0] <= near <= bounds[1] else value
 
 
 class Suggesting(Protocol):

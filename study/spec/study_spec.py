@@ -56,7 +56,7 @@ class StudySpec(Part):
     batch_size: int = Field(default=32, ge=1, le=65_536, description="sequences in a batch")
     trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
-    sampler: SamplerName = Field(default="qmc", description="where trials are placed")
+    sampler: SamplerName = Field(default="auto", description="where trials are placed")
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
         default=None,

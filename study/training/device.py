@@ -1,4 +1,4 @@
-"""Where to train."""
+"""Where to train, and with how many threads."""
 
 from gradstudy.study.errors import DeviceError
 
@@ -16,3 +16,16 @@ def check_device(name: str) -> None:
         usable.append("mps")
     if name not in usable:
         raise DeviceError(f"the device must be one of {', '.join(usable)} on this machine, but got {name!r}")
+
+
+def limit_threads(threads: int) -> None:
+    """Let this process compute with so many threads: torch, and NumPy, with which samplers compute beside the training.
+
+    NumPy's own threads, one for each processor, would take the processors from the training.
+    """
+    import scipy.linalg  # noqa: F401  (loaded now: what is loaded later is not limited)
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(threads)
+    threadpool_limits(limits=threads, user_api="blas")

@@ -3,11 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.worth.worth import Worth
 
 TIE = 0.003
 """Of the untrained loss: settings that differ by less, and by less than what is known of them, are equally good."""
+
+
+def is_tested(fresh: Ints) -> NDArray[np.bool_]:
+    """Which settings [n] have enough fresh runs to be the best: half of those that any has, and all where none has any.
+
+    A setting with two fresh runs that ended well is not better known than its rival with twenty.
+    """
+    return np.asarray(2 * fresh >= fresh.max(initial=0))
 
 
 def best_place(worth: Worth, pool: NDArray[np.bool_], effort: Floats) -> int:
