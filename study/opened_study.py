@@ -64,7 +64,7 @@ class OpenStudy:
         return self.summary().frontiers
 
     def report(self) -> pd.DataFrame:
-        """One row for each cell and strategy: divergence rate and interval, frontiers, what its best setting is worth."""
+        """One row for each cell and strategy: divergence rate, frontiers, the worth of its best setting."""
         return self.summary().strategies
 
     def summary(self) -> Report:

@@ -23,6 +23,7 @@ ORDER = {
             "spec",
             "statistics",
             "frontier",
+            "worth",
         ),
         *("literature", "search", "training", "launch", "worker", "answer", "report", "opened_study"),
     ),

@@ -68,7 +68,10 @@ def run_study(
         typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     else:
         typer.echo(f"{workers} on a Ray cluster")
-    with StudyProgress(record.budget, counts, phase=partial(phase_name, spec)) as progress, stop_on_signal(progress.stopping) as stop:
+    with (
+        StudyProgress(record.budget, counts, phase=partial(phase_name, spec)) as progress,
+        stop_on_signal(progress.stopping) as stop,
+    ):
         if pool is None:
             run_worker(job, work, stand_by=True, listener=progress, stop=stop)
         else:

@@ -19,9 +19,9 @@ def status(
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
+    from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.search.phases import phase_name
     from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.report.plain_console import plain_console, plain_table
 
     table = plain_table()
     with Database.open(storage) as database:

@@ -62,10 +62,11 @@ class Appraisal:
             return pd.DataFrame(columns=[*keys, *columns])
         rows = []
         rated = np.where(settings["trained"] > 0, worth.rating, np.inf)
-        for names, places in settings.reset_index(drop=True).groupby(keys).indices.items():
-            best = int(places[np.argmin(rated[places])])
+        groups = settings.groupby(keys).ngroup().to_numpy()
+        for group in range(int(groups.max(initial=-1)) + 1):
+            best = int(np.argmin(np.where(groups == group, rated, np.inf)))
             if np.isfinite(rated[best]):
                 rates = self.usable_rates(best)
                 found = (rates.high - rates.low, rates.width_low, rates.width_high)
-                rows.append((*names, self.loss(best, float(worth.expected[best])), *found))
+                rows.append((*settings[keys].iloc[best], self.loss(best, float(worth.expected[best])), *found))
         return pd.DataFrame(rows, columns=[*keys, *columns])

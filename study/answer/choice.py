@@ -16,7 +16,6 @@ from gradstudy.study.worth.preference import best_place, is_tested
 from gradstudy.study.worth.worth import Worth
 
 
-
 @dataclass(frozen=True)
 class Choice:
     """The answer among the settings observed.

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gradstudy.storage.queue import SettingRow
-from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.choice import ranking
-from gradstudy.study.answer.recommendation import ACCEPTABLE_UPPER_BOUND, or_none, three_digits
+from gradstudy.study.answer.confidence_sequence import anytime_interval
+from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
+from gradstudy.study.answer.recommendation import or_none, three_digits
 from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
 
@@ -38,8 +39,8 @@ class Chosen(SettingRow):
 def choose(appraisal: Appraisal, trials: pd.DataFrame, top: int) -> list[Chosen]:
     """The best settings of a study, each with its steps in learning rate, and the best of the others.
 
-    They are of different cells, strategies or factors. The last one, their rival, has no steps: it is run to see whether
-    it is the better one.
+    They are of different cells, strategies or factors. The last one, their rival, has no steps: it is run to see
+    whether it is the better one.
 
     Args:
         appraisal: of the runs of the study.

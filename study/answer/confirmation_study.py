@@ -61,9 +61,7 @@ def confirmed_study(database: Database, study: StudyRecord) -> StudyRecord | Non
     return next((record for record in list_studies(database) if _identity(record) == kept["study"]), None)
 
 
-def begin_confirmation(
-    database: Database, study: StudyRecord, top: int, max_runs: int
-) -> Confirmation:
+def begin_confirmation(database: Database, study: StudyRecord, top: int, max_runs: int) -> Confirmation:
     """Choose the settings to confirm, and make the study that runs them; it has no runs yet.
 
     Args:

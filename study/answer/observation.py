@@ -65,7 +65,7 @@ class Observation:
         self.settings = self._by_setting()
         self.observed = Observed(
             settings=_as_numbers(self.settings),
-            setting=setting,
+            setting=setting.astype(np.int64),
             diverged=lost,
             margins=margins,
             shares=shares(losses, untrained) if len(runs) else losses,
@@ -87,7 +87,7 @@ class Observation:
             clipped_fraction=("clipped_fraction", "mean"),
             untrained=("initial_validation_loss", "mean"),
             unit=("unit", "mean"),
-        )  # type: ignore[call-overload]
+        )
 
     def fresh_runs(self, setting: int) -> pd.DataFrame:
         """The fresh runs of a setting."""

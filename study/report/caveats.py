@@ -8,12 +8,14 @@ import pandas as pd
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.statistics.grouping import has_replicates, is_varied, setting_of
-from gradstudy.study.statistics.rates import judged, mostly_clipped
+from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
 from gradstudy.study.wording import counted
 
 ADAPTIVE_SAMPLERS = ("auto", "tpe", "frontier")
 """Samplers that choose settings by how earlier trials ended."""
 FEW_RUNS = 10
+AS_GOOD = 0.02
+"""By which share a loss may be higher to be as good."""
 
 
 def is_adaptive(study: StudyRecord) -> bool:
@@ -146,10 +148,18 @@ def _named(row: dict[Hashable, Any]) -> str:
 
 
 def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
-    rows = strategies[mostly_clipped(strategies)]
+    """Which strategies clip most updates for nothing: another one of the cell clips few and is as good."""
+    if strategies.empty:
+        return
+    clips = mostly_clipped(strategies)
+    few = strategies[~clips & (strategies["clipped_fraction"] <= AGGRESSIVE_CLIPPING)]
+    keys = [key for key in ("cell", "factors") if key in strategies]
+    without = few.groupby(keys)["expected_loss"].min().rename("without")
+    rows = strategies[clips].merge(without, how="left", on=keys)
+    rows = rows[rows["without"] <= rows["expected_loss"] * (1 + AS_GOOD)]
     if len(rows):
         names = ", ".join(dict.fromkeys(map(_named, rows.to_dict("records"))))
         yield (
-            f"More than half of the updates were clipped with {names}: the Deep Learning Tuning Playbook calls that "
-            "extremely aggressive and lowers the learning rate instead."
+            f"More than half of the updates were clipped with {names}, and a strategy that clips fewer is as good: the "
+            "Deep Learning Tuning Playbook calls that extremely aggressive and lowers the learning rate instead."
         )

@@ -42,8 +42,8 @@ class Report:
         trials: rows of ``trial_result``.
         recommendation: None when no trial trained; of the settings with fresh runs, where there are any.
         strategies: one row for each cell and strategy, and choice of factors where any are varied, see
-            ``divergence_by``, with the worth of its best setting, see ``Appraisal.by_group``, and the lowest and highest
-            bracketed frontier over the thresholds.
+            ``divergence_by``, with the worth of its best setting, see ``Appraisal.by_group``, and the lowest and
+            highest bracketed frontier over the thresholds.
         frontiers: see ``frontier``.
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.

@@ -1,13 +1,8 @@
 """The answer of a report in words, the same in every form."""
 
 from gradstudy.models.tasks.module_task import is_module_task
-from gradstudy.study.answer.recommendation import (
-    Evidence,
-    FreshRuns,
-    Recommendation,
-    RecommendedSetting,
-    Rival,
-)
+from gradstudy.study.answer.evidence import Evidence, FreshRuns, RecommendedSetting, Rival
+from gradstudy.study.answer.recommendation import Recommendation
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.wording import counted
@@ -45,9 +40,9 @@ def setting(report: Report) -> str:
 
 def named(setting: RecommendedSetting) -> str:
     """A setting in words."""
-    with_threshold = "" if setting.threshold is None else f" at {setting.threshold:.3g}"
+    threshold = "" if setting.threshold is None else f" at {setting.threshold:.3g}"
     factors = f", {setting.factors}" if setting.factors else ""
-    return f"{setting.cell.upper()}, {setting.strategy}{with_threshold}, learning rate {setting.learning_rate:.3g}{factors}"
+    return f"{setting.cell.upper()}, {setting.strategy}{threshold}, learning rate {setting.learning_rate:.3g}{factors}"
 
 
 def standing(best: Recommendation) -> str:
@@ -69,8 +64,8 @@ def evidence(report: Report) -> list[str]:
     lines += [_beside(runs, best.setting.learning_rate) for runs in found.beside]
     if found.usable_low < found.usable_high:
         lines.append(
-            f"Learning rates from {found.usable_low:.2g} to {found.usable_high:.2g} are about as good (within 2% of the "
-            "untrained loss)."
+            f"Learning rates from {found.usable_low:.2g} to {found.usable_high:.2g} are about as good "
+            "(within 2% of the untrained loss)."
         )
     if best.frontier is not None and best.frontier.learning_rate is not None:
         margin = best.frontier.learning_rate / best.setting.learning_rate
@@ -95,8 +90,8 @@ def _expected(found: Evidence) -> str:
     after = "" if found.steps is None else f" after {counted(found.steps, 'step')}"
     return (
         f"Validation loss {found.loss:.3f} is expected{after} ({found.loss_low:.3f} to {found.loss_high:.3f}); a run "
-        f"diverges with a probability of {found.risk:.0%} ({found.risk_low:.0%} to {found.risk_high:.0%}), by all runs of "
-        "the study."
+        f"diverges with a probability of {found.risk:.0%} ({found.risk_low:.0%} to {found.risk_high:.0%}), by all "
+        "runs of the study."
     )
 
 

@@ -74,7 +74,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "rate_high": ("rate, high", percent),
         "largest_kept_learning_rate": ("largest lr kept", number),
         "smallest_diverged_learning_rate": ("smallest lr diverged", number),
-        "best_validation_loss": ("best loss", number),
+        "best_validation_loss": ("lowest loss", number),
         "clipped_fraction": ("updates clipped", percent),
         "expected_loss": ("best loss, expected", number),
         "usable_decades": ("usable decades of lr", number),
@@ -93,12 +93,16 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "status": ("status", _word),
         "factor": ("factor", _word),
         "importance": ("uncertainty taken away", percent),
+        "importance_low": ("low", percent),
+        "importance_high": ("high", percent),
+        "without_one": ("without one strategy", percent),
         "levels": ("values", _whole),
         "median": ("median norm", number),
         "p90": ("90th percentile", number),
         "largest": ("largest", number),
         "threshold": ("threshold", number),
         "without_clipping": ("from runs without clipping", _word),
+        "checked_by": ("runs that used it", _whole),
         "step": ("step", _whole),
         "at_risk": ("at risk", _whole),
         "surviving": ("not diverged", percent),
@@ -127,9 +131,9 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "strategies": (
             "Each strategy",
             "Over the whole ranges of learning rate and threshold; rates with their 95% Wilson intervals. "
-            "Best loss, expected: of a run of the best setting, of which a diverged one counts as untrained; the luck of the "
-            "run that was best is taken off. Usable decades of lr: within 2% of the untrained loss of the best one, at "
-            "the threshold of that setting, with the 95% interval.",
+            "Best loss, expected: of a run of the best setting, of which a diverged one counts as untrained; the "
+            "luck of the run that was best is taken off. Usable decades of lr: within 2% of the untrained loss of the "
+            "best one, at the threshold of that setting, with the 95% interval.",
         ),
         "factors": (
             "Each value of what is varied",
@@ -144,7 +148,8 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "importance": (
             "What decides about divergence",
             "The share of the uncertainty about divergence that each factor takes away on its own; "
-            "a threshold within its strategy.",
+            "a threshold within its strategy. With its 95% interval, and what is left without the strategy that matters "
+            "most to it.",
         ),
         "gradient_norms": (
             "Gradient norms",
@@ -152,7 +157,8 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "suggested_threshold": (
             "Suggested threshold",
-            "For clipping by norm: the 90th percentile of the norms of a run that trains.",
+            "For clipping by norm: the 90th percentile of the norms of a run that trains near the best learning rate; "
+            "checked by the runs that used about this threshold there.",
         ),
         "survival": (
             "Time to divergence",

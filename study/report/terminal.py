@@ -51,8 +51,8 @@ def print_report(made: "Report | Comparison") -> None:
         console,
         "Each strategy",
         "(over the whole ranges of learning rate and threshold; frontier: where 10% diverge, by threshold; –: outside "
-        "of what was tried; usable decades: of learning rate, within 2% of the untrained loss of the best one, with the "
-        "95% interval; best loss: to be expected of the best setting)",
+        "of what was tried; usable decades: of learning rate, within 2% of the untrained loss of the best one, "
+        "with the 95% interval; best loss: to be expected of the best setting)",
     )
     for factors, rows in _by_factors(made.strategies):
         console.print(*factors, _strategies(rows), sep="\n")
@@ -141,18 +141,29 @@ def _frontiers(lowest: float, highest: float) -> str:
 
 def _print_details(made: Report, console: "Console") -> None:
     importance = [
-        f"{row['factor'].replace('_', ' ')} {row['importance']:.0%}" for row in made.importance.to_dict("records")
+        f"{row['factor'].replace('_', ' ')} {row['importance']:.0%} "
+        f"({row['importance_low']:.0%} to {row['importance_high']:.0%})"
+        for row in made.importance.to_dict("records")
     ]
     if importance:
         said = f"  (uncertainty taken away): {', '.join(importance)}"
         console.print(_bold("\nWhat decides about divergence", said))
     suggested = [
-        f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}"
+        f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}{_checked(row)}"
         for row in made.suggested.to_dict("records")
     ]
     if suggested:
         said = f"  (90th percentile of norms): {', '.join(suggested)}"
         console.print(_bold("First threshold to try with norm", said))
+
+
+def _checked(row: "Mapping[Hashable, Any]") -> str:
+    """What runs that used a threshold say of it."""
+    return (
+        f" (clips {row['clipped_fraction']:.0%} of the updates in use)"
+        if row["checked_by"]
+        else " (not used by any run)"
+    )
 
 
 def _print_comparison(made: "Comparison", console: "Console") -> None:

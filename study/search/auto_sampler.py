@@ -1,7 +1,7 @@
 """The sampler that ends with an answer: spread settings, a search for the best one, fresh runs of the finalists."""
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.models.strategies import code_length
 from gradstudy.study.frontier.fit import MOST_TARGETS
-from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.search.candidates import Candidates
 from gradstudy.study.search.halving import STEPS, finalists, next_fresh_run
 from gradstudy.study.search.mirrored_tpe import MirroredTpe
@@ -24,9 +23,12 @@ from gradstudy.study.worth.preference import best_place, is_tested
 from gradstudy.study.worth.risk import Risk
 from gradstudy.study.worth.worth import WorthModel
 
+if TYPE_CHECKING:
+    from gradstudy.study.frontier.likelihood import Floats
+
 SHARE_OF_THE_MODEL, SHARE_FOR_SAFETY = 4, 2
 """One of so many settings is searched by the model of what settings are worth, the others by TPE: each finds valleys
-that the other misses. Where the best setting is not known to be safe, the model, which knows of risk, has more of them."""
+that the other misses. Where the best setting is not known to be safe, the model, which knows of risk, has more."""
 CENTRES = 10
 """Best settings around which candidates are drawn."""
 MOST_FRONTIERS = 4 * MOST_TARGETS
@@ -120,7 +122,9 @@ class AutoSampler(PlaceSampler):
             return self._tpe.ask(trials)
         strongest = seen.strongest()
         worth, (shares, _) = model.of_observed(), model.observed.mean_shares()
-        chosen = finalists(worth, model.observed.settings, shares, strongest.fresh, self._phases.places - self._phases.searched)
+        chosen = finalists(
+            worth, model.observed.settings, shares, strongest.fresh, self._phases.places - self._phases.searched
+        )
         pool = np.isin(np.arange(len(shares)), chosen) & is_tested(strongest.fresh)
         best = best_place(worth, pool, np.array([code_length(each.strategy) for each in strongest.settings], float))
         steps = {step: self._beside(strongest.settings[best], step) for step in STEPS}

@@ -29,7 +29,8 @@ class Candidates:
         self._sizes = [len(space.cells), len(space.strategies), *(len(space.factors[name]) for name in self._names)]
         ranges = [space.threshold_range(strategy) or (np.nan, np.nan) for strategy in space.strategies]
         self._thresholds = np.log10(np.array(ranges, float)) - np.array([0.0, LAST_BIN])
-        self._rates = np.log10(space.learning_rate)
+        low, high = space.learning_rate
+        self._rates = float(np.log10(low)), float(np.log10(high))
         self.everywhere = self._of_each_frontier()
         """One setting of each frontier of the space."""
 

@@ -75,9 +75,7 @@ def _is_like(settings: Settings, place: int, others: Sequence[int]) -> bool:
     )
 
 
-def next_fresh_run(
-    worth: Worth, chosen: Ints, best: int, fresh: Ints, beside: dict[float, int], left: int
-) -> FreshRun:
+def next_fresh_run(worth: Worth, chosen: Ints, best: int, fresh: Ints, beside: dict[float, int], left: int) -> FreshRun:
     """The next fresh run: a few of each finalist, then of those that may be the best, at last of the best one.
 
     Args:
@@ -99,4 +97,3 @@ def next_fresh_run(
         return FreshRun(best, min(steps, key=lambda step: beside[step]))
     rivals = chosen[np.argsort(worth.rating[chosen] - worth.sd[chosen])[:RIVALS]]
     return FreshRun(int(rivals[np.argmin(fresh[rivals])]))
-

@@ -1,15 +1,13 @@
 """Optuna's TPE asked about a study that it does not see: a copy of its trials in memory.
 
-TPE takes runs under way for bad ones, so that what is asked at once is not asked for the same, and writes into the trial
-that asks for it. Here a setting is asked for before its trial is stored.
+TPE takes runs under way for bad ones, so that settings asked for at once differ, and writes into the trial that asks.
+Here a setting is asked for before its trial is stored.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 

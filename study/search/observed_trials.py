@@ -71,14 +71,15 @@ def read_observed(trials: Sequence[FrozenTrial], spec: StudySpec) -> ObservedTri
         elif margin is not None and trial.value is not None:
             untrained = float(trial.user_attrs.get(UNTRAINED, np.nan))
             rows.append((place, margin, trial.value, untrained, begun[place] > spec.seeds))
-    place, margins, losses, untrained, fresh = np.array(rows, float).reshape(len(rows), 5).T
+    columns = np.array(rows, float).reshape(len(rows), 5)
+    of_setting, margins, ended, began, is_fresh = columns.T
     observed = Observed(
         settings=as_numbers(list(places), spec),
-        setting=place.astype(np.int64),
+        setting=of_setting.astype(np.int64),
         diverged=margins > 0,
         margins=margins,
-        shares=np.where(margins > 0, 1.0, shares(losses, untrained)),
-        fresh=fresh.astype(bool),
+        shares=np.where(margins > 0, 1.0, shares(ended, began)),
+        fresh=is_fresh.astype(bool),
     )
     counts = np.array(begun, np.int64)
     fresh_begun = np.maximum(counts - spec.seeds, 0)

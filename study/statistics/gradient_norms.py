@@ -1,10 +1,15 @@
 """Gradient norms before clipping, and the threshold that they suggest."""
 
+import numpy as np
 import pandas as pd
 
 from gradstudy.study.statistics.grouping import group_keys, in_words
 
 QUANTILES = {"grad_norm_p50": "median", "grad_norm_p90": "p90", "grad_norm_max": "largest"}
+NEAR_DECADES = 0.5
+"""Of learning rate, within which a run is near the best one."""
+ABOUT = 1.0
+"""Factors of two within which a run uses about a threshold."""
 
 
 def gradient_norms(trials: pd.DataFrame) -> pd.DataFrame:
@@ -26,8 +31,9 @@ def gradient_norms(trials: pd.DataFrame) -> pd.DataFrame:
 def suggested_thresholds(trials: pd.DataFrame) -> pd.DataFrame:
     """The threshold to try first with clipping by norm, for each cell and value of the factors.
 
-    It is the 90th percentile of the norms of a run that trains, the median over such runs: of those without clipping,
-    where there are any, because clipping changes where training goes; else of all.
+    It is the 90th percentile of the norms of a run that trains, the median over such runs near the best learning rate:
+    of those without clipping, where there are any, because clipping changes where training goes; else of all. The best
+    learning rate is that of the run which clipped by norm, or not at all, and ended lowest.
 
     Source: Deep Learning Tuning Playbook, "How should I use gradient clipping".
 
@@ -35,15 +41,28 @@ def suggested_thresholds(trials: pd.DataFrame) -> pd.DataFrame:
         trials: rows of ``trial_result``.
 
     Returns:
-        ``cell``, ``factors`` in words where any are varied, ``threshold``, ``runs`` and ``without_clipping``.
+        ``cell``, ``factors`` in words where any are varied, ``threshold``, ``runs``, ``without_clipping``, and how the
+        runs fared that used about this threshold near the best learning rate: ``checked_by``, how many there are, and
+        ``clipped_fraction``, the share of their updates that was clipped; NaN without any.
     """
     keys = [key for key in group_keys(trials) if key != "strategy"]
     rows = []
     for group, of_group in in_words(_trained(trials)).groupby(keys):
-        unclipped = of_group[of_group["strategy"] == "none"]
-        basis = of_group if unclipped.empty else unclipped
-        rows.append((*group, basis["grad_norm_p90"].median(), len(basis), not unclipped.empty))
-    return pd.DataFrame(rows, columns=[*keys, "threshold", "runs", "without_clipping"])
+        candidates = of_group[of_group["strategy"].isin(["none", "norm"])]
+        if candidates["validation_loss"].notna().any():
+            best = candidates.loc[candidates["validation_loss"].idxmin(), "learning_rate"]
+            near = of_group[np.abs(np.log10(of_group["learning_rate"] / best)) <= NEAR_DECADES]
+        else:
+            near = of_group
+        unclipped = near[near["strategy"] == "none"]
+        basis = near if unclipped.empty else unclipped
+        threshold = basis["grad_norm_p90"].median()
+        users = near[(near["strategy"] == "norm") & (np.abs(np.log2(near["threshold"] / threshold)) <= ABOUT)]
+        checks = len(users), users["clipped_fraction"].mean()
+        rows.append((*group, threshold, len(basis), not unclipped.empty, *checks))
+    return pd.DataFrame(
+        rows, columns=[*keys, "threshold", "runs", "without_clipping", "checked_by", "clipped_fraction"]
+    )
 
 
 def _trained(trials: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,8 @@ SHAPE, CELL, PER_STRATEGY, VALUE, GROUP = 0.05, 0.01, 0.02, 0.01, 0.02
 """Prior medians of the variances, in squares of the untrained loss: the common shape, what a cell adds, a strategy, a
 value of another factor, and a group for itself."""
 DISTANCE, THRESHOLD, RATE = 0.6, 1.2, 0.6
-"""Prior medians of the decades of distance to the frontier, threshold and learning rate within which losses are like."""
+"""Prior medians of the decades of distance to the frontier, threshold and learning rate within which losses are alike.
+"""
 NUGGET, FLOOR, AT_FRONTIER = 4e-4, 6e-4, 4e-3
 """Prior medians of the variances of a setting for itself, of a run anywhere, and of what the frontier adds to that."""
 VARIANCE_SD, DISTANCE_SD, THRESHOLD_SD = 1.0, 0.4, 0.5
@@ -208,6 +209,7 @@ def _at_frontier(theta: Floats, distances: Floats) -> Floats:
 def _prior(factors: int) -> tuple[Floats, Floats]:
     """Middles and standard deviations of the hyperparameters: logarithms of variances, of decades, of the noise."""
     others = factors - STRATEGY - 1
-    middles = [SHAPE, CELL, PER_STRATEGY, *[VALUE] * others, GROUP, DISTANCE, THRESHOLD, RATE, NUGGET, FLOOR, AT_FRONTIER]
+    variances, decades = [SHAPE, CELL, PER_STRATEGY, *[VALUE] * others, GROUP], [DISTANCE, THRESHOLD, RATE]
+    middles = [*variances, *decades, NUGGET, FLOOR, AT_FRONTIER]
     spreads = [*[VARIANCE_SD] * (4 + others), DISTANCE_SD, THRESHOLD_SD, DISTANCE_SD, *[VARIANCE_SD] * 3]
     return np.log(middles), np.array(spreads)

@@ -100,9 +100,9 @@ class Observed:
         )
 
     def strongest(self) -> Ints:
-        """The places of the settings that a model of losses is made of: those that ended lowest, and some of each group.
+        """The places of the settings that a model of losses is made of.
 
-        Those with fresh runs are among them, whatever their losses.
+        These are those that ended lowest, some of each group, and all with fresh runs, whatever their losses.
         """
         shares, _ = self.mean_shares()
         order = np.argsort(np.where(np.isnan(shares), np.inf, shares), kind="stable")

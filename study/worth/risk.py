@@ -35,7 +35,7 @@ class Chances:
     @property
     def mean(self) -> Floats:
         """Expected, [n]."""
-        return np.asarray(self.lost / (self.lost + self.kept))
+        return np.asarray(self.lost / (self.lost + self.kept), np.float64)
 
     @property
     def sd(self) -> Floats:
@@ -46,7 +46,7 @@ class Chances:
         """The probability [n] that P(diverged) is at most ``limit``."""
         from scipy.special import betainc
 
-        return np.asarray(betainc(self.lost, self.kept, limit))
+        return np.asarray(betainc(self.lost, self.kept, limit), np.float64)
 
 
 class Risk:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.worth import WorthModel
@@ -57,16 +59,16 @@ def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float
     return UsableRates(float(grid[inside].min()), float(grid[inside].max()), float(width_low), float(width_high))
 
 
-def _about_as_good(expected: Floats, lost: Floats) -> Floats:
+def _about_as_good(expected: Floats, lost: Floats) -> NDArray[np.bool_]:
     """Which of the expected losses [draws, n] are near the best one of their draw."""
     safe = lost <= max(ACCEPTED_RISK, float(lost.min()))
     best = np.where(safe, expected, np.inf).min(1, keepdims=True)
     return np.asarray(safe & (expected <= best + TOLERANCE))
 
 
-def _around(good: Floats, place: int) -> Floats:
+def _around(good: NDArray[np.bool_], place: int) -> Ints:
     """The places in a row that are good, around one of them."""
-    bad = np.flatnonzero(~good.astype(bool))
+    bad = np.flatnonzero(~good)
     left = bad[bad < place].max(initial=-1) + 1
     right = bad[bad > place].min(initial=len(good))
-    return np.arange(left, right)
+    return np.arange(left, right, dtype=np.int64)

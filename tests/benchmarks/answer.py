@@ -21,10 +21,6 @@ from reference_map import CMUDICT, COPY
 from search import row_of, searched
 from search_problems import NoisyEdges, Point, Problem, ReferenceMap, columns, thresholds_of
 
-from gradstudy.study.answer.appraisal import Appraisal
-from gradstudy.study.answer.choice import choose
-from gradstudy.study.answer.observation import mark_fresh
-
 ACCEPTED_RISK, HIGH_RISK = 0.1, 0.2
 FINALISTS = 8
 HALVING_SHARE = 0.25
@@ -82,7 +78,7 @@ def halved(problem: Problem, rows: Rows, budget: int, seed: int) -> Point:
 
 def recommended(problem: Problem, rows: Rows, budget: int, seed: int) -> Point:
     """What the report recommends."""
-    return Point("a","b",None,1.0)
+    return Point("a", "b", None, 1.0)
 
 
 ANSWERS = {"qmc": {"report": recommended}, "frontier": {"report": recommended}}

@@ -34,7 +34,6 @@ from search_problems import (
 )
 
 from gradstudy.storage.bins import half_decade
-from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.recommendation import recommend
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.search.from_spec import make_sampler

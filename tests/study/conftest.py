@@ -31,6 +31,7 @@ SPEC = StudySpec.model_validate(
         "steps": 30,
         "batch_size": 8,
         "trials": 12,
+        "sampler": "qmc",  # whose settings do not depend on when others end
         # At these thresholds no run is chaotic: one that was rounded otherwise differs by less than 1e-6, and none of
         # the outcomes is that near to another one.
         "space": {

@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from simulated import frame_of, simulated_study, simulated_trials
+from simulated import appraised, frame_of, simulated_study, simulated_trials
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.studies import StudyRecord, find_study
 from gradstudy.study.answer.confirmation_plan import choose
 from gradstudy.study.answer.confirmation_study import confirming_spec
-from gradstudy.study.frontier.table import frontier
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.report.comparison import Comparison
 from gradstudy.study.report.report import build_report
@@ -31,7 +30,7 @@ def test_its_spec_has_the_first_rule_with_its_constants(study: StudyRecord) -> N
 
 def test_its_confirmation_is_judged_as_it_was(study: StudyRecord) -> None:
     trials = simulated_trials(60)
-    chosen = choose(trials, frontier(trials), 1)
+    chosen = choose(appraised(trials), trials, 1)
     assert confirming_spec(stored_spec(study), chosen, 40).divergence == stored_spec(study).divergence
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from simulated import INITIAL_LOSS, frame_of, simulated_trials
+from simulated import INITIAL_LOSS, appraised, frame_of, simulated_trials
 
 from gradstudy.study.answer.confirmation_plan import Chosen, choose, confirmation_table, plan_round
-from gradstudy.study.answer.fresh_runs import recommend_confirmed
 from gradstudy.study.answer.recommendation import Recommendation, recommend
 from gradstudy.study.frontier.table import frontier
 
@@ -41,13 +40,13 @@ def simulate(
     lost = random.random(runs) < floor
     trials.loc[lost, ["outcome", "validation_loss"]] = ["diverged", np.nan]
     frontiers = frontier(trials)
-    before, chosen = recommend(trials, frontiers), choose(trials, frontiers, 1)
+    before, chosen = recommend(appraised(trials), frontiers), choose(appraised(trials), trials, 1)
     if before is None:
         return None
     fresh = _runs(chosen, {}, rate, random)
     while planned := plan_round(confirmation_table(chosen, fresh), 0.2, max_runs - len(fresh)):
         fresh = pd.concat([fresh, _runs(chosen, planned, rate, random)], ignore_index=True)
-    after = recommend_confirmed(confirmation_table(chosen, fresh), fresh, frontiers, INITIAL_LOSS)
+    after = recommend(appraised(trials, confirming=fresh), frontiers)
     if after is None:
         return None
     return Outcome(before, after, rate(before.setting.learning_rate), rate(after.setting.learning_rate), len(fresh))

@@ -9,6 +9,10 @@ import pandas as pd
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.studies import StudyRecord, Versions
+from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.answer.observation import mark_fresh
+from gradstudy.study.answer.recommendation import Recommendation, recommend
+from gradstudy.study.frontier.table import frontier
 from gradstudy.study.spec.study_spec import StudySpec
 
 INITIAL_LOSS = 4.0
@@ -86,9 +90,19 @@ def frame_of(rows: Any) -> pd.DataFrame:
     return frame.assign(objective=np.minimum(finite, frame["initial_validation_loss"]))
 
 
+def appraised(trials: pd.DataFrame, sampler: str = "qmc", confirming: pd.DataFrame | None = None) -> Appraisal:
+    """The settings of trials without replicates, and what they are worth."""
+    return Appraisal(mark_fresh(trials, sampler, 1, confirming))
+
+
+def recommended(trials: pd.DataFrame) -> Recommendation | None:
+    """The answer of spread trials without replicates."""
+    return recommend(appraised(trials), frontier(trials))
+
+
 def simulated_study(name: str = "s", **spec: Any) -> StudyRecord:
-    """The record of a study with a spec."""
-    made = StudySpec.model_validate({"name": name, "steps": STEPS, **spec})
+    """The record of a study with a spec; its trials are spread."""
+    made = StudySpec.model_validate({"name": name, "steps": STEPS, "sampler": "qmc", **spec})
     return StudyRecord(
         study_id=1,
         name=name,

@@ -27,6 +27,7 @@ from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
+from gradstudy.study.search.phases import Phases
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.worker import Worker
@@ -182,7 +183,13 @@ def assert_nothing_is_lost(url: str, spec: StudySpec) -> None:
     assert settings.size().eq(spec.seeds).all()
     setting = ["cell", "strategy", "threshold", "learning_rate"]
     assert settings[setting].nunique(dropna=False).eq(1).all(axis=None)
-    assert not settings[setting].first().duplicated().any()
+    again = settings[setting].first().duplicated()
+    if spec.sampler == "auto":
+        phases = Phases.of(len(again))
+        assert again[phases.searched :].mean() > 0.5  # fresh runs: of settings that were there before
+        assert again[: phases.spread].sum() == 0
+    else:
+        assert not again.any()
     assert not trials["seed"].duplicated().any()
     recorded = steps.groupby("number")["step"].agg(["count", "min", "max"])
     expected = trials.set_index("number")["steps"]

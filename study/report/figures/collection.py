@@ -58,10 +58,12 @@ def _maps(report: Report, runs: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]
     """In the order of the spec, cells side by side."""
     low, high = report.study.spec["space"]["learning_rate"]
     best = report.recommendation.setting.number if report.recommendation else None
+    trained = runs.loc[runs["outcome"] == "trained", "objective"]
+    losses = (0.0, 1.0) if trained.empty else (float(trained.min()), float(trained.max()))
     runs, keys = in_words(runs), group_keys(runs)
     frontiers = dict(list(report.frontiers.groupby(keys)))
     groups = dict(list(runs.groupby(keys)))
     order = list(report.study.spec["space"]["strategies"])
     for number, key in enumerate(sorted(groups, key=lambda key: (key[2:], order.index(key[1]), key[0]))):
         name = f"map-{key[0]}-{key[1]}" + (f"-{number}" if key[2:] else "")
-        yield name, setting_map(groups[key], frontiers[key], (low, high), best)
+        yield name, setting_map(groups[key], frontiers[key], (low, high), losses, best)

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from gradstudy.study.report.figures.style import BLUE, figure, plain, rounded
+from gradstudy.study.report.figures.style import BLUE, GREY, figure, plain, rounded
 
 
 def importance_bars(table: pd.DataFrame) -> go.Figure:
@@ -13,6 +13,11 @@ def importance_bars(table: pd.DataFrame) -> go.Figure:
     made.update_xaxes(tickformat=".0%", rangemode="tozero")
     made.add_bar(
         x=rounded(rows["importance"]), y=[plain(name.replace("_", " ")) for name in rows["factor"]], orientation="h",
+        error_x={
+            "type": "data", "symmetric": False, "color": GREY,
+            "array": rounded(rows["importance_high"] - rows["importance"]),
+            "arrayminus": rounded(rows["importance"] - rows["importance_low"]),
+        },
         marker_color=BLUE, hovertemplate="%{y}: %{x:.0%}<extra></extra>",
     )  # fmt: skip
     return made

@@ -1,5 +1,7 @@
 """The map of one cell and strategy: learning rate to the right, threshold upwards, how each run ended."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -21,10 +23,16 @@ MANY_RUNS = 60
 LARGE, SMALL = 8, 5
 """Of a mark, in pixels: where there are many, smaller ones."""
 HALF_DECADE = 10**0.5
+LOSS_SCALE = "Viridis"
+"""From dark, which is a low loss, to light, as everybody sees it."""
 
 
 def setting_map(
-    trials: pd.DataFrame, frontiers: pd.DataFrame, learning_rates: tuple[float, float], best: int | None = None
+    trials: pd.DataFrame,
+    frontiers: pd.DataFrame,
+    learning_rates: tuple[float, float],
+    losses: tuple[float, float],
+    best: int | None = None,
 ) -> go.Figure:
     """Draw the runs of one cell and strategy.
 
@@ -35,6 +43,7 @@ def setting_map(
         trials: rows of ``trial_result``, of one cell, strategy and choice of factors, which are in words.
         frontiers: rows of ``frontier`` of the same.
         learning_rates: the range of the axis, the same for all maps of a report.
+        losses: the lowest and the highest loss of the trained runs of a report, the ends of the scale of colours.
         best: the number of the trial to be ringed.
     """
     runs = judged(trials)
@@ -53,7 +62,7 @@ def setting_map(
     height = _range(runs[vertical])
     made.update_yaxes(log_axis(*height) if has_threshold else {"nticks": 5})
     for outcome, group in runs.groupby("outcome"):
-        _add_runs(made, group, vertical, str(outcome))
+        _add_runs(made, group, vertical, str(outcome), losses)
     _add_frontier(made, frontiers, learning_rates, None if has_threshold else height)
     ringed = runs[runs["number"] == best]
     if len(ringed):
@@ -65,7 +74,15 @@ def setting_map(
     return made
 
 
-def _add_runs(made: go.Figure, runs: pd.DataFrame, vertical: str, outcome: str) -> None:
+def _colors(runs: pd.DataFrame, outcome: str, losses: tuple[float, float]) -> dict[str, Any]:
+    """Of trained runs the colour is the loss, on one scale for all maps of a report; of others the outcome."""
+    if outcome != "trained":
+        return {"color": OUTCOME_COLOR[outcome]}
+    scale = {"colorscale": LOSS_SCALE, "reversescale": True, "cmin": losses[0], "cmax": losses[1], "showscale": False}
+    return {"color": rounded(runs["objective"]), **scale}
+
+
+def _add_runs(made: go.Figure, runs: pd.DataFrame, vertical: str, outcome: str, losses: tuple[float, float]) -> None:
     drawn = runs.iloc[spread(len(runs), MOST_RUNS)]
     made.add_scatter(
         x=rounded(drawn["learning_rate"]),
@@ -75,10 +92,10 @@ def _add_runs(made: go.Figure, runs: pd.DataFrame, vertical: str, outcome: str) 
         + " %{y:.3g}<br>objective %{customdata[1]}<extra></extra>",
         mode="markers",
         marker={
-            "color": OUTCOME_COLOR[outcome],
+            **_colors(drawn, outcome, losses),
             "symbol": OUTCOME_SYMBOL[outcome],
             "size": LARGE if len(drawn) < MANY_RUNS else SMALL,
-            "line": {"width": 1.5 if outcome == "diverged" else 1, "color": OUTCOME_COLOR[outcome]},
+            "line": {"width": 1.5, "color": OUTCOME_COLOR[outcome]} if outcome == "diverged" else {"width": 0.5},
         },
         name=outcome,
     )  # fmt: skip

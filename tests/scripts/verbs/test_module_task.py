@@ -194,6 +194,7 @@ def problem(seed, cell, batch_size):
 def test_a_model_that_can_be_batched_is_and_a_cell_is_given(gradstudy: Callable[..., Result], folder: Path) -> None:
     (folder / "small_nets.py").write_text(BATCHED)
     flags = ("--task=module:small_nets:problem", "--cells=lstm,gru", "--strategies=none,norm,zclip", "--lr=0.001:1000")
+    flags = (*flags, "--sampler=qmc")
     launched = gradstudy("launch", "s", *flags, "--trials=12", "--steps=60", "--batch-size=4")
     assert (launched.exit_code, launched.stderr) == (0, "")
     lines = launched.stdout.splitlines()

@@ -27,7 +27,7 @@ Work = Callable[..., None]
 
 def begin(db: Database, top: int = 1) -> Confirmation:
     report = read_report(db, "s")
-    return begin_confirmation(db, report.study, report.trials, report.frontiers, top, 40)
+    return begin_confirmation(db, report.study, top, 40)
 
 
 def again(db: Database) -> Confirmation:
@@ -47,7 +47,7 @@ def test_a_confirmation_is_a_study_of_its_own_with_fresh_seeds_and_only_the_chos
     fresh = read_trials(finished, "s-confirm")
     settings = ["cell", "strategy", "threshold", "learning_rate"]
     chosen = pd.DataFrame([vars(setting) for setting in confirmation.chosen])[settings].astype({"threshold": float})
-    assert len(chosen) == 6
+    assert len(chosen) == 3 + 3 + 1
     found = fresh[settings].drop_duplicates()
     pd.testing.assert_frame_equal(found.merge(chosen, on=settings)[settings], found.reset_index(drop=True))
     assert len(fresh) == 18
@@ -62,14 +62,14 @@ def test_a_confirmation_goes_on_where_it_was_stopped_until_its_runs_are_used_up(
         confirmation = again(finished)
         budgets.append(confirmation.record.budget)
         work(finished, stored_spec(confirmation.record), slots=8)
-    assert budgets[0] == 3 * further_runs(0, 0, 3, 0.4)
+    assert budgets[0] == min(40, 4 * further_runs(0, 0, 4, 0.4))
     assert budgets == sorted(budgets)
     assert budgets[-1] <= 40
     table, fresh = confirmation_results(finished, again(finished))
     assert table["runs"].sum() == len(fresh) == budgets[-1]
     report = read_report(finished, "s")
     assert report.recommendation is not None
-    assert report.recommendation.evidence.confirmed
+    assert report.recommendation.evidence.fresh is not None
     assert report.follow_up is None
     assert len(report.trials) == 12
 
@@ -131,7 +131,7 @@ def test_every_legal_name_can_be_confirmed(finished: Database, spec: StudySpec, 
     for name in names:
         work(finished, spec.model_copy(update={"name": name}), slots=8)
         report = read_report(finished, name)
-        begin_confirmation(finished, report.study, report.trials, report.frontiers, 1, 40)
+        begin_confirmation(finished, report.study, 1, 40)
         confirmation = find_confirmation(finished, report.study)
         assert confirmation is not None
         confirmed = confirmed_study(finished, confirmation.record)
@@ -170,11 +170,10 @@ def test_a_confirmation_whose_study_was_deleted_has_a_report_and_is_not_confirme
     report = read_report(finished, record.name)
     assert report.confirms is None
     with pytest.raises(NothingToConfirmError, match="the study that it confirms was deleted"):
-        begin_confirmation(finished, record, report.trials, report.frontiers, 1, 40)
+        begin_confirmation(finished, record, 1, 40)
 
 
 def test_a_confirmation_is_not_confirmed(finished: Database) -> None:
     record = begin(finished).record
-    report = read_report(finished, record.name)
     with pytest.raises(NothingToConfirmError, match="name the study that it confirms, 's'"):
-        begin_confirmation(finished, record, report.trials, report.frontiers, 1, 40)
+        begin_confirmation(finished, record, 1, 40)

@@ -1,20 +1,19 @@
 from typing import Any
 
 import pytest
-from simulated import frame_of, simulated_study, simulated_trials
+from simulated import frame_of, recommended, simulated_study, simulated_trials
 
 from gradstudy.study.answer.follow_up import FollowUp, follow_up
-from gradstudy.study.answer.recommendation import recommend
 from gradstudy.study.spec.study_spec import parse_spec
 
 
 def after(trials: Any, **spec: Any) -> FollowUp | None:
     outcomes = trials["outcome"].value_counts().to_dict()
-    return follow_up(simulated_study(**spec), outcomes, recommend(trials))
+    return follow_up(simulated_study(**spec), outcomes, recommended(trials))
 
 
 @pytest.mark.parametrize("runs", [3, 400])
-def test_a_setting_is_to_be_confirmed_however_firm_it_looks_to_those_who_chose_it(runs: int) -> None:
+def test_a_setting_without_fresh_runs_is_to_be_confirmed_however_many_runs_chose_it(runs: int) -> None:
     made = after(simulated_trials(runs, slope=12.0))
     assert made is not None
     assert (made.command, made.spec) == ("gradstudy confirm s", None)

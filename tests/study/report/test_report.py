@@ -1,11 +1,11 @@
 from collections.abc import Callable
 
 import pytest
+from simulated import appraised
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
-from gradstudy.storage.frames import read_trials
 from gradstudy.study.answer.recommendation import recommend
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.report.report import read_report
@@ -18,7 +18,7 @@ def test_every_trial_is_in_both_tables(finished: Database) -> None:
     for table in (report.strategies, report.bins):
         assert table["runs"].sum() == 12
         assert table["diverged"].sum() == diverged > 0
-    assert report.recommendation == recommend(read_trials(finished, "s"))
+    assert report.recommendation == recommend(appraised(report.trials), report.frontiers, report.study.spec)
 
 
 def test_bins_are_decades_of_threshold_and_half_decades_of_learning_rate(finished: Database) -> None:

@@ -107,9 +107,9 @@ def test_missing_numbers_come_last_either_way(browser: Any, tmp_path: Path) -> N
     file.write_text(html_report(report, trials.assign(step=0, loss=1.0, grad_norm=1.0)))
     page, *_ = opened(browser, file)
     table = page.locator("#table-strategies")
-    position = [text.strip() for text in table.locator("th").all_inner_texts()].index("best loss")
+    position = [text.strip() for text in table.locator("th").all_inner_texts()].index("lowest loss")
     for _ in range(2):
-        table.get_by_role("button", name="best loss").click()
+        table.get_by_role("button", name="lowest loss").click()
         assert [row.locator("td").nth(position).inner_text() for row in table.locator("tbody tr").all()][-2:] == [
             "–",
             "–",

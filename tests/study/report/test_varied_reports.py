@@ -3,11 +3,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import frame_of, simulated_study, simulated_trials
+from simulated import appraised, frame_of, simulated_study, simulated_trials
 
 from gradstudy.study.answer.confirmation_plan import Chosen, choose, confirmation_table
-from gradstudy.study.answer.fresh_runs import recommend_confirmed
-from gradstudy.study.answer.neighbours import neighbourhoods, neighbours_of
 from gradstudy.study.answer.recommendation import recommend
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.report.comparison import Comparison
@@ -16,7 +14,6 @@ from gradstudy.study.report.report import Report, build_report
 from gradstudy.study.report.tables import text_tables
 from gradstudy.study.report.text_forms import to_json, to_markdown
 from gradstudy.study.statistics.rates import divergence_by_factor, wilson_interval
-from gradstudy.study.statistics.sensitivity import learning_rate_sensitivity
 from gradstudy.study.statistics.survival import survival
 
 EDGES = {10: 1.2, 50: -0.8}
@@ -39,14 +36,6 @@ def report(trials: pd.DataFrame) -> Report:
     return build_report(simulated_study(task="adding", space={"factors": {"length": [10, 50]}}), trials)
 
 
-def test_the_sensitivity_of_a_value_is_that_of_its_trials_alone(trials: pd.DataFrame) -> None:
-    table = learning_rate_sensitivity(trials)
-    for length in EDGES:
-        alone = learning_rate_sensitivity(simulated_trials(150, edges=(EDGES[length],), seed=length))
-        mine = table[table["factors"] == f"length {length}"].drop(columns="factors").reset_index(drop=True)
-        pd.testing.assert_frame_equal(mine, alone)
-
-
 def test_too_many_frontiers_for_one_fit_are_fitted_for_each_value_alone(
     trials: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,17 +55,6 @@ def test_each_value_has_the_frontier_that_is_true_of_it(report: Report) -> None:
         assert abs(np.log10(found[f"length {length}"]) - true) < 0.25
 
 
-def test_a_run_speaks_for_settings_of_its_own_factors_only() -> None:
-    rows = [{"number": 0, "factors": {"length": 10}}]
-    rows += [{"number": n, "outcome": "diverged", "factors": {"length": 50}, "seed": n} for n in range(1, 6)]
-    trials = frame_of(rows)
-    only = neighbourhoods(trials)
-    assert only[["neighbours", "neighbours_diverged"]].to_numpy().tolist() == [[1, 0]]
-    assert neighbours_of(trials, only.iloc[0])["number"].tolist() == [0]
-    same = neighbourhoods(frame_of([row | {"factors": {"length": 10}} for row in rows]))
-    assert same["neighbours_diverged"].tolist() == [5]
-
-
 def test_the_table_of_factors_counts_the_runs_of_each_value(trials: pd.DataFrame) -> None:
     table = divergence_by_factor(trials)
     assert table[["factor", "value"]].to_numpy().tolist() == [["length", "10"], ["length", "50"]]
@@ -89,19 +67,11 @@ def test_the_table_of_factors_counts_the_runs_of_each_value(trials: pd.DataFrame
     assert switch["value"].tolist() == ["false", "true"]
 
 
-def test_losses_of_different_data_are_compared_as_shares_of_the_untrained_loss() -> None:
-    raw = {"factors": {"standardize": False}, "initial_validation_loss": 1000.0, "validation_loss": 100.0}
-    scaled = {"factors": {"standardize": True}, "initial_validation_loss": 1.0, "validation_loss": 0.5}
-    rows = [{"number": n, "seed": n, **(raw if n % 2 else scaled)} for n in range(40)]
-    best = recommend(frame_of(rows))
-    assert best is not None
-    assert best.setting.factors == "standardize false"
-    assert best.evidence.runs == 20
-
-
 def test_what_is_chosen_for_confirmation_keeps_its_factors(trials: pd.DataFrame) -> None:
-    chosen = choose(trials, frontier(trials), 2)
-    assert [setting.factors for setting in chosen] == [{"length": 10}] * 3 + [{"length": 50}] * 3
+    chosen = choose(appraised(trials), trials, 2)
+    assert [setting.factors for setting in chosen] == [{"length": 10}] * 3 + [
+        {"length": 50}
+    ] * 3  # no third one is left to be their rival
 
 
 def test_fresh_runs_count_for_the_setting_of_their_factors() -> None:
@@ -113,14 +83,11 @@ def test_fresh_runs_count_for_the_setting_of_their_factors() -> None:
     )
     table = confirmation_table(chosen, fresh)
     assert table[["factors", "runs", "diverged"]].to_numpy().tolist() == [["length 10", 30, 0], ["length 50", 20, 20]]
-    best = recommend_confirmed(table, fresh, frontier(fresh), 4.0)
+    both = pd.concat([of_length(10), of_length(50)], ignore_index=True)
+    best = recommend(appraised(both.assign(number=range(len(both))), confirming=fresh), frontier(both))
     assert best is not None
-    assert (best.setting.factors, best.evidence.runs, best.evidence.diverged, best.evidence.seeds) == (
-        "length 10",
-        30,
-        0,
-        30,
-    )
+    assert best.evidence.fresh is not None
+    assert (best.setting.factors, best.evidence.fresh.runs, best.evidence.fresh.diverged) == ("length 10", 30, 0)
 
 
 def test_every_form_of_a_report_tells_the_values_apart(report: Report) -> None:

@@ -39,6 +39,7 @@ from gradstudy.study.worker.worker import Worker
 from tests.study.conftest import Silent
 
 VALUES: dict[str, Any] = {
+    "sampler": "qmc",
     "name": "v",
     "task": "adding",
     "task_options": {"examples": 200},
@@ -103,7 +104,7 @@ def test_a_confirmation_runs_the_chosen_setting_with_its_factors(db: Database, s
     run(db, spec)
     study, trials = find_study(db, "v"), read_trials(db, "v")
     report = read_report(db, "v")
-    begun = begin_confirmation(db, study, trials, report.frontiers, 1, 6)
+    begun = begin_confirmation(db, study, 1, 6)
     assert enqueue_round(db, begun, 0.5, 6)
     confirmation = find_confirmation(db, study)
     assert confirmation is not None
@@ -112,7 +113,7 @@ def test_a_confirmation_runs_the_chosen_setting_with_its_factors(db: Database, s
     chosen = trials.loc[trials["number"] == report.recommendation.setting.number, "factors"].iloc[0]  # type: ignore[union-attr]
     assert fresh["factors"].tolist() == [chosen] * 6
     assert table["runs"].sum() == 6
-    assert read_report(db, "v").recommendation.evidence.confirmed  # type: ignore[union-attr]
+    assert read_report(db, "v").recommendation.evidence.fresh is not None  # type: ignore[union-attr]
 
 
 def test_a_probe_runs_each_combination(spec: StudySpec) -> None:

@@ -64,7 +64,7 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
         ({"task": "translate"},
          f"there is no task 'translate': choose from {', '.join(task.usage for task in TASKS.values())}, "
          "module:package.module:function"),
-        ({"sampler": "grid"}, "sampler should be 'random', 'qmc', 'tpe' or 'frontier', but got 'grid'"),
+        ({"sampler": "grid"}, "sampler should be 'auto', 'random', 'qmc', 'tpe' or 'frontier', but got 'grid'"),
         ({"optimizer": "lion"}, "optimizer should be 'sgd', 'momentum', 'adam' or 'own', but got 'lion'"),
         ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
         ({"space": {"cells": ["gru", "gru"]}}, "space.cells must name at least one and none twice, but got gru, gru"),

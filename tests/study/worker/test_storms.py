@@ -34,6 +34,7 @@ def study(url: str, **changes: Any) -> StudySpec:
         "steps": 12,
         "batch_size": 4,
         "trials": 60,
+        "sampler": "qmc",
         "space": {"strategies": ["none", "norm", "value"], "learning_rate": [0.001, 300]},
     }
     spec = StudySpec.model_validate(values | changes)
@@ -50,7 +51,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing(url: str) -> None:
-    spec = study(url)
+    spec = study(url, sampler="auto")
     with Storm(url, spec.name, workers=3) as storm:
         storm.kill_at_random(6, seed=1, trials=spec.trials)
     assert_nothing_is_lost(url, spec)
