@@ -148,8 +148,8 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "importance": (
             "What decides about divergence",
             "The share of the uncertainty about divergence that each factor takes away on its own; "
-            "a threshold within its strategy. With its 95% interval, and what is left without the strategy that matters "
-            "most to it.",
+            "a threshold within its strategy. With its 95% interval, and what is left without the strategy that "
+            "matters most to it.",
         ),
         "gradient_norms": (
             "Gradient norms",

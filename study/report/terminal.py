@@ -149,7 +149,8 @@ def _print_details(made: Report, console: "Console") -> None:
         said = f"  (uncertainty taken away): {', '.join(importance)}"
         console.print(_bold("\nWhat decides about divergence", said))
     suggested = [
-        f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}{_checked(row)}"
+        f"{row['cell'].upper()}{', ' + row['factors'] + ':' if 'factors' in row else ''} {row['threshold']:.3g}"
+        f"{_checked(row)}"
         for row in made.suggested.to_dict("records")
     ]
     if suggested:

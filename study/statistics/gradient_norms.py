@@ -49,11 +49,10 @@ def suggested_thresholds(trials: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for group, of_group in in_words(_trained(trials)).groupby(keys):
         candidates = of_group[of_group["strategy"].isin(["none", "norm"])]
-        if candidates["validation_loss"].notna().any():
-            best = candidates.loc[candidates["validation_loss"].idxmin(), "learning_rate"]
-            near = of_group[np.abs(np.log10(of_group["learning_rate"] / best)) <= NEAR_DECADES]
-        else:
-            near = of_group
+        lowest = candidates.sort_values("validation_loss")["learning_rate"].head(1)
+        near = of_group
+        if len(lowest):
+            near = of_group[np.abs(np.log10(of_group["learning_rate"] / lowest.iloc[0])) <= NEAR_DECADES]
         unclipped = near[near["strategy"] == "none"]
         basis = near if unclipped.empty else unclipped
         threshold = basis["grad_norm_p90"].median()

@@ -41,7 +41,7 @@ def divergence_importance(trials: pd.DataFrame) -> pd.DataFrame:
     diverged = (runs["outcome"] == "diverged").to_numpy()
     rows = []
     if 0 < diverged.sum() < len(diverged):
-        weight = weights(runs).to_numpy(np.float64)
+        weight = np.asarray(weights(runs), np.float64)
         strategy = pd.factorize(runs["strategy"])[0]
         random = np.random.default_rng(0)
         for name, level, within in _factors(runs):

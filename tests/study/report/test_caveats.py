@@ -1,5 +1,6 @@
 from typing import Any
 
+import pandas as pd
 import pytest
 from simulated import frame_of, simulated_study, simulated_trials
 
@@ -51,16 +52,20 @@ def test_a_well_sampled_study_has_nothing_to_confess() -> None:
     assert said(simulated_trials(300)) == ""
 
 
-def test_aggressive_clipping_is_named() -> None:
-    text = said(simulated_trials(300).assign(clipped_fraction=0.7))
-    assert "More than half of the updates were clipped with lstm norm" in text
+def clipping(**shares: float) -> pd.DataFrame:
+    """Runs whose strategies clip these shares of their updates."""
+    trials = simulated_trials(300, strategies=tuple(shares))
+    return trials.assign(clipped_fraction=trials["strategy"].map(shares))
 
 
-def test_aggressive_clipping_is_named_with_the_factors_that_it_is_of() -> None:
-    trials = simulated_trials(300)
-    long = trials["number"] % 2 == 0
-    trials = trials.assign(
-        factors=[{"length": 50 if each else 10} for each in long], clipped_fraction=long.map({True: 0.7, False: 0.1})
-    )
-    text = said(trials, task="adding", space={"factors": {"length": [10, 50]}})
-    assert "clipped with lstm norm (length 50): the Deep Learning" in text
+def test_aggressive_clipping_is_named_where_a_strategy_that_clips_less_is_as_good() -> None:
+    text = said(clipping(norm=0.7, none=0.0))
+    assert "More than half of the updates were clipped with lstm norm, and" in text
+    assert "clipped with" not in said(clipping(norm=0.7))
+    assert "clipped with" not in said(clipping(normalize=1.0, none=0.0))
+
+
+def test_aggressive_clipping_that_pays_is_no_news() -> None:
+    trials = clipping(norm=0.7, none=0.0)
+    better = trials["validation_loss"] - 1.0 * (trials["strategy"] == "norm")
+    assert "clipped with" not in said(trials.assign(validation_loss=better))

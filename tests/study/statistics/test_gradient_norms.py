@@ -20,7 +20,22 @@ def test_the_quantiles_are_medians_over_the_trained_runs() -> None:
 
 
 def test_the_suggested_threshold_is_that_of_runs_without_clipping_where_there_are_any() -> None:
-    assert suggested_thresholds(frame_of(RUNS)).to_numpy().tolist() == [["gru", 8.0, 2, False], ["lstm", 2.0, 3, True]]
+    found = suggested_thresholds(frame_of(RUNS))[["cell", "threshold", "runs", "without_clipping"]]
+    assert found.to_numpy().tolist() == [["gru", 8.0, 2, False], ["lstm", 2.0, 3, True]]
+
+
+def test_only_runs_near_the_best_learning_rate_suggest_and_those_that_used_the_threshold_check_it() -> None:
+    rows = [
+        {"strategy": "none", "threshold": None, "grad_norm_p90": 2.0, "validation_loss": 1.0},
+        {"strategy": "none", "threshold": None, "grad_norm_p90": 90.0, "learning_rate": 0.01, "validation_loss": 3.0},
+        {"threshold": 2.5, "clipped_fraction": 0.3, "validation_loss": 1.5},
+        {"threshold": 1.5, "clipped_fraction": 0.1, "validation_loss": 1.5},
+        {"threshold": 9.0, "clipped_fraction": 0.0, "validation_loss": 1.5},
+        {"threshold": 2.0, "clipped_fraction": 0.9, "learning_rate": 0.01, "validation_loss": 3.0},
+    ]
+    row = suggested_thresholds(frame_of(rows)).iloc[0]
+    assert (row["threshold"], row["runs"], row["checked_by"]) == (2.0, 1, 2)
+    assert abs(row["clipped_fraction"] - 0.2) < 1e-12
 
 
 def test_without_trained_runs_no_threshold_is_suggested() -> None:
