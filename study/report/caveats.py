@@ -7,15 +7,14 @@ import pandas as pd
 
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
-from gradstudy.study.statistics.grouping import has_replicates, is_varied, setting_of
+from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
 from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
 from gradstudy.study.wording import counted
+from gradstudy.study.worth.usable_rates import TOLERANCE
 
 ADAPTIVE_SAMPLERS = ("auto", "tpe", "frontier")
 """Samplers that choose settings by how earlier trials ended."""
 FEW_RUNS = 10
-AS_GOOD = 0.02
-"""By which share a loss may be higher to be as good."""
 
 
 def is_adaptive(study: StudyRecord) -> bool:
@@ -46,7 +45,7 @@ def caveats(
         *_of_evidence(study, trials, confirms, has_causes=bool(causes)),
         *_of_factors(trials),
         *_of_frontiers(frontiers),
-        *_of_clipping(strategies),
+        *_of_clipping(strategies, trials),
     ]
 
 
@@ -147,7 +146,7 @@ def _named(row: dict[Hashable, Any]) -> str:
     return f"{row['cell']} {row['strategy']}" + (f" ({factors})" if factors else "")
 
 
-def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
+def _of_clipping(strategies: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:
     """Which strategies clip most updates for nothing: another one of the cell clips few and is as good."""
     if strategies.empty:
         return
@@ -156,7 +155,9 @@ def _of_clipping(strategies: pd.DataFrame) -> Iterator[str]:
     keys = [key for key in ("cell", "factors") if key in strategies]
     without = few.groupby(keys)["expected_loss"].min().rename("without")
     rows = strategies[clips].merge(without, how="left", on=keys)
-    rows = rows[rows["without"] <= rows["expected_loss"] * (1 + AS_GOOD)]
+    untrained = in_words(trials).groupby(keys)["initial_validation_loss"].mean().rename("untrained")
+    rows = rows.merge(untrained, how="left", on=keys)
+    rows = rows[rows["without"] <= rows["expected_loss"] + TOLERANCE * rows["untrained"].abs()]
     if len(rows):
         names = ", ".join(dict.fromkeys(map(_named, rows.to_dict("records"))))
         yield (
