@@ -2,16 +2,19 @@
 
 Regret is J of the recommended setting less the best J at no more than 10% risk, where J is the mean validation loss of
 fresh runs of which a diverged one counts as untrained, in units in which an untrained model's is 3. Everything is paid
-from one budget: rivals with halving spend a quarter of it on fresh runs of their best eight settings.
+from one budget: rivals with halving spend a quarter of it on fresh runs of their best eight settings. Eight trials run
+at once. "in J" and "in rate" are the shares of answers whose stated 95% intervals hold the truth; "same" is the share
+of pairs of study seeds whose answers have the same cell and strategy.
 
     python tests/benchmarks/answer.py [--seeds 40] [--budgets 96,144,288,512] [--problems copy,cmudict,noisy]
-        [--methods qmc,tpe,random,gp]
+        [--methods auto,qmc,tpe,random,gp]
 """
 
 import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,11 @@ from reference_map import CMUDICT, COPY
 from search import row_of, searched
 from search_problems import NoisyEdges, Point, Problem, ReferenceMap, columns, thresholds_of
 
+from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.answer.observation import mark_fresh
+from gradstudy.study.answer.recommendation import Recommendation, recommend
+from gradstudy.study.frontier.table import frontier
+
 ACCEPTED_RISK, HIGH_RISK = 0.1, 0.2
 FINALISTS = 8
 HALVING_SHARE = 0.25
@@ -29,7 +37,8 @@ HALVING_RUNS = 24
 GRID_STEP = 0.05
 """Decades of learning rate between the settings among which the best one is found."""
 
-Rows = Sequence[dict[str, Any]]
+Row = dict[str, Any]
+Rows = Sequence[Row]
 Problems = dict[str, Callable[[], Problem]]
 PROBLEMS: Problems = {"copy": lambda: ReferenceMap(COPY), "cmudict": lambda: ReferenceMap(CMUDICT), "noisy": NoisyEdges}
 
@@ -76,34 +85,74 @@ def halved(problem: Problem, rows: Rows, budget: int, seed: int) -> Point:
     return fresh[0][0]
 
 
-def recommended(problem: Problem, rows: Rows, budget: int, seed: int) -> Point:
+def recommended(rows: Rows, sampler: str) -> Recommendation:
     """What the report recommends."""
-    return Point("a", "b", None, 1.0)
+    trials = pd.DataFrame(rows).sort_values("number")
+    best = recommend(Appraisal(mark_fresh(trials, sampler, 1)), frontier(trials))
+    assert best is not None
+    return best
 
 
-ANSWERS = {"qmc": {"report": recommended}, "frontier": {"report": recommended}}
-"""How each sampler's trials are answered; those of rivals by their best trial and by halving."""
 RIVAL = {"best trial": best_trial, "halving": halved}
 
 
-def compared(problem: Problem, methods: Sequence[str], budgets: Sequence[int], seeds: int) -> Iterator[dict[str, Any]]:
+def answers(problem: Problem, method: str, seed: int, budgets: Sequence[int]) -> Iterator[Row]:
+    """The answers of one study seed to each budget."""
+    rows: Rows = []
+    for budget in budgets:
+        start = time.monotonic()
+        # With the sampler "auto" what is searched depends on the budget.
+        if method == "auto" or not rows:
+            rows = searched(problem, method, seed, budget if method == "auto" else max(budgets))
+        seconds = time.monotonic() - start
+        if method in REPORTED:
+            best = recommended(rows[:budget], method)
+            setting, evidence = best.setting, best.evidence
+            point = Point(setting.cell, setting.strategy, setting.threshold, setting.learning_rate)
+            worth = problem.worth(point)
+            fresh = evidence.fresh
+            yield {
+                "answer": "report", "budget": budget, "seconds": seconds, "point": point,
+                "in J": evidence.loss_low <= worth.loss <= evidence.loss_high,
+                "in rate": np.nan if fresh is None else float(fresh.rate_low <= worth.risk <= fresh.rate_high),
+            }  # fmt: skip
+        else:
+            for name, answer in RIVAL.items():
+                yield {
+                    "answer": name,
+                    "budget": budget,
+                    "seconds": seconds,
+                    "point": answer(problem, rows, budget, seed),
+                }
+
+
+REPORTED = ("auto", "qmc", "frontier")
+"""Samplers whose studies are answered by the report; the others by their best trial and by halving."""
+
+
+def agreement(points: Sequence[Point]) -> float:
+    """The share of pairs that have the same cell and strategy."""
+    groups = [(point.cell, point.strategy) for point in points]
+    return float(np.mean([left == right for left, right in combinations(groups, 2)]))
+
+
+def compared(problem: Problem, methods: Sequence[str], budgets: Sequence[int], seeds: int) -> Iterator[Row]:
     """One row for each method, answer and budget."""
     best = best_worth(problem)
     for method in methods:
-        start = time.monotonic()
-        studies = [searched(problem, method, seed, max(budgets)) for seed in range(seeds)]
-        seconds = (time.monotonic() - start) / seeds
-        for name, answer in ANSWERS.get(method, RIVAL).items():
-            for budget in budgets:
-                found = [problem.worth(answer(problem, rows, budget, seed)) for seed, rows in enumerate(studies)]
-                regret = np.array([worth.loss - best for worth in found])
-                risk = np.array([worth.risk for worth in found])
-                yield {
-                    "problem": problem.name, "method": f"{method}, {name}", "budget": budget,
-                    "regret": regret.mean(), "se": regret.std() / np.sqrt(seeds), "p90": np.quantile(regret, 0.9),
-                    "worst": regret.max(), "risk > 10%": (risk > ACCEPTED_RISK).mean(),
-                    "risk > 20%": (risk > HIGH_RISK).mean(), "seconds a search": seconds,
-                }  # fmt: skip
+        made = pd.DataFrame([row for seed in range(seeds) for row in answers(problem, method, seed, budgets)])
+        for (answer, budget), of_budget in made.groupby(["answer", "budget"]):
+            worths = [problem.worth(point) for point in of_budget["point"]]
+            regret = np.array([worth.loss - best for worth in worths])
+            risk = np.array([worth.risk for worth in worths])
+            yield {
+                "problem": problem.name, "method": f"{method}, {answer}", "budget": budget,
+                "regret": regret.mean(), "se": regret.std() / np.sqrt(seeds), "p90": np.quantile(regret, 0.9),
+                "worst": regret.max(), "risk > 10%": (risk > ACCEPTED_RISK).mean(),
+                "risk > 20%": (risk > HIGH_RISK).mean(), "same": agreement(list(of_budget["point"])),
+                **{name: of_budget[name].astype(float).mean() for name in ("in J", "in rate") if name in of_budget},
+                "seconds": of_budget["seconds"].mean(),
+            }  # fmt: skip
 
 
 def main() -> None:
@@ -111,7 +160,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--budgets", default="96,144,288,512")
     parser.add_argument("--problems", default=",".join(PROBLEMS))
-    parser.add_argument("--methods", default="qmc,tpe,random")
+    parser.add_argument("--methods", default="auto,qmc,tpe,random")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)

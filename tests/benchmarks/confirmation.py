@@ -30,8 +30,12 @@ def main() -> None:
     for name, edge in EDGES.items():
         made = [simulate(seed, **edge) for seed in range(given.repetitions)]
         outcomes = [outcome for outcome in made if outcome is not None]
-        before = np.mean([outcome.rate_before <= outcome.before.evidence.rate_high for outcome in outcomes])
-        after = np.mean([outcome.rate_after <= outcome.after.evidence.rate_high for outcome in outcomes])
+        before = np.mean([outcome.rate_before <= outcome.before.evidence.risk_high for outcome in outcomes])
+        after = np.mean([
+            fresh is not None and outcome.rate_after <= fresh.rate_high
+            for outcome in outcomes
+            for fresh in [outcome.after.evidence.fresh]
+        ])  # fmt: skip
         firm = np.mean([outcome.after.evidence.firm for outcome in outcomes])
         runs = np.median([outcome.fresh_runs for outcome in outcomes])
         print(f"{name:32} {before:7.1%} | {after:7.1%} | {firm:7.1%}; {runs:.0f}")

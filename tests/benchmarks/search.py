@@ -1,6 +1,6 @@
-"""What samplers pay, in training steps, for frontiers and for the best safe setting, where the truth is known.
+"""What samplers pay, in training steps, for frontiers, where the truth is known.
 
-Every sampler's trials are read by the report's own estimators, ``frontier`` and ``recommend``; eight trials run at
+Every sampler's trials are read by the report's own estimator, ``frontier``; eight trials run at
 once. The problems: simulated edges of several shapes, sharp and noisy; quadratics, whose largest learning rate is
 2 / lambda max; and a map of runs that were trained (``reference_map.py``).
 
@@ -34,7 +34,6 @@ from search_problems import (
 )
 
 from gradstudy.storage.bins import half_decade
-from gradstudy.study.answer.recommendation import recommend
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.frontier_sampler import FrontierSampler
@@ -47,9 +46,6 @@ CHECKS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 WANTED = (0.1, 0.05)
 """Errors of the median frontier, in decades; what each costs is compared with a grid of step 0.1."""
 GRID_STEPS = (0.4, 0.2, 0.1)
-EQUAL_STEPS = 50_000
-"""Training steps after which recommendations are compared."""
-FRESH_RUNS = 200
 ADAPTIVE = ("qmc", "random", "tpe", "frontier")
 
 
@@ -141,52 +137,21 @@ def steps_to(wanted: float, checks: list[tuple[int, float]]) -> float:
     return float(steps * (next_steps / steps) ** share)
 
 
-def worth(problem: Problem, point: Point, seed: int) -> tuple[float, float]:
-    """The mean loss of fresh runs of a setting, a diverged one counting as untrained, and their divergence rate."""
-    random = np.random.default_rng([seed, 3])
-    rows = [problem.run(point, random) for _ in range(FRESH_RUNS)]
-    diverged = [row["outcome"] == "diverged" for row in rows]
-    losses = [INITIAL_LOSS if lost else row["validation_loss"] for lost, row in zip(diverged, rows, strict=True)]
-    return float(np.mean(losses)), float(np.mean(diverged))
-
-
-def point_of(row: Any) -> Point:
-    threshold = row["threshold"]
-    missing = threshold is None or np.isnan(threshold)
-    return Point(row["cell"], row["strategy"], None if missing else float(threshold), float(row["learning_rate"]))
-
-
-def recommended(problem: Problem, rows: list[dict[str, Any]], seed: int) -> dict[str, float]:
-    """What a study recommends after so many steps, and what its best trial was, both in fresh runs."""
-    table = pd.DataFrame(rows)
-    table = table[table["steps"].cumsum() <= EQUAL_STEPS]
-    answer = recommend(table)
-    assert answer is not None
-    loss, rate = worth(problem, point_of(vars(answer)), seed)
-    best, _ = worth(problem, point_of(table.loc[table["validation_loss"].idxmin()]), seed)
-    return {"loss": loss, "best_trial": best, "rate": rate, "upper": answer.rate_high, "firm": float(answer.firm)}
-
-
 def judged(problem: Problem, name: str, repetitions: int, trials: int) -> dict[str, Any]:
     """A sampler on a problem."""
     at: dict[int, list[tuple[int, float]]] = {}
-    answers = []
     for seed in range(repetitions):
         rows = searched(problem, name, seed, trials)
         spent = np.cumsum([row["steps"] for row in rows])
         for count in (count for count in CHECKS if count <= trials):
             error = float(np.median(errors(problem, rows[:count])))
             at.setdefault(count, []).append((int(spent[count - 1]), error))
-        if problem.has_losses:
-            answers.append(recommended(problem, rows, seed))
     checks = [
         (int(statistics.median(steps for steps, _ in found)), statistics.median(error for _, error in found))
         for found in at.values()
     ]
     result: dict[str, Any] = {"problem": problem.name, "sampler": name, "checks": checks}
     result["steps_to_wanted"] = {wanted: steps_to(wanted, checks) for wanted in WANTED}
-    if answers:
-        result["answers"] = answers
     return result
 
 
@@ -249,20 +214,6 @@ def lines_of(results: list[dict[str, Any]], asking: dict[int, float]) -> Iterato
     for wanted in WANTED:
         yield from steps_table(results, wanted)
         yield ""
-    yield f"After {EQUAL_STEPS:,} steps, in {FRESH_RUNS} fresh runs; beside TPE's best trial."
-    yield ""
-    yield "| problem | sampler | loss of the recommended | of TPE's best | ratio | firm | within its bound |"
-    yield "|---|---|---|---|---|---|---|"
-    for result in (result for result in results if "answers" in result):
-        answers = pd.DataFrame(result["answers"])
-        tpe = next(r for r in results if r["sampler"] == "tpe" and r["problem"] == result["problem"])
-        best = float(pd.DataFrame(tpe["answers"])["best_trial"].median())
-        loss = float(answers["loss"].median())
-        yield (
-            f"| {result['problem']} | {result['sampler']} | {loss:.3f} | {best:.3f} | {loss / best:.3f} "
-            f"| {answers['firm'].mean():.0%} | {(answers['rate'] <= answers['upper']).mean():.0%} |"
-        )
-    yield ""
     yield "Asking: " + ", ".join(f"{ms:.0f} ms after {count:,} trials" for count, ms in asking.items()) + "."
 
 

@@ -78,11 +78,6 @@ class Problem:
         """The frontier of each bin, in decades of learning rate."""
         raise NotImplementedError
 
-    @property
-    def has_losses(self) -> bool:
-        """Whether settings differ in what they are worth."""
-        return True
-
 
 def columns(spec: StudySpec) -> list[Column]:
     """Every cell and strategy with each half-decade of its threshold."""
@@ -210,10 +205,6 @@ class Quadratic(Problem):
     @property
     def truth(self) -> dict[Column, float]:
         return {("quadratic", f"{c:g}", None): float(np.log10(2 / c)) for c in self.CURVATURES}
-
-    @property
-    def has_losses(self) -> bool:
-        return False
 
 
 class NoisyEdges(Problem):
