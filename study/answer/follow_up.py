@@ -9,6 +9,8 @@ from gradstudy.study.answer.recommendation import Recommendation
 from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.study_spec import stored_values
 
+EVEN = 0.5
+"""Probability of the runner-up to be the better one above which more runs are worth their time."""
 LOWER = 1000.0
 """How many times lower the learning rates go when everything diverged."""
 
@@ -51,7 +53,8 @@ def follow_up(
         reason = f"What these runs say of the settings that study {confirms!r} chose is in the report of that study."
         return FollowUp(reason=reason, command=f"gradstudy report {confirms}", spec=None)
     if best is not None:
-        if best.evidence.firm or has_confirmation:
+        rival = best.evidence.rival
+        if has_confirmation or (best.evidence.firm and (rival is None or rival.probability <= EVEN)):
             return None
         reason = "Confirm it: more fresh runs tell its divergence rate, and whether the runner-up is better."
         return FollowUp(reason=reason, command=f"gradstudy confirm {study.name}", spec=None)

@@ -147,7 +147,7 @@ def _named(row: dict[Hashable, Any]) -> str:
 
 
 def _of_clipping(strategies: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:
-    """Which strategies clip most updates for nothing: another one of the cell clips few and is as good."""
+    """Which strategies clip most updates for nothing: the best one of the cell that clips few is about as good."""
     if strategies.empty:
         return
     clips = mostly_clipped(strategies)
@@ -157,7 +157,7 @@ def _of_clipping(strategies: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str
     rows = strategies[clips].merge(without, how="left", on=keys)
     untrained = in_words(trials).groupby(keys)["initial_validation_loss"].mean().rename("untrained")
     rows = rows.merge(untrained, how="left", on=keys)
-    rows = rows[rows["without"] <= rows["expected_loss"] + TOLERANCE * rows["untrained"].abs()]
+    rows = rows[(rows["without"] - rows["expected_loss"]).abs() <= TOLERANCE * rows["untrained"].abs()]
     if len(rows):
         names = ", ".join(dict.fromkeys(map(_named, rows.to_dict("records"))))
         yield (

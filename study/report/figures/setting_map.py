@@ -78,7 +78,7 @@ def _colors(runs: pd.DataFrame, outcome: str, losses: tuple[float, float]) -> di
     """Of trained runs the colour is the loss, on one scale for all maps of a report; of others the outcome."""
     if outcome != "trained":
         return {"color": OUTCOME_COLOR[outcome]}
-    scale = {"colorscale": LOSS_SCALE, "reversescale": True, "cmin": losses[0], "cmax": losses[1], "showscale": False}
+    scale = {"colorscale": LOSS_SCALE, "cmin": losses[0], "cmax": losses[1], "showscale": False}
     return {"color": rounded(runs["objective"]), **scale}
 
 
