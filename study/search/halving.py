@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -51,16 +52,16 @@ def finalists(worth: Worth, settings: Settings, shares: Floats, fresh: Ints, run
     wanted = max(1, min(FINALISTS, runs // RUNS_PER_FINALIST))
     had = np.flatnonzero(fresh > 0)
     rating = np.where(np.isnan(shares), np.inf, shares + worth.rating)
-    safe = np.where(worth.is_safe, rating, np.inf)
+    best = [int(place) for place in np.argsort(rating, kind="stable") if np.isfinite(rating[place])]
+    safe = [place for place in best if worth.is_safe[place]]
     # The best of those known to be safe and the best of all take turns: the answer must be one of the former.
-    turns = np.stack([np.argsort(safe, kind="stable"), np.argsort(rating, kind="stable")], 1).ravel()
-    turns = turns[np.isfinite(rating[turns])]
+    turns = [place for turn in zip_longest(safe, best) for place in turn if place is not None]
     chosen = [int(place) for place in had]
     for place in turns:
         if len(chosen) >= wanted:
             break
-        if not _is_like(settings, int(place), chosen):
-            chosen.append(int(place))
+        if not _is_like(settings, place, chosen):
+            chosen.append(place)
     return np.array(chosen, np.int64)
 
 
