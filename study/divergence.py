@@ -84,10 +84,12 @@ class DivergenceMonitor:
                 known of the noise but ``rule.noise_share``.
             rule: the constants; the defaults are those of a study.
             loss: which loss is watched.
-            guard: whether the loop skips steps with a non-finite loss or gradient.
+            guard: whether the loop skips steps with a non-finite loss or gradient; such batches do not count in l0.
         """
         self.rule = rule or DivergenceRule()
         losses = [_number(each) for each in (initial_loss if isinstance(initial_loss, Sequence) else [initial_loss])]
+        if guard:  # a batch whose step would be skipped tells nothing, unless there are only such batches
+            losses = [loss for loss in losses if math.isfinite(loss)] or losses
         self.measured_on = len(losses)
         self.initial_loss = math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
         self.spread = statistics.stdev(losses) if len(losses) > 1 and math.isfinite(self.initial_loss) else 0.0

@@ -312,3 +312,10 @@ def test_a_monitor_and_a_clipper_need_neither_optuna_nor_a_database() -> None:
         "print(sorted({'optuna', 'sqlalchemy', 'pandas', 'alembic'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_with_the_guard_batches_that_would_be_skipped_do_not_count_in_the_initial_loss() -> None:
+    losses = [2.0, math.nan, 4.0, math.inf]
+    assert DivergenceMonitor(losses, guard=True).initial_loss == 3.0
+    assert math.isnan(DivergenceMonitor(losses).initial_loss)
+    assert math.isnan(DivergenceMonitor([math.nan, math.inf], guard=True).initial_loss)

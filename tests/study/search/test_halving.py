@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.search.halving import FreshRun, finalists, next_fresh_run
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.risk import Chances
@@ -28,7 +27,7 @@ def apart(count: int) -> Settings:
 
 
 def chosen_of(worth: Worth, settings: Settings, fresh: Any = None, runs: int = 32, shares: Any = None) -> list[int]:
-    ended: Floats = worth.share if shares is None else np.array(shares, float)
+    ended = worth.share if shares is None else np.array(shares, float)
     counts = np.zeros(len(settings), np.int64) if fresh is None else np.array(fresh)
     return finalists(worth, settings, ended, counts, runs).tolist()
 

@@ -130,6 +130,15 @@ def test_the_risk_rises_with_the_learning_rate(runs: int, strategy: int, thresho
     assert chances.mean[-1] > 0.9
 
 
+def test_where_little_is_known_of_the_frontier_the_risk_rises_gradually() -> None:
+    risk = Risk(simulated(12, 1))
+    rates = np.arange(-1.0, 1.1, 0.25)
+    frontier = -risk.distances(settings_of(CLIPPED, -0.75, np.zeros(1)))
+    rises = np.diff(risk.chances(settings_of(CLIPPED, -0.75, frontier + rates)).mean)
+    assert rises.min() > 0.01
+    assert rises.max() < 0.25
+
+
 def test_few_runs_say_less_of_the_risk_than_many() -> None:
     asked = settings_of(CLIPPED, -0.5, np.array([edge(CLIPPED, -0.5) + TO_FRONTIER - 0.1]))
     few, some, many = (Risk(simulated(runs)).chances(asked).sd[0] for runs in (15, 60, 600))

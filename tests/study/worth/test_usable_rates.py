@@ -54,7 +54,7 @@ def found_in(model: WorthModel, tried: tuple[float, float] = TRIED, asked: int =
 def test_the_range_of_a_smooth_valley_is_near_the_true_one(width: float, bottom: float) -> None:
     low, high = true_range(width, bottom)
     for seed in range(3):
-        found = found_in(model_of(width, bottom, 200, seed))
+        found = found_in(model_of(width, bottom, 90, seed))
         assert found.low == pytest.approx(low, abs=0.13)
         assert found.high == pytest.approx(high, abs=0.13)
         assert found.width_low <= found.width_high
@@ -64,19 +64,19 @@ def test_nineteen_of_twenty_intervals_hold_the_true_width() -> None:
     held = []
     for width, bottom in VALLEYS:
         low, high = true_range(width, bottom)
-        for seed in range(10):
-            found = found_in(model_of(width, bottom, 100, seed))
+        for seed in range(8):
+            found = found_in(model_of(width, bottom, 70, seed))
             held.append(found.width_low - STEP / 2 <= high - low <= found.width_high + STEP / 2)
     assert np.mean(held) >= 0.9
 
 
 def test_a_wide_valley_has_more_usable_rates_than_a_narrow_one_for_certain() -> None:
-    narrow, wide = found_in(model_of(0.3, -0.8, 150, 0)), found_in(model_of(1.2, -0.8, 150, 0))
+    narrow, wide = found_in(model_of(0.3, -0.8, 90, 0)), found_in(model_of(1.2, -0.8, 90, 0))
     assert narrow.width_high < wide.width_low
 
 
 def test_few_runs_leave_more_widths_open_than_many() -> None:
-    few, many = found_in(model_of(0.9, -0.5, 12, 1)), found_in(model_of(0.9, -0.5, 250, 1))
+    few, many = found_in(model_of(0.9, -0.5, 12, 1)), found_in(model_of(0.9, -0.5, 90, 1))
     assert few.width_high - few.width_low > 2 * (many.width_high - many.width_low)
 
 
@@ -86,7 +86,7 @@ def test_the_learning_rate_of_the_setting_does_not_count() -> None:
 
 
 def test_no_learning_rate_beyond_those_tried_is_usable() -> None:
-    model = model_of(0.9, -0.5, 200, 0)
+    model = model_of(0.9, -0.5, 90, 0)
     low, high = true_range(0.9, -0.5)
     found = found_in(model, (-0.55, 1.5))
     assert low < found.low == -0.55
@@ -96,13 +96,13 @@ def test_no_learning_rate_beyond_those_tried_is_usable() -> None:
 
 def test_where_the_valley_lies_beyond_the_frontier_the_rates_below_the_frontier_are_usable() -> None:
     frontier = -0.5 - np.log(9) / SLOPE
-    found = found_in(model_of(0.8, 0.5, 250, 0, edge=-0.5))
+    found = found_in(model_of(0.8, 0.5, 120, 0, edge=-0.5))
     assert found.high == pytest.approx(frontier, abs=0.15)
     assert found.low < found.high
 
 
 def test_where_no_rate_is_safe_only_the_safest_ones_are_usable() -> None:
-    model = model_of(0.8, 0.0, 120, 0, edge=0.0)
+    model = model_of(0.8, 0.0, 90, 0, edge=0.0)
     found = found_in(model, (0.1, 1.5))
     assert found.low == pytest.approx(0.1)
     assert found.high < 0.2
