@@ -36,8 +36,8 @@ class Observation:
 
     Attributes:
         runs: that were judged, with ``fresh`` and ``setting``, the number of its setting.
-        settings: one row for each, by its number: ``cell``, ``strategy``, ``factors`` in words, ``threshold``,
-            ``threshold_bin``, ``learning_rate``, ``number`` of its first run that trained, or of its first one,
+        settings: one row for each, by its number: ``cell``, ``strategy``, ``factors`` in words, their ``values``,
+            ``threshold``, ``threshold_bin``, ``learning_rate``, ``number`` of its first run that trained or of its first,
             ``runs``, ``fresh``, ``fresh_diverged``, ``clipped_fraction``, ``untrained``, and ``unit``, what one share
             of the loss is.
         observed: the same for the model.
@@ -49,7 +49,8 @@ class Observation:
         Args:
             runs: rows of ``trial_result`` with ``fresh``, see ``mark_fresh``.
         """
-        runs = in_words(judged(runs).dropna(subset=["learning_rate"])).reset_index(drop=True)
+        runs = judged(runs).dropna(subset=["learning_rate"])
+        runs = in_words(runs.assign(values=runs["factors"])).reset_index(drop=True)
         lost = (runs["outcome"] == "diverged").to_numpy()
         untrained = runs["initial_validation_loss"].to_numpy(float)
         losses = np.where(lost, untrained, runs["validation_loss"].to_numpy(float))
@@ -79,6 +80,7 @@ class Observation:
         ordered = runs.sort_values(["trained", "order"], ascending=[False, True])
         return ordered.groupby("setting").agg(
             **{name: (name, "first") for name in (*GROUP, "factors", "threshold", "threshold_bin", "learning_rate")},
+            values=("values", "first"),
             number=("number", "first"),
             runs=("lost", "size"),
             trained=("trained", "sum"),

@@ -78,7 +78,7 @@ def recommend(
         ),
         pytorch=code_to_paste(
             best.strategy, None if best.threshold is None else three_digits(best.threshold), best.learning_rate,
-            spec or {},
+            {**(spec or {}), **(settings["values"].iloc[choice.best] or {})},
         ),
     )  # fmt: skip
 

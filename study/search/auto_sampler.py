@@ -8,7 +8,6 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from gradstudy.models.strategies import code_length
 from gradstudy.study.frontier.fit import MOST_TARGETS
 from gradstudy.study.search.candidates import Candidates
 from gradstudy.study.search.halving import STEPS, finalists, next_fresh_run
@@ -19,7 +18,7 @@ from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler
 from gradstudy.study.search.promising import promising
 from gradstudy.study.search.space import Setting, distributions, parameters, rounded, three_digits
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.worth.preference import best_place, is_tested
+from gradstudy.study.worth.preference import is_tested
 from gradstudy.study.worth.risk import Risk
 from gradstudy.study.worth.worth import WorthModel
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 SHARE_OF_THE_MODEL, SHARE_FOR_SAFETY = 4, 2
 """One of so many settings is searched by the model of what settings are worth, the others by TPE: each finds valleys
 that the other misses. Where the best setting is not known to be safe, the model, which knows of risk, has more."""
+ATTEMPTS = 5
+"""To get a setting from TPE that was not run before: a search has no use for it."""
 CENTRES = 10
 """Best settings around which candidates are drawn."""
 MOST_FRONTIERS = 4 * MOST_TARGETS
@@ -98,7 +99,13 @@ class AutoSampler(PlaceSampler):
                 self._propose(read_observed(trials, self._spec), place)
             if self._proposed:
                 return self._proposed.popleft()
-        return self._tpe.ask(trials)
+        tried = {tuple(sorted(trial.params.items())) for trial in trials}
+        setting = self._tpe.ask(trials)
+        for _ in range(ATTEMPTS):
+            if tuple(sorted(parameters(rounded(setting, self._spec.space)).items())) not in tried:
+                break
+            setting = self._tpe.ask(trials)
+        return setting
 
     def _propose(self, seen: ObservedTrials, place: int) -> None:
         """Choose a batch of settings by the model, if there is one."""
@@ -126,7 +133,8 @@ class AutoSampler(PlaceSampler):
             worth, model.observed.settings, shares, strongest.fresh, self._phases.places - self._phases.searched
         )
         pool = np.isin(np.arange(len(shares)), chosen) & is_tested(strongest.fresh)
-        best = best_place(worth, pool, np.array([code_length(each.strategy) for each in strongest.settings], float))
+        # Not the best one that is known to be safe: its fresh runs are to show whether it is.
+        best = int(np.argmin(np.where(pool, worth.rating, np.inf)))
         steps = {step: self._beside(strongest.settings[best], step) for step in STEPS}
         beside = {step: seen.begun_of(setting) for step, setting in steps.items() if setting is not None}
         run = next_fresh_run(worth, chosen, best, strongest.fresh, beside, self._phases.places - place)

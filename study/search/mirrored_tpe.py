@@ -38,6 +38,8 @@ class MirroredTpe:
         for trial in trials:
             if trial.number not in self._known and trial.params:
                 self._take_in(trial)
+        for number in self._running.keys() - {trial.number for trial in trials}:  # lost, and of no result
+            self._study.tell(self._running.pop(number), state=TrialState.FAIL)
         asked = self._study.ask()
         setting = suggest(asked, self._spec)
         self._study.tell(asked, state=TrialState.FAIL)

@@ -19,7 +19,7 @@ def units(losses: Floats, untrained: Floats) -> Floats:
     """
     if not len(losses):
         return untrained
-    if (untrained > 0).all() and not (losses < 0).any():
+    if not (untrained <= 0).any() and not (losses < 0).any():
         return untrained
     gains = untrained - losses
     return np.full(len(losses), max(float(np.nanmax(gains, initial=0.0)), SMALLEST_UNIT))

@@ -191,3 +191,10 @@ def test_the_expected_loss_of_a_group_is_not_that_of_its_luckiest_run() -> None:
     trials = frame(*rows)
     expected = float(appraised(trials).by_group()["expected_loss"].iloc[0])
     assert abs(expected - 2.0) < abs(trials["validation_loss"].min() - 2.0) / 2
+
+
+def test_the_code_has_the_factors_of_the_answer_not_the_spec() -> None:
+    trials = frame(
+        *[{"factors": {"optimizer": name}, "validation_loss": loss} for name, loss in (("adam", 1.0), ("sgd", 3.0))]
+    )
+    assert "torch.optim.Adam" in answer_of(trials).pytorch

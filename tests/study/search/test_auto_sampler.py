@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from gradstudy.study.search.candidates import Candidates
 from gradstudy.study.search.from_spec import make_sampler
@@ -25,6 +26,13 @@ INITIAL_LOSS = 4.0
 SLOPE, RISE = 8.0, 3.5
 DEPTHS = {"none": 0.45, "norm": 0.7, "value": 0.55}
 Told = Callable[[optuna.Study, optuna.Trial, Setting, np.random.Generator], None]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def blas_on_one_thread() -> Iterator[None]:
+    """Small matrices take many times longer on two threads where other processes are busy."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def spec_of(trials: int = TRIALS, seed: int = 0, seeds: int = 1, **space: Any) -> StudySpec:

@@ -13,6 +13,7 @@ from gradstudy.study.search.pruning import falls_behind, make_pruner, steps_betw
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 
 VALUES = {
+    "sampler": "qmc",
     "name": "s", "task": "copy", "task_options": {"max_length": 4, "examples": 200}, "model": {"hidden_size": 8},
     "steps": 60, "batch_size": 8, "trials": 30, "pruner": "median",
     "space": {"cells": ["gru"], "strategies": ["none"], "learning_rate": [0.001, 300]},

@@ -1,12 +1,22 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
+from threadpoolctl import threadpool_limits
 
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.worth.loss_process import JITTER, LossProcess
 from gradstudy.study.worth.observed import STRATEGY, Settings
 
 Problem = tuple[Settings, Floats, Floats, np.ndarray]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def blas_on_one_thread() -> Iterator[None]:
+    """Small matrices take many times longer on two threads where other processes are busy."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def some(count: int, factors: int, seed: int = 0) -> Settings:

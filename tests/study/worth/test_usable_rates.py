@@ -1,6 +1,9 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.worth.observed import Observed, Settings
@@ -15,6 +18,13 @@ STEP = 0.05
 VALLEYS = [(0.6, -0.8), (0.9, -0.5), (0.5, 0.0), (0.8, 0.3)]
 """How wide each is and where its bottom is, in decades; half of the runs diverge at EDGE."""
 EDGE = 0.5
+
+
+@pytest.fixture(autouse=True, scope="module")
+def blas_on_one_thread() -> Iterator[None]:
+    """Small matrices take many times longer on two threads where other processes are busy."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def valley(decades: Floats, width: float, bottom: float) -> Floats:
