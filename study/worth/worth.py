@@ -12,7 +12,7 @@ from gradstudy.study.worth.risk import Chances, Risk
 
 CONFIDENT = 0.8
 """Probability with which the risk of a setting must be acceptable."""
-PENALTY = 0.2
+PENALTY = 0.4
 """What a setting is rated down by that is not known to be safe, as a share of the untrained loss, for each unit of
 probability that is missing."""
 
