@@ -37,9 +37,9 @@ class Observation:
     Attributes:
         runs: that were judged, with ``fresh`` and ``setting``, the number of its setting.
         settings: one row for each, by its number: ``cell``, ``strategy``, ``factors`` in words, their ``values``,
-            ``threshold``, ``threshold_bin``, ``learning_rate``, ``number`` of its first run that trained, else its first,
-            ``runs``, ``fresh``, ``fresh_diverged``, ``clipped_fraction``, ``untrained``, and ``unit``, what one share
-            of the loss is.
+            ``threshold``, ``threshold_bin``, ``learning_rate``, ``number`` of its first run that trained, or of its
+            first one, ``runs``, ``fresh``, ``fresh_diverged``, ``clipped_fraction``, ``untrained``, and ``unit``, what
+            one share of the loss is.
         observed: the same for the model.
     """
 
