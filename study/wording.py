@@ -11,3 +11,8 @@ def not_finite(losses: list[str]) -> str:
     if len(losses) == 1:
         return f"the {losses[0]} loss of the untrained model is not finite"
     return f"neither the {' nor the '.join(losses)} loss of the untrained model is finite"
+
+
+def three_digits(number: float) -> float:
+    """A number as it is shown and pasted."""
+    return float(f"{number:.3g}")

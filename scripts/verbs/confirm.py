@@ -36,7 +36,7 @@ def confirm(
         bool, typer.Option("--detach", help="Put in the next round of runs and leave it to workers elsewhere.")
     ] = False,
 ) -> None:
-    """Rerun the best setting with fresh seeds, and at half and twice its learning rate, until its risk is known."""
+    """Rerun the best setting, half and twice its learning rate, and its rival anew, until their risks are known."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.study.training.device import check_device

@@ -11,6 +11,7 @@ from scipy.special import ndtr
 
 from gradstudy.models.strategies import code_length
 from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.worth.preference import best_place, is_tested
 from gradstudy.study.worth.worth import Worth
@@ -44,9 +45,10 @@ def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
     if not may_be.any():
         return None
     fresh = settings["fresh"].to_numpy(np.int64)
-    tested = may_be & (fresh > 0) if (may_be & (fresh > 0)).any() else may_be
+    again = may_be & (fresh > 0)
+    tested = again if again.any() else may_be
     pool = tested & is_tested(np.where(tested, fresh, 0))
-    effort = np.array([code_length(strategy) for strategy in settings["strategy"]], float)
+    effort = _effort(settings)
     best = best_place(worth, pool, effort)
     others = tested & _elsewhere(settings, best)
     if not others.any():
@@ -61,13 +63,18 @@ def ranking(appraisal: Appraisal, most: int) -> Iterator["pd.Series[Any]"]:
     """The best settings of a study, the best first, each of another cell, strategy or choice of factors."""
     settings, worth = appraisal.settings, appraisal.worth
     left = np.array(settings["trained"] > 0, bool)
-    effort = np.array([code_length(strategy) for strategy in settings["strategy"]], float)
+    effort = _effort(settings)
     for _ in range(most):
         if worth is None or not left.any():
             return
         best = settings.iloc[best_place(worth, left, effort)]
         yield best
         left &= ~settings[[*GROUP, "factors"]].eq(best[[*GROUP, "factors"]]).all(axis=1).to_numpy()
+
+
+def _effort(settings: pd.DataFrame) -> Floats:
+    """How much code each setting takes."""
+    return np.array([code_length(strategy) for strategy in settings["strategy"]], float)
 
 
 def _elsewhere(settings: pd.DataFrame, best: int) -> NDArray[np.bool_]:

@@ -10,9 +10,10 @@ from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.choice import ranking
 from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
-from gradstudy.study.answer.recommendation import or_none, three_digits
+from gradstudy.study.answer.recommendation import or_none
 from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
+from gradstudy.study.wording import three_digits
 
 MARGIN = 2.0
 STEPS = (1.0, 1 / MARGIN, MARGIN)

@@ -1,7 +1,7 @@
 """The setting to use, and what that rests on."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND, Evidence, Fr
 from gradstudy.study.frontier.table import ABOVE, BELOW, TOO_FEW
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.statistics.rates import CONFIDENCE
-from gradstudy.study.wording import counted
+from gradstudy.study.wording import counted, three_digits
 from gradstudy.study.worth.worth import CONFIDENT, Worth
 
 NEARER = 0.5
@@ -119,9 +119,8 @@ def _evidence(
         usable_low=10.0**rates.low,
         usable_high=10.0**rates.high,
         rival=_rival(appraisal, worth, choice),
-        cautions=(),
     )
-    return Evidence(**{**vars(evidence), "cautions": tuple(_cautions(evidence, frontier))})
+    return replace(evidence, cautions=tuple(_cautions(evidence, frontier)))
 
 
 def _rival(appraisal: Appraisal, worth: Worth, choice: Choice) -> Rival | None:
@@ -202,11 +201,6 @@ def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None") -> Iterator
             f"No run above it diverged: {counted(int(frontier['runs']), 'run')} of this cell, strategy and "
             "half-decade of threshold only say that its frontier is higher than what was tried."
         )
-
-
-def three_digits(number: float) -> float:
-    """A number as it is shown and pasted."""
-    return float(f"{number:.3g}")
 
 
 def or_none(number: float) -> float | None:

@@ -1,6 +1,7 @@
 """The sampler that ends with an answer: spread settings, a search for the best one, fresh runs of the finalists."""
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from gradstudy.study.search.observed_trials import ObservedTrials, read_observed
 from gradstudy.study.search.phases import Phases
 from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler
 from gradstudy.study.search.promising import promising
-from gradstudy.study.search.space import Setting, distributions, parameters, rounded, three_digits
+from gradstudy.study.search.space import Setting, distributions, parameters, rounded, rounded_within
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.preference import is_tested
 from gradstudy.study.worth.risk import Risk
@@ -85,7 +86,7 @@ class AutoSampler(PlaceSampler):
         """The coordinate of a spread setting."""
         value = self._spread.sample_independent(study, trial, param_name, param_distribution)
         if isinstance(param_distribution, FloatDistribution):
-            return three_digits(value, (param_distribution.low, param_distribution.high))
+            return rounded_within(value, (param_distribution.low, param_distribution.high))
         return value
 
     @staticmethod
@@ -147,7 +148,7 @@ class AutoSampler(PlaceSampler):
         rate = setting.learning_rate * step
         if not low <= rate <= high:
             return None
-        return rounded(Setting(**{**vars(setting), "learning_rate": rate}), self._spec.space)
+        return rounded(replace(setting, learning_rate=rate), self._spec.space)
 
     def _model(self, seen: ObservedTrials, *, search: bool = True) -> WorthModel | None:
         """The model by what has ended; None as long as that is too little."""

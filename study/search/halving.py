@@ -8,10 +8,13 @@ import numpy as np
 
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
-from gradstudy.study.search.phases import FEWEST_RUNS_EACH, FINALISTS, WANTED_FRESH
+from gradstudy.study.search.phases import WANTED_FRESH
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.worth import Worth
 
+FINALISTS = 8
+FEWEST_RUNS_EACH = 2
+"""Fresh runs of each finalist."""
 RIVALS = 3
 """Finalists that are compared once each had its first runs."""
 RUNS_PER_FINALIST = 4

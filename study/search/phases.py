@@ -12,9 +12,6 @@ FRESH_SHARE = 0.25
 WANTED_FRESH = 18
 """Runs without a divergence whose 95% interval ends below 20%."""
 LARGEST_FRESH_SHARE = 0.4
-FINALISTS = 8
-FEWEST_RUNS_EACH = 2
-"""Fresh runs of each finalist."""
 
 
 @dataclass(frozen=True)

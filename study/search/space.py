@@ -10,6 +10,7 @@ from gradstudy.storage.queue import SettingRow
 from gradstudy.study.spec.factors import Factors, FactorValue, in_order
 from gradstudy.study.spec.parts import CellName, SearchSpace
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.wording import three_digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +46,14 @@ def rounded(setting: Setting, space: SearchSpace) -> Setting:
     threshold = setting.threshold
     return replace(
         setting,
-        threshold=None if threshold is None or bounds is None else three_digits(threshold, bounds),
-        learning_rate=three_digits(setting.learning_rate, space.learning_rate),
+        threshold=None if threshold is None or bounds is None else rounded_within(threshold, bounds),
+        learning_rate=rounded_within(setting.learning_rate, space.learning_rate),
     )
 
 
-def three_digits(value: float, bounds: tuple[float, float]) -> float:
+def rounded_within(value: float, bounds: tuple[float, float]) -> float:
     """A number of three digits within a range; the number itself where there is none."""
-    near = float(f"{value:.3g}")
+    near = three_digits(value)
     return near if bounds[0] <= near <= bounds[1] else value
 
 

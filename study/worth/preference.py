@@ -9,7 +9,7 @@ from gradstudy.study.worth.worth import Worth
 
 TIE = 0.003
 """Of the untrained loss: settings that differ by less, and by less than what is known of them, are equally good. With
-0.01 answers were worth a seventh less on the map of ``copy``."""
+0.01 the regret at 96 trials of ``copy`` was 0.073 instead of 0.063 (standard errors 0.009 and 0.006)."""
 
 
 def is_tested(fresh: Ints) -> NDArray[np.bool_]:

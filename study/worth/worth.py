@@ -25,7 +25,6 @@ class Worth:
         expected: [n] J.
         sd: [n] its standard deviation.
         share: [n] the expected share of runs that do not diverge.
-        share_sd: [n] its standard deviation.
         chances: what is known of P(diverged).
         distances: [n] decades of learning rate above the frontier.
     """
@@ -33,7 +32,6 @@ class Worth:
     expected: Floats
     sd: Floats
     share: Floats
-    share_sd: Floats
     chances: Chances
     distances: Floats
 
@@ -105,7 +103,6 @@ class WorthModel:
             expected=lost + (1 - lost) * share,
             sd=np.sqrt(variance),
             share=share,
-            share_sd=predicted.sd,
             chances=chances,
             distances=distances,
         )

@@ -18,7 +18,7 @@ def worth_of(expected: Any, unsafe: tuple[int, ...] = (), sd: float = 0.02) -> W
     each = [UNSAFE if place in unsafe else SAFE for place in range(len(shares))]
     lost, kept = np.array(each).T
     sds = np.full(len(shares), sd)
-    return Worth(shares, sds, shares, sds, Chances(lost, kept), np.full(len(shares), -0.5))
+    return Worth(shares, sds, shares, Chances(lost, kept), np.full(len(shares), -0.5))
 
 
 def apart(count: int) -> Settings:

@@ -18,7 +18,7 @@ def worth_of(expected: list[float], chances: list[tuple[float, float]] | None = 
     usual = {"sd": [0.02] * count, "distances": [-0.5] * count}
     arrays = {name: np.array(values, float) for name, values in (usual | given).items()}
     shares = np.array(expected, float)
-    return Worth(expected=shares, share=shares, share_sd=arrays["sd"], chances=Chances(lost, kept), **arrays)
+    return Worth(expected=shares, share=shares, chances=Chances(lost, kept), **arrays)
 
 
 def best_of(worth: Worth, pool: list[bool] | None = None, effort: list[float] | None = None) -> int:
