@@ -56,7 +56,8 @@ def finalists(worth: Worth, settings: Settings, shares: Floats, fresh: Ints, run
     had = np.flatnonzero(fresh > 0)
     rating = np.where(np.isnan(shares), np.inf, shares + worth.rating)
     best = [int(place) for place in np.argsort(rating, kind="stable") if np.isfinite(rating[place])]
-    safe = [place for place in best if worth.is_safe[place]]
+    is_safe = worth.is_safe
+    safe = [place for place in best if is_safe[place]]
     # The best of those known to be safe and the best of all take turns: the answer must be one of the former.
     turns = [place for turn in zip_longest(safe, best) for place in turn if place is not None]
     chosen = [int(place) for place in had]
