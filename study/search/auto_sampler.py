@@ -19,7 +19,6 @@ from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler
 from gradstudy.study.search.promising import promising
 from gradstudy.study.search.space import Setting, distributions, parameters, rounded, rounded_within
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.worth.preference import is_tested
 from gradstudy.study.worth.risk import Risk
 from gradstudy.study.worth.worth import WorthModel
 
@@ -133,9 +132,9 @@ class AutoSampler(PlaceSampler):
         chosen = finalists(
             worth, model.observed.settings, shares, strongest.fresh, self._phases.places - self._phases.searched
         )
-        pool = np.isin(np.arange(len(shares)), chosen) & is_tested(strongest.fresh)
-        # Not the best one that is known to be safe: its fresh runs are to show whether it is.
-        best = int(np.argmin(np.where(pool, worth.rating, np.inf)))
+        # Not the best one that is known to be safe: its fresh runs are to show whether it is. Nor one with many fresh
+        # runs already: a better one with few gets its runs, or else shows that it is not better.
+        best = int(chosen[np.argmin(worth.rating[chosen])])
         steps = {step: self._beside(strongest.settings[best], step) for step in STEPS}
         beside = {step: seen.begun_of(setting) for step, setting in steps.items() if setting is not None}
         run = next_fresh_run(worth, chosen, best, strongest.fresh, beside, self._phases.places - place)
