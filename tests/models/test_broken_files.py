@@ -76,18 +76,18 @@ OTHER_SIGN = ": where another sign stands between the cells, give separator=NAME
 BROKEN_SERIES = {
     "infinite": (
         b"a\n1\n-inf\n",
-        "FILE, line 3: the cell of column 'a' is '-inf', which is not a number: --task-option missing=-inf reads it as a "
-        "gap",
+        "FILE, line 3: the cell of column 'a' is '-inf', which is not a number: --task-option missing=-inf reads it "
+        "as a gap",
     ),
     "too large for float32": (
         b"a\n1\n1e39\n",
-        "FILE, line 3: the cell of column 'a' is 1e39, which float32 cannot hold: --task-option missing=1e39 reads it as "
-        "a gap",
+        "FILE, line 3: the cell of column 'a' is 1e39, which float32 cannot hold: --task-option missing=1e39 reads it "
+        "as a gap",
     ),
     "words where numbers are": (
         b"a,b\n1,2\n3,T\n4,5\n6,no rain\n7,8\n",
-        "FILE, line 3: the cell of column 'b' is 'T', which is not a number: --task-option 'missing=T,no rain' reads it "
-        "as a gap, columns=NAME,NAME takes other columns",
+        "FILE, line 3: the cell of column 'b' is 'T', which is not a number: --task-option 'missing=T,no rain' reads "
+        "it as a gap, columns=NAME,NAME takes other columns",
     ),
     "decimal comma after whole numbers": (
         b"a;b\n" + b"1;2.5\n" * 9 + b"1,25;2\n",

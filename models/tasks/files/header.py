@@ -103,7 +103,7 @@ def _names(row: list[str], numeric: Sequence[int], decimal: str) -> bool:
     if not all(map(is_missing, cells)):
         return True
     others = [cell for cell in row if not is_missing(cell)]
-    return not any(letter.isdigit() for cell in others for letter in cell)
+    return bool(others) and not any(letter.isdigit() for cell in others for letter in cell)
 
 
 def _names_of_fewer(row: list[str], width: int, decimal: str) -> bool:

@@ -136,7 +136,8 @@ def recognise(path: str, head: Sequence[str], said: Reading) -> Layout:
     decimal = _decimal(said, body, separator)
     units = {c: u for c in range(width) if (u := _unit(body, c, decimal, said.missing))}
     numbers = [column for column in range(width) if _is_numeric(body, column, decimal, units, said.missing)]
-    header = _header(path, rows, width, numbers, decimal, said)
+    bare = [(line, [without_unit(cell, units, c) for c, cell in enumerate(row)]) for line, row in rows]
+    header = _header(path, bare, width, numbers, decimal, said)
     names, names_from = names_of(header, width, shifted=_is_shifted(path, header, body, width, separator))
     if header.first >= len(rows):
         if len(rows) > 1:

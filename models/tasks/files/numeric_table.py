@@ -238,7 +238,7 @@ def _without_gaps(
         frame = pd.DataFrame(values)
         # Before the first number of a column there is only what follows.
         filled = frame.ffill().bfill() if gaps == "forward" else frame.interpolate(limit_direction="both")
-        values = filled.to_numpy(dtype=np.float32)
+        values = filled.to_numpy(dtype=np.float32, copy=True)
     counts = missing.sum(0)
     most = int(counts.argmax())
     of = f", most of them in {names[most]}: {counts[most]:,}" if len(names) > 1 and counts[most] < rows else ""

@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from gradstudy.models.tasks.files.spelling import COMMA, POINT, is_missing, is_number
+from gradstudy.models.tasks.files.spelling import COMMA, POINT, is_missing, is_number, is_number_with_unit
 
 BLANKS = " "
 """Any number of blanks and tabs."""
@@ -46,7 +46,7 @@ def separator_of(lines: Sequence[str]) -> str:
 
 
 def _score(lines: Sequence[str], separator: str) -> float:
-    """The share of lines that are rows of the most frequent width, times the share of numbers among the cells."""
+    """The share of lines that are rows of the most frequent width, times the share of numbers among their cells."""
     try:
         rows = [row for _, row in split_rows(lines, separator) if any(cell.strip() for cell in row)]
     except csv.Error:
@@ -55,13 +55,15 @@ def _score(lines: Sequence[str], separator: str) -> float:
     if not widths:
         return 0.0
     width = max(widths, key=lambda each: (widths[each], each))
-    cells = [cell for row in rows if len(row) == width for cell in row if not is_missing(cell)]
-    numbers = sum(is_number(cell, POINT) or is_number(cell, COMMA) for cell in cells)
+    below = rows[len(rows) // 2 :]  # where no names are
+    cells = [cell for row in below if len(row) == width for cell in row if not is_missing(cell)]
+    numbers = sum(any(is_number_with_unit(cell, sign) for sign in (POINT, COMMA)) for cell in cells)
     return widths[width] / len(rows) * (0.01 + numbers / max(1, len(cells)))
 
 
 def _alone(lines: Sequence[str], has_commas: bool) -> float:
     """As ``_score``, of a table of one column: one whose numbers have a decimal comma has none in its header."""
+    lines = [line.strip().strip('"') for line in lines]
     numbers = [is_number(line, POINT) or is_number(line, COMMA) for line in lines]
     if True not in numbers:
         return 0.0

@@ -89,7 +89,7 @@ def decimal_of(cells: Iterable[str], separator: str) -> str:
     for cell in cells:
         if "," not in cell and "." not in cell:
             continue
-        with_point, with_comma = is_number(cell, POINT), is_number(cell, COMMA)
+        with_point, with_comma = is_number_with_unit(cell, POINT), is_number_with_unit(cell, COMMA)
         votes[POINT] += with_point and not with_comma
         votes[COMMA] += with_comma and not with_point
         either |= with_point and with_comma and "," in cell and cell.count(",") == 1
@@ -112,6 +112,14 @@ def _unit(cell: str, decimal: str) -> str | None:
     return found["unit"] if found and is_number(found["number"], decimal) else None
 
 
+def is_number_with_unit(cell: str, decimal: str) -> bool:
+    """Whether a cell holds a number, and perhaps a unit."""
+    return is_number(cell, decimal) or _unit(cell, decimal) is not None
+
+
 def without_unit(cell: str, units: Mapping[int, str], column: int) -> str:
     """The cell without the unit of its column."""
-    return cell.strip().removesuffix(units[column]) if column in units else cell
+    if column not in units:
+        return cell
+    found = _UNIT.fullmatch(cell.strip())
+    return found["number"] if found and found["unit"] == units[column] else cell

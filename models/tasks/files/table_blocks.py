@@ -91,7 +91,7 @@ def _ordinary(lines: list[str], first_line: int, rows: TableRows) -> Block | Non
         if None in numbers:
             return None
         frame[column] = np.array(numbers, dtype=np.float64)
-    values = frame[list(layout.numbers)].to_numpy(dtype=np.float64)
+    values = frame[list(layout.numbers)].to_numpy(dtype=np.float64, copy=True)
     if (np.abs(values) > LARGEST).any():
         return None
     numbered = np.arange(first_line, first_line + len(lines))
