@@ -110,7 +110,7 @@ _CATALOGUE = (
             WholeNumber("examples", 100_000, "pairs kept of a longer file, by a hash of the source", 2, 10_000_000),
             WholeNumber("seed", 0, "of that hash, and so of the split", 0, 2**32 - 1),
             Choice("format", AUTO, "what stands between source and target", _PAIR_FORMATS),
-            Names("columns", "", "columns of source and target, by name or number", "first two"),
+            Names("columns", "", "columns of source and target, by name or number", "1,2"),
             Choice("header", AUTO, "whether the first line has names; auto: of CSV", (AUTO, "yes", "no")),
         ),
         reads_file=True,

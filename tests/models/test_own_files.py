@@ -187,7 +187,7 @@ def test_what_is_unusual_anywhere_changes_no_number(written, monkeypatch, unusua
     between = [np.array([[1.5, 2.5]])] if "2.5" in unusual else []
     data = load_task(f"series:{path}", standardize=False)
     np.testing.assert_array_equal(data.source, np.concatenate([values, *between, more]).astype(np.float32))
-    assert {"#": "; 1 comments", "\n": "; 1 blank lines"}.get(unusual[:1], "") in data.reading[0]
+    assert {"#": "; 1 comment", "\n": "; 1 blank line"}.get(unusual[:1], "") in data.reading[0]
 
 
 @pytest.mark.parametrize("block", [16, 300, 1 << 22])

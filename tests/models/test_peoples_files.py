@@ -89,7 +89,7 @@ SERIES = {
     "weather: -999.9 not declared": table(
         ["time,T,p", *lines_of([DAYS, [*A[:-1].tolist(), -999.9], B])],
         [[*A[:-1], -999.9], B],
-        "careful: 1 cell of T hold -999.9, far from all others: --task-option missing=-999.9 reads it as a gap",
+        "careful: 1 cell of T holds -999.9, far from all others: --task-option missing=-999.9 reads it as a gap",
     ),
     "weather: aligned with blanks, negative numbers": table(
         ["  year  temp   rain", *(f"  {1900 + i}  {-A[i]:6.2f} {B[i]:6.2f}" for i in range(ROWS))],
@@ -140,7 +140,7 @@ SERIES = {
         ["Date,Profit", *lines_of([DAYS, [f"({x})" if i % 2 else x for i, x in enumerate(A)]]), "Total,812.11"],
         [[-x if i % 2 else x for i, x in enumerate(A)]],
         "without brackets",
-        "1 rows without a time at the end left out",
+        "1 row without a time at the end left out",
     ),
     "stocks: two series below one another": table(
         ["Date,Close", *lines_of([[*DAYS[:20], *DAYS[:20]], A])],
@@ -237,7 +237,7 @@ SERIES = {
     "sensors: rows that end early": table(
         ["t,x,y", *lines_of([DAYS[:-1], A[:-1], B[:-1]]), f"{DAYS[-1]},{A[-1]}"],
         [A, [*B[:-1], B[-2]]],
-        "1 rows with too few cells",
+        "1 row with too few cells",
     ),
     "sensors: no header, decimal commas, one column": table(
         ["value", *comma(A)], [A], "one column, decimal comma"
@@ -250,12 +250,12 @@ SERIES = {
     "logs: files that were joined, header and all": table(
         [*(head := ["t,x", *lines_of([DAYS[:20], A[:20]])]), "t,x", *lines_of([DAYS[20:], A[20:]])],
         [A],
-        "1 repeated header rows",
+        "1 repeated header row",
     ),
     "logs: comments and a footer of prose": table(
         ["# made by logger", "t,x", *lines_of([DAYS, A]), "", "Source: the logger, with care"],
         [A],
-        "1 lines below the table",
+        "1 line below the table",
     ),
     "logs: spreadsheet errors": table(
         ["t,x", *lines_of([DAYS, [cell or "#DIV/0!" for cell in GAPPED]])], [FILLED], "6 rows with gaps"

@@ -16,7 +16,7 @@ from gradstudy.models.tasks.files.outliers import far_from_the_rest
 from gradstudy.models.tasks.files.row_times import NO_TIME, TimeOrder
 from gradstudy.models.tasks.files.spelling import is_number
 from gradstudy.models.tasks.files.table_blocks import Block, table_blocks
-from gradstudy.models.tasks.files.table_rows import TableRows
+from gradstudy.models.tasks.files.table_rows import TableRows, counted
 from gradstudy.models.tasks.files.text_file import LATIN_1, TextFile
 
 GAPS = {
@@ -87,7 +87,7 @@ def read_numeric_table(path: str, said: Reading, rows: int, gaps: str = "error")
     if not kept.total:
         raise TaskError(f"{path} has a header and no rows")
     values = kept.values()
-    notes = [f"{count:,} {what}" for what, count in reader.skipped.items() if count] + kept.notes()
+    notes = counted(reader.skipped) + kept.notes()
     values, names, left_out = _of_use(path, values, kept.counting.columns(), layout, said)
     hazards = [*kept.order.hazards(), *far_from_the_rest(values, names), *reader.unused()]
     values, filled = _without_gaps(path, values, names, gaps)
@@ -135,7 +135,7 @@ class _Kept:
         if not len(values):
             return
         for number in self._missing:
-            values[values == number] = np.nan
+            values[values.astype(np.float32) == np.float32(number)] = np.nan
         if self._gaps == "error":
             self._check_gaps(block, file)
         if self._layout.times is not None:
@@ -159,7 +159,8 @@ class _Kept:
 
     def notes(self) -> list[str]:
         """What became of the rows."""
-        found = [f"{self._sums} rows without a time at the end left out"] if self._sums else []
+        rows = "1 row" if self._sums == 1 else f"{self._sums} rows"
+        found = [f"{rows} without a time at the end left out"] if self._sums else []
         found += ["rows turned around, as the newest came first"] if self.backwards else []
         dropped = self.total - self._sums - self._rows
         return found + ([f"{dropped:,} earlier rows dropped (rows)"] if dropped > 0 else [])

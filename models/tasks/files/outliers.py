@@ -61,4 +61,6 @@ def _sentence(value: float, columns: dict[int, int], names: Sequence[str]) -> st
     if len(ordered) == 2:
         where = f"{names[most]} and {names[ordered[1]]}"
     cells = "1 cell" if columns[most] == 1 else f"{columns[most]:,} cells"
-    return f"{cells} of {where} hold {value:g}, far from all others: --task-option missing={value:g} reads it as a gap"
+    hold = "holds" if columns[most] == 1 else "hold"
+    shown = np.format_float_positional(np.float32(value), trim="-")
+    return f"{cells} of {where} {hold} {shown}, far from all others: --task-option missing={shown} reads it as a gap"

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.files.pair_format import BARS, BARS_SIGN, LEXICON, LOOKED_AT, format_of, hint, some_rows
-from gradstudy.models.tasks.files.separator import SEPARATORS, name_of, split_rows
+from gradstudy.models.tasks.files.separator import SEPARATORS, name_of, split_rows, whole_rows
 from gradstudy.models.tasks.files.text_file import LATIN_1, TextFile, files_of, joined_digest
 from gradstudy.models.tasks.options import AUTO
 
@@ -135,13 +135,15 @@ class PairLines:
         if not widths:
             raise TaskError(f"{file.path}: there is no pair in it")
         width = widths.most_common(1)[0][0]
+        if width == 1:
+            raise TaskError(f"{file.path}: format={self.format} is given, but its rows have no {self.format}")
         waiting = has_header = self._said.header != "no"
         first = next(row for _, row in some_rows(head, separator) if len(row) == width)
         source, target = self._columns(file.path, first, has_header)
         which = f"{first[source]!r} and {first[target]!r}" if has_header else f"{source + 1} and {target + 1}"
         self._words = [f"{name_of(separator)}, {'header' if has_header else 'no header'}, columns {which} of {width}"]
         self._look_at_numbers(source, width, [row for _, row in some_rows(head, separator)][1:])
-        for lines in blocks:
+        for lines in whole_rows(blocks):
             pairs: list[Pair] = []
             begins = self.lines + 1
             try:

@@ -35,6 +35,15 @@ def split_rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list
         yield reader.line_num, row
 
 
+def whole_rows(blocks: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The blocks of lines, put together where a quote is open at the end of one, but not for ever."""
+    remaining = iter(blocks)
+    for lines in remaining:
+        if sum(line.count('"') for line in lines) % 2:
+            lines = [*lines, *next(remaining, [])]
+        yield lines
+
+
 def separator_of(lines: Sequence[str]) -> str:
     """The separator that makes most lines rows of one width and most cells numbers."""
     lines = [line for line in lines if line.strip() and not line.startswith("#")]

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradstudy.models.tasks.files.layout import Layout
-from gradstudy.models.tasks.files.separator import BLANKS
+from gradstudy.models.tasks.files.separator import BLANKS, whole_rows
 from gradstudy.models.tasks.files.spelling import MISSING, read_number, without_unit
 from gradstudy.models.tasks.files.table_rows import LARGEST, TableRows
 
@@ -40,7 +40,7 @@ def table_blocks(rows: TableRows, blocks: Iterator[list[str]]) -> Iterator[Block
         TaskError: a line is no row, or a cell is neither a number nor a gap.
     """
     line = rows.layout.first_line
-    for lines in _whole(blocks):
+    for lines in whole_rows(blocks):
         rows.look_for_missing(lines)
         block = _ordinary(lines, line, rows)
         if block is None:
@@ -50,14 +50,6 @@ def table_blocks(rows: TableRows, blocks: Iterator[list[str]]) -> Iterator[Block
         yield block
         line += len(lines)
     rows.end()
-
-
-def _whole(blocks: Iterator[list[str]]) -> Iterator[list[str]]:
-    """The blocks, put together where a quote is open at the end of one, but not for ever."""
-    for lines in blocks:
-        if sum(line.count('"') for line in lines) % 2:
-            lines = [*lines, *next(blocks, [])]
-        yield lines
 
 
 def _ordinary(lines: list[str], first_line: int, rows: TableRows) -> Block | None:

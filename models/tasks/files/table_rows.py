@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -17,6 +17,17 @@ from gradstudy.models.tasks.files.text_file import TextFile
 LARGEST = float(np.finfo(np.float32).max)
 
 _INFINITE = frozenset(("inf", "infinity"))
+
+_ONE = {
+    "blank lines": "blank line",
+    "comments": "comment",
+    "repeated header rows": "repeated header row",
+    "rows with too few cells": "row with too few cells",
+    "lines below the table": "line below the table",
+}
+
+_SHORT = 40
+"""Length of a cell that is shown whole."""
 
 _NAMED = 5
 """Cells that are named in the sentence about those that are no numbers."""
@@ -146,7 +157,7 @@ class TableRows:
         """The error of a row's first cell that is no number, and how it and others can be read."""
         column = self.layout.numbers[list(numbers).index(None)]
         name, cell = self.layout.names[column], row[column].strip()
-        shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
+        shown = cell if len(cell) <= _SHORT else f"{cell[:_SHORT]}..."
         other = COMMA if self.layout.decimal == POINT else POINT
         if is_number(cell, self.layout.decimal):
             what = f"is {shown}, which float32 cannot hold"
@@ -155,9 +166,11 @@ class TableRows:
         if is_number(cell, other) and not is_number(cell, self.layout.decimal):
             hint = f"--task-option decimal={'comma' if other == COMMA else 'point'} reads it"
         else:
-            words = dict.fromkeys([cell, *others])
-            hint = f"--task-option {quoted('missing=' + ','.join(list(words)[:_NAMED]))} reads it as a gap"
-            hint += f", {quoted('columns=NAME,NAME')} takes other columns" if len(self.layout.names) > 1 else ""
+            words = [word for word in dict.fromkeys([cell, *others]) if _can_be_given(word)]
+            given = quoted("missing=" + ",".join(words[:_NAMED]))
+            hints = [f"--task-option {given} reads it as a gap"] if _can_be_given(cell) else []
+            hints += ["columns=NAME,NAME takes other columns"] if len(self.layout.names) > 1 else []
+            hint = ", ".join(hints) or "each row must hold numbers"
         return self._file.error(line, f"the cell of column {name!r} {what}: {hint}")
 
     def _other_words(self, rest: Iterator[tuple[int, list[str]]]) -> Iterator[str]:
@@ -165,8 +178,18 @@ class TableRows:
         with suppress(TaskError):
             for _, row in rest:
                 for column in self.layout.numbers:
-                    if self._number(row, column) is None and "," not in row[column]:
+                    if self._number(row, column) is None:
                         yield row[column].strip()
+
+
+def _can_be_given(word: str) -> bool:
+    """Whether a command line can say that a cell of this text is a gap."""
+    return len(word) <= _SHORT and word.isprintable() and "," not in word and bool(word)
+
+
+def counted(skipped: Mapping[str, int]) -> list[str]:
+    """What was passed over, in words."""
+    return [f"{count:,} {_ONE.get(what, what) if count == 1 else what}" for what, count in skipped.items() if count]
 
 
 def quoted(text: str) -> str:
