@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gradstudy.models.tasks.catalogue import find_task
-from gradstudy.models.tasks.files.text_file import file_digest
+from gradstudy.models.tasks.files.text_file import file_digest, files_of
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
@@ -27,7 +27,8 @@ def with_file(spec: StudySpec) -> StudySpec:
     task, file = find_task(spec.task)
     if file is None:
         return spec
-    path = os.path.abspath(file)  # noqa: PTH100 - a link is kept, as its user may turn it to the data of each machine
+    # A link is kept, as its user may turn it to the data of each machine.
+    path = ",".join(os.path.abspath(each) for each in files_of(file))  # noqa: PTH100
     digest = spec.file_digest or file_digest(path)
     return spec.model_copy(update={"task": f"{task.name}:{path}", "file_digest": digest})
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.module_task import FORM
-from gradstudy.models.tasks.options import Choice, Names, Switch, WholeNumber
+from gradstudy.models.tasks.options import AUTO, Choice, LineNumber, Names, Switch, WholeNumber
 from gradstudy.models.tasks.task import VALUE_LOSSES, Task
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ _WINDOWS = (
         "standardize", True, "whether each column is scaled to mean 0 and standard deviation 1 of the training rows"
     ),
 )
+
+_SEPARATORS_AS_SIGNS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks"}
+_PAIR_FORMATS = (AUTO, "tab", "comma", "semicolon", "pipe", "bars", "lexicon")
+_SEPARATORS = (*_SEPARATORS_AS_SIGNS.values(), "none")
 
 _CATALOGUE = (
     Task(
@@ -96,7 +100,7 @@ _CATALOGUE = (
     ),
     Task(
         name="pairs",
-        description="the lines of a text file in UTF-8, each a source, a tab and a target",
+        description="the pairs of a text file: lines of source, tab, target, or CSV, a lexicon, two files",
         options=(
             Choice("tokens", "char", "what a symbol is: a character, or a word between spaces", ("char", "word")),
             WholeNumber(
@@ -105,17 +109,32 @@ _CATALOGUE = (
             WholeNumber("vocabulary", 10_000, "different symbols of a side; rarer ones are <unknown>", 2, 100_000),
             WholeNumber("examples", 100_000, "pairs kept of a longer file, by a hash of the source", 2, 10_000_000),
             WholeNumber("seed", 0, "of that hash, and so of the split", 0, 2**32 - 1),
+            Choice("format", AUTO, "what stands between source and target", _PAIR_FORMATS),
+            Names("columns", "", "columns of source and target, by name or number", "1,2"),
+            Choice("header", AUTO, "whether the first line has names; auto: of CSV", (AUTO, "yes", "no")),
         ),
         reads_file=True,
         loader="gradstudy.models.tasks.files.pairs_file:load_pairs_file",
     ),
     Task(
         name="series",
-        description="the numeric columns of a CSV file, to be forecast",
+        description="the numeric columns of a table in a text file, to be forecast",
         options=(
             *_WINDOWS,
             Names("columns", "", "columns to forecast; all that are numbers and do not just count"),
             WholeNumber("rows", 100_000, "rows kept of a longer file, the last ones", 3, 10_000_000),
+            Choice("separator", AUTO, "what stands between cells", (AUTO, *_SEPARATORS), _SEPARATORS_AS_SIGNS),
+            Choice("decimal", AUTO, "the decimal sign", (AUTO, "point", "comma"), {".": "point", ",": "comma"}),
+            LineNumber("header", AUTO, "line of the columns' names, 0 for none"),
+            Names(
+                "missing", "", "cells that mean a missing number, such as -9999, beside the usual ?, NA, null", "usual"
+            ),
+            Choice(
+                "gaps",
+                "forward",
+                "what becomes of missing numbers: the number before, a line between, no such row, or an error",
+                ("forward", "interpolate", "drop", "error"),
+            ),
         ),
         losses=VALUE_LOSSES,
         reads_file=True,

@@ -1,9 +1,13 @@
-"""What a task can be given: whole numbers, choices, switches, names."""
+"""What a task can be given: whole numbers, choices, lines, switches, names."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 OptionValue = bool | int | float | str
+
+AUTO = "auto"
+"""The value of an option that leaves it to what the file looks like."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +67,45 @@ class WholeNumber(Option):
 
 @dataclass(frozen=True)
 class Choice(Option):
-    """One of a few words."""
+    """One of a few words.
+
+    Attributes:
+        choices: the words.
+        signs: what else is taken for some of them.
+    """
 
     choices: tuple[str, ...]
+    signs: Mapping[str, str] = field(default_factory=dict)
 
     def accept(self, given: object) -> str:
         """See ``Option``."""
-        if isinstance(given, str) and given in self.choices:
-            return given
+        if isinstance(given, str) and (word := self.signs.get(given, given)) in self.choices:
+            return word
         raise ValueError(f"must be {self.accepted}, but got {given!r}")
 
     @property
     def accepted(self) -> str:
         """See ``Option``."""
         return " or ".join(self.choices)
+
+
+@dataclass(frozen=True)
+class LineNumber(Option):
+    """The number of a line, 0 for none, or ``auto``."""
+
+    def accept(self, given: object) -> str | int:
+        """See ``Option``."""
+        if given == AUTO:
+            return AUTO
+        number = int(given) if isinstance(given, str) and given.strip().isdecimal() else given
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise ValueError(f"must be {self.accepted}, but got {given!r}")
+        return number
+
+    @property
+    def accepted(self) -> str:
+        """See ``Option``."""
+        return f"{AUTO}, 0 or the number of a line"
 
 
 @dataclass(frozen=True)
@@ -103,7 +132,9 @@ class Switch(Option):
 
 @dataclass(frozen=True)
 class Names(Option):
-    """Names with commas between them; empty for all."""
+    """Names with commas between them; empty for what ``without`` says."""
+
+    without: str = "all"
 
     def accept(self, given: object) -> str:
         """See ``Option``."""
@@ -119,4 +150,4 @@ class Names(Option):
     @property
     def shown_default(self) -> str:
         """See ``Option``."""
-        return "all"
+        return self.without

@@ -41,6 +41,7 @@ class TokenPairs:
         notes: what was decided on the way from the origin to the pairs.
         decoder: whether the target is a sequence that a decoder unrolls; otherwise it is one of the target symbols,
             none of which is reserved.
+        reading: how the file was read and what of it needs attention, a line each; none where there is no file.
         file_digest: of the file that they were read from; None where there is none.
     """
 
@@ -56,6 +57,7 @@ class TokenPairs:
     origin: str
     notes: tuple[str, ...] = ()
     decoder: bool = True
+    reading: tuple[str, ...] = ()
     file_digest: str | None = None
 
     @property
@@ -117,6 +119,7 @@ def encode_pairs(
     origin: str,
     dropped: Mapping[str, int] | None = None,
     notes: tuple[str, ...] = (),
+    reading: tuple[str, ...] = (),
     file_digest: str | None = None,
 ) -> TokenPairs:
     """Number the symbols of N pairs, in sorted order of the symbols.
@@ -128,6 +131,7 @@ def encode_pairs(
         origin: where the pairs come from.
         dropped: how many of the origin are not among these, by reason.
         notes: what was decided on the way.
+        reading: how the file was read.
         file_digest: of the file that they were read from.
 
     Raises:
@@ -155,6 +159,7 @@ def encode_pairs(
         dropped=dropped or {},
         origin=origin,
         notes=notes,
+        reading=reading,
         file_digest=file_digest,
     )
 

@@ -27,6 +27,7 @@ class ValueSequences:
         validation: numbers of the validation examples, in random order, int64; none is a training example.
         origin: where the examples come from, one line for the report.
         details: what was decided on the way from the origin to the examples, one line.
+        reading: how the file was read and what of it needs attention, a line each; none where there is no file.
         file_digest: of the file that they were read from; None where there is none.
     """
 
@@ -41,6 +42,7 @@ class ValueSequences:
     validation: Tensor
     origin: str
     details: str
+    reading: tuple[str, ...] = ()
     file_digest: str | None = None
 
     @property

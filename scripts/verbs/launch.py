@@ -47,6 +47,7 @@ def launch(
 
 
 def _launch(name: str | None, flags: Values, storage: str, work: Work | None) -> None:
+    from gradstudy.models.user_module.loading import UserModule
     from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.storage.database import Database
@@ -75,6 +76,8 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         if work is None:
+            if data is not None and not isinstance(data, UserModule):
+                typer.echo("".join(f"{line}\n" for line in data.reading), nl=False)
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
             return
         counts = counts_of_open_study(database, record)
@@ -96,10 +99,11 @@ def _say_verdicts(database: "Database", record: "StudyRecord") -> None:
 def _announce_reading(task: str) -> None:
     """Say so where reading the task's file takes a while."""
     from gradstudy.models.tasks.catalogue import find_task
+    from gradstudy.models.tasks.files.text_file import files_of
     from gradstudy.models.tasks.module_task import is_module_task
 
     file = None if is_module_task(task) else find_task(task)[1]
-    size = 0 if file is None else Path(file).stat().st_size
+    size = 0 if file is None else sum(Path(each).stat().st_size for each in files_of(file))
     if size > SLOWLY_READ:
         typer.echo(f"reading {file} ({size / 2**20:,.0f} MiB); each worker reads it, too")
 

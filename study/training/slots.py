@@ -74,7 +74,8 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
     """What a study trains on, in lines; of a user's module, for each cell, also how it is trained and why."""
     if not isinstance(data, UserModule):
         trained, held_out = len(data.train), len(data.validation)
-        return [f"{data.origin}: {trained:,} examples to train on, {held_out:,} to validate on", data.details]
+        examples = f"{data.origin}: {trained:,} examples to train on, {held_out:,} to validate on"
+        return [examples, *data.reading, data.details]
     lines = []
     for cell in spec.space.cells:
         tried = batching(spec, cell, data, device)

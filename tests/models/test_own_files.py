@@ -14,11 +14,14 @@ import pytest
 import torch
 
 from gradstudy.models.tasks import TaskError, load_task, series
-from gradstudy.models.tasks.files import csv_rows, text_file
+from gradstudy.models.tasks.files import text_file
 from gradstudy.models.tasks.files.text_file import TextFile, file_digest
 
 COUNTRIES = Path(__file__).parent / "data" / "iso3166.tab"
 """Country codes and names of the IANA time zone database (2026), which is in the public domain, as it is published."""
+
+
+OTHER_WAYS = " (other ways: --task-option separator=, decimal=, header=, columns=, missing=, gaps=)"
 
 
 def all_pairs(data, numbers):
@@ -69,9 +72,9 @@ def test_a_csv_from_elsewhere_works_at_once(written):
     np.testing.assert_allclose(batch.source[0, :, 1], scaled[5:15], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(batch.target[0, :, 1], scaled[15:18], rtol=1e-4, atol=1e-5)
     assert data.details == (
-        "105 rows, the first 84 to train on; columns GOOG, AAPL, AMZN, FB, NFLX and 1 more, scaled by the training "
-        "rows; left out: date, which is text"
+        "105 rows, the first 84 to train on; columns GOOG, AAPL, AMZN, FB, NFLX and 1 more, scaled by the training rows"
     )
+    assert data.reading == (f"read as comma, header on line 1; 6 columns of 7, left out: date (time){OTHER_WAYS}",)
 
 
 def draw_lines(count, seed=0):
@@ -179,13 +182,12 @@ def test_series_are_read_with_any_separator_with_and_without_header(written, sep
 @pytest.mark.parametrize("unusual", ["", "# a comment\n", "\n", '"1.5",2.5\n'])
 def test_what_is_unusual_anywhere_changes_no_number(written, monkeypatch, unusual, block):
     monkeypatch.setattr(text_file, "BLOCK_BYTES", block)
-    monkeypatch.setattr(csv_rows, "BLOCK_ROWS", 7)
     values, more = table(40), table(40, seed=1)
     path = written(f"{text_of(values)}\n{unusual}{text_of(more)}")
     between = [np.array([[1.5, 2.5]])] if "2.5" in unusual else []
     data = load_task(f"series:{path}", standardize=False)
     np.testing.assert_array_equal(data.source, np.concatenate([values, *between, more]).astype(np.float32))
-    assert data.details.endswith({"#": "; 1 comments", "\n": "; 1 blank lines"}.get(unusual[:1], "as they are"))
+    assert {"#": "; 1 comment", "\n": "; 1 blank line"}.get(unusual[:1], "") in data.reading[0]
 
 
 @pytest.mark.parametrize("block", [16, 300, 1 << 22])
@@ -197,8 +199,9 @@ def test_the_line_of_an_error_is_right_wherever_blocks_end(written, monkeypatch,
         path = written("\r\n".join([*lines[: place - 1], wrong, *lines[place - 1 :]]))
         with pytest.raises(TaskError, match=rf"^{path}, line {place}: "):
             load_task(f"{kind}:{path}")
-        path = written("\n".join([*lines[: place - 1], "caf\xe9", *lines[place - 1 :]]).encode("latin-1"))
-        offset = sum(len(line) + 1 for line in lines[: place - 1]) + 3
+        text = "\n".join(["# \xe4", *lines[1 : place - 1], "caf"]).encode() + b"\xe9\n" + "\n".join(lines).encode()
+        path = written(text)
+        offset = text.index(b"\xe9")
         with pytest.raises(TaskError, match=rf"^{path}, line {place}: byte {offset} is 0xe9"):
             load_task(f"{kind}:{path}")
 
@@ -226,11 +229,11 @@ def test_scales_come_from_the_training_rows_only(written):
 
 def test_columns_can_be_chosen_and_counters_and_dates_are_left_out(written):
     values = table(60, 2)
-    rows = [(f"2001-{number}", 1900 + number, *row) for number, row in enumerate(values.tolist())]
+    rows = [(f"day {number}", 1900 + number, *row) for number, row in enumerate(values.tolist())]
     path = written(text_of(rows, ("day", "year", "x", "y")))
     data = load_task(f"series:{path}", standardize=False)
     np.testing.assert_array_equal(data.source, values.astype(np.float32))
-    assert "left out: year, which only counts; left out: day, which is text" in data.details
+    assert "2 columns of 4, left out: day (text), year (only counts)" in data.reading[0]
     chosen = load_task(f"series:{path}", columns="y, year", standardize=False)
     np.testing.assert_array_equal(chosen.source[:, 0], values[:, 1].astype(np.float32))
     assert chosen.source[0, 1] == 1900
@@ -240,7 +243,7 @@ def test_the_last_rows_of_a_longer_series_are_kept(written):
     values = table(25_000, 1)
     data = load_task(f"series:{written(text_of(values))}", rows=777, standardize=False)
     np.testing.assert_array_equal(data.source, values[-777:].astype(np.float32))
-    assert "24,223 earlier rows dropped (rows)" in data.details
+    assert "24,223 earlier rows dropped (rows)" in data.reading[0]
 
 
 def test_sunspots_are_those_of_the_data_centre():
@@ -259,7 +262,6 @@ def test_sunspots_are_those_of_the_data_centre():
 @pytest.mark.parametrize("kind", ["pairs", "series"])
 def test_memory_does_not_grow_with_the_file(written, monkeypatch, kind):
     monkeypatch.setattr(text_file, "BLOCK_BYTES", 1 << 13)
-    monkeypatch.setattr(csv_rows, "BLOCK_ROWS", 200)
     if kind == "pairs":
         options = {"examples": 200}
         lines = [line.replace("\t", f"{'s' * 50}\t") for line in draw_lines(5000)]

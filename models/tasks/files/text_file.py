@@ -1,9 +1,12 @@
 """A text file of any size, read once in blocks of lines."""
 
+import codecs
 import hashlib
+import io
+import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,9 +15,13 @@ from gradstudy.models.tasks.errors import TaskError
 BLOCK_BYTES = 1 << 22
 """How much is read at once, and the length at which a line is given up."""
 
+LATIN_1 = "cp1252"
+"""What text is read as that cannot be UTF-8: Latin-1 as Windows has it."""
+
+_FOREIGN_SHARE = 0.3
+"""Share of letters beyond ASCII from which a text that is not UTF-8 is no Latin-1 either."""
+
 _BEGINNINGS = (
-    (b"\xff\xfe", "UTF-16 text: save it as UTF-8"),
-    (b"\xfe\xff", "UTF-16 text: save it as UTF-8"),
     (b"\x1f\x8b", "compressed by gzip: unpack it first"),
     (b"BZh", "compressed by bzip2: unpack it first"),
     (b"\xfd7zXZ", "compressed by xz: unpack it first"),
@@ -25,11 +32,31 @@ _BEGINNINGS = (
 )
 """What a file of another kind begins with, and what to do with it."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+"""Byte order marks, and the encoding that each says."""
 
 
-def file_digest(path: str) -> str:
-    """A digest of a file's content, 16 hexadecimal digits; raises TaskError where it cannot be read."""
+def files_of(given: str) -> tuple[str, ...]:
+    """The files that a task's name means: one, or the two sides of pairs with a comma between them."""
+    parts = tuple(part.strip() for part in given.split(","))
+    return parts if len(parts) == 2 and all(parts) and not os.path.lexists(given) else (given,)
+
+
+def file_digest(given: str) -> str:
+    """A digest of the content of ``files_of``, 16 hexadecimal digits; raises TaskError where one cannot be read."""
+    return joined_digest([_digest(path) for path in files_of(given)])
+
+
+def joined_digest(digests: Sequence[str]) -> str:
+    """One digest of those of one or more files."""
+    if len(digests) == 1:
+        return digests[0]
+    hasher = _hasher()
+    hasher.update(" ".join(digests).encode())
+    return hasher.hexdigest()
+
+
+def _digest(path: str) -> str:
     hasher = _hasher()
     with _opened(path) as file:
         while block := _read(path, file):
@@ -49,16 +76,23 @@ def _read(path: str, file: BinaryIO) -> bytes:
 
 
 class TextFile:
-    """The lines of a file in UTF-8, with or without a byte order mark; lines end with LF or CRLF.
+    """The lines of a text file; they end with LF, CRLF or CR.
+
+    It is UTF-8, or what its byte order mark says. What cannot be UTF-8 is read as Latin-1 where it looks like that.
 
     Attributes:
         path: where it lies.
+        encoding: of what was read so far.
         digest: of its content, as of ``file_digest``, once every block was read.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.encoding = "utf-8"
         self.digest: str | None = None
+        self._line = 1
+        self._offset = 0
+        self._only_ascii = True
 
     def blocks(self) -> Iterator[list[str]]:
         """The lines without their ends, many at once.
@@ -66,26 +100,28 @@ class TextFile:
         Raises:
             TaskError: there is no such file, it cannot be read, or it is not text; names line and byte.
         """
-        hasher, line, offset, rest = _hasher(), 1, 0, b""
+        hasher, rest = _hasher(), ""
         with _opened(self.path) as file:
-            while block := _read(self.path, file):
-                hasher.update(block)
-                if offset == 0 and not rest:
-                    block = self._after_beginning(block)
-                    offset = file.tell() - len(block)
-                block = rest + block
-                cut = block.rfind(b"\n") + 1
-                if cut:
-                    yield self._lines(block[:cut], line, offset)
-                line += block.count(b"\n", 0, cut)
-                offset += cut
-                rest = block[cut:]
+            block = _read(self.path, file)
+            hasher.update(block)
+            block = self._after_beginning(block)
+            decoder = self._decoder()
+            while block:
+                following = _read(self.path, file)
+                hasher.update(following)
+                text, decoder = self._decoded(decoder, block, final=not following)
+                block = following
+                lines = f"{rest}{text}".split("\n")
+                rest = lines.pop()
+                if lines:
+                    yield lines
                 if len(rest) > BLOCK_BYTES:
-                    raise self.error(line, f"it is longer than {BLOCK_BYTES / 2**20:.0f} MiB: is this a text file?")
-        if line == 1 and not rest:
+                    what = f"it is longer than {BLOCK_BYTES / 2**20:.0f} MiB: is this a text file?"
+                    raise self.error(self._line, what)
+        if self._line == 1 and not rest:
             raise TaskError(f"{self.path} is empty")
         if rest:
-            yield self._lines(rest, line, offset)
+            yield [rest]
         self.digest = hasher.hexdigest()
 
     def error(self, line: int, what: str) -> TaskError:
@@ -97,25 +133,61 @@ class TextFile:
         for beginning, what in _BEGINNINGS:
             if block.startswith(beginning):
                 raise TaskError(f"{self.path} is {what}")
-        return block.removeprefix(_BYTE_ORDER_MARK)
+        for mark, encoding in _MARKS.items():
+            if block.startswith(mark):
+                self.encoding = encoding
+                self._only_ascii = False  # the mark has said what it is
+                self._offset = len(mark)
+                return block[len(mark) :]
+        return block
 
-    def _lines(self, block: bytes, line: int, offset: int) -> list[str]:
-        """The lines of a block that begins with this line at this byte."""
-        zero = block.find(b"\0")
-        if zero >= 0:
-            number = line + block.count(b"\n", 0, zero)
-            raise self.error(number, f"byte {offset + zero} is NUL: the file is not text, or UTF-16 without its mark")
+    def _decoder(self) -> io.IncrementalNewlineDecoder:
+        return io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(self.encoding)(), translate=True)
+
+    def _decoded(
+        self, decoder: io.IncrementalNewlineDecoder, block: bytes, *, final: bool
+    ) -> tuple[str, io.IncrementalNewlineDecoder]:
+        """The text of a block, and the decoder of what follows: another one once the text proves to be Latin-1."""
+        state = decoder.getstate()
+        begun: bytes = state[0]
         try:
-            text = block.decode()
+            text = decoder.decode(block, final)
         except UnicodeDecodeError as error:
-            number = line + block.count(b"\n", 0, error.start)
-            what = f"byte {offset + error.start} is 0x{block[error.start]:02x}, which is not UTF-8"
-            raise self.error(number, f"{what}: save the file as UTF-8") from None
-        text = text.replace("\r\n", "\n")
-        if "\r" in text:
-            number = line + text.count("\n", 0, text.find("\r"))
-            raise self.error(number, "it has a carriage return inside: lines must end with LF or CRLF")
-        return text.removesuffix("\n").split("\n")
+            whole = begun + block
+            cut_off = final and error.end >= len(whole) and error.reason == "unexpected end of data"
+            if self.encoding == "utf-8" and self._only_ascii and not cut_off and _is_latin(whole):
+                self.encoding = LATIN_1
+                decoder = self._decoder()
+                decoder.setstate((b"", state[1] & 1))  # whether a carriage return is waiting for its line feed
+                text = decoder.decode(whole, final)
+            else:
+                raise self._not_decoded(error, whole, self._offset - len(begun)) from None
+        if self._only_ascii and not text.isascii():
+            self._only_ascii = False
+        zero = text.find("\0")
+        if zero >= 0:
+            number = self._line + text.count("\n", 0, zero)
+            byte = self._offset - len(begun) + block.find(0)
+            raise self.error(number, f"byte {byte} is NUL: the file is not text, or UTF-16 without its mark")
+        self._line += text.count("\n")
+        self._offset += len(block)
+        return text, decoder
+
+    def _not_decoded(self, error: UnicodeDecodeError, whole: bytes, offset: int) -> TaskError:
+        number = self._line + whole.count(b"\n", 0, error.start)
+        named = "UTF-8" if self.encoding == "utf-8" else "UTF-16" if self.encoding.startswith("utf-16") else "Latin-1"
+        what = f"byte {offset + error.start} is 0x{whole[error.start]:02x}, which is not {named}"
+        return self.error(number, f"{what}: save the file as UTF-8")
+
+
+def _is_latin(text: bytes) -> bool:
+    """Whether bytes that are not UTF-8 look like a western text: most letters are those of ASCII."""
+    try:
+        letters = [letter for letter in text.decode(LATIN_1) if letter.isalpha()]
+    except UnicodeDecodeError:
+        return False
+    foreign = sum(not letter.isascii() for letter in letters)
+    return foreign <= max(1, _FOREIGN_SHARE * len(letters))
 
 
 def _opened(path: str) -> BinaryIO:

@@ -31,8 +31,9 @@ def test_a_study_of_pairs_says_what_it_read_and_can_be_replayed(gradstudy: Run, 
     shutil.copy(COUNTRIES, folder / "countries.tsv")
     result = gradstudy("launch", "s", "--task=pairs:countries.tsv", *SMALL)
     assert (result.exit_code, result.stderr) == (0, "")
-    read, decided = result.stdout.splitlines()[1:3]
+    read, how, decided = result.stdout.splitlines()[1:4]
     assert read == f"{folder}/countries.tsv, by char: 223 examples to train on, 25 to validate on"
+    assert how == "read as tab, columns 1 and 2 of 2 (other ways: --task-option format=, columns=, header=)"
     assert decided.startswith("26 source symbols, 62 target symbols; longest 2 and 31; ")
     assert decided.endswith("29 comments; 2 longer than 40")
     assert gradstudy("replay", "s", "1").exit_code == 0
@@ -46,7 +47,8 @@ def test_a_study_of_a_series_forecasts_with_the_loss_that_was_given(
     flags = ["--task=series:spots.csv", "--window=8", "--horizon=2", "--no-standardize", "--loss=huber", *SMALL]
     result = gradstudy("launch", "s", *flags)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "columns SUNACTIVITY, as they are; left out: YEAR, which only counts" in result.stdout
+    assert "read as comma, header on line 1; 1 column of 2, left out: YEAR (only counts) (other ways: " in result.stdout
+    assert "columns SUNACTIVITY, as they are\n" in result.stdout
     spec = spec_of("s")
     assert spec["task_options"] == {"window": 8, "horizon": 2, "standardize": False}
     assert spec["loss"] == "huber"
@@ -70,12 +72,14 @@ def test_the_literatures_tasks_are_studied_and_reported(gradstudy: Run, folder: 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("pairs", b"a\tb\nc d\n", "FILE, line 2: there is no tab between source and target in 'c d'"),
-        ("pairs", b"a\tb\n\xe9\tb\n", "FILE, line 2: byte 4 is 0xe9, which is not UTF-8: save the file as UTF-8"),
+        ("pairs", b"a\tb\nc d\n", "FILE, line 2: there is no tab between source and target in 'c d': give two files as "
+                                  "pairs:SOURCES,TARGETS, or a lexicon with --task-option format=lexicon"),
+        ("pairs", "ä\tb\n".encode() + b"\xe9\tb\n", "FILE, line 2: byte 5 is 0xe9, which is not UTF-8: save the "
+                                                    "file as UTF-8"),
         ("pairs", b"a\tb\nc\td\ne\tf\n", "batch_size must be at most the 2 pairs that task 'pairs:FILE' has to train "
                                           "on, but got 8"),
-        ("series", b"a\n1\nx\n", "FILE, line 3: the cell of column 'a' is 'x', which is not a number: each row must "
-                                 "hold numbers"),
+        ("series", b"a\n1\nx\n2\n3\n", "FILE, line 3: the cell of column 'a' is 'x', which is not a number: "
+                                       "--task-option missing=x reads it as a gap"),
         ("series", b"", "FILE is empty"),
     ],
 )  # fmt: skip
@@ -85,6 +89,34 @@ def test_a_broken_file_makes_nothing(gradstudy: Run, folder: Path, name: str, co
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"gradstudy: {sentence}\n".replace("FILE", str(folder / "mine"))
     assert [path.name for path in folder.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("detach", [["--detach"], []])
+def test_how_a_file_was_read_is_said_before_anything_runs(gradstudy: Run, folder: Path, detach: list[str]) -> None:
+    rows = "".join(f"{day:02}.01.2021;{day * 37 % 11},5;{-9999 if day == 9 else day % 7},25\n" for day in range(1, 31))
+    (folder / "power.csv").write_text(f"Tag;kW;Wind\n{rows}")
+    result = gradstudy("launch", "s", "--task=series:power.csv", "--window=4", "--horizon=1", *SMALL, *detach)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (
+        "read as semicolon, decimal comma, header on line 1; 2 columns of 3, left out: Tag (time) (other ways: "
+        "--task-option separator=, decimal=, header=, columns=, missing=, gaps=)\n"
+        "careful: 1 cell of Wind holds -9999.25, far from all others: --task-option missing=-9999.25 reads "
+        "it as a gap\n"
+    ) in result.stdout
+
+
+def test_two_files_are_kept_with_their_full_paths(
+    gradstudy: Run, folder: Path, spec_of: Callable[[str], dict[str, object]]
+) -> None:
+    for name in ("train.en", "train.fr"):
+        (folder / name).write_text("".join(f"{name} {number}\n" for number in range(20)))
+    result = gradstudy("launch", "s", "--task=pairs:train.en,train.fr", *SMALL)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert spec_of("s")["task"] == f"pairs:{folder}/train.en,{folder}/train.fr"
+    (folder / "train.fr").write_text("other\n" * 20)
+    changed = gradstudy("launch", "s", "--task=pairs:train.en,train.fr", *SMALL)
+    assert changed.exit_code == 2
+    assert "has changed: the study was launched with" in changed.stderr
 
 
 def test_a_worker_without_the_file_or_with_another_one_says_so(gradstudy: Run, folder: Path) -> None:
