@@ -8,9 +8,8 @@ import numpy as np
 
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
-from gradstudy.study.search.phases import WANTED_FRESH
 from gradstudy.study.worth.observed import Settings
-from gradstudy.study.worth.worth import Worth
+from gradstudy.study.worth.worth import PROOF_RUNS, Worth
 
 FINALISTS = 8
 FEWEST_RUNS_EACH = 2
@@ -94,7 +93,7 @@ def next_fresh_run(worth: Worth, chosen: Ints, best: int, fresh: Ints, beside: d
     few = chosen[fresh[chosen] < FEWEST_RUNS_EACH]
     if len(few):
         return FreshRun(int(few[np.argmin(fresh[few])]))
-    missing = max(WANTED_FRESH - int(fresh[best]), 0)
+    missing = max(PROOF_RUNS - int(fresh[best]), 0)
     steps = [step for step, runs in beside.items() if runs < BESIDE]
     if missing and left <= missing + sum(BESIDE - beside[step] for step in steps):
         return FreshRun(best)

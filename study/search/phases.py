@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.worth.worth import PROOF_RUNS
 
 SPREAD_SHARE = 0.12
 FEWEST_SPREAD = 10
 FRESH_SHARE = 0.25
 """Of the budget, for fresh runs."""
-WANTED_FRESH = 18
-"""Runs without a divergence whose 95% interval ends below 20%."""
 LARGEST_FRESH_SHARE = 0.4
 
 
@@ -31,7 +30,7 @@ class Phases:
     @classmethod
     def of(cls, places: int) -> Self:
         """The phases of a budget."""
-        wanted = min(WANTED_FRESH, round(LARGEST_FRESH_SHARE * places))
+        wanted = min(PROOF_RUNS, round(LARGEST_FRESH_SHARE * places))
         fresh = max(round(FRESH_SHARE * places), wanted)
         searched = places - fresh
         return cls(min(max(round(SPREAD_SHARE * places), FEWEST_SPREAD), searched), searched, places)

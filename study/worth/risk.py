@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, ndtri
+from scipy.stats import betabinom
 
 from gradstudy.study.frontier.fit import MOST_TARGETS, Ints, Places, Runs
 from gradstudy.study.frontier.likelihood import LEVEL, Floats, risk
@@ -47,6 +48,12 @@ class Chances:
     def below(self, limit: float) -> Floats:
         """The probability [n] that P(diverged) is at most ``limit``."""
         return np.asarray(betainc(self.lost, self.kept, limit), np.float64)
+
+    def shown_below(self, limit: float, confidence: float, runs: int) -> Floats:
+        """The probability [n] that after so many further runs P(diverged) is at most ``limit`` with ``confidence``."""
+        lost = np.arange(runs + 1)[:, None]
+        shows = betainc(self.lost + lost, self.kept + (runs - lost), limit) >= confidence
+        return np.asarray((betabinom.pmf(lost, runs, self.lost, self.kept) * shows).sum(0), np.float64)
 
 
 class Risk:

@@ -12,6 +12,10 @@ from gradstudy.study.worth.risk import Chances, Risk
 
 CONFIDENT = 0.8
 """Probability with which the risk of a setting must be acceptable."""
+PROOF_RUNS = 18
+"""Fresh runs without a divergence whose 95% interval ends below 20%."""
+LIKELY = 0.5
+"""Probability with which so many runs must show that a setting is safe, for it to be rated as if it were."""
 PENALTY = 0.4
 """What a setting is rated down by that is not known to be safe, as a share of the untrained loss, for each unit of
 probability that is missing."""
@@ -47,8 +51,13 @@ class Worth:
 
     @property
     def rating(self) -> Floats:
-        """J [n], raised where a setting is not known to be safe: by it candidates are ranked."""
-        return np.asarray(self.expected + PENALTY * np.maximum(CONFIDENT - self.safe, 0.0))
+        """J [n], raised where a setting is not known to be safe: by it candidates are ranked.
+
+        Where fresh runs will probably show that it is safe, that it is not known yet says nothing against it.
+        """
+        missing = np.maximum(CONFIDENT - self.safe, 0.0)
+        unlikely = self.chances.shown_below(ACCEPTED_RISK, CONFIDENT, PROOF_RUNS) < LIKELY
+        return np.asarray(self.expected + PENALTY * missing * unlikely)
 
 
 class WorthModel:

@@ -4,7 +4,8 @@ from typing import get_args
 import pytest
 from scipy.stats import binomtest
 
-from gradstudy.study.search.phases import WANTED_FRESH, Phases, phase_name
+from gradstudy.study.search.phases import Phases, phase_name
+from gradstudy.study.worth.worth import PROOF_RUNS
 from gradstudy.study.spec.study_spec import SamplerName, StudySpec, parse_spec
 
 BUDGETS = range(1, 401)
@@ -71,8 +72,8 @@ def test_the_usual_budget_of_120_spreads_14_searches_76_and_repeats_30() -> None
 
 
 def test_that_many_fresh_runs_without_a_divergence_rule_out_a_risk_of_a_fifth() -> None:
-    assert binomtest(0, WANTED_FRESH).proportion_ci(0.95).high < 0.2
-    assert binomtest(0, WANTED_FRESH - 2).proportion_ci(0.95).high > 0.2
+    assert binomtest(0, PROOF_RUNS).proportion_ci(0.95).high < 0.2
+    assert binomtest(0, PROOF_RUNS - 2).proportion_ci(0.95).high > 0.2
 
 
 def test_the_phase_is_that_of_the_last_trial_that_has_begun() -> None:

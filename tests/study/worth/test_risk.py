@@ -205,3 +205,13 @@ def test_the_lapse_rate_is_the_share_of_runs_that_diverge_far_below_their_fronti
     far = settings_of(PLAIN, np.nan, np.array([-1.5]))
     assert none.chances(far).mean[0] == pytest.approx(0.5 / 150, abs=0.003)
     assert ten.chances(far).mean[0] == pytest.approx(10.5 / 150, abs=0.02)
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(0.3, 1.2), (1.0, 9.0), (2.0, 6.0), (0.05, 30.0)])
+def test_how_probably_further_runs_will_show_that_a_setting_is_safe(lost: float, kept: float) -> None:
+    random = np.random.default_rng(0)
+    true = random.beta(lost, kept, 20_000)
+    diverged = random.binomial(18, true)
+    shown = beta.cdf(0.1, lost + diverged, kept + 18 - diverged) >= 0.8
+    found = Chances(np.array([lost]), np.array([kept])).shown_below(0.1, 0.8, 18)
+    assert found[0] == pytest.approx(shown.mean(), abs=0.015)
