@@ -36,7 +36,13 @@ def query(
             raise UsageError("--format parquet needs --output FILE")
     with (
         Database.open(storage) as database,
-        run_query(database, sql, limit_seconds=timeout or None) as (columns, chunks),
+        run_query(database, sql, limit_seconds=timeout or None) as answer,
         opened(output) as file,
     ):
-        WRITERS[form](columns, chunks, file)
+        if answer.has_more_rights:
+            typer.echo(
+                f"gradstudy: this query has all rights of its user, as {database.display_url} has no role that may "
+                "only read; a user who has no right but SELECT is safer",
+                err=True,
+            )
+        WRITERS[form](answer.columns, answer.chunks, file)
