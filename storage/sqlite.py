@@ -60,11 +60,13 @@ def table_names(path: Path) -> set[str]:
         ForeignDatabaseError: it is not an SQLite file.
         UnwritableError: it cannot be opened.
     """
-    if not path.exists():
-        return set()
-    if path.is_dir():
-        raise ForeignDatabaseError(f"{path} is a folder, not an SQLite file")
     try:
+        if not path.exists():
+            return set()
+        if path.is_dir():
+            raise ForeignDatabaseError(f"{path} is a folder, not an SQLite file")
+        if not path.is_file():
+            raise ForeignDatabaseError(f"{path} is a device, a pipe or a socket, not an SQLite file")
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
         if start not in {b"", MAGIC}:
