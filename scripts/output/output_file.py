@@ -51,6 +51,8 @@ def opened(path: Path | None) -> Iterator[BinaryIO]:
             # What is written may come from elsewhere: an error of its connection is not this file's.
             if error.errno not in OF_THE_FILE:
                 raise
+            with suppress(OSError):
+                stack.close()  # what waits to be written fails again
             raise _refused(path, error) from None
 
 
