@@ -1,6 +1,6 @@
 """Text from elsewhere, such as a path, a name in a database or a driver's error, as a terminal may show it."""
 
-from gradstudy.storage.urls import without_user_info
+from gradstudy.storage.user_info import without_user_info
 
 
 def printable(text: str) -> str:

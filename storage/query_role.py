@@ -5,7 +5,8 @@ asks, and PostgreSQL lets no statement change its role there. Making a role is a
 makes the tables does not have it there is no role, and a query has the rights of its user.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 
 from sqlalchemy import Connection, inspect, text
@@ -74,10 +75,8 @@ def make_query_role(connection: Connection) -> None:
     """
     if connection.dialect.name == "sqlite":
         return
-    # MySQL commits with each such statement, and forgets the point to return to.
-    undone = connection.begin_nested() if connection.dialect.name == "postgresql" else nullcontext()
     try:
-        with undone:
+        with connection.begin_nested() if connection.dialect.name == "postgresql" else _undone_on_mysql(connection):
             _make(connection)
     except DBAPIError as error:
         if not codes_of(error) & NOT_ALLOWED:
@@ -116,6 +115,24 @@ def codes_of(error: DBAPIError) -> set[object]:
     return {getattr(said, "sqlstate", None), *(said.args[:1] if said is not None else ())}
 
 
+@contextmanager
+def _undone_on_mysql(connection: Connection) -> Iterator[None]:
+    """MySQL commits with each statement that makes something; what was made before a failure goes again."""
+    try:
+        yield
+    except DBAPIError:
+        for statement in (f"DROP PROCEDURE IF EXISTS {PROCEDURE}", f"DROP USER IF EXISTS {_mysql_user(connection)}"):
+            with suppress(DBAPIError):
+                connection.exec_driver_sql(statement)
+        raise
+
+
+def _mysql_user(connection: Connection) -> str:
+    # A user is the whole server's: one for all databases would read the tables of each.
+    digest = sha256((connection.engine.url.database or "").encode()).hexdigest()[:16]
+    return f"'{ROLE}_{digest}'@'localhost'"
+
+
 def _make(connection: Connection) -> None:
     quote = connection.dialect.identifier_preparer.quote
     inspector = inspect(connection)
@@ -123,9 +140,7 @@ def _make(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         user, right, make = ROLE, "SELECT", [POSTGRESQL]
     else:
-        # It is the whole server's too, and would read the tables of another database.
-        digest = sha256((connection.engine.url.database or "").encode()).hexdigest()[:16]
-        user = f"'{ROLE}_{digest}'@'localhost'"
+        user = _mysql_user(connection)
         right = "SELECT, SHOW VIEW"  # without the second nobody may explain a query of a view
         make = [statement.format(user=user) for statement in MYSQL]
     for statement in make + [f"GRANT {right} ON {name} TO {user}" for name in readable]:

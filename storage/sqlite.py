@@ -125,6 +125,11 @@ def _hold(lock: Path) -> sqlite3.Connection:
             # A lock file that was removed while we waited shows as an I/O error; then there is a new one to try.
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
                 raise
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise UnwritableError(
+                f"{lock} should be gradstudy's lock and holds something else; remove it when no process uses it"
+            ) from error
         else:
             return connection
 

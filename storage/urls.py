@@ -17,6 +17,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gradstudy.storage.errors import UrlError
+from gradstudy.storage.user_info import without_user_info
 
 ACCEPTED = "sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
 """What a person can write."""
@@ -48,9 +49,6 @@ SHORTEST_SECRET = 4
 
 UNUSABLE_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 """What the system says of a name that no file can be made under."""
-
-USER_INFO = re.compile(r"(://[^\s:/@]*:)\S*(@)")
-"""The password of whatever looks like a URL."""
 
 
 def parse(text: str) -> URL:
@@ -93,11 +91,6 @@ def without_password(said: str, url: URL) -> str:
         if len(secret) >= SHORTEST_SECRET:
             said = said.replace(quote_plus(secret), "***").replace(secret, "***")
     return without_user_info(said)
-
-
-def without_user_info(said: str) -> str:
-    """A sentence that may repeat a URL, with its password hidden."""
-    return USER_INFO.sub(r"\1***\2", said)
 
 
 def sqlite_path(url: URL) -> Path | None:

@@ -1,6 +1,8 @@
 """Every hostile input ends in a sentence: no traceback, no secret, nothing half made, no other file changed."""
 
+import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -128,3 +130,53 @@ def test_the_command_itself(surroundings: Path, words: tuple[str, ...], environm
     assert ended.returncode == 2
     assert b"Traceback" not in ended.stderr
     assert not [part for part in PARTS if part.encode() in ended.stderr + ended.stdout]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_file(gradstudy: Run, surroundings: Path, seed: int) -> None:
+    """A page of noise, single letters of noise, or the end is gone: what can be read is, and the rest is a sentence."""
+    path, chance = surroundings / "gradstudy.db", random.Random(seed)
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    if seed % 3 == 0:
+        start = chance.randrange(len(whole) - 4096)
+        damaged[start : start + 4096] = chance.randbytes(4096)
+    elif seed % 3 == 1:
+        for _ in range(100):
+            damaged[chance.randrange(len(whole))] = chance.randrange(256)
+    else:
+        damaged = damaged[: chance.randrange(100, len(whole))]
+    path.write_bytes(damaged)
+    for words in (("status",), ("report", "s"), ("query", "SELECT * FROM trial_result"), ("launch", "s")):
+        result = gradstudy(*words)
+        assert result.exit_code == 0 or fault_of(result) is None
+
+
+def test_a_lock_that_is_none_stays(gradstudy: Run, surroundings: Path) -> None:
+    (surroundings / "new.db.lock").write_text("not a lock, but a text that is long enough to be none")
+    before = state(surroundings)
+    result = gradstudy(*LAUNCH, "--storage", "sqlite:///new.db")
+    assert "new.db.lock should be gradstudy's lock and holds something else" in result.stderr
+    assert (result.exit_code, state(surroundings)) == (2, before)
+
+
+def test_a_folder_that_is_gone(surroundings: Path) -> None:
+    (surroundings / "gone").mkdir()
+    code = "import os, runpy; os.rmdir(os.getcwd()); runpy.run_module('gradstudy.scripts.main', run_name='__main__')"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "status"], cwd=surroundings / "gone", capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "gradstudy: the current folder is gone or closed to this user; change to another one\n"
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_what_a_terminal_would_obey_is_shown(gradstudy: Run, surroundings: Path, form: str) -> None:
+    result = gradstudy("query", "SELECT char(27) || '[31m' AS a, 'line' || char(10) || 'line' AS b", "--format", form)
+    assert result.exit_code == 0
+    assert ("\x1b" in result.output) is (form == "csv")  # which must hold the value itself
+
+
+def test_equal_names_of_columns_are_all_kept(gradstudy: Run, surroundings: Path) -> None:
+    result = gradstudy("query", "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a", "--format", "json")
+    assert json.loads(result.stdout) == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}]

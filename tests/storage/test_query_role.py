@@ -329,6 +329,13 @@ def test_who_may_make_roles_gets_one(
             query(db, "INSERT INTO gradstudy_worker (host) VALUES ('x') RETURNING worker_id")
 
 
+def test_who_may_not_give_rights_gets_no_half_of_a_role(guarded_mariadb_url: str, password: str) -> None:
+    url = make_url(guarded_mariadb_url).set(password=password).render_as_string(hide_password=False)
+    with Database.open(url, create=True) as db:
+        assert has_more_rights(db)
+        assert query(db, "SELECT * FROM trial_result") == []
+
+
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_a_user_who_may_only_read_needs_no_role(
     db: Database, url: str, rows_of_server: Callable[[str, str], list[Any]]

@@ -41,3 +41,20 @@ def test_passwords_are_hidden_wherever_they_are() -> None:
 def test_what_is_shown_names_the_same_file(given: str) -> None:
     assert parse(display(parse(given))) == parse(given)
     assert display(parse("sqlite:///größe/my study.db")) == "sqlite:///größe/my study.db"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgresql://anna:s3cr%40t@h:5432/d?sslmode=require&application_name=me",
+        "mysql://anna:a%2Fb@h/d?charset=utf8mb4&connect_timeout=3",
+        "postgresql+psycopg://postgres@/gradstudy?host=%2Fsrv%2Fgradstudy-data",
+        "postgresql://h/d?host=a:5432&host=b:5433",
+        "postgresql://anna@[::1]:5432/d",
+        "postgresql://anna@bücher.example/d",
+        "mariadb+pymysql://root@127.0.0.1:3306/d",
+        "sqlite+pysqlite:///x.db",
+    ],
+)
+def test_a_good_url_is_taken(given: str) -> None:
+    assert "s3cr" not in display(parse(given))
