@@ -3,12 +3,16 @@
 import atexit
 import gc
 import os
+import sys
 from collections.abc import Callable
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gradstudy.scripts.exit_codes import DEBUG_VARIABLE, with_exit_code
+from gradstudy.scripts.printable import sentence
 from gradstudy.scripts.verbs import (
     confirm,
     dashboard,
@@ -29,8 +33,26 @@ from gradstudy.scripts.verbs import (
 ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 """Of the garbage collector: with Python's 700 a fifth of the start is spent on looking for garbage among modules."""
 
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""What typer raises for every wrong use; it has no public name."""
+
+
+class Verbs(TyperGroup):
+    """The verbs; what typer says of a wrong option may repeat it, and it may be a URL with its password."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if isinstance(error, USAGE_ERROR):
+                setattr(error, "message", sentence(str(getattr(error, "message", ""))))  # noqa: B010
+            raise
+
+
 app = typer.Typer(
     name="gradstudy",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -81,6 +103,9 @@ def main() -> None:
     """Run the command line."""
     atexit.register(gc.freeze)  # at its end the interpreter collects garbage three times: nearly a second with torch
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may have no more than ASCII
     app()
 
 

@@ -18,10 +18,12 @@ Storage = Annotated[
     ),
 ]
 AUTO = "auto"
+MOST_DIGITS = 100
+"""Of a number that is given: Python refuses to read one of thousands."""
 
 
 def _checked_slots(text: str) -> str:
-    if text != AUTO and not (text.isdecimal() and int(text) > 0):
+    if text != AUTO and not (text.isdecimal() and len(text) <= MOST_DIGITS and int(text) > 0):
         raise typer.BadParameter(f"slots must be {AUTO} or a whole number from 1, but got {text!r}")
     return text
 

@@ -57,6 +57,8 @@ def read_spec_file(path: Path) -> Values:
         raise SpecError(f"cannot read {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{path} has brackets in brackets deeper than anything in a spec") from None
 
 
 def merged(base: Values, over: Values) -> Values:

@@ -7,6 +7,7 @@ from sqlalchemy import URL, create_engine, inspect
 
 from gradstudy.storage import migrate
 from gradstudy.storage.connections import configure
+from gradstudy.storage.damage import refuse_damage
 from gradstudy.storage.errors import (
     ForeignDatabaseError,
     NotFoundError,
@@ -68,8 +69,9 @@ class Database:
                 database._make()
             else:
                 database._require()
-        except BaseException:
+        except BaseException as error:
             database.close()
+            refuse_damage(database.path, error)
             raise
         return database
 
@@ -89,8 +91,9 @@ class Database:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, *where: object) -> None:
         self.close()
+        refuse_damage(self.path, raised)
 
     def _require(self) -> None:
         tables = self._tables()

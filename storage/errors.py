@@ -4,6 +4,7 @@ StorageError
 ├── UrlError (ValueError)          what was given is no database URL that can be used
 ├── NotFoundError (KeyError)       there is no such database or study
 ├── ForeignDatabaseError           there is something, and it is not gradstudy's
+├── DamagedError                   the file is broken
 ├── SchemaVersionError             the tables were made by another version
 ├── UnwritableError (OSError)      the file or folder cannot be written
 ├── NetworkFilesystemError         SQLite's file lies where its locks do not hold
@@ -39,6 +40,10 @@ class NotFoundError(StorageError, KeyError):
 
 class ForeignDatabaseError(StorageError):
     """The file or database holds something else than gradstudy's studies."""
+
+
+class DamagedError(StorageError):
+    """What is in the SQLite file is not what was written to it."""
 
 
 class SchemaVersionError(StorageError):

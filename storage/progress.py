@@ -28,7 +28,7 @@ def count_outcomes(engine: Engine, study_id: int) -> dict[str, int]:
         budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
         rows = connection.execute(query).all()
     if budget is None:
-        raise NotFoundError(f"there is no study with the number {study_id}")
+        raise NotFoundError("the study is gone: it was deleted while it was in use")
     counts = dict.fromkeys([*map(str, Outcome), RUNNING], 0)
     for outcome, is_held, count in rows:
         if outcome is not None or is_held:

@@ -1,137 +1,75 @@
-"""A read-only query on a database server."""
+"""What read-only queries on every database server have in common."""
 
-import math
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
-from sqlalchemy import Connection, CursorResult
-from sqlalchemy.exc import DBAPIError, ResourceClosedError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import QueryError, QueryTimeoutError, WriteRefusedError
+from gradstudy.storage.errors import QueryError, WriteRefusedError
+from gradstudy.storage.query_clock import QueryClock
+from gradstudy.storage.query_role import codes_of
+from gradstudy.storage.transactions import reading
 
-if TYPE_CHECKING:
-    import psycopg
+Given = TypeVar("Given")
 
 READ_ONLY = {
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
     "mysql": "SET SESSION TRANSACTION READ ONLY",
     "mariadb": "SET SESSION TRANSACTION READ ONLY",
 }
+"""What makes every later transaction of a session read only."""
 
-TIME_LIMIT = {
-    "postgresql": "SET statement_timeout = {milliseconds}",
-    "mysql": "SET max_execution_time = {milliseconds}",
-    "mariadb": "SET max_statement_time = {seconds}",
-}
+TAKEN = "only queries that read the results are allowed here, such as SELECT, VALUES, EXPLAIN and SHOW"
 
-WRITE_REFUSED = {"25006", 1792}
-"""PostgreSQL's SQLSTATE and MySQL's number for a write in a read-only transaction."""
+REFUSED = {"25006", "42501", "42P11", 1044, 1142, 1143, 1227, 1295, 1370, 1792}
+"""PostgreSQL's SQLSTATE and MySQL's number for a write in a read-only transaction, for a right that the role does not
+have, and for a statement that gives no rows."""
 
-TIMED_OUT = {"57014", 3024, 1969}
-"""PostgreSQL's, MySQL's and MariaDB's for a statement that took too long."""
-
-
-NO_CURSOR = "42601"
-"""PostgreSQL's SQLSTATE for what is no statement, and for one that a cursor cannot be put around."""
+TIMED_OUT = {"57014", 1317, 3024, 1969}
+"""PostgreSQL's, MySQL's and MariaDB's for a statement that was stopped."""
 
 
 @contextmanager
-def run_on_server(
-    db: Database, sql: str, limit_seconds: float | None, chunk: int
-) -> Iterator[tuple[list[str], Iterator[Sequence[Any]]]]:
-    """See `gradstudy.storage.queries.run_query`."""
-    with db.engine.connect() as connection:
-        # The settings are the session's: the connection must not go back to the pool.
+def own_connection(db: Database) -> Iterator[Connection]:
+    """A connection that nobody uses afterwards, because the settings of a query are its session's.
+
+    Raises:
+        UnavailableError: the server does not answer.
+    """
+    with reading(db.engine) as connection:
         connection.detach()
-        _restrict(connection, limit_seconds)
-        result = _run(connection, sql, limit_seconds)
-        if not result.returns_rows:
-            raise QueryError("the statement gives no rows; write a SELECT")
-        try:
-            yield list(result.keys()), _chunks(result, chunk, limit_seconds)
-        except BaseException:
-            if _is_mysql(connection) and not connection.invalidated:
-                _end(db, connection, result, chunk)
+        connection.exec_driver_sql(READ_ONLY[connection.dialect.name])
+        connection.commit()
+        yield connection
+
+
+def explaining(ask: Callable[[], Given], clock: QueryClock) -> Given:
+    """What the database gives.
+
+    Raises:
+        QueryError: one of its kinds, in the place of the driver's error.
+    """
+    try:
+        return ask()
+    except DBAPIError as error:
+        if error.connection_invalidated:
             raise
-        finally:
-            result.close()
+        raise _explained(error, clock) from error
 
 
-def _restrict(connection: Connection, limit_seconds: float | None) -> None:
-    backend = connection.dialect.name
-    if _is_mysql(connection):  # MariaDB answers to MySQL's name too, but has other settings
-        backend = "mariadb" if getattr(connection.dialect, "is_mariadb", False) else "mysql"
-    if backend == "postgresql":
-        # A statement that is prepared is one statement: a second one could allow the first to write.
-        cast("psycopg.Connection", connection.connection.dbapi_connection).prepare_threshold = 0
-    connection.exec_driver_sql(READ_ONLY[backend])
-    if limit_seconds is not None:
-        limit = TIME_LIMIT[backend].format(milliseconds=math.ceil(limit_seconds * 1000), seconds=limit_seconds)
-        connection.exec_driver_sql(limit)
-    connection.commit()
-
-
-def _run(connection: Connection, sql: str, limit_seconds: float | None) -> CursorResult[Any]:
-    # Without parameters a percent sign is itself; without buffering the first rows come at once.
-    options = {"no_parameters": True, "stream_results": True}
-    try:
-        try:
-            return connection.execution_options(**options).exec_driver_sql(sql)
-        except DBAPIError as error:
-            if NO_CURSOR not in _codes(error):
-                raise
-            # What PostgreSQL puts no cursor around, such as EXPLAIN, has few rows.
-            connection.rollback()
-            return connection.execution_options(stream_results=False).exec_driver_sql(sql)
-    except DBAPIError as error:
-        raise _explained(error, limit_seconds) from error
-
-
-def _chunks(result: CursorResult[Any], chunk: int, limit_seconds: float | None) -> Iterator[Sequence[Any]]:
-    # The server limits the time of each fetch; together they may not take longer either.
-    end = time.monotonic() + (math.inf if limit_seconds is None else limit_seconds)
-    try:
-        for rows in result.partitions(chunk):
-            if time.monotonic() > end:
-                raise _timeout(limit_seconds)
-            yield rows
-    except DBAPIError as error:
-        raise _explained(error, limit_seconds) from error
-
-
-def _end(db: Database, connection: Connection, result: CursorResult[Any], chunk: int) -> None:
-    """End a statement of MySQL's, which otherwise sends all its rows before it listens again."""
-    thread = cast("Any", connection.connection.dbapi_connection).thread_id()
-    with suppress(DBAPIError), db.engine.connect() as other:
-        other.exec_driver_sql(f"KILL QUERY {thread}")
-    with suppress(DBAPIError, ResourceClosedError):
-        for _ in result.partitions(chunk):
-            pass
-
-
-def _is_mysql(connection: Connection) -> bool:
-    return connection.dialect.name in {"mysql", "mariadb"}
-
-
-def _timeout(limit_seconds: float | None) -> QueryTimeoutError:
-    return QueryTimeoutError(f"the query took longer than {limit_seconds or 0:g} seconds and was stopped")
-
-
-def _codes(error: DBAPIError) -> set[Any]:
-    """What the database calls an error: the standard's SQLSTATE, and a number of its own."""
-    said = error.orig
-    return {getattr(said, "sqlstate", None), *(said.args[:1] if said is not None else ())}
-
-
-def _explained(error: DBAPIError, limit_seconds: float | None) -> QueryError:
-    codes = _codes(error)
-    if codes & WRITE_REFUSED:
-        return WriteRefusedError("only queries that read are allowed here; the database refused to write")
+def _explained(error: DBAPIError, clock: QueryClock) -> QueryError:
+    codes = codes_of(error)
+    if codes & REFUSED:
+        return WriteRefusedError(f"{TAKEN}; the database refused: {_said(error)}")
     if codes & TIMED_OUT:
-        return _timeout(limit_seconds)
-    # PostgreSQL's full text shows the cursor that was put around the statement.
+        return clock.timeout()
+    return QueryError(f"the database cannot run this: {_said(error)}")
+
+
+def _said(error: DBAPIError) -> str:
+    """PostgreSQL's full text shows the cursor that was put around the statement, MySQL's begins with its number."""
     primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    return QueryError(f"the database cannot run this: {' '.join(str(primary or error.orig).split())}")
+    return " ".join(str(primary or error.orig.args[-1] if error.orig and error.orig.args else error).split())

@@ -60,11 +60,13 @@ def table_names(path: Path) -> set[str]:
         ForeignDatabaseError: it is not an SQLite file.
         UnwritableError: it cannot be opened.
     """
-    if not path.exists():
-        return set()
-    if path.is_dir():
-        raise ForeignDatabaseError(f"{path} is a folder, not an SQLite file")
     try:
+        if not path.exists():
+            return set()
+        if path.is_dir():
+            raise ForeignDatabaseError(f"{path} is a folder, not an SQLite file")
+        if not path.is_file():
+            raise ForeignDatabaseError(f"{path} is a device, a pipe or a socket, not an SQLite file")
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
         if start not in {b"", MAGIC}:
@@ -123,6 +125,11 @@ def _hold(lock: Path) -> sqlite3.Connection:
             # A lock file that was removed while we waited shows as an I/O error; then there is a new one to try.
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
                 raise
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise UnwritableError(
+                f"{lock} should be gradstudy's lock and holds something else; remove it when no process uses it"
+            ) from error
         else:
             return connection
 

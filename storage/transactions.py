@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from gradstudy.storage.errors import UnavailableError
-from gradstudy.storage.urls import display
+from gradstudy.storage.urls import display, without_password
 
 READS_ONLY = "gradstudy_reads_only"
 """The execution option that marks a transaction as reading only."""
@@ -57,7 +57,8 @@ def _answering(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InternalError) as error:
-        raise UnavailableError(f"{display(engine.url)} cannot be used: {one_line(error)}") from error
+        said = without_password(one_line(error), engine.url)
+        raise UnavailableError(f"{display(engine.url)} cannot be used: {said}") from error
 
 
 def one_line(error: DBAPIError) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
+from gradstudy.storage.query_role import make_query_role
 
 TEMPLATE = "template_with_tables"
 NUMBERS = count()
@@ -119,7 +120,7 @@ def empty_sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def empty_postgresql_url(postgresql: EmbeddedServer) -> Iterator[str]:
     """A database without tables; to leave a connection to it open is an error."""
-    name = f"test_{next(NUMBERS)}"
+    name = f"of_test_{next(NUMBERS)}"
     postgresql.create_database(name)
     yield postgresql.url_of(name)
     with connected(postgresql.url_of("postgres")) as connection:
@@ -129,7 +130,7 @@ def empty_postgresql_url(postgresql: EmbeddedServer) -> Iterator[str]:
 @pytest.fixture
 def postgresql_url(postgresql: EmbeddedServer, postgresql_template: str) -> Iterator[str]:
     """To leave a connection to it open is an error."""
-    name = f"test_{next(NUMBERS)}"
+    name = f"of_test_{next(NUMBERS)}"
     postgresql.create_database(name, postgresql_template)
     yield postgresql.url_of(name)
     with connected(postgresql.url_of("postgres")) as connection:
@@ -138,8 +139,8 @@ def postgresql_url(postgresql: EmbeddedServer, postgresql_template: str) -> Iter
 
 @pytest.fixture
 def empty_mariadb_url(mariadb: str) -> Iterator[str]:
-    """A database without tables."""
-    name = f"test_{next(NUMBERS)}"
+    """A database without tables; one whose name begins with ``test`` would be open to everybody."""
+    name = f"of_test_{next(NUMBERS)}"
     with connected(f"{mariadb}mysql") as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
         yield f"{mariadb}{name}"
@@ -166,4 +167,5 @@ def mariadb_url(empty_mariadb_url: str, mariadb_template: list[str]) -> str:
     with connected(empty_mariadb_url) as connection:
         for statement in mariadb_template:
             connection.exec_driver_sql(statement)
+        make_query_role(connection)
     return empty_mariadb_url

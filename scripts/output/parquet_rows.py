@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
+from gradstudy.scripts.output.distinct_names import distinct_names
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -22,7 +24,7 @@ def write_parquet(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    names = _distinct(columns)
+    names = distinct_names(columns)
     types: list[pa.DataType] = [pa.null()] * len(columns)
     with tempfile.TemporaryFile() as spool:
         for rows in chunks:
@@ -55,16 +57,6 @@ def _groups(spool: IO[bytes], schema: "pa.Schema") -> "Iterator[pa.Table]":
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting)
-
-
-def _distinct(columns: list[str]) -> list[str]:
-    """Names of which none is there twice, as Parquet readers want them."""
-    seen: dict[str, int] = {}
-    names = []
-    for column in columns:
-        seen[column] = seen.get(column, 0) + 1
-        names.append(column if seen[column] == 1 else f"{column}_{seen[column]}")
-    return names
 
 
 def _array(values: Sequence[Any]) -> "pa.Array[Any]":

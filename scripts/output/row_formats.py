@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, BinaryIO, TextIO
 
+from gradstudy.scripts.output.distinct_names import distinct_names
 from gradstudy.scripts.output.parquet_rows import write_parquet
+from gradstudy.scripts.printable import printable
 from gradstudy.storage.json_values import json_value
 
 Chunks = Iterable[Sequence[Sequence[Any]]]
@@ -24,6 +26,7 @@ def write_table(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
 
     from gradstudy.study.report.plain_console import plain_table
 
+    columns = [_shown(column) for column in columns]
     with _text(file) as stream:
         console = Console(file=stream)
         if not console.is_terminal:
@@ -52,11 +55,12 @@ def write_csv(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
 
 def write_json(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:
     """Write one JSON array of objects; numbers that are not finite, which JSON does not have, are null."""
+    names = distinct_names(columns)
     with _text(file) as stream:
         separator = "["
         for rows in chunks:
             for row in rows:
-                values = {column: json_value(value) for column, value in zip(columns, row, strict=True)}
+                values = {column: json_value(value) for column, value in zip(names, row, strict=True)}
                 stream.write(f"{separator}\n{json.dumps(values, default=str, allow_nan=False)}")
                 separator = ","
         stream.write("\n]\n" if separator == "," else "[\n]\n")
@@ -89,4 +93,4 @@ def _at_least_one(chunks: Chunks) -> Chunks:
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value)).replace("\n", "\\n")

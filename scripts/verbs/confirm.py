@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyName, Threads, Workers
-from gradstudy.scripts.running.one_worker import Work
+from gradstudy.scripts.running.one_worker import Work, fitted
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def confirm(
     from gradstudy.storage.studies import find_study
     from gradstudy.study.training.device import check_device
 
-    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
+    work = fitted(Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device))
     if not detach:
         check_device(device)
     with Database.open(storage) as database:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyOrFile, Threads, Workers
-from gradstudy.scripts.running.one_worker import Engine, Work
+from gradstudy.scripts.running.one_worker import Engine, Work, fitted
 from gradstudy.scripts.spec_flags import takes_spec_flags
 from gradstudy.scripts.spec_input import Values, given_spec
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
@@ -64,6 +64,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     data = None
     if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
+    work = work and fitted(work, spec.trials)
     with ExitStack() as stack:
         pool = None
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):

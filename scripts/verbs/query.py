@@ -8,6 +8,15 @@ import typer
 from gradstudy.scripts.options import Storage
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
+LONGEST_TIMEOUT = 1_000_000.0
+"""Seconds, nearly twelve days: PostgreSQL counts milliseconds in 31 bits."""
+
+
+def _checked_timeout(seconds: float) -> float:
+    if not 0 <= seconds <= LONGEST_TIMEOUT:
+        raise typer.BadParameter(f"a timeout is 0 (never) to {LONGEST_TIMEOUT:g} seconds, but got {seconds:g}")
+    return seconds
+
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement that only reads.")],
@@ -20,7 +29,8 @@ def query(
         typer.Option("--output", "-o", metavar="FILE", help="Where to write them.", show_default="standard output"),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Stop the query after this long; 0 for never.")
+        float,
+        typer.Option(callback=_checked_timeout, metavar="SECONDS", help="Stop the query after this long; 0 for never."),
     ] = 60.0,
 ) -> None:
     """Run read-only SQL; trial_result, step_result and setting_summary are made for it."""
@@ -36,7 +46,13 @@ def query(
             raise UsageError("--format parquet needs --output FILE")
     with (
         Database.open(storage) as database,
-        run_query(database, sql, limit_seconds=timeout or None) as (columns, chunks),
+        run_query(database, sql, limit_seconds=timeout or None) as answer,
         opened(output) as file,
     ):
-        WRITERS[form](columns, chunks, file)
+        if answer.has_more_rights:
+            typer.echo(
+                f"gradstudy: this query has all rights of its user, as {database.display_url} has no role that may "
+                "only read; a user who has no right but SELECT is safer",
+                err=True,
+            )
+        WRITERS[form](answer.columns, answer.chunks, file)

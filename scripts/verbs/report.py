@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gradstudy.scripts.options import Storage
+from gradstudy.scripts.printable import printable
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ def report(
     form: Annotated[Form, typer.Option("--format", help="How the report is written.")] = "terminal",
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write it.", show_default="the terminal; html and parquet: a file"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to write it.",
+            show_default="the terminal; html and parquet: a file",
+        ),
     ] = None,
 ) -> None:
     """Say which settings avoid divergence: the answer, what it rests on, the tables, the map."""
@@ -64,7 +71,7 @@ def _write(database: "Database", made: "Report | Comparison", form: Form, output
     with opened(output) as file:
         file.write(content)
     if output is not None:
-        typer.echo(f"written to {output}")
+        typer.echo(f"written to {printable(str(output))}")
 
 
 def _content(database: "Database", made: "Report | Comparison", form: Form) -> bytes:

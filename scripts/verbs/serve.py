@@ -57,6 +57,7 @@ def serve(
     password_file: PasswordFile = None,
 ) -> None:
     """Run a database, workers for every open study and the dashboard, until SIGTERM or Ctrl-C."""
+    from gradstudy.scripts.running.one_worker import Work, fitted
     from gradstudy.scripts.running.process_pool import WorkerPool
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.scripts.verbs.dashboard import entrance, running_dashboard
@@ -66,8 +67,9 @@ def serve(
 
     check_device(device)
     address, password = entrance(host, port, password_file)
-    count = workers or os.cpu_count() or 1
-    arguments = ["--slots", slots, "--threads", str(threads), "--device", device, "--workers", str(count)]
+    work = fitted(Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device))
+    count = work.workers
+    arguments = ["--slots", slots, "--threads", str(work.threads), "--device", device, "--workers", str(count)]
     with (
         stop_on_signal(lambda: typer.echo("stopping: running trials are given back")) as stop,
         _database_url(storage, data) as url,

@@ -10,7 +10,7 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, OptunaProxy, Slots, Storage, Threads
-from gradstudy.scripts.running.one_worker import Work
+from gradstudy.scripts.running.one_worker import Work, fitted
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def work(
     from gradstudy.study.training.device import check_device
 
     check_device(device)
-    given = Work(workers=workers, slots=slots, threads=threads, device=device)
+    given = fitted(Work(workers=workers, slots=slots, threads=threads, device=device))
     if when_told and not _is_told():
         raise typer.Exit(INTERRUPTED)
     with Database.open(storage, optuna_proxy=optuna_proxy) as database, stop_on_signal(_announce) as stop:

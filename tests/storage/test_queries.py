@@ -7,7 +7,8 @@ import pytest
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import QueryError, QueryTimeoutError, WriteRefusedError
-from gradstudy.storage.queries import CHUNK, run_query
+from gradstudy.storage.queries import run_query
+from gradstudy.storage.query_clock import CHUNK
 
 COUNT_FOR_EVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT "
 
@@ -19,8 +20,8 @@ def backend() -> str:
 
 
 def query(db: Database, sql: str, limit_seconds: float | None = None) -> tuple[list[str], list[list[Any]]]:
-    with run_query(db, sql, limit_seconds=limit_seconds) as (columns, chunks):
-        return columns, [list(chunk) for chunk in chunks]
+    with run_query(db, sql, limit_seconds=limit_seconds) as answer:
+        return answer.columns, [list(chunk) for chunk in answer.chunks]
 
 
 def test_a_query_gives_columns_and_rows(db: Database, run: Callable[..., Claim]) -> None:

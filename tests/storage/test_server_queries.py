@@ -23,8 +23,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 def query(db: Database, sql: str, limit_seconds: float | None = None) -> tuple[list[str], list[list[Any]]]:
-    with run_query(db, sql, limit_seconds=limit_seconds) as (columns, chunks):
-        return columns, [list(map(tuple, chunk)) for chunk in chunks]
+    with run_query(db, sql, limit_seconds=limit_seconds) as answer:
+        return answer.columns, [list(map(tuple, chunk)) for chunk in answer.chunks]
 
 
 # The first is slow before the first row, the second slow between its rows.
@@ -62,8 +62,8 @@ def test_one_statement_cannot_allow_the_next_to_write(server: Database) -> None:
 
 def test_who_wants_no_more_rows_does_not_wait_for_them(server: Database) -> None:
     def read_one_chunk() -> None:
-        with run_query(server, NUMBERS.format(last=900) + "a.i FROM n a, n b, n c, n d") as (_, chunks):
-            next(chunks)
+        with run_query(server, NUMBERS.format(last=900) + "a.i FROM n a, n b, n c, n d") as answer:
+            next(answer.chunks)
             raise KeyError
 
     with pytest.raises(KeyError):
