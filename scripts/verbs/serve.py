@@ -11,7 +11,7 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, Slots, Threads, checked_address
-from gradstudy.scripts.verbs.dashboard import Host, PasswordFile, Port, Writable
+from gradstudy.scripts.verbs.dashboard import AllowHost, Host, PasswordFile, Port, Writable
 from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def serve(
     port: Port = 8080,
     writable: Writable = False,
     password_file: PasswordFile = None,
+    allow_host: AllowHost = None,
 ) -> None:
     """Run a database, workers for every open study and the dashboard, until SIGTERM or Ctrl-C."""
     from gradstudy.scripts.running.process_pool import WorkerPool
@@ -65,14 +66,14 @@ def serve(
     from gradstudy.study.training.device import check_device
 
     check_device(device)
-    address, password = entrance(host, port, password_file)
+    address, gate = entrance(host, port, password_file, allow_host, writable=writable)
     count = workers or os.cpu_count() or 1
     arguments = ["--slots", slots, "--threads", str(threads), "--device", device, "--workers", str(count)]
     with (
         stop_on_signal(lambda: typer.echo("stopping: running trials are given back")) as stop,
         _database_url(storage, data) as url,
         Database.open(url, create=True) as database,
-        running_dashboard(database, address, password, writable=writable),
+        running_dashboard(database, address, gate),
         serving_proxy(database.optuna_storage, proxy) if proxy else nullcontext(),
         WorkerPool(count, url, arguments) as pool,
     ):
