@@ -40,7 +40,7 @@ class OwnOptimizers(Optimizer):
             with torch.no_grad():
                 for name, parameter in run.parameters.items():
                     parameter.copy_(views[name][0])
-                    parameter.grad = given[name][0].clone()
+                    parameter.grad = None if name in run.without_gradient else given[name][0].clone()
             try:
                 optimizer.step()
             except (Exception, SystemExit):

@@ -1,7 +1,7 @@
 """One trial of the user's own model: its module, the batches that come next, its random numbers."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -16,7 +16,13 @@ from gradstudy.models.user_module.random_state import RandomState
 
 
 class ModuleRun:
-    """A problem that the user's function made for one seed; the function and all that it draws see that seed only."""
+    """A problem that the user's function made for one seed; the function and all that it draws see that seed only.
+
+    Attributes:
+        module: of the problem.
+        parameters: of the module that are trained, by name.
+        without_gradient: names of those that play no part in the loss of this step.
+    """
 
     def __init__(self, task: UserModule, seed: int, cell: str, batch_size: int, device: torch.device) -> None:
         """Have the problem made; raises whatever the user's code raises."""
@@ -36,6 +42,7 @@ class ModuleRun:
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"the module of {task.task} has no parameter to train")
+        self.without_gradient: frozenset[str] = frozenset()
 
     def make_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
         """The user's own optimizer of the parameters.
@@ -82,6 +89,11 @@ class ModuleRun:
             loss = self.loss(self.module, batch)
             gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
         return loss.detach(), list(gradients)
+
+    def note_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Take note of which of ``parameters`` have a gradient in this step."""
+        named = zip(self.parameters, gradients, strict=True)
+        self.without_gradient = frozenset(name for name, gradient in named if gradient is None)
 
     @torch.no_grad()
     def initial_losses(self) -> list[float]:
