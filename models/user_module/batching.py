@@ -145,6 +145,7 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
         attributes = _plain_attributes(runs[0])
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             single = [_first_step(run, batch) for run, batch in zip(runs, batches, strict=True)]
+        carried = _carried(runs[0], batches[0])
     except (Exception, SystemExit) as error:  # its trials will say more
         return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
@@ -158,6 +159,8 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
     changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
     if changed:
         return alone(f"its attribute {min(changed)} changes from step to step")
+    if carried is not None:
+        return alone(f"its attribute {carried} is carried from step to step")
     if signature(batches[0]) != signature(batches[1]):
         return alone("its batches differ in shape, or hold something else than tensors")
     names = list(runs[0].parameters)
@@ -182,6 +185,16 @@ def _first_step(run: ModuleRun, batch: Any) -> tuple[Tensor, list[Tensor | None]
     with run.unchanged():
         loss, gradients = run.gradients(batch, advance=False)
         return loss, gradients, {name: buffer.clone() for name, buffer in run.module.named_buffers()}
+
+
+def _carried(run: ModuleRun, batch: Any) -> str | None:
+    """The attribute whose tensors a second step takes up from the first; None where there is none."""
+    with run.unchanged():
+        loss, _ = run.gradients(batch, advance=False)
+        attribute = run.carried.changed()
+        if attribute is None or torch.equal(run.gradients(batch, advance=False)[0], loss):
+            return None
+        return attribute
 
 
 def _strictly_batched(

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
+from gradstudy.models.user_module.carried_state import CarriedState
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import RandomState
+
+NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
 
 
 class ModuleRun:
@@ -20,6 +23,7 @@ class ModuleRun:
 
     Attributes:
         module: of the problem.
+        carried: what the module keeps from one batch to the next.
         parameters: of the module that are trained, by name.
         without_gradient: names of those that play no part in the loss of this step.
     """
@@ -34,6 +38,7 @@ class ModuleRun:
         with self._random.inside():
             problem = task.problem(**given)
             self.module = problem.module.to(device)
+            self.carried = CarriedState(self.module)
             self._loss, self._validation = problem.loss, problem.validation
             self._optimizer = problem.optimizer
             self._coming = _endless(problem.batches)
@@ -87,7 +92,12 @@ class ModuleRun:
         """Loss of a training step and the gradient of each of ``parameters``, None where it plays no part."""
         with self._random.inside(advance=advance):
             loss = self.loss(self.module, batch)
-            gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+            try:
+                gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+            except RuntimeError as error:
+                if "backward through the graph a second time" in str(error):
+                    error.add_note(NOT_DETACHED)
+                raise
         return loss.detach(), list(gradients)
 
     def note_gradients(self, gradients: Sequence[Tensor | None]) -> None:
@@ -97,18 +107,18 @@ class ModuleRun:
 
     @torch.no_grad()
     def initial_losses(self) -> list[float]:
-        """Training loss on each of the first batches; leaves no trace in buffers and random numbers."""
+        """Training loss on each of the first batches; leaves no trace in buffers, state and random numbers."""
         with self.unchanged(), self._random.inside(advance=False):
             losses: list[float] = torch.stack([self.loss(self.module, batch) for batch in self._first]).tolist()
         return losses
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """Mean loss on the validation batches, in evaluation mode."""
+        """Mean loss on the validation batches, in evaluation mode; what the module carries begins anew."""
         modes = {module: module.training for module in self.module.modules()}
         self.module.eval()
         try:
-            with self._random.inside(advance=False):
+            with self.carried.anew(), self._random.inside(advance=False):
                 batches = self._first if self._validation is None else map(self._moved, self._validation)
                 return self._mean(batches)
         finally:
@@ -117,10 +127,11 @@ class ModuleRun:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Give buffers back the values that they had."""
+        """Begin with what the module carries as it was made; give that and buffers back the values that they had."""
         kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
         try:
-            yield
+            with self.carried.anew():
+                yield
         finally:
             with torch.no_grad():
                 for name, buffer in self.module.named_buffers():
