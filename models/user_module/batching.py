@@ -32,12 +32,14 @@ class Batching:
         reason: why not, in one line.
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
+        has_optimizer: whether the user's function returned one.
     """
 
     batched: bool
     reason: str | None = None
     trial_bytes: int = 0
     model: str = "a model whose first step failed"
+    has_optimizer: bool = False
 
 
 class _Loss(nn.Module):
@@ -154,7 +156,9 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
     trial_bytes = sum(saved.values()) // len(runs) + 6 * weight  # module, row, gradient, two of Adam, one to work with
 
     def alone(reason: str) -> Batching:
-        return Batching(batched=False, reason=reason, trial_bytes=trial_bytes, model=model)
+        return Batching(
+            batched=False, reason=reason, trial_bytes=trial_bytes, model=model, has_optimizer=runs[0].has_optimizer
+        )
 
     changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
     if changed:
@@ -177,7 +181,7 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
                 reason = reason or f"its buffer {name} differs"
         if reason:
             return alone(reason)
-    return Batching(batched=True, trial_bytes=trial_bytes, model=model)
+    return Batching(batched=True, trial_bytes=trial_bytes, model=model, has_optimizer=runs[0].has_optimizer)
 
 
 def _first_step(run: ModuleRun, batch: Any) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:

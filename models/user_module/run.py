@@ -4,10 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
@@ -16,6 +17,19 @@ from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import RandomState
 
 NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
+
+
+class OwnOptimizer(NamedTuple):
+    """An optimizer of a user's, and the schedules of its learning rate, which step after it."""
+
+    optimizer: torch.optim.Optimizer
+    schedules: list[LRScheduler]
+
+    def step(self) -> None:
+        """Update the parameters, then the learning rate."""
+        self.optimizer.step()
+        for schedule in self.schedules:
+            schedule.step()
 
 
 class ModuleRun:
@@ -49,8 +63,13 @@ class ModuleRun:
             raise ValueError(f"the module of {task.task} has no parameter to train")
         self.without_gradient: frozenset[str] = frozenset()
 
-    def make_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
-        """The user's own optimizer of the parameters.
+    @property
+    def has_optimizer(self) -> bool:
+        """Whether the user's function returned one."""
+        return self._optimizer is not None
+
+    def make_optimizer(self, learning_rate: float) -> OwnOptimizer:
+        """The user's own optimizer of the parameters, with the schedules that they returned with it.
 
         Raises:
             TypeError: their function returned none.
@@ -62,12 +81,15 @@ class ModuleRun:
             )
         with self._random.inside():
             made = self._optimizer(list(self.parameters.values()), learning_rate)
-        if not isinstance(made, torch.optim.Optimizer):
+        given, schedules = made if isinstance(made, tuple) and len(made) == 2 else (made, [])
+        optimizers, schedules = _listed(given), _listed(schedules)
+        right = len(optimizers) == 1 and isinstance(optimizers[0], torch.optim.Optimizer)
+        if not right or not all(isinstance(one, LRScheduler) for one in schedules):
             raise TypeError(
-                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, "
-                f"but it returned {type(made).__name__}"
+                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, or that and "
+                f"its schedules of torch.optim.lr_scheduler as (optimizer, schedule), but it returned {_kind(made)}"
             )
-        return made
+        return OwnOptimizer(optimizers[0], schedules)
 
     def next_batch(self) -> Any:
         """The batch of the next step, on the device."""
@@ -147,6 +169,17 @@ class ModuleRun:
         if self._device.type == "cpu":
             return batch
         return tree_map(lambda leaf: leaf.to(self._device) if hasattr(leaf, "to") else leaf, batch)
+
+
+def _listed(given: Any) -> list[Any]:
+    """What may be one thing or several, as Lightning takes it."""
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, (list, tuple)):
+        return f"a {type(given).__name__} of {', '.join(map(_kind, given)) or 'nothing'}"
+    return type(given).__name__
 
 
 def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:

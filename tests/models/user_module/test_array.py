@@ -373,8 +373,10 @@ class Failing(torch.optim.SGD):
     ("optimizer", "said"),
     [
         (None, "must return (module, batches, loss, validation batches, optimizer)"),
-        (lambda parameters, lr: "sgd", "returns a torch.optim.Optimizer, but it returned str"),
+        (lambda parameters, lr: "sgd", "(optimizer, schedule), but it returned str"),
         (lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=-1), "Invalid momentum value: -1"),
+        (lambda parameters, lr: ([], []), "but it returned a tuple of a list of nothing, a list of nothing"),
+        (lambda parameters, lr: (torch.optim.SGD(parameters, lr), 0.5), "but it returned a tuple of SGD, float"),
         (0.1, "must be a function of parameters and learning rate, but is float"),
         (Failing, "ArithmeticError: no more steps"),
     ],
@@ -482,3 +484,33 @@ def test_a_state_that_was_not_detached_is_named():
     slot = trained.admit(run())
     trained.train(2)
     assert "must be detached: hidden = hidden.detach()" in trained.failures[slot]
+
+
+def warm_up(optimizer):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 8))
+
+
+@pytest.mark.parametrize("as_lists", [False, True])
+def test_schedules_that_are_returned_with_an_optimizer_step_after_it(as_lists):
+    def both(parameters, learning_rate):
+        optimizer = adam_w(parameters, learning_rate)
+        return ([optimizer], [warm_up(optimizer)]) if as_lists else (optimizer, warm_up(optimizer))
+
+    user = task(Lstm, optimizer=both)
+    trained = array(user, optimizer="own", batched=False)
+    trained.admit(run(strategy="none", threshold=None, learning_rate=0.05))
+    losses = trained.train(20).loss[:, 0]
+    assert trained.failures == {}
+
+    torch.manual_seed(0)
+    model = Lstm().double()
+    optimizer = adam_w(model.parameters(), 0.05)
+    schedule, by_hand = warm_up(optimizer), []
+    for step in range(20):
+        optimizer.zero_grad()
+        loss = cross_entropy(model, batches_of(0)(step))
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        by_hand.append(loss.item())
+    np.testing.assert_allclose(losses, by_hand, rtol=1e-9)
