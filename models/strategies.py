@@ -71,7 +71,10 @@ class Strategy:
         return self.step if threshold is None else self.step.replace("{c}", repr(float(threshold)))
 
 
-_TOTAL_NORM = "norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])"
+_TOTAL_NORM = (
+    "gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
+    "norm = torch.nn.utils.get_total_norm(gradients)"
+)
 
 _CATALOGUE = (
     Strategy(
@@ -114,7 +117,7 @@ _CATALOGUE = (
         low=0.01,
         high=10.0,
         source="normalised gradient descent; Zhang et al. 2020, arXiv 1905.11881",
-        step=f"{_TOTAL_NORM}\nfor p in model.parameters():\n    p.grad.mul_({{c}} / (norm + 1e-6))",
+        step=f"{_TOTAL_NORM}\nfor gradient in gradients:\n    gradient.mul_({{c}} / (norm + 1e-6))",
     ),
     Strategy(
         name="standardize",
@@ -122,7 +125,7 @@ _CATALOGUE = (
         source="ZNorm, arXiv 2408.01215",
         step=(
             "for p in model.parameters():\n"
-            "    if p.grad.numel() > 2:\n"
+            "    if p.grad is not None and p.grad.numel() > 2:\n"
             "        std, mean = torch.std_mean(p.grad, correction=0)\n"
             "        p.grad.sub_(mean).div_(std + 1e-8)"
         ),
@@ -135,7 +138,7 @@ _CATALOGUE = (
         high=1.0,
         source="Brock et al. 2021, arXiv 2102.06171",
         step=(
-            "for p in model.parameters():\n"
+            "for p in [p for p in model.parameters() if p.grad is not None]:\n"
             "    axes = tuple(range(1, p.ndim)) or (0,)  # a unit is a row of a matrix, or a vector\n"
             "    norm = torch.linalg.vector_norm(p.grad, dim=axes, keepdim=True)\n"
             "    weight_norm = torch.linalg.vector_norm(p.detach(), dim=axes, keepdim=True)\n"

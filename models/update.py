@@ -31,7 +31,7 @@ def update(
     Returns:
         Loss, norm before clipping, norm after it and whether the gradient was clipped as rows, [4, n].
     """
-    clip = clipper(gradients, parameters)
+    clip = clipper(gradients, parameters, ~torch.isfinite(loss) if guard else None)
     applied_norm = clip.applied_norm
     taken = torch.ones_like(loss)
     if guard:

@@ -71,10 +71,15 @@ def merged(base: Values, over: Values) -> Values:
 
 
 def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
-    """The spec that a name or a file and flags make, and whether they say more than the name."""
+    """The spec that a name or a file and flags make, and whether they say more than the name.
+
+    Raises:
+        SpecError: it cannot be made, or a flag has no effect on it; where a part of a file has none, that is said.
+    """
     from gradstudy.study.launch import with_file
     from gradstudy.study.literature.presets import preset_values
     from gradstudy.study.spec.study_spec import parse_spec
+    from gradstudy.study.spec.without_effect import beside_factors, without_defaults, without_effect
 
     from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
     values = merged(({"name": name} if name else {}) | from_file, flags)
@@ -85,4 +90,9 @@ def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
             "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"
         )
     spec = parse_spec(values)
+    for sentence in without_effect(spec, flags):
+        raise SpecError(sentence)
+    in_file = without_defaults(from_file)
+    for sentence in [*without_effect(spec, in_file), *beside_factors(spec, merged(in_file, flags))]:
+        typer.echo(f"gradstudy: {sentence}", err=True)
     return (with_file(spec), True) if flags or from_file else (spec, False)

@@ -28,7 +28,7 @@ ORDER = {
         *("literature", "search", "training", "launch", "worker", "answer", "report", "opened_study"),
     ),
     "scripts": (
-        *("printable", "errors", "options", "exit_codes", "spec_input", "spec_flags"),
+        *("printable", "errors", "options", "given_options", "exit_codes", "spec_input", "spec_flags"),
         *("output", "web", "running", "verbs", "main"),
     ),
 }

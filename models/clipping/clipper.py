@@ -80,7 +80,7 @@ class GradientClipper:
         self._groups.clear()
 
     @torch.no_grad()
-    def __call__(self, gradients: Tensor, parameters: Tensor) -> ClipResult:
+    def __call__(self, gradients: Tensor, parameters: Tensor, skipped: Tensor | None = None) -> ClipResult:
         """Clip the gradients of the first n slots in place.
 
         A gradient whose norm is not finite is treated as ``clip_grad_norm_`` treats it: where the norm is
@@ -89,8 +89,10 @@ class GradientClipper:
         Args:
             gradients: ``[n, P]``, zero in the gaps of the layout.
             parameters: ``[n, P]``, before the step.
+            skipped: ``[n]`` bool, trials whose step is not taken, whatever their gradient: it leaves no trace either.
         """
         norm = vector_norm(gradients, dim=1)
+        seen = norm if skipped is None else norm.masked_fill(skipped, torch.nan)
         coefficient = torch.ones_like(norm)
         changed: list[tuple[Tensor, Tensor, Tensor]] = []
         scaled = False
@@ -99,7 +101,7 @@ class GradientClipper:
             if group.strategy in PARAMETER_RULES or group.strategy == "value":
                 changed.append((group.rows, *self._clip_rows(group, gradients, parameters, threshold)))
             else:
-                scale = self._scale(group, norm.index_select(0, group.rows), threshold)
+                scale = self._scale(group, seen.index_select(0, group.rows), threshold)
                 coefficient.index_copy_(0, group.rows, scale)
                 scaled = True
         if scaled:

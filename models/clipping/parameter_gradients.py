@@ -3,7 +3,7 @@
 # pyright: reportPrivateImportUsage=false
 # torch documents its foreach operations, whatever their names begin with.
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from gradstudy.models.clipping.parameter_rules import Rule
+
+ACCEPTED = "parameters are a tensor or an iterable of tensors, such as model.parameters()"
 
 
 class _Group(NamedTuple):
@@ -24,9 +26,14 @@ class Gradients:
     """The gradients that there are; of a sparse one its values, which lie in rows of the parameter."""
 
     def __init__(self, parameters: Tensor | Iterable[Tensor], strategy: str) -> None:
-        """Collect them; raises TypeError for a sparse gradient that ``strategy`` cannot clip."""
+        """Collect them.
+
+        Raises:
+            TypeError: there is something else than tensors, or a sparse gradient that ``strategy`` cannot clip.
+            ValueError: an iterator is at its end already, as ``model.parameters()`` is after a first use.
+        """
         self._groups: dict[tuple[torch.device, torch.dtype], _Group] = {}
-        for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
+        for parameter in _tensors(parameters):
             gradient, weight = parameter.grad, parameter
             if gradient is None:
                 continue
@@ -75,6 +82,24 @@ class Gradients:
             unit_axes = [0 if gradient.ndim > 1 else None for gradient in group.gradients]
             changed.append(rule(rows, weights, unit_axes, as_row))
         return torch.cat([one.to(changed[0].device) for one in changed]).any()
+
+
+def _tensors(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """What was given as parameters, which may be given by people in other forms."""
+    if isinstance(parameters, Tensor):
+        return [parameters]
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{ACCEPTED}, but got {type(parameters).__name__}")
+    tensors = list(parameters)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{ACCEPTED}, but one of them is {type(tensor).__name__}")
+    if not tensors and isinstance(parameters, Iterator):
+        raise ValueError(
+            "there is nothing to clip: the iterator of parameters is at its end. It can be gone through only once; "
+            "call model.parameters() at every step, or make a list of it"
+        )
+    return tensors
 
 
 def _values(parameter: Tensor, strategy: str) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,8 @@ class Clipper:
         """Clip the gradients of ``parameters`` in place; returns their global norm before, as a tensor.
 
         Raises:
-            TypeError: the strategy cannot clip a sparse gradient of this kind.
+            TypeError: these are no tensors, or the strategy cannot clip a sparse gradient of this kind.
+            ValueError: an iterator of parameters is at its end already.
         """
         gradients = Gradients(parameters, self.strategy)
         norm = gradients.norm()
@@ -136,7 +137,8 @@ def clip_gradients(
 
     Raises:
         StrategyError: there is no such strategy, it does not take this threshold, or it needs a ``Clipper``.
-        TypeError: the strategy cannot clip a sparse gradient of this kind.
+        TypeError: these are no tensors, or the strategy cannot clip a sparse gradient of this kind.
+        ValueError: an iterator of parameters is at its end already.
     """
     if strategy in MEMORIES:
         raise StrategyError(

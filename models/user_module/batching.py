@@ -32,12 +32,14 @@ class Batching:
         reason: why not, in one line.
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
+        has_optimizer: whether the user's function returned one.
     """
 
     batched: bool
     reason: str | None = None
     trial_bytes: int = 0
     model: str = "a model whose first step failed"
+    has_optimizer: bool = False
 
 
 class _Loss(nn.Module):
@@ -145,6 +147,7 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
         attributes = _plain_attributes(runs[0])
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             single = [_first_step(run, batch) for run, batch in zip(runs, batches, strict=True)]
+        carried = _carried(runs[0], batches[0])
     except (Exception, SystemExit) as error:  # its trials will say more
         return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
@@ -153,11 +156,15 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
     trial_bytes = sum(saved.values()) // len(runs) + 6 * weight  # module, row, gradient, two of Adam, one to work with
 
     def alone(reason: str) -> Batching:
-        return Batching(batched=False, reason=reason, trial_bytes=trial_bytes, model=model)
+        return Batching(
+            batched=False, reason=reason, trial_bytes=trial_bytes, model=model, has_optimizer=runs[0].has_optimizer
+        )
 
     changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
     if changed:
         return alone(f"its attribute {min(changed)} changes from step to step")
+    if carried is not None:
+        return alone(f"its attribute {carried} is carried from step to step")
     if signature(batches[0]) != signature(batches[1]):
         return alone("its batches differ in shape, or hold something else than tensors")
     names = list(runs[0].parameters)
@@ -174,7 +181,7 @@ def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.dev
                 reason = reason or f"its buffer {name} differs"
         if reason:
             return alone(reason)
-    return Batching(batched=True, trial_bytes=trial_bytes, model=model)
+    return Batching(batched=True, trial_bytes=trial_bytes, model=model, has_optimizer=runs[0].has_optimizer)
 
 
 def _first_step(run: ModuleRun, batch: Any) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
@@ -182,6 +189,16 @@ def _first_step(run: ModuleRun, batch: Any) -> tuple[Tensor, list[Tensor | None]
     with run.unchanged():
         loss, gradients = run.gradients(batch, advance=False)
         return loss, gradients, {name: buffer.clone() for name, buffer in run.module.named_buffers()}
+
+
+def _carried(run: ModuleRun, batch: Any) -> str | None:
+    """The attribute whose tensors a second step takes up from the first; None where there is none."""
+    with run.unchanged():
+        loss, _ = run.gradients(batch, advance=False)
+        attribute = run.carried.changed()
+        if attribute is None or torch.equal(run.gradients(batch, advance=False)[0], loss):
+            return None
+        return attribute
 
 
 def _strictly_batched(

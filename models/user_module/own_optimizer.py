@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gradstudy.models.optimizers import Optimizer
-from gradstudy.models.user_module.run import ModuleRun
+from gradstudy.models.user_module.run import ModuleRun, OwnOptimizer
 
 
 class OwnOptimizers(Optimizer):
@@ -23,7 +23,7 @@ class OwnOptimizers(Optimizer):
             fail: is told the slot whose optimizer raised the exception that is being handled.
         """
         self._views, self._fail = views, fail
-        self._runs: dict[int, tuple[ModuleRun, torch.optim.Optimizer]] = {}
+        self._runs: dict[int, tuple[ModuleRun, OwnOptimizer]] = {}
 
     def begin(self, slot: int, run: ModuleRun, learning_rate: float) -> None:
         """Have the optimizer of a run made; raises TypeError where the user's function returned none."""
@@ -40,7 +40,7 @@ class OwnOptimizers(Optimizer):
             with torch.no_grad():
                 for name, parameter in run.parameters.items():
                     parameter.copy_(views[name][0])
-                    parameter.grad = given[name][0].clone()
+                    parameter.grad = None if name in run.without_gradient else given[name][0].clone()
             try:
                 optimizer.step()
             except (Exception, SystemExit):

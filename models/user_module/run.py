@@ -1,22 +1,46 @@
 """One trial of the user's own model: its module, the batches that come next, its random numbers."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
+from gradstudy.models.user_module.carried_state import CarriedState
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import RandomState
 
+NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
+
+
+class OwnOptimizer(NamedTuple):
+    """An optimizer of a user's, and the schedules of its learning rate, which step after it."""
+
+    optimizer: torch.optim.Optimizer
+    schedules: list[LRScheduler]
+
+    def step(self) -> None:
+        """Update the parameters, then the learning rate."""
+        self.optimizer.step()
+        for schedule in self.schedules:
+            schedule.step()
+
 
 class ModuleRun:
-    """A problem that the user's function made for one seed; the function and all that it draws see that seed only."""
+    """A problem that the user's function made for one seed; the function and all that it draws see that seed only.
+
+    Attributes:
+        module: of the problem.
+        carried: what the module keeps from one batch to the next.
+        parameters: of the module that are trained, by name.
+        without_gradient: names of those that play no part in the loss of this step.
+    """
 
     def __init__(self, task: UserModule, seed: int, cell: str, batch_size: int, device: torch.device) -> None:
         """Have the problem made; raises whatever the user's code raises."""
@@ -28,6 +52,7 @@ class ModuleRun:
         with self._random.inside():
             problem = task.problem(**given)
             self.module = problem.module.to(device)
+            self.carried = CarriedState(self.module)
             self._loss, self._validation = problem.loss, problem.validation
             self._optimizer = problem.optimizer
             self._coming = _endless(problem.batches)
@@ -36,9 +61,15 @@ class ModuleRun:
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"the module of {task.task} has no parameter to train")
+        self.without_gradient: frozenset[str] = frozenset()
 
-    def make_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
-        """The user's own optimizer of the parameters.
+    @property
+    def has_optimizer(self) -> bool:
+        """Whether the user's function returned one."""
+        return self._optimizer is not None
+
+    def make_optimizer(self, learning_rate: float) -> OwnOptimizer:
+        """The user's own optimizer of the parameters, with the schedules that they returned with it.
 
         Raises:
             TypeError: their function returned none.
@@ -50,12 +81,15 @@ class ModuleRun:
             )
         with self._random.inside():
             made = self._optimizer(list(self.parameters.values()), learning_rate)
-        if not isinstance(made, torch.optim.Optimizer):
+        given, schedules = made if isinstance(made, tuple) and len(made) == 2 else (made, [])
+        optimizers, schedules = _listed(given), _listed(schedules)
+        right = len(optimizers) == 1 and isinstance(optimizers[0], torch.optim.Optimizer)
+        if not right or not all(isinstance(one, LRScheduler) for one in schedules):
             raise TypeError(
-                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, "
-                f"but it returned {type(made).__name__}"
+                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, or that and "
+                f"its schedules of torch.optim.lr_scheduler as (optimizer, schedule), but it returned {_kind(made)}"
             )
-        return made
+        return OwnOptimizer(optimizers[0], schedules)
 
     def next_batch(self) -> Any:
         """The batch of the next step, on the device."""
@@ -80,23 +114,33 @@ class ModuleRun:
         """Loss of a training step and the gradient of each of ``parameters``, None where it plays no part."""
         with self._random.inside(advance=advance):
             loss = self.loss(self.module, batch)
-            gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+            try:
+                gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+            except RuntimeError as error:
+                if "backward through the graph a second time" in str(error):
+                    error.add_note(NOT_DETACHED)
+                raise
         return loss.detach(), list(gradients)
+
+    def note_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Take note of which of ``parameters`` have a gradient in this step."""
+        named = zip(self.parameters, gradients, strict=True)
+        self.without_gradient = frozenset(name for name, gradient in named if gradient is None)
 
     @torch.no_grad()
     def initial_losses(self) -> list[float]:
-        """Training loss on each of the first batches; leaves no trace in buffers and random numbers."""
+        """Training loss on each of the first batches; leaves no trace in buffers, state and random numbers."""
         with self.unchanged(), self._random.inside(advance=False):
             losses: list[float] = torch.stack([self.loss(self.module, batch) for batch in self._first]).tolist()
         return losses
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """Mean loss on the validation batches, in evaluation mode."""
+        """Mean loss on the validation batches, in evaluation mode; what the module carries begins anew."""
         modes = {module: module.training for module in self.module.modules()}
         self.module.eval()
         try:
-            with self._random.inside(advance=False):
+            with self.carried.anew(), self._random.inside(advance=False):
                 batches = self._first if self._validation is None else map(self._moved, self._validation)
                 return self._mean(batches)
         finally:
@@ -105,10 +149,11 @@ class ModuleRun:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Give buffers back the values that they had."""
+        """Begin with what the module carries as it was made; give that and buffers back the values that they had."""
         kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
         try:
-            yield
+            with self.carried.anew():
+                yield
         finally:
             with torch.no_grad():
                 for name, buffer in self.module.named_buffers():
@@ -124,6 +169,17 @@ class ModuleRun:
         if self._device.type == "cpu":
             return batch
         return tree_map(lambda leaf: leaf.to(self._device) if hasattr(leaf, "to") else leaf, batch)
+
+
+def _listed(given: Any) -> list[Any]:
+    """What may be one thing or several, as Lightning takes it."""
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, (list, tuple)):
+        return f"a {type(given).__name__} of {', '.join(map(_kind, given)) or 'nothing'}"
+    return type(given).__name__
 
 
 def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:

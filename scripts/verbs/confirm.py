@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradstudy.scripts.given_options import is_given, refuse_with_detach
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyName, Threads, Workers
 from gradstudy.scripts.running.one_worker import Work, fitted
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def confirm(
+    context: typer.Context,
     name: StudyName,
     storage: Storage = DEFAULT_STORAGE,
     top: Annotated[
@@ -42,27 +44,30 @@ def confirm(
     from gradstudy.study.training.device import check_device
 
     work = fitted(Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device))
-    if not detach:
+    if detach:
+        refuse_with_detach(context)
+    else:
         check_device(device)
     with Database.open(storage) as database:
         study = find_study(database, name)
-        _begin(database, study, top, max_runs)
+        _begin(database, study, top, max_runs, said_top=is_given(context, "top"))
         job = None
         while (confirmation := _with_open_runs(database, study, width, max_runs)) is not None:
             if detach:
                 _say_where(database, confirmation)
                 return
             job = _run(database, storage, confirmation, work, job)
-        _show(database, study, width)
+        _show(database, study, width, ran=job is not None)
 
 
-def _begin(database: "Database", study: "StudyRecord", top: int, max_runs: int) -> None:
+def _begin(database: "Database", study: "StudyRecord", top: int, max_runs: int, *, said_top: bool) -> None:
     """Choose the settings, unless that was done before."""
     from gradstudy.study.answer.confirmation_study import begin_confirmation, find_confirmation
 
     known = find_confirmation(database, study)
     if known is not None:
-        typer.echo(f"{known.record.name} goes on with the settings that it began with")
+        idle = ", so that --top has no effect" if said_top else ""
+        typer.echo(f"{known.record.name} goes on with the settings that it began with{idle}")
         return
     begin_confirmation(database, study, top, max_runs)
 
@@ -108,10 +113,11 @@ def _say_where(database: "Database", confirmation: "Confirmation") -> None:
     )
 
 
-def _show(database: "Database", study: "StudyRecord", width: float) -> None:
+def _show(database: "Database", study: "StudyRecord", width: float, *, ran: bool) -> None:
     """Print how the settings fared."""
     from gradstudy.study.answer.confirmation_plan import is_settled
     from gradstudy.study.answer.confirmation_study import confirmation_results, find_confirmation
+    from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
     from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.report.tables import number
 
@@ -139,4 +145,9 @@ def _show(database: "Database", study: "StudyRecord", width: float) -> None:
     counts = zip(rows["diverged"], rows["runs"], strict=True)
     if not all(is_settled(int(diverged), int(runs), len(rows), width) for diverged, runs in counts):
         console.print(f"--max-runs is used up before every interval is {width:.0%} wide; a larger one goes on")
+    elif not ran:
+        console.print(
+            f"nothing was run: every interval is at most {width:.0%} wide, or lies above {ACCEPTABLE_UPPER_BOUND:.0%}, "
+            "where it need not be narrow"
+        )
     typer.echo(f"now: gradstudy report {study.name}")

@@ -13,6 +13,7 @@ from gradstudy.scripts.options import Storage
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from gradstudy.scripts.web.gate import Gate
     from gradstudy.scripts.web.server import Address
     from gradstudy.storage.database import Database
 
@@ -21,6 +22,10 @@ PASSWORD_VARIABLE = "GRADSTUDY_DASHBOARD_PASSWORD"
 Host = Annotated[str, typer.Option(help="Address to listen on; one that other machines reach needs a password.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Writable = Annotated[bool, typer.Option("--writable", help="Let people change and delete studies.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Further name that browsers may use, as of a proxy in front; repeatable."),
+]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(
@@ -36,31 +41,39 @@ def dashboard(
     port: Port = 8080,
     writable: Writable = False,
     password_file: PasswordFile = None,
+    allow_host: AllowHost = None,
 ) -> None:
     """Show the studies in a browser, with their notes and plots kept up to date."""
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
 
-    address, password = entrance(host, port, password_file)
+    address, gate = entrance(host, port, password_file, allow_host, writable=writable)
     with (
         stop_on_signal(lambda: typer.echo("stopping the dashboard")) as stop,
         Database.open(storage) as database,
-        running_dashboard(database, address, password, writable=writable),
+        running_dashboard(database, address, gate),
     ):
         stop.wait()
     raise typer.Exit(INTERRUPTED)
 
 
-def entrance(host: str, port: int, password_file: Path | None) -> "tuple[Address, str | None]":
-    """Where to listen, and the password that is asked for.
+def entrance(
+    host: str, port: int, password_file: Path | None, allow_host: list[str] | None, *, writable: bool
+) -> "tuple[Address, Gate]":
+    """Where to listen, and who is let in.
 
     Raises:
         UsageError: one needs the other, or does not exist, or optuna-dashboard is not installed.
     """
     from gradstudy.scripts.errors import UsageError, require_extra
-    from gradstudy.scripts.web.server import resolve
 
     require_extra("dashboard", "the dashboard", "optuna_dashboard", "waitress", "plotly")
+
+    from gradstudy.scripts.web.gate import Gate
+    from gradstudy.scripts.web.hosts import Hosts
+    from gradstudy.scripts.web.password import Password
+    from gradstudy.scripts.web.server import resolve
+
     password = _password(password_file)
     address = resolve(host, port)
     if password is None and not address.is_local:
@@ -68,44 +81,40 @@ def entrance(host: str, port: int, password_file: Path | None) -> "tuple[Address
             f"--host {host} lets other machines in, which needs a password: set {PASSWORD_VARIABLE} or "
             "give --password-file FILE"
         )
-    return address, password
+    hosts = Hosts(host, allow_host or ())
+    return address, Gate(hosts, None if password is None else Password(password), writable)
 
 
 @contextmanager
-def running_dashboard(
-    database: "Database", address: "Address", password: str | None, *, writable: bool
-) -> Iterator[None]:
+def running_dashboard(database: "Database", address: "Address", gate: "Gate") -> Iterator[None]:
     """Serve a database's studies and keep their notes and plots up to date; say where."""
-    import optuna_dashboard
-
-    from gradstudy.scripts.web.access import password_protected, read_only
+    from gradstudy.scripts.web.application import dashboard_application
     from gradstudy.scripts.web.server import WebServer
     from gradstudy.storage.optuna_reader import reading_storage
     from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
 
     with ExitStack() as stack:
-        if writable:
-            application = optuna_dashboard.wsgi(database.optuna_storage)
-        else:
-            application = read_only(optuna_dashboard.wsgi(stack.enter_context(reading_storage(database))))
-        if password is not None:
-            application = password_protected(application, password)
-        server = WebServer(address, application)
+        storage = database.optuna_storage if gate.writable else stack.enter_context(reading_storage(database))
+        server = WebServer(address, dashboard_application(storage), gate)
         stack.enter_context(refreshing_dashboard(database, lambda text: typer.echo(f"gradstudy: {text}", err=True)))
         stack.enter_context(server.serving())
         typer.echo(
-            f"dashboard of {database.display_url} at {server.url} ({'writable' if writable else 'read-only'}, "
-            f"{'with' if password is not None else 'without'} password; Ctrl-C stops it)"
+            f"dashboard of {database.display_url} at {server.url} ({'writable' if gate.writable else 'read-only'}, "
+            f"{'with' if gate.password is not None else 'without'} password; Ctrl-C stops it)"
         )
         yield
 
 
 def _password(file: Path | None) -> str | None:
-    """The password from the file, or else from the environment; None when there is neither."""
+    """The password from the file, or else from the environment; None when there is neither.
+
+    It is taken out of the environment, which processes that are started from here inherit.
+    """
     from gradstudy.scripts.errors import UsageError
 
+    in_environment = os.environ.pop(PASSWORD_VARIABLE, None) or None
     if file is None:
-        return os.environ.get(PASSWORD_VARIABLE) or None
+        return in_environment
     try:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradstudy.scripts.errors import UsageError
+from gradstudy.scripts.given_options import refuse_with_detach
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyOrFile, Threads, Workers
 from gradstudy.scripts.running.one_worker import Engine, Work, fitted
 from gradstudy.scripts.spec_flags import takes_spec_flags
@@ -14,6 +16,7 @@ from gradstudy.scripts.spec_input import Values, given_spec
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from gradstudy.models.trainable import Trainable
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
 
@@ -23,6 +26,7 @@ SLOWLY_READ = 50 * 2**20
 
 @takes_spec_flags
 def launch(
+    context: typer.Context,
     name: StudyOrFile = None,
     storage: Storage = DEFAULT_STORAGE,
     *,
@@ -40,6 +44,13 @@ def launch(
     ] = False,
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
+    if detach:
+        refuse_with_detach(context)
+    if gpus and engine is Engine.LOCAL:
+        raise UsageError(
+            "--gpus is what each worker asks of Ray, and needs --engine ray; to train on a GPU of this machine give "
+            f"--device cuda, but got --gpus {gpus:g}"
+        )
     work = Work(
         workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device, engine=engine, gpus=gpus
     )
@@ -73,6 +84,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         if stored is None:
             _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
+            _refuse_batch_size(flags, data)
             check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
@@ -85,6 +97,17 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         if counts is not None and run_study(Job.of(database, record, data), counts, work, pool):
             _say_verdicts(database, record)
             typer.echo(f"done; now: gradstudy report {record.name}")
+
+
+def _refuse_batch_size(flags: Values, data: "Trainable") -> None:
+    """Refuse a batch size, or values of it, where a user's function does not take one."""
+    from gradstudy.models.user_module.loading import UserModule
+
+    given = "batch_size" in flags or "batch_size" in flags.get("space", {}).get("factors", {})
+    if given and isinstance(data, UserModule) and not data.takes("batch_size"):
+        raise UsageError(
+            f"batch_size has no effect: {data.task} has no parameter `batch_size`, and makes its own batches"
+        )
 
 
 def _say_verdicts(database: "Database", record: "StudyRecord") -> None:

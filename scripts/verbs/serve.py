@@ -11,7 +11,7 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, Slots, Threads, checked_address
-from gradstudy.scripts.verbs.dashboard import Host, PasswordFile, Port, Writable
+from gradstudy.scripts.verbs.dashboard import AllowHost, Host, PasswordFile, Port, Writable
 from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
 if TYPE_CHECKING:
@@ -35,8 +35,13 @@ def serve(
         ),
     ] = None,
     data: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder of the own PostgreSQL, where no --storage is given.")
-    ] = DEFAULT_DATA,
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the own PostgreSQL, where no --storage is given.",
+            show_default=str(DEFAULT_DATA),
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes.", show_default="one for each core")
     ] = None,
@@ -55,8 +60,10 @@ def serve(
     port: Port = 8080,
     writable: Writable = False,
     password_file: PasswordFile = None,
+    allow_host: AllowHost = None,
 ) -> None:
     """Run a database, workers for every open study and the dashboard, until SIGTERM or Ctrl-C."""
+    from gradstudy.scripts.errors import UsageError
     from gradstudy.scripts.running.one_worker import Work, fitted
     from gradstudy.scripts.running.process_pool import WorkerPool
     from gradstudy.scripts.running.stopping import stop_on_signal
@@ -65,16 +72,20 @@ def serve(
     from gradstudy.storage.optuna_proxy import serving_proxy
     from gradstudy.study.training.device import check_device
 
+    if storage is not None and data is not None:
+        raise UsageError(
+            f"--data is the folder of the service's own database, but --storage or {STORAGE_VARIABLE} names another"
+        )
     check_device(device)
-    address, password = entrance(host, port, password_file)
+    address, gate = entrance(host, port, password_file, allow_host, writable=writable)
     work = fitted(Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device))
     count = work.workers
     arguments = ["--slots", slots, "--threads", str(work.threads), "--device", device, "--workers", str(count)]
     with (
         stop_on_signal(lambda: typer.echo("stopping: running trials are given back")) as stop,
-        _database_url(storage, data) as url,
+        _database_url(storage, data or DEFAULT_DATA) as url,
         Database.open(url, create=True) as database,
-        running_dashboard(database, address, password, writable=writable),
+        running_dashboard(database, address, gate),
         serving_proxy(database.optuna_storage, proxy) if proxy else nullcontext(),
         WorkerPool(count, url, arguments) as pool,
     ):

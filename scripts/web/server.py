@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from gradstudy.scripts.errors import CannotServeError, UsageError
-from gradstudy.scripts.web.access import Application
+from gradstudy.scripts.web.gate import Gate
+from gradstudy.scripts.web.headers import Application
 from gradstudy.study.background import in_background
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -52,13 +53,13 @@ class WebServer:
         url: where a browser finds it.
     """
 
-    def __init__(self, address: Address, application: Application) -> None:
-        """Begin to listen; port 0 takes one that is free.
+    def __init__(self, address: Address, application: Application, gate: Gate) -> None:
+        """Begin to listen; port 0 takes one that is free. The application gets what the gate lets in.
 
         Raises:
             CannotServeError: the port is taken, or the address is not this machine's.
         """
-        from waitress.server import create_server
+        from gradstudy.scripts.web.connections import gated_server
 
         try:
             listening = socket.create_server((address.host, address.port), family=address.family)
@@ -66,7 +67,7 @@ class WebServer:
             raise CannotServeError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
         self.url = f"http://{address._replace(port=listening.getsockname()[1])}/"
         self._map: dict[int, Any] = {}
-        self._server: Any = create_server(application, map=self._map, sockets=[listening])
+        self._server = gated_server(application, listening, self._map, gate)
 
     def serving(self) -> AbstractContextManager[None]:
         """Answer requests within a ``with``; at its end those in progress are answered."""
@@ -76,6 +77,6 @@ class WebServer:
         from waitress import wasyncore
 
         while not stop.is_set():
-            wasyncore.loop(timeout=SECONDS_BETWEEN_LOOKS, map=self._map, count=1)
+            wasyncore.loop(timeout=SECONDS_BETWEEN_LOOKS, use_poll=True, map=self._map, count=1)
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._map)

@@ -11,6 +11,7 @@ OPTIMIZERS: Mapping[str, str] = {
     "momentum": "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
     "adam": "torch.optim.Adam(model.parameters(), lr={lr})",
 }
+AUTOCAST = "# model and loss are computed within torch.autocast(device_type, torch.bfloat16)"
 OWN = "# your own optimizer, with lr={lr}"
 GUARD = """gradients = [p.grad for p in model.parameters() if p.grad is not None]
 if torch.isfinite(loss) and torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
@@ -24,7 +25,7 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         strategy: clipping strategy.
         threshold: that it takes; None for one without.
         learning_rate: of the optimizer.
-        spec: of the study, as JSON: ``optimizer`` and ``guard`` count.
+        spec: of the study, as JSON: ``optimizer``, ``guard`` and ``precision`` count.
     """
     rule = STRATEGIES[strategy]
     step = f"{rule.pytorch_step(threshold)}\noptimizer.step()"
@@ -32,6 +33,7 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         step = GUARD + indent(step, "    ")
     optimizer = OPTIMIZERS.get(spec.get("optimizer", "sgd"))
     first = OWN if optimizer is None else f"optimizer = {optimizer}"
-    parts = [first.format(lr=f"{learning_rate:.3g}"), rule.setup]
+    precision = AUTOCAST if spec.get("precision") == "bfloat16" else ""
+    parts = [precision, first.format(lr=f"{learning_rate:.3g}"), rule.setup]
     before = "\n".join(part for part in parts if part)
     return f"# once, before the training loop\n{before}\n\n# after loss.backward()\n{step}"

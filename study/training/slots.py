@@ -85,4 +85,8 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
         lines.append(
             f"{data.task}{of_cell} from {data.folder or 'an installed package'}: {tried.model}, {how}{because}"
         )
+        optimizers = spec.space.factors.get("optimizer", (spec.optimizer,))
+        if tried.has_optimizer and "own" not in optimizers:
+            used = " and ".join(map(str, optimizers))
+            lines.append(f"the optimizer that {data.task} returns is not used, but {used}: --optimizer own takes it")
     return lines

@@ -289,3 +289,19 @@ def test_with_a_grad_scaler_overflowing_steps_are_skipped_and_leave_no_trace():
         for p, q in zip(model.parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(clips[0].state_dict()["memory"], clips[1].state_dict()["memory"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "clip", [lambda p: clip_gradients(p, "norm", 1.0), Clipper("zclip", 2.0), Clipper("none").clip]
+)
+def test_what_holds_no_parameters_is_said(clip):
+    model = torch.nn.Linear(2, 3)
+    used_up = model.parameters()
+    assert len(list(used_up)) == 2
+    with pytest.raises(ValueError, match="the iterator of parameters is at its end"):
+        clip(used_up)
+    with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but got Linear$"):
+        clip(model)
+    with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but one of them is tuple$"):
+        clip(model.named_parameters())
+    assert float(clip_gradients([], "norm", 1.0)) == 0

@@ -373,8 +373,10 @@ class Failing(torch.optim.SGD):
     ("optimizer", "said"),
     [
         (None, "must return (module, batches, loss, validation batches, optimizer)"),
-        (lambda parameters, lr: "sgd", "returns a torch.optim.Optimizer, but it returned str"),
+        (lambda parameters, lr: "sgd", "(optimizer, schedule), but it returned str"),
         (lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=-1), "Invalid momentum value: -1"),
+        (lambda parameters, lr: ([], []), "but it returned a tuple of a list of nothing, a list of nothing"),
+        (lambda parameters, lr: (torch.optim.SGD(parameters, lr), 0.5), "but it returned a tuple of SGD, float"),
         (0.1, "must be a function of parameters and learning rate, but is float"),
         (Failing, "ArithmeticError: no more steps"),
     ],
@@ -412,3 +414,103 @@ def test_the_initial_loss_is_that_of_the_first_batches_and_leaves_buffers_alone(
     assert np.mean(trained.initial_losses(0)) == pytest.approx(expected)
     assert np.mean(trained.initial_losses(0)) == pytest.approx(expected)
     assert trained.train(1).loss[0, 0] == pytest.approx(float(cross_entropy(model, batches_of(2)(0)).detach()))
+
+
+class Carrying(Recurrent):
+    """A language model that carries its hidden state from batch to batch; 4 streams in training, 2 in validation."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = None
+        self.shown = None
+
+    def forward(self, tokens):
+        self.shown = self.embedding(tokens)  # kept for people to look at, and not carried
+        if self.hidden is not None:
+            self.shown = self.shown + self.hidden.detach()[:, None]
+        self.hidden = self.shown.mean(1)
+        return self.output(self.shown) * self.temperature
+
+
+def carried_by_hand(model, batches, hidden=None):
+    losses = []
+    for tokens in batches:
+        model.hidden = hidden
+        losses.append(cross_entropy(model, tokens))
+        hidden = model.hidden
+        yield losses[-1]
+
+
+def test_what_a_model_carries_begins_anew_for_training_and_for_validation():
+    validation = [torch.randint(7, (2, 5), generator=torch.Generator().manual_seed(step)) for step in range(3)]
+    user = task(Carrying, validation=validation)
+    assert tried(user).reason == "its attribute hidden is carried from step to step"
+    trained = array(user, batched=False)
+    slot = trained.admit(run(strategy="none", threshold=None, learning_rate=0.1))
+    batch = batches_of(0)
+
+    torch.manual_seed(0)
+    model = Carrying().double()
+    with torch.no_grad():
+        first = [float(loss) for loss in carried_by_hand(model, map(batch, range(INITIAL_BATCHES)))]
+    np.testing.assert_allclose(trained.initial_losses(slot), first, rtol=1e-12)
+
+    hidden, losses, of_validation = None, [], []
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+    recorded, validated = [], []
+    for step in range(8):
+        validated.append(trained.validation_loss(slot))
+        recorded.append(trained.train(1).loss[0, 0])
+        with torch.no_grad():
+            of_validation.append(float(torch.stack(list(carried_by_hand(model, validation))).mean()))
+        optimizer.zero_grad()
+        (loss,) = carried_by_hand(model, [batch(step)], hidden)
+        loss.backward()
+        optimizer.step()
+        hidden = model.hidden
+        losses.append(loss.item())
+    np.testing.assert_allclose(recorded, losses, rtol=1e-9)
+    np.testing.assert_allclose(validated, of_validation, rtol=1e-9)
+
+
+def test_a_state_that_was_not_detached_is_named():
+    class Attached(Carrying):
+        def forward(self, tokens):
+            shown = self.embedding(tokens) if self.hidden is None else self.embedding(tokens) + self.hidden[:, None]
+            self.hidden = shown.mean(1)
+            return self.output(shown)
+
+    trained = array(task(Attached), batched=False)
+    slot = trained.admit(run())
+    trained.train(2)
+    assert "must be detached: hidden = hidden.detach()" in trained.failures[slot]
+
+
+def warm_up(optimizer):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 8))
+
+
+@pytest.mark.parametrize("as_lists", [False, True])
+def test_schedules_that_are_returned_with_an_optimizer_step_after_it(as_lists):
+    def both(parameters, learning_rate):
+        optimizer = adam_w(parameters, learning_rate)
+        return ([optimizer], [warm_up(optimizer)]) if as_lists else (optimizer, warm_up(optimizer))
+
+    user = task(Lstm, optimizer=both)
+    trained = array(user, optimizer="own", batched=False)
+    trained.admit(run(strategy="none", threshold=None, learning_rate=0.05))
+    losses = trained.train(20).loss[:, 0]
+    assert trained.failures == {}
+
+    torch.manual_seed(0)
+    model = Lstm().double()
+    optimizer = adam_w(model.parameters(), 0.05)
+    schedule, by_hand = warm_up(optimizer), []
+    for step in range(20):
+        optimizer.zero_grad()
+        loss = cross_entropy(model, batches_of(0)(step))
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        by_hand.append(loss.item())
+    np.testing.assert_allclose(losses, by_hand, rtol=1e-9)

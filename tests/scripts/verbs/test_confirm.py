@@ -31,6 +31,12 @@ def test_a_setting_is_confirmed_and_the_report_says_so(finished: Database, grads
     again = gradstudy(*WORDS, "--width", "0.4", "--max-runs", "60")
     assert again.stdout.splitlines()[0] == "s-confirm goes on with the settings that it began with"
     assert again.exit_code == 0
+    assert "nothing was run: every interval is at most 40% wide, or lies above 20%" in again.stdout
+    wider = gradstudy(*WORDS, "--width", "0.5", "--top", "2")
+    assert "began with, so that --top has no effect\n" in wider.stdout
+    assert "nothing was run: every interval is at most 50% wide" in wider.stdout
+    detached = gradstudy("confirm", "s", "--detach", "--slots", "2")
+    assert (detached.exit_code, "--slots has no effect with --detach" in detached.stderr) == (2, True)
     for form in ("markdown", "json", "csv", "html"):
         assert gradstudy("report", "s", "--format", form).exit_code == 0
 

@@ -4,6 +4,8 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from dashboard_process import Served, serving
 from typer.testing import Result
 from waiting import PATIENCE_SECONDS
 
-from gradstudy.scripts.verbs.dashboard import PASSWORD_VARIABLE
+from gradstudy.scripts.verbs.dashboard import PASSWORD_VARIABLE, entrance
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 
@@ -138,6 +140,17 @@ def test_the_password_is_never_printed(protected: Served) -> None:
     assert "with password" in protected.first_line
 
 
+def test_processes_that_are_started_later_do_not_get_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    _, gate = entrance("127.0.0.1", 0, None, None, writable=False)
+    assert gate.password is not None
+    inherited = subprocess.run(
+        [sys.executable, "-c", "import os; print(dict(os.environ))"], capture_output=True, text=True
+    )
+    assert "PATH" in inherited.stdout
+    assert PASSWORD_VARIABLE not in inherited.stdout
+
+
 @pytest.fixture
 def refused(gradstudy: Run) -> Callable[..., str]:
     """The one sentence that a command line ends with."""
@@ -167,6 +180,9 @@ def test_what_cannot_be_served_is_said(finished: Database, refused: Callable[...
         "--password-file takes a file with a password, but nowhere cannot be read: No such file or directory"
     )
     assert refused("--password-file", "empty") == "--password-file takes a file with a password, but empty is empty"
+    assert refused("--allow-host", "http://x.org") == (
+        "--allow-host takes a name without scheme and port, such as gpu7.lab, but got 'http://x.org'"
+    )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert refused("--port", str(port), code=1) == f"cannot listen on 127.0.0.1:{port}: Address already in use"

@@ -9,6 +9,7 @@ import pytest
 from dashboard_process import Served, serving
 from waiting import PATIENCE_SECONDS
 
+STRANGER = "stranger.example"
 CHROMIUM = shutil.which("chromium") or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
@@ -53,7 +54,10 @@ def served(finished_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def browser() -> Iterator["sync_api.Browser"]:
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # A strange name that points here, and a browser without a protection of its own against what is local.
+        resolving = f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1"
+        arguments = ["--no-sandbox", resolving, "--disable-features=LocalNetworkAccessChecks"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
 
@@ -105,3 +109,23 @@ def test_what_is_refused_is_said(served: Served, browser: "sync_api.Browser") ->
         page.get_by_text("Failed to delete study").first.wait_for()
         page.reload()
         page.get_by_role("link", name=re.compile(r"\bs\b")).first.wait_for()
+
+
+def test_another_site_can_neither_frame_it_nor_speak_to_it(served: Served, browser: "sync_api.Browser") -> None:
+    with browser.new_page() as page:
+        html = f"<iframe src='{served.url}dashboard'></iframe>"
+        page.route(f"http://{STRANGER}/", lambda route: route.fulfill(body=html, content_type="text/html"))
+        with page.expect_console_message(lambda message: "frame-ancestors 'none'" in message.text):
+            page.goto(f"http://{STRANGER}/")
+        (frame,) = page.main_frame.child_frames
+        assert frame.url == "chrome-error://chromewebdata/"
+        sent = """url => fetch(url, {method: "DELETE"}).then(answer => answer.status, () => "kept away")"""
+        assert page.evaluate(sent, f"{served.url}api/studies/1") == "kept away"
+
+
+def test_a_name_that_was_made_to_point_here_is_told_nothing(served: Served, browser: "sync_api.Browser") -> None:
+    with browser.new_page() as page:
+        answer = page.goto(served.url.replace("127.0.0.1", STRANGER) + "api/studies")
+        assert answer is not None
+        assert answer.status == 403
+        assert f"does not answer to the name {STRANGER}" in answer.json()["reason"]

@@ -79,3 +79,10 @@ def test_a_device_that_is_not_there_is_said_before_anything_is_made(gradstudy: R
     result = gradstudy("serve", "--device", "tpu")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_beside_another_database_is_refused(gradstudy: Run, folder: Path) -> None:
+    result = gradstudy("serve", "--storage", "sqlite:///x.db", "--data", "x")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--data is the folder of the service's own database" in result.stderr
+    assert list(folder.iterdir()) == []

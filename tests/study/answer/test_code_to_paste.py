@@ -177,6 +177,11 @@ def test_a_spec_that_says_nothing_has_plain_sgd_without_a_guard() -> None:
     assert torch.isfinite(before).all()
 
 
+def test_a_study_in_half_precision_says_so() -> None:
+    assert "torch.autocast(device_type, torch.bfloat16)" in code_to_paste("norm", 0.5, RATE, {"precision": "bfloat16"})
+    assert "autocast" not in code_to_paste("norm", 0.5, RATE, {"precision": "float32"})
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_line_is_too_long_to_paste(strategy: str) -> None:
     code = code_to_paste(strategy, THRESHOLDS[strategy], RATE, {"guard": True})

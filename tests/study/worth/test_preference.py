@@ -55,7 +55,7 @@ def test_a_setting_is_safe_from_a_probability_of_eighty_percent_on() -> None:
 
 
 def test_where_none_is_safe_the_loss_counts_together_with_what_is_missing_to_safety() -> None:
-    nearly, far_from = (2.0, 25.0), UNSAFE
+    nearly, far_from = (3.0, 25.0), UNSAFE
     missing = 0.4 * (beta(*nearly).cdf(0.1) - beta(*far_from).cdf(0.1))
     assert missing > 0.05
     assert best_of(worth_of([0.5, 0.5 - missing + 0.02], [nearly, far_from])) == 0

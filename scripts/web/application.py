@@ -1,0 +1,41 @@
+"""optuna-dashboard as it is given to browsers: with protecting headers, and without tracebacks on the terminal."""
+
+import io
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from gradstudy.scripts.web.headers import PROTECTING, Application, Environ, StartResponse
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+LOGGER = "optuna_dashboard._bottle_util"
+"""Where optuna-dashboard says what it could not answer, with a traceback."""
+
+
+def dashboard_application(storage: "BaseStorage") -> Application:
+    """optuna-dashboard on a storage."""
+    import optuna_dashboard
+
+    logging.getLogger(LOGGER).addFilter(_first_line)
+    return protected(optuna_dashboard.wsgi(storage))
+
+
+def protected(application: Application) -> Application:
+    """WSGI middleware that adds ``PROTECTING`` to every answer and mends what optuna-dashboard asks of a request."""
+
+    def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            return start_response(status, [*headers, *PROTECTING], *error)
+
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # it fails without
+        environ["wsgi.errors"] = io.StringIO()  # for tracebacks; the answer says that there was an error
+        return application(environ, start)
+
+    return answer
+
+
+def _first_line(record: logging.LogRecord) -> bool:
+    record.msg = ascii(str(record.msg).partition("\n")[0])
+    return True

@@ -1,0 +1,80 @@
+"""What somebody gave for a study that changes nothing of it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gradstudy.models.tasks.catalogue import find_task
+from gradstudy.models.tasks.module_task import is_module_task
+from gradstudy.study.spec.factors import place_of
+from gradstudy.study.spec.study_spec import StudySpec
+
+
+def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
+    """A sentence for each given value that changes nothing in a study of this kind.
+
+    Args:
+        spec: of the study.
+        given: the part of it that was given, in the form of a spec file.
+    """
+    varied = [place_of(spec.task, factor) for factor in given.get("space", {}).get("factors", {})]
+    names = dict.fromkeys(".".join(place) for place in [*_places(given), *varied])
+    reasons = {name: _reason(spec, name) for name in names}
+    return [f"{name} has no effect, {reason}" for name, reason in reasons.items() if reason is not None]
+
+
+def beside_factors(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
+    """A sentence for each given value in whose place the study searches several."""
+    places = set(_places(given))
+    varied = {factor: place_of(spec.task, factor) for factor in spec.space.factors}
+    return [
+        f"{'.'.join(place)} has no effect, because the study varies {factor}"
+        for factor, place in varied.items()
+        if place in places
+    ]
+
+
+def without_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec file's values without those that are the defaults: a file that was written by a program has them all."""
+    return _beyond(values, StudySpec(name="x").model_dump(mode="json"))
+
+
+def _reason(spec: StudySpec, name: str) -> str | None:
+    """Why a field changes nothing; None where it does."""
+    is_module = is_module_task(spec.task)
+    if name.startswith("model.") and is_module:
+        return f"because task {spec.task!r} makes its own model; what its function takes is an option of the task"
+    if name == "model.forget_bias" and "lstm" not in spec.space.cells:
+        return f"because no LSTM is searched: cells are {', '.join(spec.space.cells)}"
+    if name == "model.embedding_size" and "cross_entropy" not in find_task(spec.task)[0].losses:
+        return f"because task {spec.task!r} has real values, which are not embedded"
+    if name == "divergence.skipped_in_a_row" and not spec.guard and "guard" not in spec.space.factors:
+        return "because no step is skipped without guard"
+    if "loss" not in spec.space.factors:
+        squared = spec.trained_loss == "mse"
+        if name == "divergence.blow_up" and squared:
+            return "because the loss is mse: blow_up_squared counts"
+        if name == "divergence.blow_up_squared" and not squared:
+            return f"because the loss is {spec.trained_loss}: blow_up counts"
+    if name == "task_folder" and not is_module:
+        return "because only a model of your own is imported"
+    return None
+
+
+def _places(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Where values lie, each by the names on the way to it."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((name, *inner) for inner in _places(value))
+        else:
+            yield (name,)
+
+
+def _beyond(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, value in values.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping):
+            kept[name] = _beyond(value, default if isinstance(default, Mapping) else {})
+        elif name not in defaults or value != default:
+            kept[name] = value
+    return kept
