@@ -11,10 +11,12 @@ from torch import Tensor
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
 from gradstudy.models.model_shape import Batch, ModelShape
-from gradstudy.models.optimizer_names import OptimizerName
+from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.optimizers import make_optimizer
 from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.seq2seq import EncoderDecoder
+from gradstudy.models.step_rates import StepRates
 from gradstudy.models.tasks.batches import TaskData, TrialBatches
 from gradstudy.models.update import update
 from gradstudy.models.workspace import Workspace
@@ -124,8 +126,8 @@ class TrialArray:
         *,
         slots: int,
         batch_size: int,
-        optimizer: OptimizerName = "sgd",
-        steps: int,
+        optimizer: OptimizerSettings,
+        schedule: Schedule,
         guard: bool = False,
         validation_pairs: int = 256,
         workspace: Workspace,
@@ -138,7 +140,8 @@ class TrialArray:
             slots: the largest number of trials at once, K.
             batch_size: sequences in each training batch.
             optimizer: of every trial.
-            steps: the longest training run; strategies with memory size it by this.
+            schedule: of every trial's learning rate, over the longest training run; strategies with memory size it
+                by this.
             guard: whether a step with a non-finite loss or gradient is skipped.
             validation_pairs: how many validation pairs ``validation_loss`` takes at most.
             workspace: where to compute, and in which type; arrays that take turns can share one. Parameters,
@@ -156,10 +159,11 @@ class TrialArray:
         self.parameters = torch.zeros(slots, size, dtype=dtype, device=self.device)
         self.gradients = torch.zeros_like(self.parameters)
         self._optimizer = make_optimizer(optimizer, slots, size, dtype, self.device)
-        self._clipper = GradientClipper(self.model.layout, slots, steps, dtype, self.device)
+        self._clipper = GradientClipper(self.model.layout, slots, schedule.steps, dtype, self.device)
         self._batches = TrialBatches(data, slots, batch_size, self.device)
         self._validation = self._batches.validation(validation_pairs)
         self._learning_rate = torch.zeros(slots, dtype=dtype, device=self.device)
+        self._rates = StepRates(schedule, dtype, self.device)
         self._dropout_key = torch.zeros(slots, dtype=torch.int64, device=self.device)
         self.watch: Watch | None = None
         self._step = np.zeros(slots, dtype=np.int64)
@@ -217,7 +221,7 @@ class TrialArray:
             parameters,
             gradients,
             loss.detach(),
-            self._learning_rate[active],
+            self._rates(self._learning_rate[active], self._step[active]),
             clipper=self._clipper,
             optimizer=self._optimizer,
             guard=self.guard,

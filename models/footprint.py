@@ -3,7 +3,7 @@
 import torch
 
 from gradstudy.models.model_shape import GATES, Cell, ModelShape
-from gradstudy.models.optimizer_names import OptimizerName
+from gradstudy.models.optimizer_settings import OptimizerName
 from gradstudy.models.optimizers import OPTIMIZER_STATES
 from gradstudy.models.parameters import ParameterLayout
 

@@ -1,7 +1,8 @@
-"""SGD, momentum and Adam with a learning rate per trial, after ``torch.optim``.
+"""The optimizers of ``torch.optim`` with a learning rate per trial.
 
 Shapes: n active trials of at most K slots, P parameters. Updates are in place. A trial whose ``taken`` is 0 skips
 the step: neither its parameters nor its optimizer state change; its gradients must be finite all the same (zero).
+Each equals the class of ``torch.optim`` that ``OPTIMIZERS`` names, from whose pages the formulas are.
 """
 
 from abc import ABC, abstractmethod
@@ -9,15 +10,19 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from gradstudy.models.optimizer_names import OptimizerName
+from gradstudy.models.optimizer_settings import OptimizerName, OptimizerSettings
 
-OPTIMIZER_STATES: dict[OptimizerName, int] = {"sgd": 0, "momentum": 1, "adam": 2}
+OPTIMIZER_STATES: dict[OptimizerName, int] = {
+    "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "adadelta": 2, "rmsprop": 1, "adam": 2, "adamw": 2,
+    "nadam": 2, "radam": 2,
+}  # fmt: skip
 """Numbers that an optimizer keeps for each parameter."""
 
-MOMENTUM = 0.9
-BETA_1 = 0.9
-BETA_2 = 0.999
-EPSILON = 1e-8
+RMSPROP_DECAY = 0.99
+ADADELTA_DECAY = 0.9
+NADAM_MOMENTUM_DECAY = 4e-3
+RECTIFIED_FROM = 5.0
+"""RAdam adapts once the variance of its second moment is known as well as by so many values."""
 
 
 class Optimizer(ABC):
@@ -40,62 +45,192 @@ class Optimizer(ABC):
             tensor[target].copy_(tensor[source])
 
 
-class SGD(Optimizer):
-    """w <- w - lr g, as ``torch.optim.SGD(lr)``."""
+class NamedOptimizer(Optimizer):
+    """An optimizer of the catalogue. All but AdamW take weight decay as a part of the gradient, as torch does."""
+
+    moments = 0
+    """Tensors [K, P] that it keeps."""
+
+    def __init__(
+        self, settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._settings = settings
+        self._weight_decay = settings.value("weight_decay")
+        self._decoupled = settings.name == "adamw"
+        kept = [torch.zeros(slots, size, dtype=dtype, device=device) for _ in range(self.moments)]
+        self._count = torch.zeros(slots, 1, dtype=dtype, device=device)
+        self.state = (*kept, self._count)
 
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
         """See Optimizer."""
-        parameters.addcmul_(gradients, (learning_rate * taken).unsqueeze(1), value=-1)
+        rate, column = (learning_rate * taken).unsqueeze(1), taken.unsqueeze(1)
+        if self._weight_decay and self._decoupled:
+            parameters.mul_(1 - self._weight_decay * rate)
+        elif self._weight_decay:
+            gradients.add_(parameters, alpha=self._weight_decay)
+        kept = [tensor[: len(parameters)] for tensor in self.state]
+        kept[-1].add_(column)
+        self._update(parameters, gradients, rate, column, kept)
+
+    @abstractmethod
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        """Update parameters and what is kept [n, P]; rate (0 where the step is not taken) and taken are [n, 1].
+
+        The last that is kept is how many steps were taken, this one included, [n, 1].
+        """
 
 
-class Momentum(Optimizer):
-    """v <- 0.9 v + g; w <- w - lr v, as ``torch.optim.SGD(lr, momentum=0.9)``."""
+class SGD(NamedOptimizer):
+    """w <- w - lr g."""
 
-    def __init__(self, slots: int, size: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.velocity = torch.zeros(slots, size, dtype=dtype, device=device)
-        self.state = (self.velocity,)
-
-    def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
-        """See Optimizer."""
-        velocity = self.velocity[: len(parameters)]
-        velocity.mul_(_decay(MOMENTUM, taken)).addcmul_(gradients, taken.unsqueeze(1))
-        parameters.addcmul_(velocity, (learning_rate * taken).unsqueeze(1), value=-1)
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        parameters.addcmul_(gradients, rate, value=-1)
 
 
-class Adam(Optimizer):
-    """Kingma and Ba 2014, arXiv 1412.6980, as ``torch.optim.Adam(lr)``."""
+class Momentum(NamedOptimizer):
+    """v <- m v + g; w <- w - lr v; Nesterov's: w <- w - lr (g + m v)."""
 
-    def __init__(self, slots: int, size: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.mean = torch.zeros(slots, size, dtype=dtype, device=device)
-        self.square = torch.zeros_like(self.mean)
-        self.count = torch.zeros(slots, 1, dtype=dtype, device=device)
-        self.state = (self.mean, self.square, self.count)
+    moments = 1
 
-    def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
-        """See Optimizer."""
-        mean, square, count = (tensor[: len(parameters)] for tensor in self.state)
-        taken_column = taken.unsqueeze(1)
-        count.add_(taken_column)
-        mean.mul_(_decay(BETA_1, taken)).addcmul_(gradients, taken_column, value=1 - BETA_1)
-        square.mul_(_decay(BETA_2, taken)).addcmul_(gradients * gradients, taken_column, value=1 - BETA_2)
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        momentum, velocity = self._settings.value("momentum"), kept[0]
+        velocity.mul_(_decay(momentum, taken)).addcmul_(gradients, taken)
+        if self._settings.name == "nesterov":
+            parameters.addcmul_(gradients, rate, value=-1).addcmul_(velocity, rate, value=-momentum)
+        else:
+            parameters.addcmul_(velocity, rate, value=-1)
+
+
+class Adagrad(NamedOptimizer):
+    """s <- s + g²; w <- w - lr g / (√s + ε): Duchi et al. 2011."""
+
+    moments = 1
+
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        square = kept[0].addcmul_(gradients * gradients, taken)
+        parameters.addcdiv_(gradients * rate, square.sqrt().add_(self._settings.value("epsilon")), value=-1)
+
+
+class Adadelta(NamedOptimizer):
+    """s <- ρ s + (1 - ρ) g²; d = g √(u + ε) / √(s + ε); u <- ρ u + (1 - ρ) d²; w <- w - lr d: Zeiler 2012."""
+
+    moments = 2
+
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        square, moved, _ = kept
+        epsilon = self._settings.value("epsilon")
+        _average(square, gradients * gradients, ADADELTA_DECAY, taken)
+        change = (moved + epsilon).sqrt_().div_((square + epsilon).sqrt_()).mul_(gradients)
+        _average(moved, change * change, ADADELTA_DECAY, taken)
+        parameters.addcmul_(change, rate, value=-1)
+
+
+class RMSprop(NamedOptimizer):
+    """s <- 0.99 s + 0.01 g²; w <- w - lr g / (√s + ε): Hinton 2012."""
+
+    moments = 1
+
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        _average(kept[0], gradients * gradients, RMSPROP_DECAY, taken)
+        parameters.addcdiv_(gradients * rate, kept[0].sqrt().add_(self._settings.value("epsilon")), value=-1)
+
+
+class Moments(NamedOptimizer):
+    """What the optimizers after Adam share: the means of the gradient and of its square."""
+
+    moments = 2
+
+    def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
+        mean, square, count = kept[0], kept[1], kept[-1]
+        beta_1, beta_2 = self._settings.value("beta1"), self._settings.value("beta2")
+        _average(mean, gradients, beta_1, taken)
+        _average(square, gradients * gradients, beta_2, taken)
         # A trial that has skipped every step so far has a count of 0 and must not divide by zero.
         steps = count.clamp(min=1)
-        step_size = (learning_rate * taken).unsqueeze(1) / (1 - BETA_1**steps)
-        denominator = square.sqrt().div_((1 - BETA_2**steps).sqrt()).add_(EPSILON)
-        parameters.addcdiv_(mean * step_size, denominator, value=-1)
+        self._move(parameters, gradients, rate, kept, steps, 1 - beta_1**steps, 1 - beta_2**steps)
+
+    @abstractmethod
+    def _move(
+        self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
+        known_2: Tensor,
+    ) -> None:  # fmt: skip
+        """Update the parameters; ``known`` are the shares of the means that gradients make up by now, [n, 1]."""
+
+
+class Adam(Moments):
+    """Kingma and Ba 2014, arXiv 1412.6980; AdamW: Loshchilov and Hutter 2017, arXiv 1711.05101."""
+
+    def _move(
+        self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
+        known_2: Tensor,
+    ) -> None:  # fmt: skip
+        denominator = kept[1].sqrt().div_(known_2.sqrt()).add_(self._settings.value("epsilon"))
+        parameters.addcdiv_(kept[0] * (rate / known_1), denominator, value=-1)
+
+
+class NAdam(Moments):
+    """Dozat 2016: Adam with Nesterov's momentum, whose decay begins smaller.
+
+    What is kept of the product of decays is what it lacks to 1, which is 0 at first.
+    """
+
+    def __init__(
+        self, settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(settings, slots, size, dtype, device)
+        self.state = (*self.state[:2], torch.zeros_like(self._count), self._count)
+
+    def _move(
+        self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
+        known_2: Tensor,
+    ) -> None:  # fmt: skip
+        mean, square, lacking, _ = kept
+        now, coming = self._momentum(steps), self._momentum(steps + 1)
+        lacking.copy_(torch.where(rate != 0, lacking * now + (1 - now), lacking))
+        denominator = square.sqrt().div_(known_2.sqrt()).add_(self._settings.value("epsilon"))
+        # A trial that has skipped every step so far has no product yet and must not divide by zero.
+        known = torch.where(lacking == 0, 1.0, lacking)
+        parameters.addcdiv_(gradients * (rate * (1 - now) / known), denominator, value=-1)
+        parameters.addcdiv_(mean * (rate * coming / (1 - (1 - lacking) * coming)), denominator, value=-1)
+
+    def _momentum(self, steps: Tensor) -> Tensor:
+        return self._settings.value("beta1") * (1 - 0.5 * 0.96 ** (steps * NADAM_MOMENTUM_DECAY))
+
+
+class RAdam(Moments):
+    """Liu et al. 2019, arXiv 1908.03265: as momentum until the variance of the second moment is known."""
+
+    def _move(
+        self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
+        known_2: Tensor,
+    ) -> None:  # fmt: skip
+        most = 2 / (1 - self._settings.value("beta2")) - 1
+        length = most - 2 * steps * (1 - known_2) / known_2
+        adapts = length > RECTIFIED_FROM
+        held = torch.where(adapts, length, RECTIFIED_FROM)
+        rectified = ((held - 4) * (held - 2) * most / ((most - 4) * (most - 2) * held)).sqrt()
+        factor = known_2.sqrt() / (kept[1].sqrt() + self._settings.value("epsilon"))
+        parameters.addcmul_(kept[0] * (rate / known_1), torch.where(adapts, rectified * factor, 1.0), value=-1)
+
+
+def _average(kept: Tensor, new: Tensor, decay: float, taken: Tensor) -> None:
+    """Move a mean [n, P] towards what is new where the step is taken, in place."""
+    kept.mul_(_decay(decay, taken)).addcmul_(new, taken, value=1 - decay)
 
 
 def _decay(rate: float, taken: Tensor) -> Tensor:
     """``rate`` where the step is taken and 1 elsewhere, [n, 1]."""
-    return (1 - taken * (1 - rate)).unsqueeze(1)
+    return 1 - taken * (1 - rate)
 
 
-def make_optimizer(name: OptimizerName, slots: int, size: int, dtype: torch.dtype, device: torch.device) -> Optimizer:
+CLASSES: dict[OptimizerName, type[NamedOptimizer]] = {
+    "sgd": SGD, "momentum": Momentum, "nesterov": Momentum, "adagrad": Adagrad, "adadelta": Adadelta,
+    "rmsprop": RMSprop, "adam": Adam, "adamw": Adam, "nadam": NAdam, "radam": RAdam,
+}  # fmt: skip
+
+
+def make_optimizer(
+    settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
+) -> Optimizer:
     """An optimizer for ``slots`` trials of ``size`` parameters each."""
-    match name:
-        case "sgd":
-            return SGD()
-        case "momentum":
-            return Momentum(slots, size, dtype, device)
-        case "adam":
-            return Adam(slots, size, dtype, device)
+    return CLASSES[settings.name](settings, slots, size, dtype, device)

@@ -4,6 +4,8 @@ import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.model_shape import Cell, ModelShape
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
 
@@ -24,6 +26,14 @@ def load_kernels() -> None:
             loss="cross_entropy",
         )
         workspace = Workspace(torch.float32, torch.device("cpu"))
-        array = TrialArray(shape, data, slots=1, batch_size=1, steps=1, workspace=workspace)
+        array = TrialArray(
+            shape,
+            data,
+            slots=1,
+            batch_size=1,
+            optimizer=OptimizerSettings(),
+            schedule=Schedule("constant", steps=1),
+            workspace=workspace,
+        )
         array.admit(TrainingRun(seed=0, strategy="none", threshold=None, learning_rate=0.1))
         array.train(1)

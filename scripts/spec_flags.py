@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gradstudy.models.optimizer_settings import OPTIMIZERS
+from gradstudy.models.schedules import SCHEDULES
 from gradstudy.scripts.spec_input import Values, assignments, bounds, merged, names
 
 MANY = list[str]
@@ -114,7 +116,15 @@ OF_THE_SPACE = (
     ),
 )
 OF_TRAINING = (
-    Flag("--optimizer", "optimizer", str, "sgd, momentum or adam; of a model of your own also own."),
+    Flag("--optimizer", "optimizer", str, f"{', '.join(OPTIMIZERS)}; of a model of your own also own.", "NAME"),
+    Flag("--momentum", "momentum", float, "Of momentum and nesterov.", default="0.9"),
+    Flag("--beta1", "beta1", float, "Of adam, adamw, nadam and radam.", default="0.9"),
+    Flag("--beta2", "beta2", float, "Of adam, adamw, nadam and radam.", default="0.999"),
+    Flag("--epsilon", "epsilon", float, "Of the optimizers that divide.", default="torch's own"),
+    Flag("--weight-decay", "weight_decay", float, "Of any optimizer.", default="torch's own"),
+    Flag("--schedule", "schedule", str, f"Of the learning rate after the warm-up: {', '.join(SCHEDULES)}.", "NAME"),
+    Flag("--warmup", "warmup", float, "Steps in which the learning rate rises; below 1 a share.", "STEPS|SHARE"),
+    Flag("--halve-every", "halve_every", int, "Steps between halvings, with --schedule halving."),
     Flag("--precision", "precision", str, "Of the computation: float32 or bfloat16."),
     Flag("--trials", "trials", int, "Training runs of the study, replicates included."),
     Flag("--seeds", "seeds", int, "Replicates: runs of each setting, each with its own seed."),

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gradstudy.models.array import Telemetry, TrainingRun, Watch, free_slot
-from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.update import update
 from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
 from gradstudy.models.user_module.loading import UserModule
@@ -42,8 +43,8 @@ class ModuleArray:
         *,
         slots: int,
         batch_size: int,
-        optimizer: AnyOptimizerName,
-        steps: int,
+        optimizer: OptimizerSettings | None,
+        schedule: Schedule,
         guard: bool,
         device: torch.device,
         batched: bool,
@@ -55,8 +56,9 @@ class ModuleArray:
             cell: which it is given, where it takes one.
             slots: the largest number of trials at once, K.
             batch_size: which it is given, where it takes one.
-            optimizer: of every trial; ``own`` is the one that the user's function returns.
-            steps: the longest training run; strategies with memory size it by this.
+            optimizer: of every trial; None is the one that the user's function returns.
+            schedule: of every trial's learning rate, over the longest training run; strategies with memory size it
+                by this. An optimizer that the function returns goes by its own.
             guard: whether a step with a non-finite loss or gradient is skipped.
             device: where to train.
             batched: whether ``try_batching`` found that batched runs equal single ones.
@@ -66,8 +68,8 @@ class ModuleArray:
         self.watch: Watch | None = None
         self.failures: dict[int, str] = {}
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
-        self._optimizer: AnyOptimizerName = optimizer
-        self._steps, self._guard, self._batched = steps, guard, batched
+        self._optimizer, self._schedule = optimizer, schedule
+        self._guard, self._batched = guard, batched
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
@@ -86,7 +88,7 @@ class ModuleArray:
         try:
             made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device)
             if self._rows is None:
-                self._rows = ModuleRows(made, self.slots, self._steps, self._optimizer, self._device, self._fail)
+                self._rows = ModuleRows(made, self.slots, self._schedule, self._optimizer, self._device, self._fail)
             self._rows.begin(slot, made, run)
             if self._batched:
                 self._skeleton = self._skeleton or made
@@ -157,7 +159,7 @@ class ModuleArray:
             rows.parameters[active],
             rows.gradients[active],
             rows.loss[active],
-            rows.learning_rate[active],
+            rows.next_rates(self.active),
             clipper=rows.clipper,
             optimizer=rows.optimizer,
             guard=self._guard,

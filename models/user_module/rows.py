@@ -5,14 +5,17 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.clipping import GradientClipper
-from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.optimizers import Optimizer, make_optimizer
 from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.schedules import Schedule
+from gradstudy.models.step_rates import StepRates
 from gradstudy.models.user_module.own_optimizer import OwnOptimizers
 from gradstudy.models.user_module.run import ModuleRun
 
@@ -24,14 +27,15 @@ class ModuleRows:
         self,
         run: ModuleRun,
         slots: int,
-        steps: int,
-        optimizer: AnyOptimizerName,
+        schedule: Schedule,
+        optimizer: OptimizerSettings | None,
         device: torch.device,
         fail: Callable[[int], None],
     ) -> None:
         """Make rows for runs of the shape of ``run``; raises TypeError where its parameters are of several types.
 
-        ``fail`` is told the slot whose own optimizer raised the exception that is being handled.
+        Without an optimizer each run has its own; ``fail`` is told the slot whose own one raised the exception that is
+        being handled.
         """
         dtypes = {parameter.dtype for parameter in run.parameters.values()}
         if len(dtypes) > 1 or not next(iter(dtypes)).is_floating_point:
@@ -48,12 +52,14 @@ class ModuleRows:
         self.gradients = torch.zeros_like(self.parameters)
         self.loss = torch.zeros(slots, dtype=dtype, device=device)
         self.learning_rate = torch.zeros_like(self.loss)
+        self.step = np.zeros(slots, np.int64)
+        self._rates = StepRates(schedule, dtype, device)
         self.optimizer: Optimizer
-        if optimizer == "own":
+        if optimizer is None:
             self.optimizer = OwnOptimizers(self.views, fail)
         else:
             self.optimizer = make_optimizer(optimizer, slots, self.layout.size, dtype, device)
-        self.clipper = GradientClipper(self.layout, slots, steps, dtype, device)
+        self.clipper = GradientClipper(self.layout, slots, schedule.steps, dtype, device)
 
     def begin(self, slot: int, made: ModuleRun, run: TrainingRun) -> None:
         """Take in a run's untrained parameters; raises TypeError where they are others than the first run's."""
@@ -62,14 +68,21 @@ class ModuleRows:
         for view, parameter in zip(self._of(self.parameters, slot, made), made.parameters.values(), strict=True):
             view.copy_(parameter.detach())
         self.learning_rate[slot] = run.learning_rate
+        self.step[slot] = 0
         self.optimizer.reset(slot)
         if isinstance(self.optimizer, OwnOptimizers):
             self.optimizer.begin(slot, made, run.learning_rate)
         self.clipper.assign(slot, run.strategy, run.threshold)
 
+    def next_rates(self, count: int) -> Tensor:
+        """The learning rates of the next step of the first ``count`` slots, [count]."""
+        rates = self._rates(self.learning_rate[:count], self.step[:count])
+        self.step[:count] += 1
+        return rates
+
     def move(self, source: int, target: int) -> None:
         """Continue the run of one slot in another."""
-        for state in (self.parameters, self.learning_rate):
+        for state in (self.parameters, self.learning_rate, self.step):
             state[target] = state[source]
         self.optimizer.move(source, target)
         self.clipper.move(source, target)

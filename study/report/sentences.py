@@ -1,5 +1,6 @@
 """The answer of a report in words, the same in every form."""
 
+from gradstudy.models.optimizer_settings import HYPERPARAMETERS
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.answer.evidence import Evidence, FreshRuns, RecommendedSetting, Rival
 from gradstudy.study.answer.recommendation import Recommendation
@@ -16,6 +17,9 @@ def title(report: Report) -> str:
     factors = spec["space"].get("factors", {})
     varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
     fixed = {"optimizer": "own optimizer" if spec["optimizer"] == "own" else spec["optimizer"]}
+    fixed |= {name: f"{name} {spec[name]:g}" for name in HYPERPARAMETERS if spec.get(name) is not None}
+    fixed |= {"schedule": f"{spec['schedule']} schedule"} if spec.get("schedule", "constant") != "constant" else {}
+    fixed |= {"warmup": f"warm-up {spec['warmup']:g}"} if spec.get("warmup") else {}
     if not is_module:  # whose function may take no size
         fixed |= {
             "hidden_size": f"hidden {spec['model']['hidden_size']}",

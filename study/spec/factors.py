@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
+from gradstudy.models.optimizer_settings import HYPERPARAMETERS
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.module_task import is_module_task
 
@@ -11,8 +12,9 @@ FactorValue = bool | int | float | str
 Factors = tuple[tuple[str, FactorValue], ...]
 """The factors of one setting, each with its value, by name."""
 
-OF_THE_SPEC = ("loss", "batch_size", "optimizer", "guard")
-OF_A_MODULE = ("batch_size", "optimizer", "guard")
+OF_AN_OPTIMIZER = (*HYPERPARAMETERS, "schedule", "warmup", "halve_every")
+OF_A_MODULE = ("batch_size", "optimizer", "guard", *OF_AN_OPTIMIZER)
+OF_THE_SPEC = ("loss", *OF_A_MODULE)
 """What of the spec counts for the user's own model; all else that it varies is an option of its function."""
 OF_THE_MODEL = ("hidden_size", "embedding_size", "layers", "attention", "dropout", "forget_bias")
 TASK_OPTIONS = "task_options"

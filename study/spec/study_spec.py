@@ -13,7 +13,8 @@ from pydantic import (
 )
 
 from gradstudy.models.loss_names import LossKind
-from gradstudy.models.optimizer_names import AnyOptimizerName
+from gradstudy.models.optimizer_settings import HYPERPARAMETERS, OPTIMIZERS, AnyOptimizerName, OptimizerSettings
+from gradstudy.models.schedules import Schedule, ScheduleName
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.module_task import check_module_task, is_module_task
@@ -23,6 +24,12 @@ from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.factors import FactorValue, place_of, put_in, replaced
+from gradstudy.study.spec.optimization import (
+    check_hyperparameters,
+    check_schedule,
+    optimizer_settings,
+    schedule_of,
+)
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, SearchSpace
 
 PrunerName = Literal["none", "median", "hyperband"]
@@ -49,6 +56,18 @@ class StudySpec(Part):
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
     optimizer: AnyOptimizerName = Field(default="sgd", description="own is that of your own model")
+    momentum: float | None = Field(default=None, ge=0, lt=1, description="of momentum and nesterov; 0.9 if not given")
+    beta1: float | None = Field(default=None, ge=0, lt=1, description="of adam and its like; 0.9 if not given")
+    beta2: float | None = Field(default=None, ge=0, lt=1, description="of adam and its like; 0.999 if not given")
+    epsilon: float | None = Field(default=None, gt=0, le=1, description="torch's own for the optimizer if not given")
+    weight_decay: float | None = Field(
+        default=None, ge=0, le=100, description="0 if not given, of adamw 0.01, as in torch"
+    )
+    schedule: ScheduleName = Field(default="constant", description="of the learning rate, from the searched one down")
+    warmup: float = Field(
+        default=0, ge=0, description="steps in which the learning rate rises; below 1 a share of all steps"
+    )
+    halve_every: int | None = Field(default=None, ge=1, description="steps between halvings, with schedule halving")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the computation; parameters and their updates are float32"
     )
@@ -118,6 +137,9 @@ class StudySpec(Part):
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values
         alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
+        for name in ("optimizer", "schedule"):  # which say what else can be given
+            if isinstance(varied := space["factors"].get(name), list | tuple) and varied:
+                alone |= {name: varied[0]}
         try:
             spec = cls.model_validate(alone)
         except ValidationError:
@@ -133,7 +155,7 @@ class StudySpec(Part):
         task.check_loss(self.loss)
         if self.optimizer == "own":
             raise ValueError(
-                "optimizer 'own' is that of a model of your own: the built-in tasks take sgd, momentum or adam"
+                f"optimizer 'own' is that of a model of your own: the built-in tasks take {', '.join(OPTIMIZERS)}"
             )
         for cell in self.space.cells:
             if cell not in task.cells:
@@ -142,6 +164,15 @@ class StudySpec(Part):
                 )
         if self.model.attention and not task.decodes:
             raise ValueError(f"model.attention needs a decoder, which task {task.name!r} does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _what_optimizers_take(self) -> Self:
+        factors = self.space.factors
+        optimizers = factors.get("optimizer", (self.optimizer,))
+        given = [name for name in HYPERPARAMETERS if getattr(self, name) is not None or name in factors]
+        check_hyperparameters(optimizers, given)
+        check_schedule(dict(self), optimizers, factors.get("schedule", (self.schedule,)))
         return self
 
     @model_validator(mode="after")
@@ -163,6 +194,16 @@ class StudySpec(Part):
                 f"but got {self.trials}"
             )
         return self
+
+    @property
+    def named_optimizer(self) -> OptimizerSettings:
+        """The optimizer of every trial, which is not the user's own."""
+        return optimizer_settings(dict(self))
+
+    @property
+    def learning_rates(self) -> Schedule:
+        """The schedule of every trial's learning rate."""
+        return schedule_of(dict(self))
 
     @property
     def trained_loss(self) -> LossKind:

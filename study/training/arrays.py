@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
 from gradstudy.models.model_shape import Cell, ModelShape
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.batches import TaskData
 from gradstudy.models.trainable import Trainable
 from gradstudy.models.user_module.array import ModuleArray
@@ -40,6 +43,7 @@ class Trial:
     run: TrainingRun
     monitor: DivergenceMonitor
     initial_validation_loss: float
+    schedule: Schedule
     started: float = field(default_factory=time.monotonic)
     blocks: list[Telemetry] = field(default_factory=list)
 
@@ -49,6 +53,10 @@ class Trial:
         verdict = self.monitor.observe_all(telemetry.loss[:, slot], telemetry.grad_norm[:, slot])
         self.blocks.append(telemetry.of_slot(slot, self.monitor.steps - before))
         return verdict
+
+    def learning_rates(self) -> NDArray[np.float64]:
+        """That of each step so far, [steps]."""
+        return self.run.learning_rate * self.schedule.factors()[: self.monitor.steps]
 
     def telemetry(self) -> Telemetry:
         """Every step so far; each array is [steps]."""
@@ -150,7 +158,7 @@ class Slots(Generic[Key]):
         monitor = DivergenceMonitor(
             self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
         )
-        self._trials.append(Trial(run, monitor, self.array.validation_loss(slot)))
+        self._trials.append(Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
         self.keys.append(key)
 
     def advance(self, most: int = BLOCK) -> list[Ended[Key]]:
@@ -247,18 +255,17 @@ def make_array(
             batched=batching(spec, cell, data, str(workspace.device)).batched,
             slots=slots,
             batch_size=spec.batch_size,
-            optimizer=spec.optimizer,
-            steps=spec.steps,
+            optimizer=None if spec.optimizer == "own" else spec.named_optimizer,
+            schedule=spec.learning_rates,
             guard=spec.guard,
         )
-    assert spec.optimizer != "own", "which the spec of a built-in task refuses"
     return TrialArray(
         model_shape(spec, cell, data),
         data,
         slots=slots,
         batch_size=spec.batch_size,
-        optimizer=spec.optimizer,
-        steps=spec.steps,
+        optimizer=spec.named_optimizer,
+        schedule=spec.learning_rates,
         guard=spec.guard,
         workspace=workspace,
     )

@@ -35,7 +35,6 @@ def trial_bytes(spec: StudySpec, data: Trainable, device: str = "cpu") -> int:
 def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
     if isinstance(data, UserModule):
         return max(1, *(batching(spec, cell, data, device).trial_bytes for cell in spec.space.cells))
-    assert spec.optimizer != "own", "which the spec of a built-in task refuses"
     sizes = []
     for cell in spec.space.cells:
         shape = model_shape(spec, cell, data)
@@ -46,7 +45,7 @@ def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
                 batch_size=spec.batch_size,
                 source_steps=data.source_steps,
                 target_steps=data.target_steps,
-                optimizer=spec.optimizer,
+                optimizer=spec.named_optimizer.name,
                 dtype=getattr(torch, spec.precision),
             )
         )

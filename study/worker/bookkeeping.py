@@ -114,7 +114,7 @@ class Bookkeeping:
             loss=telemetry.loss,
             grad_norm=telemetry.grad_norm,
             applied_norm=telemetry.applied_norm,
-            learning_rate=ended.trial.run.learning_rate,
+            learning_rate=ended.trial.learning_rates(),
         )
         if not self._patiently(partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))):
             return None

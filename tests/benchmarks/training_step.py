@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.model_shape import BEGIN, GATES, Cell, ModelShape
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.tasks.pairs import TokenPairs
@@ -70,7 +72,14 @@ def one_at_a_time(shape: ModelShape, data: TokenPairs, batch_size: int) -> Calla
 def array_of(trials: int, shape: ModelShape, data: TokenPairs, batch_size: int) -> Callable[[], object]:
     workspace = Workspace(torch.float32, torch.device("cpu"))
     array = TrialArray(
-        shape, data, slots=trials, batch_size=batch_size, steps=1000, validation_pairs=1, workspace=workspace
+        shape,
+        data,
+        slots=trials,
+        batch_size=batch_size,
+        optimizer=OptimizerSettings(),
+        schedule=Schedule("constant", 1000),
+        validation_pairs=1,
+        workspace=workspace,
     )
     for seed in range(trials):
         array.admit(TrainingRun(seed=seed, strategy="norm", threshold=MAX_NORM, learning_rate=LEARNING_RATE))

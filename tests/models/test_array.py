@@ -8,6 +8,8 @@ import torch
 
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape
+from gradstudy.models.optimizer_settings import OPTIMIZERS, OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
@@ -31,14 +33,28 @@ def shape_for(data, cell, **options):
     )
 
 
-def array_for(data, cell="lstm", slots=8, dtype=torch.float32, optimizer="sgd", guard=False, **options):
+CONSTANT = Schedule("constant", 400)
+NONE: dict[str, float] = {}
+
+
+def array_for(
+    data,
+    cell="lstm",
+    slots=8,
+    dtype=torch.float32,
+    optimizer="sgd",
+    guard=False,
+    schedule=CONSTANT,
+    given=NONE,
+    **options,
+):
     return TrialArray(
         shape_for(data, cell, **options),
         data,
         slots=slots,
         batch_size=BATCH,
-        optimizer=optimizer,
-        steps=400,
+        optimizer=OptimizerSettings(optimizer, given),
+        schedule=schedule,
         guard=guard,
         workspace=Workspace(dtype, torch.device("cpu")),
     )
@@ -56,8 +72,17 @@ CLIP = {
 OPTIMIZER = {
     "sgd": lambda model, lr: torch.optim.SGD(model.parameters(), lr),
     "momentum": lambda model, lr: torch.optim.SGD(model.parameters(), lr, momentum=0.9),
+    "nesterov": lambda model, lr: torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True),
+    "adagrad": lambda model, lr: torch.optim.Adagrad(model.parameters(), lr),
+    "adadelta": lambda model, lr: torch.optim.Adadelta(model.parameters(), lr),
+    "rmsprop": lambda model, lr: torch.optim.RMSprop(model.parameters(), lr),
     "adam": lambda model, lr: torch.optim.Adam(model.parameters(), lr),
+    "adamw": lambda model, lr: torch.optim.AdamW(model.parameters(), lr),
+    "nadam": lambda model, lr: torch.optim.NAdam(model.parameters(), lr),
+    "radam": lambda model, lr: torch.optim.RAdam(model.parameters(), lr),
 }
+SMALL = {"adam": 0.005, "adamw": 0.005, "nadam": 0.005, "radam": 0.005, "rmsprop": 0.001, "adagrad": 0.02}
+"""By what the learning rates of the runs are multiplied: these optimizers move every parameter alike."""
 
 
 def torch_losses(model, data, training, optimizer, steps):
@@ -78,6 +103,17 @@ def torch_losses(model, data, training, optimizer, steps):
     return np.array(losses), np.array(norms)
 
 
+def twin(array, torch_model, shape, seed, dtype):
+    """Torch's model as a trial of this seed begins: torch draws in float32, the array in its own type."""
+    model = torch_model(shape, seed, torch.float32).to(dtype)
+    row = array.model.initialize(seed, dtype).unsqueeze(0)
+    with torch.no_grad():
+        for name, view in array.model.layout.views(row).items():
+            target = dict(model.named_parameters())[name]
+            target.copy_(view[0].T if view[0].shape != target.shape or "weight_" in name else view[0])
+    return model
+
+
 RUNS = [
     run(0, learning_rate=0.1),
     run(1, "norm", 0.05, 2.0),
@@ -91,24 +127,19 @@ RUNS = [
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZER)
 @pytest.mark.parametrize("trials", [1, 8])
 @pytest.mark.parametrize(("dtype", "steps", "tolerance"), [(torch.float64, 50, 1e-10), (torch.float32, 5, 2e-3)])
 def test_training_equals_torchs_loop(data, torch_model, cell, optimizer, trials, dtype, steps, tolerance):
     """In float32 over few steps: at these learning rates training enlarges the differences of rounding."""
     array = array_for(data, cell, dtype=dtype, optimizer=optimizer)
-    small = 0.005 if optimizer == "adam" else 1.0
+    small = SMALL.get(optimizer, 1.0)
     runs = [run(r.seed, r.strategy, r.threshold, r.learning_rate * small) for r in RUNS[:trials]]
     for training in runs:
         array.admit(training)
     telemetry = array.train(steps)
     for slot, training in enumerate(runs):
-        model = torch_model(shape_for(data, cell), training.seed, torch.float32).to(dtype)
-        with torch.no_grad():  # torch draws in float32; the array draws in its own type
-            row = array.model.initialize(training.seed, dtype).unsqueeze(0)
-            for name, view in array.model.layout.views(row).items():
-                target = dict(model.named_parameters())[name]
-                target.copy_(view[0].T if view[0].shape != target.shape or "weight_" in name else view[0])
+        model = twin(array, torch_model, shape_for(data, cell), training.seed, dtype)
         losses, norms = torch_losses(model, data, training, optimizer, steps)
         np.testing.assert_allclose(telemetry.loss[:, slot], losses, rtol=tolerance)
         np.testing.assert_allclose(telemetry.grad_norm[:, slot], norms, rtol=20 * tolerance)
@@ -172,7 +203,7 @@ def test_a_trial_that_overflows_does_not_leak(data):
         np.testing.assert_allclose(telemetry.loss[:, slot], alone.train(30).loss[:, 0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_guard_skips_a_step_with_a_non_finite_gradient(data, optimizer):
     array = array_for(data, slots=2, guard=True, optimizer=optimizer)
     array.admit(run(0))
@@ -248,3 +279,52 @@ def test_dropout_depends_on_seed_and_step_and_hits_its_rate():
     assert abs(kept.double().mean().item() - 0.7) < 0.008
     agreement = (kept[0] == kept[2]).double().mean().item()
     assert abs(agreement - (0.7**2 + 0.3**2)) < 0.02
+
+
+GIVEN = {
+    "sgd": {"weight_decay": 0.1},
+    "momentum": {"momentum": 0.5, "weight_decay": 0.1},
+    "nesterov": {"momentum": 0.5, "weight_decay": 0.1},
+    "adagrad": {"epsilon": 0.1, "weight_decay": 0.1},
+    "adadelta": {"epsilon": 0.1, "weight_decay": 0.1},
+    "rmsprop": {"epsilon": 0.1, "weight_decay": 0.1},
+    "adam": {"beta1": 0.5, "beta2": 0.8, "epsilon": 0.1, "weight_decay": 0.1},
+    "adamw": {"beta1": 0.5, "beta2": 0.8, "epsilon": 0.1, "weight_decay": 0.1},
+    "nadam": {"beta1": 0.5, "beta2": 0.8, "epsilon": 0.1, "weight_decay": 0.1},
+    "radam": {"beta1": 0.5, "beta2": 0.8, "epsilon": 0.1, "weight_decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("schedule", [Schedule("constant", 50), Schedule("cosine", 50, warmup=8)])
+def test_hyperparameters_and_schedules_are_those_of_the_pasted_code(data, torch_model, optimizer, schedule):
+    """In company that comes and goes."""
+    given = GIVEN[optimizer]
+    array = array_for(data, dtype=torch.float64, optimizer=optimizer, schedule=schedule, given=given, slots=3)
+    training = run(3, "norm", 0.3, 0.05 * SMALL.get(optimizer, 1.0))
+    for other in (run(1, "value", 0.1, 0.01), run(2), training):
+        array.admit(other)
+    losses = [array.train(10).loss[:, 2]]
+    array.evict(0)  # the last one moves into its place
+    losses.append(array.train(15).loss[:, 0])
+    array.admit(run(4))
+    losses.append(array.train(25).loss[:, 0])
+
+    model = twin(array, torch_model, shape_for(data, "lstm"), 3, torch.float64)
+    names = {"torch": torch, "model": model}
+    optimizer_code = OptimizerSettings(optimizer, given).code(training.learning_rate)
+    exec(f"optimizer = {optimizer_code}\n{schedule.code()}", names)
+    batches = TrialBatches(data, 1, BATCH)
+    batches.admit(0, 3)
+    expected = []
+    for step in range(50):
+        batch = batches.batch(np.array([step]))
+        names["optimizer"].zero_grad()
+        loss = model(batch.source[0], batch.target[0])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.3)
+        names["optimizer"].step()
+        if not schedule.is_constant:
+            names["schedule"].step()
+        expected.append(loss.item())
+    np.testing.assert_allclose(np.concatenate(losses), expected, rtol=1e-10)

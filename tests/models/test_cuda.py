@@ -6,6 +6,8 @@ import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
@@ -29,7 +31,13 @@ def array_on(device, cell, dtype=torch.float32, task="copy"):
         dropout=0.1,
     )
     array = TrialArray(
-        shape, data, slots=len(STRATEGIES), batch_size=8, steps=40, workspace=Workspace(dtype, torch.device(device))
+        shape,
+        data,
+        slots=len(STRATEGIES),
+        batch_size=8,
+        optimizer=OptimizerSettings(),
+        schedule=Schedule("constant", 40),
+        workspace=Workspace(dtype, torch.device(device)),
     )
     for seed, strategy in enumerate(STRATEGIES.values()):
         threshold = None if strategy.low is None else (strategy.low * strategy.high) ** 0.5

@@ -6,6 +6,8 @@ import torch
 from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.model_shape import ModelShape
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
 
@@ -15,7 +17,14 @@ SLOTS = 8
 def make_array(shape, data):
     workspace = Workspace(torch.float32, torch.device("cpu"))
     array = TrialArray(
-        shape, data, slots=SLOTS, batch_size=16, optimizer="adam", steps=5, validation_pairs=16, workspace=workspace
+        shape,
+        data,
+        slots=SLOTS,
+        batch_size=16,
+        optimizer=OptimizerSettings("adam"),
+        schedule=Schedule("constant", 5),
+        validation_pairs=16,
+        workspace=workspace,
     )
     for seed in range(SLOTS):
         array.admit(TrainingRun(seed=seed, strategy="norm", threshold=1.0, learning_rate=0.01))

@@ -8,6 +8,8 @@ from torch import nn
 
 from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
@@ -96,8 +98,9 @@ def test_with_a_model_of_ones_own(strategy, guard, optimizer):
     problem = problem_with(NOT_FINITE if guard else {}, now_and_then=optimizer in {"sgd", "own"})
     user = UserModule("module:mine:problem", problem, {}, None)
     array = ModuleArray(
-        user, "module", slots=1, batch_size=4, optimizer=optimizer, steps=STEPS, guard=guard, device=CPU, batched=False
-    )
+        user, "module", slots=1, batch_size=4, optimizer=None if optimizer == "own" else OptimizerSettings(optimizer),
+        schedule=Schedule("constant", STEPS), guard=guard, device=CPU, batched=False,
+    )  # fmt: skip
     run = training_run(strategy, optimizer)
     array.admit(run)
     trained = array.train(STEPS).loss[:, 0]
@@ -128,8 +131,8 @@ def test_with_a_built_in_task(data, torch_model, strategy, optimizer):
     symbols = {"source_vocabulary": len(data.source_vocabulary), "target_vocabulary": len(data.target_vocabulary)}
     shape = ModelShape(cell="lstm", embedding_size=5, hidden_size=6, **symbols)
     array = TrialArray(
-        shape, data, slots=1, batch_size=8, optimizer=optimizer, steps=STEPS, guard=True,
-        workspace=Workspace(torch.float64, CPU),
+        shape, data, slots=1, batch_size=8, optimizer=OptimizerSettings(optimizer),
+        schedule=Schedule("cosine", STEPS, warmup=5), guard=True, workspace=Workspace(torch.float64, CPU),
     )  # fmt: skip
     run = training_run(strategy, optimizer)
     array.admit(run)
@@ -144,7 +147,8 @@ def test_with_a_built_in_task(data, torch_model, strategy, optimizer):
     batches = TrialBatches(data, 1, 8)
     batches.admit(0, run.seed)
     of_steps = (batches.batch(np.array([step])) for step in range(STEPS))
-    code = code_to_paste(strategy, run.threshold, run.learning_rate, {"optimizer": optimizer, "guard": True})
+    spec = {"optimizer": optimizer, "guard": True, "steps": STEPS, "schedule": "cosine", "warmup": 5}
+    code = code_to_paste(strategy, run.threshold, run.learning_rate, spec)
     losses = loop(code, model, None, (model(batch.source[0], batch.target[0]) for batch in of_steps))
     np.testing.assert_allclose(trained, losses, rtol=TOLERANCE)
     assert abs(losses[-1] - losses[0]) > 1e-3

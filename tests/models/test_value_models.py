@@ -10,6 +10,8 @@ from torch import nn
 
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape, TokenBatch, ValueBatch
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.tasks import load_task
 from gradstudy.models.tasks.batches import TrialBatches
@@ -199,7 +201,15 @@ def array_for(task, slots, dtype=torch.float64, **options):
     sizes = data.sizes | {"embedding_size": 5, "hidden_size": 6, "decoder": data.decoder, "loss": loss} | options
     shape = ModelShape(cell=CELLS[task], **sizes)
     workspace = Workspace(dtype, torch.device("cpu"))
-    return TrialArray(shape, data, slots=slots, batch_size=8, steps=100, workspace=workspace), data
+    return TrialArray(
+        shape,
+        data,
+        slots=slots,
+        batch_size=8,
+        optimizer=OptimizerSettings(),
+        schedule=Schedule("constant", 100),
+        workspace=workspace,
+    ), data
 
 
 def run(seed, strategy="norm", threshold=0.5):
@@ -279,7 +289,15 @@ def test_without_clipping_every_seed_of_the_regression_explodes_and_with_it_none
     data = load_task("regression")
     shape = ModelShape(cell="dense", **data.sizes, embedding_size=1, hidden_size=25, decoder=False, loss="mse")
     workspace = Workspace(torch.float32, torch.device("cpu"))
-    array = TrialArray(shape, data, slots=15, batch_size=32, optimizer="momentum", steps=400, workspace=workspace)
+    array = TrialArray(
+        shape,
+        data,
+        slots=15,
+        batch_size=32,
+        optimizer=OptimizerSettings("momentum"),
+        schedule=Schedule("constant", 400),
+        workspace=workspace,
+    )
     for strategy, threshold in (("none", None), ("norm", 1.0), ("value", 5.0)):
         for seed in range(5):
             array.admit(TrainingRun(seed=seed, strategy=strategy, threshold=threshold, learning_rate=0.01))

@@ -66,7 +66,8 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
                                          "give more rows"),
         ("--task copy --loss huber", "task 'copy' is trained with cross_entropy, but got 'huber'"),
         ("--trials 0", "trials should be greater than or equal to 1, but got 0"),
-        ("--optimizer lion", "optimizer should be 'sgd', 'momentum', 'adam' or 'own', but got 'lion'"),
+        ("--optimizer lion", "optimizer should be 'sgd', 'momentum', 'nesterov', 'adagrad', 'adadelta', 'rmsprop', "
+                             "'adam', 'adamw', 'nadam', 'radam' or 'own', but got 'lion'"),
         (f"{COPY} --batch-size 500",
          "batch_size must be at most the 150 pairs that task 'copy' has to train on, but got 500"),
         (f"{COPY} --device tpu", "the device must be one of cpu on this machine, but got 'tpu'"),
@@ -97,7 +98,8 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
         ("trials = ", "s.toml is not TOML: Invalid value (at end of document)"),
         ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, preset, task, task_options, "
                      "task_folder, file_digest, "
-                     "loss, model, optimizer, precision, steps, batch_size, trials, seeds, sampler, "
+                     "loss, model, optimizer, momentum, beta1, beta2, epsilon, weight_decay, schedule, warmup, "
+                     "halve_every, precision, steps, batch_size, trials, seeds, sampler, "
                      "pruner, frontier_width, seed, guard, "
                      "space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "

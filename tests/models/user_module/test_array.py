@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun
+from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
@@ -81,14 +83,14 @@ def task(
     return UserModule("module:mine:problem", problem, {}, None)
 
 
-def array(user, *, slots=8, optimizer="sgd", batched, guard=False):
+def array(user, *, slots=8, optimizer="sgd", batched, guard=False, schedule=None):
     return ModuleArray(
         user,
         "module",
         slots=slots,
         batch_size=4,
-        optimizer=optimizer,
-        steps=40,
+        optimizer=None if optimizer == "own" else OptimizerSettings(optimizer),
+        schedule=Schedule("constant", 40) if schedule is None else schedule,
         guard=guard,
         device=CPU,
         batched=batched,
@@ -128,6 +130,29 @@ def test_a_trial_is_what_a_loop_of_torch_does(make, batched, optimizer, dtype, s
         with torch.no_grad():
             expected = np.mean([float(cross_entropy(model, batches_of(seed)(step))) for step in range(INITIAL_BATCHES)])
         assert trained.validation_loss(slot) == pytest.approx(expected, rel=10 * tolerance)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_each_run_is_at_its_own_step_of_a_schedule(batched):
+    schedule = Schedule("linear", 20, warmup=5)
+    trained = array(task(), batched=batched, schedule=schedule)
+    trained.admit(run(seed=3))
+    trained.train(4)
+    trained.admit(run(seed=4, learning_rate=0.1))
+    losses = trained.train(12).loss[:, 1]
+    torch.manual_seed(4)
+    model = Recurrent().double()
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    names = {"torch": torch, "optimizer": torch.optim.SGD(trainable, 0.1)}
+    exec(schedule.code(), names)
+    for step in range(12):
+        loss = cross_entropy(model, batches_of(4)(step))
+        model.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        names["optimizer"].step()
+        names["schedule"].step()
+        assert losses[step] == pytest.approx(float(loss.detach()), rel=1e-9)
 
 
 @pytest.mark.parametrize(("dtype", "steps", "tolerance"), [(torch.float64, 12, 1e-9), (torch.float32, 3, 2e-3)])

@@ -287,7 +287,7 @@ def test_a_study_whose_trials_all_fail_has_failed(
         (["--task=module:breaks_on_import:problem"], "ZeroDivisionError: division by zero ("),
         (["--task=module:needs_more:problem"], "No module named 'not_installed' ("),
         (["--task=module:no_python:problem"], "no_python.py, line 1)"),
-        (["--task=copy", "--optimizer=own"], "the built-in tasks take sgd, momentum or adam"),
+        (["--task=copy", "--optimizer=own"], "the built-in tasks take sgd, momentum, nesterov"),
         (["--task=copy", "--cells=module"], "space.cells of task 'copy' must be lstm or gru, but got 'module'"),
     ],
 )

@@ -8,6 +8,7 @@ from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
+from gradstudy.study.spec.variations import variations
 
 
 def error(**values: Any) -> str:
@@ -65,7 +66,19 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
          f"there is no task 'translate': choose from {', '.join(task.usage for task in TASKS.values())}, "
          "module:package.module:function"),
         ({"sampler": "grid"}, "sampler should be 'auto', 'random', 'qmc', 'tpe' or 'frontier', but got 'grid'"),
-        ({"optimizer": "lion"}, "optimizer should be 'sgd', 'momentum', 'adam' or 'own', but got 'lion'"),
+        ({"optimizer": "lion"},
+         "optimizer should be 'sgd', 'momentum', 'nesterov', 'adagrad', 'adadelta', 'rmsprop', 'adam', 'adamw', "
+         "'nadam', 'radam' or 'own', but got 'lion'"),
+        ({"momentum": 0.5}, "momentum is taken by momentum, nesterov, but not by optimizer 'sgd'"),
+        ({"optimizer": "adam", "beta2": 1.0}, "beta2 should be less than 1, but got 1.0"),
+        ({"optimizer": "adam", "space": {"factors": {"optimizer": ["adam", "sgd"]}}, "beta2": 0.99},
+         "'sgd' cannot be a value of factor 'optimizer': beta2 is taken by adam, adamw, nadam, radam, but not by "
+         "optimizer 'sgd'"),
+        ({"space": {"factors": {"optimizer": ["adam", "sgd"], "beta2": [0.9, 0.99]}}},
+         "beta2 is taken by adam, adamw, nadam, radam, but not by optimizer 'sgd'"),
+        ({"warmup": 300}, "warmup must be a share below 1 or a whole number of steps below steps (300), but got 300"),
+        ({"warmup": 2.5}, "warmup must be a share below 1 or a whole number of steps below steps (300), but got 2.5"),
+        ({"halve_every": 5}, "halve_every is taken by schedule 'halving', but not by 'constant'"),
         ({"space": {"cells": ["rnn"]}}, "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
         ({"space": {"cells": ["gru", "gru"]}}, "space.cells must name at least one and none twice, but got gru, gru"),
         ({"space": {"cells": []}}, "space.cells must name at least one and none twice, but got none"),
@@ -159,3 +172,19 @@ def test_exactly_what_differs_is_listed(spec: StudySpec) -> None:
         "steps: 30 -> 31",
         "space.thresholds.norm: [0.02, 0.05] -> [1.0, 2.0]",
     ]
+
+
+def test_what_every_optimizer_of_a_study_takes_can_be_given_or_varied() -> None:
+    factors = {
+        "optimizer": ["adam", "nadam"],
+        "beta2": [0.9, 0.99],
+        "schedule": ["halving", "cosine"],
+        "warmup": [0, 0.1],
+    }
+    spec = parse_spec({"name": "s", "epsilon": 1e-3, "space": {"factors": factors}})
+    each = variations(spec)
+    assert len(each) == 16
+    assert {one.named_optimizer.name for one in each} == {"adam", "nadam"}
+    assert {one.named_optimizer.value("beta2") for one in each} == {0.9, 0.99}
+    assert {one.learning_rates.warmup for one in each} == {0, 30}
+    assert {one.named_optimizer.value("epsilon") for one in each} == {1e-3}

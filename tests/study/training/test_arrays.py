@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradstudy.models.array import Telemetry, TrainingRun
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.search.space import Setting
@@ -18,7 +19,7 @@ SETTING = Setting(cell="gru", strategy="norm", threshold=1.0, learning_rate=0.5)
 def trial() -> Trial:
     """A trial whose untrained model has loss 2 in training and 1 in validation."""
     run = TrainingRun(seed=0, strategy="none", threshold=None, learning_rate=1.0)
-    return Trial(run, DivergenceMonitor(2.0), initial_validation_loss=1.0)
+    return Trial(run, DivergenceMonitor(2.0), initial_validation_loss=1.0, schedule=Schedule("constant", 100))
 
 
 def telemetry(*losses: float) -> Telemetry:
