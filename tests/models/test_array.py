@@ -134,6 +134,8 @@ def test_training_equals_torchs_loop(data, torch_model, cell, optimizer, trials,
     """In float32 over few steps: at these learning rates training enlarges the differences of rounding."""
     array = array_for(data, cell, dtype=dtype, optimizer=optimizer)
     small = SMALL.get(optimizer, 1.0)
+    if optimizer == "nadam":
+        tolerance = max(tolerance, 1e-8)  # torch keeps the product of its decays in float32
     runs = [run(r.seed, r.strategy, r.threshold, r.learning_rate * small) for r in RUNS[:trials]]
     for training in runs:
         array.admit(training)
