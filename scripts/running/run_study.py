@@ -77,7 +77,7 @@ def run_study(
         else:
             _run_pool(job, pool, progress, stop, failures)
     failures.check()
-    counts = count_outcomes(database.engine, record.study_id)
+    counts = count_outcomes(database.engine, record)
     if stop.is_set() and (counts[REMAINING] or goes_on):
         left_over = f": {counts[REMAINING]} trials left" if counts[REMAINING] else ""
         typer.echo(f"stopped{left_over}; the same command goes on")
@@ -111,7 +111,7 @@ def _run_pool(
             pool.ask_to_stop()
             pool.wait()
         with suppress(UnavailableError):  # the workers wait for it, and say so
-            counts = count_outcomes(job.database.engine, job.record.study_id)
+            counts = count_outcomes(job.database.engine, job.record)
             progress.show(counts)
             if counts[Outcome.FAILED]:
                 try:

@@ -107,10 +107,11 @@ def _announce_reading(task: str) -> None:
 def stored_study(storage: str, name: str) -> "StudyRecord | None":
     """The study, if it was launched before; nothing is made by looking."""
     from gradstudy.storage.database import Database
-    from gradstudy.storage.errors import ForeignDatabaseError, NotFoundError, SchemaVersionError
+    from gradstudy.storage.errors import BeingMadeError, ForeignDatabaseError, NotFoundError, SchemaVersionError
     from gradstudy.storage.studies import find_study
 
     # Databases of Optuna's and of an older gradstudy are taken over; what cannot be is said when it is opened to write.
-    with suppress(NotFoundError, ForeignDatabaseError, SchemaVersionError), Database.open(storage) as database:
+    said_later = (NotFoundError, ForeignDatabaseError, SchemaVersionError, BeingMadeError)
+    with suppress(*said_later), Database.open(storage) as database:
         return find_study(database, name)
     return None

@@ -26,7 +26,7 @@ def status(
     table = plain_table()
     with Database.open(storage) as database:
         records = [find_study(database, name)] if name else list_studies(database)
-        counts = [count_outcomes(database.engine, record.study_id) for record in records]
+        counts = [count_outcomes(database.engine, record) for record in records]
         workers = living_workers(database.engine)
     table.add_column("study")
     for heading in ("trials", *(counts[0] if counts else ())):

@@ -96,7 +96,7 @@ def _open_study(database: "Database") -> "StudyRecord | None":
     from gradstudy.storage.studies import list_studies
 
     for record in list_studies(database):
-        if count_outcomes(database.engine, record.study_id)[REMAINING]:
+        if count_outcomes(database.engine, record)[REMAINING]:
             return record
     return None
 

@@ -73,10 +73,10 @@ def test_workers_stop_in_order_when_their_launcher_is_killed(url):
         assert launcher.stdout is not None
         worker = int(launcher.stdout.readline())
         try:
-            until(lambda: count_outcomes(database.engine, record.study_id)[RUNNING] >= 2, or_ends=launcher.poll)
+            until(lambda: count_outcomes(database.engine, record)[RUNNING] >= 2, or_ends=launcher.poll)
         finally:
             launcher.kill()
         launcher.wait()
         launcher.stdout.close()
-        until(lambda: not count_outcomes(database.engine, record.study_id)[RUNNING])
+        until(lambda: not count_outcomes(database.engine, record)[RUNNING])
         until(lambda: not is_alive(worker))

@@ -58,7 +58,7 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_
             return list(connection.exec_driver_sql("SELECT pid FROM gradstudy_worker").scalars())
 
     def is_done() -> bool:
-        counts = count_outcomes(database.engine, record.study_id)
+        counts = count_outcomes(database.engine, record)
         return counts["remaining"] + counts["running"] == 0
 
     with Database.open(sqlite_url) as database:

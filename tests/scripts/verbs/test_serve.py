@@ -42,8 +42,8 @@ def url(service: Served) -> str:
 
 
 def wait_for(database: Database, name: str, outcome: str, at_least: int) -> None:
-    study_id = find_study(database, name).study_id
-    until(lambda: count_outcomes(database.engine, study_id)[outcome] >= at_least)
+    study = find_study(database, name)
+    until(lambda: count_outcomes(database.engine, study)[outcome] >= at_least)
 
 
 @pytest.mark.slow
