@@ -3,14 +3,13 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gradstudy.models.tasks.errors import TaskError
-from gradstudy.models.tasks.module_task import import_function
+from gradstudy.models.user_module.importing import folders_of, import_function
 
 GIVEN = ("seed", "cell", "batch_size", "device")
 """What a function is given where it has a parameter of that name; options of the task come on top."""
@@ -101,11 +100,9 @@ def load_module(task: str, options: Mapping[str, object], cells: tuple[str, ...]
         folder: where the study was launched; looked into before the current one.
 
     Raises:
-        TaskError: it cannot be imported, or does not take an option, or cells.
+        TaskError: it cannot be imported, or is not trusted, or does not take an option, or cells.
     """
-    here = str(Path.cwd())
-    folders = [one for one in dict.fromkeys([folder, here]) if one is not None and Path(one).is_dir()]
-    function, found = import_function(task, folders)
+    function, found = import_function(task, folders_of(folder))
     module = UserModule(task, function, dict(options), found)
     parameters = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

@@ -60,8 +60,9 @@ class WorkerPool:
         """
         self._folder = Path(tempfile.mkdtemp(prefix="gradstudy-"))
         self._environment = os.environ | {STORAGE_VARIABLE: storage}
+        # -P: what lies in the current folder, such as a random.py, is not imported for being there.
         # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
-        self._command = [sys.executable, "-m", "gradstudy.scripts.main", "work", *arguments, "--when-told"]
+        self._command = [sys.executable, "-P", "-m", "gradstudy.scripts.main", "work", *arguments, "--when-told"]
         self._stopping = False
         self._begun = False
         self._members = []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gradstudy.scripts.running.process_pool import WorkerPool
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.ray_pool import RayPool
+    from gradstudy.study.spec.study_spec import StudySpec
     from gradstudy.study.worker.failures import FailureWatch
     from gradstudy.study.worker.job import Job
 
@@ -127,18 +128,28 @@ def _run_pool(
         raise WorkFailedError("; ".join(failed))
 
 
-def make_pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
-    """Get workers ready."""
+def make_pool(storage: str, spec: "StudySpec", work: Work) -> "WorkerPool | RayPool":
+    """Get workers of a study ready; of the user's own code they import what this process would.
+
+    Raises:
+        TaskError: the study's task has a name of another form.
+    """
+    from gradstudy.scripts.running.users_code import ALLOW_MODULES, allowed_for
     from gradstudy.storage.urls import parse
 
+    allowed = allowed_for(spec)
     url = parse(storage).render_as_string(hide_password=False)
     if work.engine is Engine.RAY:
         from gradstudy.scripts.running.ray_pool import Placement, RayPool
 
         slots = None if work.slots == AUTO else int(work.slots)
         placement = Placement(cpus=work.threads, gpus=work.gpus)
-        return RayPool(work.workers, url, name, slots=slots, device=work.device, placement=placement)
+        return RayPool(
+            work.workers, url, spec.name, slots=slots, device=work.device, placement=placement, allowed=allowed
+        )
     from gradstudy.scripts.running.process_pool import WorkerPool
 
     options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
-    return WorkerPool(work.workers, url, [name, *(f"--{option}={value}" for option, value in options.items())])
+    arguments = [f"--{option}={value}" for option, value in options.items()]
+    arguments += [f"{ALLOW_MODULES}={place}" for place in allowed]
+    return WorkerPool(work.workers, url, [spec.name, *arguments])

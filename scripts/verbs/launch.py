@@ -49,6 +49,7 @@ def launch(
 def _launch(name: str | None, flags: Values, storage: str, work: Work | None) -> None:
     from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
+    from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
@@ -63,10 +64,12 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     data = None
     if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
+    if stored is None or work is not None:
+        say_import(spec)
     with ExitStack() as stack:
         pool = None
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
-            pool = make_pool(storage, spec.name, work)  # it gets ready while the study is created
+            pool = make_pool(storage, spec, work)  # it gets ready while the study is created
             stack.push(pool)
         if stored is None:
             _announce_reading(spec.task)

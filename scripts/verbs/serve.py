@@ -11,6 +11,7 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, Slots, Threads, checked_address
+from gradstudy.scripts.running.users_code import ALLOW_MODULES, AllowModules
 from gradstudy.scripts.verbs.dashboard import Host, PasswordFile, Port, Writable
 from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
@@ -43,6 +44,7 @@ def serve(
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    allow_modules: AllowModules = None,
     proxy: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +59,7 @@ def serve(
     password_file: PasswordFile = None,
 ) -> None:
     """Run a database, workers for every open study and the dashboard, until SIGTERM or Ctrl-C."""
+    from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.scripts.running.process_pool import WorkerPool
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.scripts.verbs.dashboard import entrance, running_dashboard
@@ -68,7 +71,9 @@ def serve(
     address, password = entrance(host, port, password_file)
     count = workers or os.cpu_count() or 1
     arguments = ["--slots", slots, "--threads", str(threads), "--device", device, "--workers", str(count)]
+    arguments += [f"{ALLOW_MODULES}={place}" for place in allow_modules or []]
     with (
+        trusting_only(allow_modules or []),  # a name that is neither folder nor package is said here
         stop_on_signal(lambda: typer.echo("stopping: running trials are given back")) as stop,
         _database_url(storage, data) as url,
         Database.open(url, create=True) as database,

@@ -11,6 +11,7 @@ import typer
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, OptunaProxy, Slots, Storage, Threads
 from gradstudy.scripts.running.one_worker import Work
+from gradstudy.scripts.running.users_code import AllowModules
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def work(
     threads: Threads = 1,
     device: Device = "cpu",
     optuna_proxy: OptunaProxy = None,
+    allow_modules: AllowModules = None,
     workers: Annotated[
         int, typer.Option(min=1, hidden=True, help="How many workers the study has at least, this one included.")
     ] = 1,
@@ -42,6 +44,7 @@ def work(
     ] = False,
 ) -> None:
     """Add a worker to a study that was launched, or to all."""
+    from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
     from gradstudy.storage.network_filesystem import refuse_network_filesystem
@@ -52,7 +55,11 @@ def work(
     given = Work(workers=workers, slots=slots, threads=threads, device=device)
     if when_told and not _is_told():
         raise typer.Exit(INTERRUPTED)
-    with Database.open(storage, optuna_proxy=optuna_proxy) as database, stop_on_signal(_announce) as stop:
+    with (
+        trusting_only(allow_modules or []),
+        Database.open(storage, optuna_proxy=optuna_proxy) as database,
+        stop_on_signal(_announce) as stop,
+    ):
         if database.path is not None:
             refuse_network_filesystem(database.path)
         if when_told:

@@ -49,6 +49,17 @@ def test_two_worker_processes_run_exactly_the_budget(url):
         assert (trials["state"] == "COMPLETE").all()
 
 
+def test_a_worker_imports_nothing_for_lying_in_the_current_folder(url, tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise SystemExit('a stranger')\n")
+    monkeypatch.chdir(tmp_path)
+    with Database.open(url, create=True) as database:
+        create_or_resume(database, parse_spec(SPEC | {"trials": 1}))
+    with WorkerPool(1, url, ["pool"]) as pool:
+        pool.begin()
+        pool.wait()
+        assert pool.failures() == []
+
+
 def test_a_worker_that_fails_is_reported_with_its_last_lines(url):
     with WorkerPool(1, url, ["pool"]) as pool:
         pool.begin()
