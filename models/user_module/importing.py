@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from contextlib import suppress
+from hashlib import sha256
+from importlib import import_module, invalidate_caches
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,7 @@ def import_function(task: str, folders: Sequence[str]) -> tuple[Callable[..., An
             f"task {task!r} cannot be imported: there is no module {error.name!r} in {' or '.join(folders)}, "
             "nor is one installed"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskError(
             f"task {task!r} cannot be imported: {type(error).__name__}: {error} ({_place(error)})"
         ) from error
@@ -77,22 +79,61 @@ def find_folder(task: str, folders: Sequence[str]) -> str | None:
     return folder
 
 
+def forget_users_modules() -> None:
+    """Let what users' folders hold be imported anew, as it may have been changed."""
+    for folder in _LOADED_BEFORE:
+        _forget(folder)
+    invalidate_caches()
+
+
+def digest_of(task: str, folder: str | None) -> str:
+    """The digest of what was imported for a task: its module, and what else lies in the module's folder.
+
+    Args:
+        task: whose function was imported.
+        folder: that it was found in; None for an installed one.
+    """
+    module = task.split(":")[1]
+    names = [module] if folder is None else _brought_by(folder)
+    files = {file for name in names if (file := vars(sys.modules[name]).get("__file__"))}
+    contents = sha256()
+    for file in sorted(files):
+        with suppress(OSError):
+            contents.update(file.encode() + b"\0" + Path(file).read_bytes())
+    return contents.hexdigest()
+
+
 def _put_first(folder: str, top: str) -> None:
     """Let a folder come first on the search path, and forget modules of other folders that go by one of its names."""
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
-    if top in sys.modules and not is_in(top, folder):
-        others = [path for path in _USED if is_in(top, path)]
-        for name in [name for name in sys.modules if any(is_in(name, path) for path in others)]:
-            del sys.modules[name]
-    _USED.add(folder)
+    if not is_in(top, folder):
+        for other in _LOADED_BEFORE:
+            if top in _brought_by(other):
+                _forget(other)
+    _LOADED_BEFORE.setdefault(folder, frozenset(sys.modules))
 
 
-_USED: set[str] = set()
-"""Folders of users' modules that were imported from."""
+def _brought_by(folder: str) -> list[str]:
+    """The modules that are loaded because something was imported from a folder, and that lie there."""
+    before = _LOADED_BEFORE[folder]
+    return [name for name in list(sys.modules) if name not in before and _is_users(name) and is_in(name, folder)]
 
 
-def _place(error: Exception) -> str:
+def _is_users(name: str) -> bool:
+    return name.partition(".")[0] != "gradstudy"  # whose own folder may be the one
+
+
+def _forget(folder: str) -> None:
+    for name in _brought_by(folder):
+        del sys.modules[name]
+
+
+_LOADED_BEFORE: dict[str, frozenset[str]] = {}
+"""Folders that were imported from, with the modules that were there already."""
+
+
+def _place(error: BaseException) -> str:
     """The line that an error came from."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"

@@ -35,6 +35,9 @@ class Trusted:
         return any(Path(folder).resolve().is_relative_to(one) for one in self.folders)
 
 
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of installed packages, as those of a virtual environment in a project's folder."""
+
 _trusted: Trusted | None = None
 """None: everything, for a command whose user has chosen the study."""
 
@@ -104,9 +107,11 @@ def only_from() -> str:
 
 
 def is_in(name: str, folder: str | Path) -> bool:
-    """Whether a module that is loaded, or any part of it, lies in a folder."""
+    """Whether a module that is loaded, or any part of it, lies in a folder; what is installed below it does not."""
     if name not in sys.modules:
         return False
     parts = vars(sys.modules[name])  # not by getattr: torch.classes has whatever one asks for
-    places = [parts.get("__file__"), *parts.get("__path__", ())]
-    return any(place and Path(place).resolve().is_relative_to(Path(folder).resolve()) for place in places)
+    places = [Path(place).resolve() for place in (parts.get("__file__"), *parts.get("__path__", ())) if place]
+    root = Path(folder).resolve()
+    below = [place.relative_to(root) for place in places if place.is_relative_to(root)]
+    return any(not INSTALLED.intersection(place.parts) for place in below)

@@ -51,6 +51,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
+    from gradstudy.storage.set_aside import take_back
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
@@ -77,6 +78,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
             check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
+        take_back(database.engine, record)
         if work is None:
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
             return

@@ -35,6 +35,7 @@ from gradstudy.study.search.space import Setting, from_row, to_row
 from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.training.arrays import Ended
+from gradstudy.study.worker.failures import FailureWatch
 from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.optuna_ask import ask
 from gradstudy.study.worker.optuna_tell import attributes, tell
@@ -80,6 +81,7 @@ class Bookkeeping:
         self._worker_id = worker_id
         self._workers = workers
         self._patience = Patience(stop, announce)
+        self._failures = FailureWatch(job.database, job.record)
         self._held: set[int] = set()
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
@@ -122,6 +124,8 @@ class Bookkeeping:
         if not self._patiently(partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))):
             return None
         self._patiently(lambda: tell(self._job.database.optuna_storage, trial_id, ended.result))
+        if ended.result.error is not None:  # those of other workers may have failed, too
+            self._patiently(self._failures.check)
         self._until_check -= 1
         if self._job.spec.frontier_width is not None and self._until_check <= 0:
             self._patiently(self._end_when_known)
