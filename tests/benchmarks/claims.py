@@ -149,6 +149,7 @@ def fill(url: str, finished: int, trials: int) -> None:
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, Any]]:
     """Where a new database can be made, by backend and number."""
+    folder.chmod(0o711)  # for the user that PostgreSQL runs as
     with EmbeddedServer.start(folder / "postgresql") as server:
 
         def postgresql(number: int) -> str:

@@ -23,6 +23,7 @@ Run = Callable[..., Result]
 def data() -> Iterator[Path]:
     """A folder for PostgreSQL, whose user may not pass through pytest's."""
     with tempfile.TemporaryDirectory(prefix="gradstudy-") as folder:
+        Path(folder).chmod(0o711)
         yield Path(folder) / "data"
 
 
