@@ -18,6 +18,7 @@ Storage = Annotated[
     ),
 ]
 AUTO = "auto"
+PASSWORD_VARIABLE = "GRADSTUDY_DASHBOARD_PASSWORD"
 
 
 def _checked_slots(text: str) -> str:
