@@ -20,6 +20,7 @@ Storage = Annotated[
 AUTO = "auto"
 MOST_DIGITS = 100
 """Of a number that is given: Python refuses to read one of thousands."""
+PASSWORD_VARIABLE = "GRADSTUDY_DASHBOARD_PASSWORD"
 
 
 def _checked_slots(text: str) -> str:

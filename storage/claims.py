@@ -1,6 +1,7 @@
 """Claims: who runs which trial. However many workers claim, a study never has more trials than its budget.
 
-A claim is proved by worker and attempt together: a worker that lost a trial cannot write to it any more.
+A claim is proved by the study's identity, worker and attempt together: a worker that lost a trial, or whose study was
+deleted, cannot write to it any more, even where another study has the same numbers.
 """
 
 import math
@@ -9,14 +10,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
-from gradstudy.storage.errors import ClaimLostError, NotFoundError
+from gradstudy.storage.errors import ClaimLostError, StudyDeletedError
 from gradstudy.storage.queue import SettingRow, enqueue_replicates
 from gradstudy.storage.schema import Step, Study, Trial
-from gradstudy.storage.transactions import writing
+from gradstudy.storage.studies import StudyRecord, is_study
+from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import count_alive
 
 NO_REPLICATES: Mapping[int, int] = MappingProxyType({})
@@ -28,6 +30,7 @@ class Claim:
 
     Attributes:
         id: of the row in ``gradstudy_trial``.
+        identity: of the study.
         ordinal: of the trial within the budget, from 0.
         attempt: 1 at first, one more each time that a trial that had begun is claimed again.
         trial_id: Optuna's; None until the worker has asked Optuna and attached the trial.
@@ -37,6 +40,7 @@ class Claim:
 
     id: int
     study_id: int
+    identity: str
     ordinal: int
     attempt: int
     worker_id: int
@@ -47,7 +51,7 @@ class Claim:
 
 def claim_trial(
     engine: Engine,
-    study_id: int,
+    study: StudyRecord,
     worker_id: int,
     seed_of: Callable[[int], int],
     *,
@@ -64,7 +68,7 @@ def claim_trial(
 
     Args:
         engine: of the database.
-        study_id: which study.
+        study: which study.
         worker_id: who claims.
         seed_of: gives the seed of an ordinal; it fits in 63 bits.
         held: how many open trials the worker has.
@@ -72,24 +76,24 @@ def claim_trial(
         replicates: how many trials each setting has.
 
     Raises:
-        NotFoundError: there is no such study (any more).
+        StudyDeletedError: the study is not there any more.
     """
-    tried = -1
+    tried, study_id = -1, study.study_id
     while True:
         with writing(engine) as connection:
-            budget = _budget(connection, study_id, held=True)
+            budget = _budget(connection, study)
             ordinal = _first_unclaimed(connection, study_id, replicates)
             if held >= _share(connection, study_id, budget - ordinal, workers):
                 return None
             given_back = connection.scalar(_given_back(study_id))
             if given_back is not None:
                 if _take(connection, given_back, worker_id):
-                    return _read(connection, given_back)
+                    return _read(connection, given_back, study)
                 continue  # another worker was faster
             if ordinal >= budget:
                 return None
             try:
-                return _insert(connection, study_id, ordinal, worker_id, seed_of(ordinal))
+                return _insert(connection, study, ordinal, worker_id, seed_of(ordinal))
             except IntegrityError:
                 if ordinal == tried:  # not the race for an ordinal, which moves on
                     raise
@@ -97,17 +101,19 @@ def claim_trial(
                 connection.rollback()
 
 
-def give_back_unknown(engine: Engine, worker_id: int, known: Collection[int]) -> None:
-    """Give back the open claims of a worker that it does not know of.
+def give_back_unknown(engine: Engine, study: StudyRecord, worker_id: int, known: Collection[int]) -> None:
+    """Give back the open claims of a worker of a study that it does not know of.
 
     When a connection breaks in the moment of a commit, the database may hold a claim that nobody was told of.
 
     Args:
         engine: of the database.
+        study: which study.
         worker_id: whose claims.
         known: the ``id`` of those that it knows.
     """
-    unknown = (Trial.worker_id == worker_id, Trial.outcome.is_(None), Trial.id.not_in(known))
+    mine = (Trial.study_id == _number_of(study.identity), Trial.worker_id == worker_id)
+    unknown = (*mine, Trial.outcome.is_(None), Trial.id.not_in(known))
     with writing(engine) as connection:
         connection.execute(update(Trial).where(*unknown).values(worker_id=None))
 
@@ -151,6 +157,12 @@ def give_back(engine: Engine, claim: Claim) -> bool:
     return given == 1
 
 
+def is_owned(engine: Engine, claim: Claim) -> bool:
+    """Whether a trial is open and still belongs to the claim."""
+    with reading(engine) as connection:
+        return connection.scalar(select(Trial.id).where(still_owned(claim))) is not None
+
+
 def still_owned(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial is open and belongs to the claim."""
     return and_(_belongs_to(claim), Trial.outcome.is_(None))
@@ -162,7 +174,17 @@ def finished_by(claim: Claim) -> ColumnElement[bool]:
 
 
 def _belongs_to(claim: Claim) -> ColumnElement[bool]:
-    return and_(Trial.id == claim.id, Trial.worker_id == claim.worker_id, Trial.attempt == claim.attempt)
+    return and_(
+        Trial.id == claim.id,
+        Trial.study_id == _number_of(claim.identity),
+        Trial.worker_id == claim.worker_id,
+        Trial.attempt == claim.attempt,
+    )
+
+
+def _number_of(identity: str) -> ScalarSelect[int]:
+    """The number of a study, nothing once it is deleted."""
+    return select(Study.study_id).where(Study.identity == identity).scalar_subquery()
 
 
 def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) -> int:
@@ -173,7 +195,7 @@ def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) 
     return math.ceil(((begun or 0) + unclaimed) / max(workers, count_alive(connection)))
 
 
-def end_study(engine: Engine, study_id: int, replicates: int = 1) -> int:
+def end_study(engine: Engine, study: StudyRecord, replicates: int = 1) -> int:
     """Let no further setting of a study begin: its budget is what has been claimed; return it.
 
     ``replicates`` is how many trials each setting has.
@@ -181,22 +203,21 @@ def end_study(engine: Engine, study_id: int, replicates: int = 1) -> int:
     Trials that run or were given back are still run to their end.
 
     Raises:
-        NotFoundError: there is no such study.
+        StudyDeletedError: the study is not there any more.
     """
     with writing(engine) as connection:
         # A worker that is about to claim holds this row until its claim is there, and so it is counted.
-        _budget(connection, study_id, held=True, alone=True)
-        budget = _first_unclaimed(connection, study_id, replicates)
-        connection.execute(update(Study).where(Study.study_id == study_id).values(budget=budget))
+        _budget(connection, study, alone=True)
+        budget = _first_unclaimed(connection, study.study_id, replicates)
+        connection.execute(update(Study).where(is_study(study)).values(budget=budget))
     return budget
 
 
-def _budget(connection: Connection, study_id: int, *, held: bool = False, alone: bool = False) -> int:
-    """The budget; when held, nobody changes it before the transaction ends, when alone, nobody else holds it."""
-    query = select(Study.budget).where(Study.study_id == study_id)
-    budget = connection.scalar(query.with_for_update(read=not alone) if held else query)
+def _budget(connection: Connection, study: StudyRecord, *, alone: bool = False) -> int:
+    """The budget, which nobody changes before the transaction ends; when ``alone``, nobody else holds it either."""
+    budget = connection.scalar(select(Study.budget).where(is_study(study)).with_for_update(read=not alone))
     if budget is None:
-        raise NotFoundError(f"there is no study with the number {study_id}")
+        raise StudyDeletedError(study.name)
     return budget
 
 
@@ -229,16 +250,18 @@ def _take(connection: Connection, trial: int, worker_id: int) -> bool:
     return taken.rowcount == 1
 
 
-def _insert(connection: Connection, study_id: int, ordinal: int, worker_id: int, seed: int) -> Claim:
+def _insert(connection: Connection, study: StudyRecord, ordinal: int, worker_id: int, seed: int) -> Claim:
     made = connection.execute(
-        insert(Trial).values(study_id=study_id, ordinal=ordinal, worker_id=worker_id, attempt=1, seed=seed, steps=0)
+        insert(Trial).values(
+            study_id=study.study_id, ordinal=ordinal, worker_id=worker_id, attempt=1, seed=seed, steps=0
+        )
     ).inserted_primary_key
     assert made is not None
-    return _read(connection, made[0])
+    return _read(connection, made[0], study)
 
 
-def _read(connection: Connection, trial: int) -> Claim:
+def _read(connection: Connection, trial: int, study: StudyRecord) -> Claim:
     row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).mappings().one()
     kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed")
     setting = None if row["cell"] is None else SettingRow.of({**row})
-    return Claim(**{name: row[name] for name in kept}, setting=setting)
+    return Claim(**{name: row[name] for name in kept}, identity=study.identity, setting=setting)

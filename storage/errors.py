@@ -3,6 +3,7 @@
 StorageError
 ├── UrlError (ValueError)          what was given is no database URL that can be used
 ├── NotFoundError (KeyError)       there is no such database or study
+│   └── StudyDeletedError          the study was deleted while it was worked on
 ├── ForeignDatabaseError           there is something, and it is not gradstudy's
 ├── DamagedError                   the file is broken
 ├── SchemaVersionError             the tables were made by another version
@@ -10,6 +11,7 @@ StorageError
 ├── NetworkFilesystemError         SQLite's file lies where its locks do not hold
 ├── ExtraMissingError              an optional package is not installed
 ├── UnavailableError (OSError)     the database does not answer, is locked or is full
+│   └── BeingMadeError             another process is making its tables
 ├── StudyExistsError (ValueError)  the name is taken
 ├── ClaimLostError                 the trial now belongs to another worker
 └── QueryError                     a read-only query cannot be answered
@@ -38,6 +40,13 @@ class NotFoundError(StorageError, KeyError):
     """There is no such database or study."""
 
 
+class StudyDeletedError(NotFoundError):
+    """The study that is worked on is gone; another one may have its name or its number."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the study '{name}' was deleted, so its worker stops")
+
+
 class ForeignDatabaseError(StorageError):
     """The file or database holds something else than gradstudy's studies."""
 
@@ -64,6 +73,10 @@ class ExtraMissingError(StorageError):
 
 class UnavailableError(StorageError, OSError):
     """The database does not answer, stayed locked, or is full."""
+
+
+class BeingMadeError(UnavailableError):
+    """Another process is making the tables of the database."""
 
 
 class StudyExistsError(StorageError, ValueError):

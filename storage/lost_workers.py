@@ -9,7 +9,7 @@ from gradstudy.storage.clock import utc_now
 from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Step, Trial, Worker
 from gradstudy.storage.transactions import reading, writing
-from gradstudy.storage.workers import GRACE_SECONDS, alive
+from gradstudy.storage.workers import GRACE_SECONDS, alive, visible_from
 
 MAX_RETRIES = 3
 """How many times a trial is begun anew after its worker was lost; then it has failed."""
@@ -48,22 +48,23 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
 
 
 def abandoned_workers(
-    engine: Engine, host: str, is_alive: Callable[[int], bool], grace_seconds: int = GRACE_SECONDS
+    engine: Engine, process_space: str | None, is_alive: Callable[[int], bool], grace_seconds: int = GRACE_SECONDS
 ) -> list[int]:
     """The workers that hold open trials and are lost.
 
-    A worker is lost when nobody saw it for the grace period; one of this host as soon as its process has ended.
+    A worker is lost when nobody saw it for the grace period; one whose process can be seen from here as soon as it
+    has ended.
 
     Args:
         engine: of the database.
-        host: whose processes ``is_alive`` can see.
+        process_space: whose processes ``is_alive`` can see; with None there are no such processes.
         is_alive: whether the process of a pid runs.
         grace_seconds: after how long without a sign of life a worker is lost.
     """
     holders = (
         select(Worker.worker_id, Worker.pid, alive(grace_seconds).label("seen"))
         .join(Trial, Trial.worker_id == Worker.worker_id)
-        .where(Trial.outcome.is_(None), or_(Worker.host == host, ~alive(grace_seconds)))
+        .where(Trial.outcome.is_(None), or_(visible_from(process_space), ~alive(grace_seconds)))
         .distinct()
         .order_by(Worker.worker_id)
     )

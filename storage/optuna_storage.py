@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 OPTUNA_TABLES = frozenset({"studies", "trials", "trial_values", "alembic_version"})
 """Tables that tell a database of Optuna's from any other."""
 
+OPTUNA_MAKES = OPTUNA_TABLES | {
+    "version_info",
+    "study_directions",
+    "study_user_attributes",
+    "study_system_attributes",
+    "trial_user_attributes",
+    "trial_system_attributes",
+    "trial_params",
+    "trial_intermediate_values",
+    "trial_heartbeats",
+}
+"""Every table that it makes, one after the other: a process that looks meanwhile sees some of them."""
+
 POOL = {"pool_size": 1, "max_overflow": 1}
 """Two connections at most for each engine: one for the worker, one for its heartbeat."""
 

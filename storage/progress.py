@@ -4,31 +4,33 @@ from datetime import datetime
 
 from sqlalchemy import Engine, func, select
 
-from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.errors import StudyDeletedError
 from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Study, Trial
+from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import reading
 
 RUNNING = "running"
 REMAINING = "remaining"
 
 
-def count_outcomes(engine: Engine, study_id: int) -> dict[str, int]:
+def count_outcomes(engine: Engine, study: StudyRecord) -> dict[str, int]:
     """How many trials of a study there are of each outcome; the numbers add up to its budget.
 
     ``running`` counts those that a worker holds, ``remaining`` those that none has begun or that were given
     back.
 
     Raises:
-        NotFoundError: there is no such study.
+        StudyDeletedError: the study is not there any more.
     """
     held = Trial.worker_id.is_not(None)
-    query = select(Trial.outcome, held, func.count()).where(Trial.study_id == study_id).group_by(Trial.outcome, held)
+    of_study = select(Trial.outcome, held, func.count()).where(Trial.study_id == study.study_id)
+    query = of_study.group_by(Trial.outcome, held)
     with reading(engine) as connection:
-        budget = connection.scalar(select(Study.budget).where(Study.study_id == study_id))
+        budget = connection.scalar(select(Study.budget).where(is_study(study)))
         rows = connection.execute(query).all()
     if budget is None:
-        raise NotFoundError("the study is gone: it was deleted while it was in use")
+        raise StudyDeletedError(study.name)
     counts = dict.fromkeys([*map(str, Outcome), RUNNING], 0)
     for outcome, is_held, count in rows:
         if outcome is not None or is_held:

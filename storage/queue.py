@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.schema import Study, Trial
+from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import writing
 
 
@@ -70,23 +71,25 @@ def enqueue_replicates(connection: Connection, study_id: int, setting: SettingRo
         _put_in(connection, study_id, [(ordinal, seeds[ordinal], setting) for ordinal in missing])
 
 
-def enqueue_trials(engine: Engine, study_id: int, budget: int, runs: Sequence[tuple[SettingRow, int]]) -> bool:
+def enqueue_trials(engine: Engine, study: StudyRecord, runs: Sequence[tuple[SettingRow, int]]) -> bool:
     """Let a study whose budget is used up grow by runs of chosen settings.
 
     Args:
         engine: of the database.
-        study_id: which study.
-        budget: of the study so far.
+        study: which study, with the budget that it has so far.
         runs: the setting and the seed of each.
 
     Returns:
-        Whether they were put in; False when the budget is another one meanwhile: then somebody else put in theirs.
+        Whether they were put in; False when the budget is another one meanwhile: then somebody else put in theirs, or
+        the study was deleted.
     """
-    grown = update(Study).where(Study.study_id == study_id, Study.budget == budget).values(budget=budget + len(runs))
+    budget = study.budget
+    grown = update(Study).where(is_study(study), Study.budget == budget).values(budget=budget + len(runs))
     with writing(engine) as connection:
         if connection.execute(grown).rowcount != 1:
             return False
-        _put_in(connection, study_id, [(budget + place, seed, setting) for place, (setting, seed) in enumerate(runs)])
+        placed = [(budget + place, seed, setting) for place, (setting, seed) in enumerate(runs)]
+        _put_in(connection, study.study_id, placed)
     return True
 
 

@@ -84,6 +84,8 @@ class Study(Base):
     study_id: Mapped[int] = mapped_column(
         ForeignKey("studies.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
+    identity: Mapped[str] = mapped_column(String(32), unique=True, index=True, server_default="")
+    """Drawn by chance, and never used again: a number may be, as that of a deleted study or in a restored database."""
     spec: Mapped[dict[str, Any]]
     budget: Mapped[int]
     """How many trials the study may have."""
@@ -91,6 +93,21 @@ class Study(Base):
     gradstudy_version: Mapped[Word]
     optuna_version: Mapped[Word]
     torch_version: Mapped[Word]
+
+
+class SetAside(Base):
+    """A study that the workers of a machine, which serve every study, cannot work on for now."""
+
+    __tablename__ = "gradstudy_set_aside"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("gradstudy_study.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    code: Mapped[Word | None]
+    """Digest of the user's code that failed while it trained; None where nothing was trained."""
+    since: Mapped[datetime]
 
 
 class Worker(Base):
@@ -103,6 +120,8 @@ class Worker(Base):
     worker_id: Mapped[int] = mapped_column(primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
+    process_space: Mapped[Word | None]
+    """Where ``pid`` means this process, see ``study.worker.process_space``; None where that is not known."""
     device: Mapped[Word]
     started_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]

@@ -100,7 +100,7 @@ def check_writable(path: Path) -> None:
 def creation_lock(path: Path) -> Iterator[None]:
     """Let one process at a time make the tables of a file; SQLite's own locking does it on every system.
 
-    The lock file goes away after a success: who comes later finds the tables made.
+    The lock file goes away: who comes later finds the tables made, or refuses what is there.
 
     Raises:
         UnwritableError: the lock or the file itself cannot be written.
@@ -109,8 +109,15 @@ def creation_lock(path: Path) -> Iterator[None]:
     try:
         with closing(_hold(lock)):
             yield
+    except ForeignDatabaseError:
+        _remove(lock)
+        raise
     except sqlite3.OperationalError as error:
         raise UnwritableError(f"{path} cannot be written: {error}") from error
+    _remove(lock)
+
+
+def _remove(lock: Path) -> None:
     with suppress(OSError):
         lock.unlink()
 

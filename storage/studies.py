@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.errors import NotFoundError, StudyDeletedError, StudyExistsError
 from gradstudy.storage.schema import STUDIES, TRIALS, Study
 from gradstudy.storage.transactions import reading, writing
 
@@ -25,9 +26,16 @@ class Versions:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """A study as it was launched; ``created_at`` is UTC without a zone."""
+    """A study as it was launched.
+
+    Attributes:
+        study_id: its number, which another study may have once this one is deleted.
+        identity: proves that a study is this one: no other ever has it.
+        created_at: UTC without a zone.
+    """
 
     study_id: int
+    identity: str
     name: str
     spec: dict[str, Any]
     budget: int
@@ -35,8 +43,8 @@ class StudyRecord:
     versions: Versions
 
 
-def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, versions: Versions) -> int:
-    """Make a study of ``budget`` trials and Optuna's study for it; return its ``study_id``.
+def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, versions: Versions) -> StudyRecord:
+    """Make a study of ``budget`` trials and Optuna's study for it.
 
     Raises:
         StudyExistsError: there is one of that name, gradstudy's or somebody else's in Optuna's tables.
@@ -44,6 +52,7 @@ def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, ver
     study_id = _optuna_study(db, name)
     row = insert(Study).values(
         study_id=study_id,
+        identity=uuid4().hex,
         spec=spec,
         budget=budget,
         created_at=utc_now(),
@@ -56,7 +65,7 @@ def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, ver
             connection.execute(row)
     except IntegrityError as error:
         raise StudyExistsError(f"there is a study '{name}' in {db.display_url} already") from error
-    return study_id
+    return find_study(db, name)
 
 
 def find_study(db: Database, name: str) -> StudyRecord:
@@ -72,6 +81,21 @@ def find_study(db: Database, name: str) -> StudyRecord:
     names = [study.name for study in list_studies(db)]
     known = f"there are: {', '.join(names)}" if names else "it holds no studies yet"
     raise NotFoundError(f"there is no study '{name}' in {db.display_url}; {known}")
+
+
+def is_study(record: StudyRecord) -> ColumnElement[bool]:
+    """The condition that a row of ``gradstudy_study`` is still the study of the record."""
+    return Study.identity == record.identity
+
+
+def require_study(connection: Connection, record: StudyRecord) -> None:
+    """Make sure that a study is still there.
+
+    Raises:
+        StudyDeletedError: it was deleted.
+    """
+    if connection.scalar(select(Study.study_id).where(is_study(record))) is None:
+        raise StudyDeletedError(record.name)
 
 
 def list_studies(db: Database) -> list[StudyRecord]:
@@ -116,6 +140,7 @@ def _records() -> Select[Any]:
 def _record(row: Any) -> StudyRecord:
     return StudyRecord(
         study_id=row.study_id,
+        identity=row.identity,
         name=row.study_name,
         spec=row.spec,
         budget=row.budget,

@@ -1,6 +1,6 @@
 """Workers: the processes that run trials, when each was last seen, and which are alive by the database's clock."""
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, false, func, insert, select, update
 
 from gradstudy.storage.clock import seconds_ago, utc_now
 from gradstudy.storage.schema import Worker
@@ -18,14 +18,34 @@ def alive(grace_seconds: int = GRACE_SECONDS) -> ColumnElement[bool]:
     return and_(Worker.stopped_at.is_(None), Worker.last_seen_at >= seconds_ago(grace_seconds))
 
 
+def visible_from(process_space: str | None) -> ColumnElement[bool]:
+    """The condition that a worker's process can be seen from there by its number."""
+    return false() if process_space is None else Worker.process_space == process_space
+
+
 def count_alive(connection: Connection) -> int:
     """How many workers are alive."""
     return connection.scalar(select(func.count()).select_from(Worker).where(alive())) or 0
 
 
-def register_worker(engine: Engine, host: str, pid: int, device: str) -> int:
-    """Note a worker that starts; return its ``worker_id``, which no other worker has had."""
-    row = insert(Worker).values(host=host, pid=pid, device=device, started_at=utc_now(), last_seen_at=utc_now())
+def register_worker(engine: Engine, host: str, pid: int, device: str, process_space: str | None = None) -> int:
+    """Note a worker that starts; return its ``worker_id``, which no other worker has had.
+
+    Args:
+        engine: of the database.
+        host: where it runs.
+        pid: of its process.
+        device: where it trains.
+        process_space: where ``pid`` means this process; None lets only its signs of life say whether it is alive.
+    """
+    row = insert(Worker).values(
+        host=host,
+        pid=pid,
+        process_space=process_space,
+        device=device,
+        started_at=utc_now(),
+        last_seen_at=utc_now(),
+    )
     with writing(engine) as connection:
         made = connection.execute(row).inserted_primary_key
     assert made is not None

@@ -60,13 +60,12 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
     try:
-        create_study(database, spec.name, _located(spec).model_dump(mode="json"), spec.trials, launched_with())
+        return create_study(database, spec.name, _located(spec).model_dump(mode="json"), spec.trials, launched_with())
     except StudyExistsError as error:
         try:
             return find_study(database, spec.name)  # another process launched it at the same moment
         except NotFoundError:
             raise error from None  # it is Optuna's, not ours
-    return find_study(database, spec.name)
 
 
 def launched_with() -> Versions:

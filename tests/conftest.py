@@ -37,6 +37,7 @@ def ctrl_c_is_heard() -> None:
 def server_folder() -> Iterator[Path]:
     """Not pytest's own: the user that PostgreSQL runs as may not pass through that."""
     with tempfile.TemporaryDirectory(prefix="gradstudy-") as folder:
+        Path(folder).chmod(0o711)
         yield Path(folder)
 
 

@@ -3,14 +3,13 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gradstudy.models.tasks.errors import TaskError
-from gradstudy.models.tasks.module_task import import_function
+from gradstudy.models.user_module.importing import digest_of, folders_of, import_function
 
 GIVEN = ("seed", "cell", "batch_size", "device")
 """What a function is given where it has a parameter of that name; options of the task come on top."""
@@ -48,12 +47,14 @@ class UserModule:
         function: returns a ``Problem``.
         options: of the task, further keyword arguments.
         folder: that it was found in; None for an installed one.
+        code: digest of what was imported.
     """
 
     task: str
     function: Callable[..., Any]
     options: Mapping[str, object]
     folder: str | None
+    code: str
 
     def takes(self, name: str) -> bool:
         """Whether the function has a parameter of that name."""
@@ -101,12 +102,10 @@ def load_module(task: str, options: Mapping[str, object], cells: tuple[str, ...]
         folder: where the study was launched; looked into before the current one.
 
     Raises:
-        TaskError: it cannot be imported, or does not take an option, or cells.
+        TaskError: it cannot be imported, or is not trusted, or does not take an option, or cells.
     """
-    here = str(Path.cwd())
-    folders = [one for one in dict.fromkeys([folder, here]) if one is not None and Path(one).is_dir()]
-    function, found = import_function(task, folders)
-    module = UserModule(task, function, dict(options), found)
+    function, found = import_function(task, folders_of(folder))
+    module = UserModule(task, function, dict(options), found, digest_of(task, found))
     parameters = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for name in options:

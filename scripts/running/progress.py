@@ -120,7 +120,7 @@ def counts_of_open_study(database: "Database", record: "StudyRecord") -> dict[st
     from gradstudy.study.worker.recovery import recover
 
     recover(database, record)
-    counts = count_outcomes(database.engine, record.study_id)
+    counts = count_outcomes(database.engine, record)
     if counts[REMAINING] or counts[RUNNING]:
         return counts
     typer.echo(f"study {record.name} is done: all {record.budget} trials have ended")

@@ -40,15 +40,16 @@ class _Silent:
         print(message)  # noqa: T201 (into Ray's log of the worker)
 
 
-def _work(url: str, name: str, slots: int | None, device: str, threads: int, workers: int) -> None:
+def _work(url: str, name: str, slots: int | None, device: str, allowed: list[str], threads: int, workers: int) -> None:
     """Be a worker of a study, on whatever node this runs."""
+    from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.study.training.device import limit_threads
     from gradstudy.study.training.slots import choose_slots
     from gradstudy.study.worker.job import Job
     from gradstudy.study.worker.worker import Worker
 
     limit_threads(threads)
-    with Database.open(url) as database:
+    with trusting_only(allowed), Database.open(url) as database:
         job = Job.of(database, find_study(database, name))
         Worker(
             job,
@@ -63,7 +64,15 @@ class RayPool:
     """Workers as tasks of Ray, with the interface of a ``WorkerPool``."""
 
     def __init__(
-        self, count: int, storage: str, name: str, *, slots: int | None, device: str, placement: Placement
+        self,
+        count: int,
+        storage: str,
+        name: str,
+        *,
+        slots: int | None,
+        device: str,
+        placement: Placement,
+        allowed: list[str],
     ) -> None:
         """Prepare ``count`` workers of a study on the cluster that ``RAY_ADDRESS`` names, else on one of this machine.
 
@@ -74,23 +83,22 @@ class RayPool:
             slots: trials at once in each worker; None fits device and model.
             device: where each trains.
             placement: what each asks of the cluster.
+            allowed: folders and packages that each may import the user's own code from.
 
         Raises:
             ExtraMissingError: Ray is not installed.
         """
         self._ray = _import_ray()
-        self._start = partial(self._submit, count, storage, name, slots, device, placement)
+        self._start = partial(self._submit, count, placement, storage, name, slots, device, allowed)
         self._tasks: list[Any] = []
         self._made_cluster = not self._ray.is_initialized()
         if self._made_cluster:
             self._ray.init(log_to_driver=False, logging_level="ERROR")
         self._stopping = False
 
-    def _submit(
-        self, count: int, storage: str, name: str, slots: int | None, device: str, placement: Placement
-    ) -> None:
+    def _submit(self, count: int, placement: Placement, *given: Any) -> None:
         task = self._ray.remote(num_cpus=placement.cpus, num_gpus=placement.gpus, max_retries=-1)(_work)
-        self._tasks = [task.remote(storage, name, slots, device, placement.cpus, count) for _ in range(count)]
+        self._tasks = [task.remote(*given, placement.cpus, count) for _ in range(count)]
 
     def begin(self) -> None:
         """Let every worker begin."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gradstudy.scripts.running.process_pool import WorkerPool
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.ray_pool import RayPool
+    from gradstudy.study.spec.study_spec import StudySpec
     from gradstudy.study.worker.failures import FailureWatch
     from gradstudy.study.worker.job import Job
 
@@ -77,7 +78,7 @@ def run_study(
         else:
             _run_pool(job, pool, progress, stop, failures)
     failures.check()
-    counts = count_outcomes(database.engine, record.study_id)
+    counts = count_outcomes(database.engine, record)
     if stop.is_set() and (counts[REMAINING] or goes_on):
         left_over = f": {counts[REMAINING]} trials left" if counts[REMAINING] else ""
         typer.echo(f"stopped{left_over}; the same command goes on")
@@ -111,7 +112,7 @@ def _run_pool(
             pool.ask_to_stop()
             pool.wait()
         with suppress(UnavailableError):  # the workers wait for it, and say so
-            counts = count_outcomes(job.database.engine, job.record.study_id)
+            counts = count_outcomes(job.database.engine, job.record)
             progress.show(counts)
             if counts[Outcome.FAILED]:
                 try:
@@ -127,18 +128,28 @@ def _run_pool(
         raise WorkFailedError("; ".join(failed))
 
 
-def make_pool(storage: str, name: str, work: Work) -> "WorkerPool | RayPool":
-    """Get workers ready."""
+def make_pool(storage: str, spec: "StudySpec", work: Work) -> "WorkerPool | RayPool":
+    """Get workers of a study ready; of the user's own code they import what this process would.
+
+    Raises:
+        TaskError: the study's task has a name of another form.
+    """
+    from gradstudy.scripts.running.users_code import ALLOW_MODULES, allowed_for
     from gradstudy.storage.urls import parse
 
+    allowed = allowed_for(spec)
     url = parse(storage).render_as_string(hide_password=False)
     if work.engine is Engine.RAY:
         from gradstudy.scripts.running.ray_pool import Placement, RayPool
 
         slots = None if work.slots == AUTO else int(work.slots)
         placement = Placement(cpus=work.threads, gpus=work.gpus)
-        return RayPool(work.workers, url, name, slots=slots, device=work.device, placement=placement)
+        return RayPool(
+            work.workers, url, spec.name, slots=slots, device=work.device, placement=placement, allowed=allowed
+        )
     from gradstudy.scripts.running.process_pool import WorkerPool
 
     options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
-    return WorkerPool(work.workers, url, [name, *(f"--{option}={value}" for option, value in options.items())])
+    arguments = [f"--{option}={value}" for option, value in options.items()]
+    arguments += [f"{ALLOW_MODULES}={place}" for place in allowed]
+    return WorkerPool(work.workers, url, [spec.name, *arguments])

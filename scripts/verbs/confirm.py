@@ -88,12 +88,16 @@ def _run(database: "Database", storage: str, confirmation: "Confirmation", work:
     """Run what was put in, with the data of the last round; Ctrl-C stops in order, and the same command goes on."""
     from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
+    from gradstudy.scripts.running.users_code import say_import
     from gradstudy.study.answer.confirmation_study import is_open
+    from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.worker.job import Job
 
     record = confirmation.record
+    if last is None:
+        say_import(stored_spec(record))
     with ExitStack() as stack:
-        pool = make_pool(storage, record.name, work) if work.workers > 1 else None
+        pool = make_pool(storage, stored_spec(record), work) if work.workers > 1 else None
         if pool is not None:
             stack.push(pool)
         job = Job.of(database, record, None if last is None else last.data)

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
-from gradstudy.scripts.options import Storage
+from gradstudy.scripts.options import PASSWORD_VARIABLE, Storage
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.scripts.web.gate import Gate
     from gradstudy.scripts.web.server import Address
     from gradstudy.storage.database import Database
-
-PASSWORD_VARIABLE = "GRADSTUDY_DASHBOARD_PASSWORD"
 
 Host = Annotated[str, typer.Option(help="Address to listen on; one that other machines reach needs a password.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]

@@ -15,13 +15,13 @@ def delete(
 ) -> None:
     """Delete a study and everything of it."""
     from gradstudy.storage.database import Database
-    from gradstudy.storage.progress import REMAINING, count_outcomes
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.studies import delete_study, find_study
     from gradstudy.study.answer.confirmation_study import find_confirmation
 
     with Database.open(storage) as database:
         record = find_study(database, name)
-        counts = count_outcomes(database.engine, record.study_id)
+        counts = count_outcomes(database.engine, record)
         begun = record.budget - counts[REMAINING]
         if not yes:
             typer.confirm(f"Delete study {name} with {begun} trials from {database.display_url}?", abort=True)
@@ -29,3 +29,5 @@ def delete(
             delete_study(database, confirmation.record.name)
         delete_study(database, name)
     typer.echo(f"deleted study {name} with {begun} trials")
+    if counts[RUNNING]:
+        typer.echo(f"{counts[RUNNING]} of them were running: their workers notice and stop")

@@ -61,7 +61,9 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     from gradstudy.models.user_module.loading import UserModule
     from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
+    from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
+    from gradstudy.storage.set_aside import take_back
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
@@ -76,10 +78,12 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     work = work and fitted(work, spec.trials)
+    if stored is None or work is not None:
+        say_import(spec)
     with ExitStack() as stack:
         pool = None
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
-            pool = make_pool(storage, spec.name, work)  # it gets ready while the study is created
+            pool = make_pool(storage, spec, work)  # it gets ready while the study is created
             stack.push(pool)
         if stored is None:
             _announce_reading(spec.task)
@@ -88,6 +92,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
             check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
+        take_back(database.engine, record)
         if work is None:
             if data is not None and not isinstance(data, UserModule):
                 typer.echo("".join(f"{line}\n" for line in data.reading), nl=False)
@@ -135,10 +140,11 @@ def _announce_reading(task: str) -> None:
 def stored_study(storage: str, name: str) -> "StudyRecord | None":
     """The study, if it was launched before; nothing is made by looking."""
     from gradstudy.storage.database import Database
-    from gradstudy.storage.errors import ForeignDatabaseError, NotFoundError, SchemaVersionError
+    from gradstudy.storage.errors import BeingMadeError, ForeignDatabaseError, NotFoundError, SchemaVersionError
     from gradstudy.storage.studies import find_study
 
     # Databases of Optuna's and of an older gradstudy are taken over; what cannot be is said when it is opened to write.
-    with suppress(NotFoundError, ForeignDatabaseError, SchemaVersionError), Database.open(storage) as database:
+    said_later = (NotFoundError, ForeignDatabaseError, SchemaVersionError, BeingMadeError)
+    with suppress(*said_later), Database.open(storage) as database:
         return find_study(database, name)
     return None

@@ -32,6 +32,7 @@ def probe(
     """Measure gradients in a few short runs, and create the study with threshold ranges that fit them."""
     import torch
 
+    from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
@@ -44,6 +45,7 @@ def probe(
     stored = stored_study(storage, spec.name)
     if stored is not None and not more_than_name:
         spec = stored_spec(stored)
+    say_import(spec)
     measured = _measure(spec, load_data(spec), device)
     if stored is not None:
         _show(spec, measured, {})

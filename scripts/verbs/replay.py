@@ -18,14 +18,18 @@ def replay(
     """Retrain one trial alone and compare with what was recorded."""
     import torch
 
+    from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import find_study
     from gradstudy.study.spec.factors import described
+    from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.device import check_device
     from gradstudy.study.training.replay import TOLERANCE, replay_trial
 
     check_device(device)
     torch.set_num_threads(1)  # as workers do by default: another number of threads rounds differently
     with Database.open(storage) as database:
+        say_import(stored_spec(find_study(database, name)))
         replayed = replay_trial(database, name, number, device)
     recorded, result = replayed.recorded, replayed.result
     threshold = recorded["threshold"]

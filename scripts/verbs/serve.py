@@ -11,6 +11,7 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, Slots, Threads, checked_address
+from gradstudy.scripts.running.users_code import ALLOW_MODULES, AllowModules
 from gradstudy.scripts.verbs.dashboard import AllowHost, Host, PasswordFile, Port, Writable
 from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
@@ -48,6 +49,7 @@ def serve(
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
+    allow_modules: AllowModules = None,
     proxy: Annotated[
         str | None,
         typer.Option(
@@ -63,6 +65,7 @@ def serve(
     allow_host: AllowHost = None,
 ) -> None:
     """Run a database, workers for every open study and the dashboard, until SIGTERM or Ctrl-C."""
+    from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.scripts.errors import UsageError
     from gradstudy.scripts.running.one_worker import Work, fitted
     from gradstudy.scripts.running.process_pool import WorkerPool
@@ -81,7 +84,9 @@ def serve(
     work = fitted(Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device))
     count = work.workers
     arguments = ["--slots", slots, "--threads", str(work.threads), "--device", device, "--workers", str(count)]
+    arguments += [f"{ALLOW_MODULES}={place}" for place in allow_modules or []]
     with (
+        trusting_only(allow_modules or []),  # a name that is neither folder nor package is said here
         stop_on_signal(lambda: typer.echo("stopping: running trials are given back")) as stop,
         _database_url(storage, data or DEFAULT_DATA) as url,
         Database.open(url, create=True) as database,

@@ -17,6 +17,7 @@ def status(
     """Show progress, outcomes so far and workers."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.storage.set_aside import reasons
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
     from gradstudy.study.report.plain_console import plain_console, plain_table
@@ -26,8 +27,9 @@ def status(
     table = plain_table()
     with Database.open(storage) as database:
         records = [find_study(database, name)] if name else list_studies(database)
-        counts = [count_outcomes(database.engine, record.study_id) for record in records]
+        counts = [count_outcomes(database.engine, record) for record in records]
         workers = living_workers(database.engine)
+        set_aside = reasons(database.engine)
     table.add_column("study")
     for heading in ("trials", *(counts[0] if counts else ())):
         table.add_column(heading, justify="right")
@@ -40,5 +42,10 @@ def status(
         plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())
         typer.echo(f"workers: {places or 'none'}")
+        for record in records:
+            for reason in set_aside.get(record.study_id, []):
+                again = "tried again every minute" if reason.code is None else "tried again when its code has changed"
+                typer.echo(f"study {record.name} is set aside on {reason.host}: {reason.text}")
+                typer.echo(f"  it is {again}, or after: gradstudy launch {record.name} --detach")
     else:
         typer.echo(f"{database.display_url} holds no studies yet")

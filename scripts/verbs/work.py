@@ -11,14 +11,11 @@ import typer
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO, Device, OptunaProxy, Slots, Storage, Threads
 from gradstudy.scripts.running.one_worker import Work, fitted
+from gradstudy.scripts.running.users_code import AllowModules
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    from gradstudy.storage.database import Database
-    from gradstudy.storage.studies import StudyRecord
-
-SECONDS_BETWEEN_STUDIES = 2.0
-"""How often a worker without work looks for a study that is open."""
+    from gradstudy.study.worker.job import Job
 
 
 def work(
@@ -31,6 +28,7 @@ def work(
     threads: Threads = 1,
     device: Device = "cpu",
     optuna_proxy: OptunaProxy = None,
+    allow_modules: AllowModules = None,
     workers: Annotated[
         int, typer.Option(min=1, hidden=True, help="How many workers the study has at least, this one included.")
     ] = 1,
@@ -42,63 +40,48 @@ def work(
     ] = False,
 ) -> None:
     """Add a worker to a study that was launched, or to all."""
+    from gradstudy.models.user_module.trusted import trusting_only
+    from gradstudy.scripts.running.every_study import work_on_every_study
+    from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
     from gradstudy.storage.network_filesystem import refuse_network_filesystem
     from gradstudy.storage.studies import find_study
     from gradstudy.study.training.device import check_device
+    from gradstudy.study.worker.job import Job
 
     check_device(device)
     given = fitted(Work(workers=workers, slots=slots, threads=threads, device=device))
     if when_told and not _is_told():
         raise typer.Exit(INTERRUPTED)
-    with Database.open(storage, optuna_proxy=optuna_proxy) as database, stop_on_signal(_announce) as stop:
+    with (
+        trusting_only(allow_modules or []),
+        Database.open(storage, optuna_proxy=optuna_proxy) as database,
+        stop_on_signal(_announce) as stop,
+    ):
         if database.path is not None:
             refuse_network_filesystem(database.path)
         if when_told:
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-        if name is not None:
-            _work_on(database, find_study(database, name), given, stop, stand_by=True)
-        while name is None and not stop.is_set():
-            record = _open_study(database)
-            if record is None:
-                stop.wait(SECONDS_BETWEEN_STUDIES)
-            else:
-                _work_on(database, record, given, stop, stand_by=False)
+        if name is None:
+            work_on_every_study(database, partial(_work_on, work=given, stop=stop, stand_by=False), stop)
+        else:
+            record = find_study(database, name)
+            if counts_of_open_study(database, record) is not None:
+                _work_on(Job.of(database, record), given, stop, stand_by=True)
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
 
 
-def _work_on(
-    database: "Database",
-    record: "StudyRecord",
-    work: Work,
-    stop: threading.Event,
-    *,
-    stand_by: bool,
-) -> None:
+def _work_on(job: "Job", work: Work, stop: threading.Event, *, stand_by: bool) -> None:
     from gradstudy.scripts.running.one_worker import run_worker
-    from gradstudy.scripts.running.progress import StudyProgress, counts_of_open_study
+    from gradstudy.scripts.running.progress import StudyProgress
+    from gradstudy.storage.progress import count_outcomes
     from gradstudy.study.search.phases import phase_name
-    from gradstudy.study.worker.job import Job
 
-    counts = counts_of_open_study(database, record)
-    if counts is None:
-        return
-    job = Job.of(database, record)
-    with StudyProgress(record.budget, counts, phase=partial(phase_name, job.spec)) as progress:
+    counts = count_outcomes(job.database.engine, job.record)
+    with StudyProgress(job.record.budget, counts, phase=partial(phase_name, job.spec)) as progress:
         run_worker(job, work, stand_by=stand_by, listener=progress, stop=stop)
-
-
-def _open_study(database: "Database") -> "StudyRecord | None":
-    """The oldest study that has a trial to begin."""
-    from gradstudy.storage.progress import REMAINING, count_outcomes
-    from gradstudy.storage.studies import list_studies
-
-    for record in list_studies(database):
-        if count_outcomes(database.engine, record.study_id)[REMAINING]:
-            return record
-    return None
 
 
 def _announce() -> None:

@@ -87,16 +87,15 @@ def begin_confirmation(database: Database, study: StudyRecord, top: int, max_run
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
     spec = confirming_spec(stored_spec(study), chosen, max_runs)
     try:
-        study_id = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
+        record = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
     except StudyExistsError:
-        record = find_study(database, spec.name)
+        record = find_study(database, spec.name)  # a start that was cut off left it
         if record.budget or read_attribute(database, record.study_id, ATTRIBUTE):
             raise StudyExistsError(
                 f"there is a study {spec.name!r} that does not confirm this one; delete it to confirm {study.name!r}"
             ) from None
-        study_id = record.study_id  # a start that was cut off left it
     kept = {"study": _identity(study), "settings": [asdict(setting) for setting in chosen]}
-    replace_attributes(database, study_id, [ATTRIBUTE], {ATTRIBUTE: kept})
+    replace_attributes(database, record.study_id, [ATTRIBUTE], {ATTRIBUTE: kept})
     return Confirmation(record=find_study(database, spec.name), chosen=chosen)
 
 
@@ -135,7 +134,7 @@ def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> Stu
 
 def is_open(database: Database, confirmation: Confirmation) -> bool:
     """Whether runs that were put in have not ended."""
-    counts = count_outcomes(database.engine, confirmation.record.study_id)
+    counts = count_outcomes(database.engine, confirmation.record)
     return counts[REMAINING] + counts[RUNNING] > 0
 
 
@@ -167,7 +166,7 @@ def enqueue_round(database: Database, confirmation: Confirmation, width: float, 
         for ordinal, (_, place) in enumerate(places)
     ]
     if rows:
-        enqueue_trials(database.engine, record.study_id, record.budget, rows)
+        enqueue_trials(database.engine, record, rows)
     return bool(rows)
 
 

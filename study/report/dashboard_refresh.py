@@ -39,7 +39,7 @@ class _Refresher:
     def __init__(self, database: Database, announce: Callable[[str], None]) -> None:
         self._database = database
         self._announce = announce
-        self._shown: dict[int, int] = {}
+        self._shown: dict[str, int] = {}
         self._defects: set[str] = set()
         self._trouble = ""
 
@@ -66,15 +66,15 @@ class _Refresher:
     def _refresh(self, record: StudyRecord) -> None:
         """Write note and plots, unless no trial has ended since; a defect is left until more trials have ended."""
         try:
-            counts = count_outcomes(self._database.engine, record.study_id)
+            counts = count_outcomes(self._database.engine, record)
             ended = sum(counts[outcome] for outcome in Outcome)
-            if self._shown.get(record.study_id) != ended:
-                self._shown[record.study_id] = ended
+            if self._shown.get(record.identity) != ended:
+                self._shown[record.identity] = ended
                 write_content(self._database, record, counts)
         except NotFoundError:
-            self._shown.pop(record.study_id, None)  # it was deleted at this moment
+            self._shown.pop(record.identity, None)  # it was deleted at this moment
         except TROUBLE:
-            self._shown.pop(record.study_id, None)
+            self._shown.pop(record.identity, None)
             raise
         except Exception as error:
             defect = f"the note and plots of study {record.name!r} are not refreshed: {_described(error)}"

@@ -18,12 +18,15 @@ from gradstudy.storage.claims import (
     end_study,
     give_back,
     give_back_unknown,
+    is_owned,
 )
 from gradstudy.storage.errors import ClaimLostError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import TrialResult
+from gradstudy.storage.studies import require_study
+from gradstudy.storage.transactions import reading
 from gradstudy.storage.workers import GRACE_SECONDS
 from gradstudy.study.patience import UNANSWERED, Patience
 from gradstudy.study.search.from_spec import make_sampler
@@ -32,6 +35,7 @@ from gradstudy.study.search.space import Setting, from_row, to_row
 from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.training.arrays import Ended
+from gradstudy.study.worker.failures import FailureWatch
 from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.optuna_ask import ask
 from gradstudy.study.worker.optuna_tell import attributes, tell
@@ -51,7 +55,7 @@ class Begun:
 class Bookkeeping:
     """The bookkeeping of one worker of one study. Its methods are called from one thread.
 
-    A database that does not answer is waited for.
+    A database that does not answer is waited for. Where the study was deleted, they raise StudyDeletedError.
     """
 
     def __init__(
@@ -76,7 +80,8 @@ class Bookkeeping:
         self._engine = job.database.engine
         self._worker_id = worker_id
         self._workers = workers
-        self._patiently = Patience(stop, announce)
+        self._patience = Patience(stop, announce)
+        self._failures = FailureWatch(job.database, job.record)
         self._held: set[int] = set()
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
@@ -119,6 +124,8 @@ class Bookkeeping:
         if not self._patiently(partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))):
             return None
         self._patiently(lambda: tell(self._job.database.optuna_storage, trial_id, ended.result))
+        if ended.result.error is not None:  # those of other workers may have failed, too
+            self._patiently(self._failures.check)
         self._until_check -= 1
         if self._job.spec.frontier_width is not None and self._until_check <= 0:
             self._patiently(self._end_when_known)
@@ -126,8 +133,10 @@ class Bookkeeping:
 
     def falls_behind(self, key: Begun, step: int, smoothed_loss: float) -> bool:
         """Whether a trial should be pruned for its loss at a rung."""
-        trial_id = key.claim.trial_id
+        claim, trial_id = key.claim, key.claim.trial_id
         assert trial_id is not None, "a trial that trains was attached"
+        if not self._patiently(lambda: is_owned(self._engine, claim)):
+            return True  # nobody waits for its result
         return self._patiently(lambda: falls_behind(self._study, trial_id, step, smoothed_loss))
 
     def give_back(self, claim: Claim) -> None:
@@ -143,14 +152,27 @@ class Bookkeeping:
 
     def is_complete(self) -> bool:
         """Whether every trial of the budget has ended."""
-        counts = self._patiently(lambda: count_outcomes(self._engine, self._job.record.study_id))
+        counts = self._patiently(lambda: count_outcomes(self._engine, self._job.record))
         return counts[REMAINING] + counts[RUNNING] == 0
+
+    def _patiently(self, do: Callable[[], T]) -> T:
+        """The result of ``do``, see ``Patience``.
+
+        Raises:
+            StudyDeletedError: what it needs is not there, because the study was deleted.
+        """
+        try:
+            return self._patience(do)
+        except KeyError:  # Optuna's, of a study or trial that is not there
+            with reading(self._engine) as connection:
+                require_study(connection, self._job.record)
+            raise
 
     def _end_when_known(self) -> None:
         """End the study when its frontiers are known as well as was wanted."""
         trials = read_trials(self._job.database, self._job.record.name)
         if are_frontiers_known(trials, self._job.spec):
-            end_study(self._engine, self._job.record.study_id, self._job.spec.seeds)
+            end_study(self._engine, self._job.record, self._job.spec.seeds)
         self._until_check = max(TRIALS_BETWEEN_CHECKS, CHECKED_SHARE * len(trials) / self._workers)
 
     def _claim(self) -> Claim | None:
@@ -159,11 +181,11 @@ class Bookkeeping:
         def claim() -> Claim | None:
             nonlocal answered
             if not answered:  # the claim may have been made in the moment that the connection broke
-                give_back_unknown(self._engine, self._worker_id, self._held)
+                give_back_unknown(self._engine, self._job.record, self._worker_id, self._held)
             answered = False
             return claim_trial(
                 self._engine,
-                self._job.record.study_id,
+                self._job.record,
                 self._worker_id,
                 self._seed,
                 held=len(self._held),

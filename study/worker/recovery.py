@@ -1,7 +1,5 @@
 """Putting right what workers that died left behind."""
 
-import os
-import socket
 from contextlib import suppress
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -13,6 +11,7 @@ from gradstudy.storage.lost_workers import abandoned_workers, release_worker
 from gradstudy.storage.out_of_sync import orphaned_trials, untold_results
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.worker.optuna_tell import tell
+from gradstudy.study.worker.process_space import is_alive, process_space
 
 
 def recover(database: Database, record: StudyRecord) -> bool:
@@ -22,7 +21,7 @@ def recover(database: Database, record: StudyRecord) -> bool:
         Whether there was a lost worker, so that there may be trials to claim.
     """
     engine, storage = database.engine, database.optuna_storage
-    dead = abandoned_workers(engine, socket.gethostname(), _is_alive)
+    dead = abandoned_workers(engine, process_space(), is_alive)
     for worker in dead:
         released = release_worker(engine, worker)
         for trial_id in released.waiting:
@@ -30,7 +29,7 @@ def recover(database: Database, record: StudyRecord) -> bool:
         for trial_id in released.failed:
             set_state(storage, trial_id, TrialState.FAIL)
     _tell_untold(database, record)
-    for trial_id in orphaned_trials(engine, record.study_id):
+    for trial_id in orphaned_trials(engine, record):
         set_state(storage, trial_id, TrialState.FAIL)
     return bool(dead)
 
@@ -43,17 +42,6 @@ def set_state(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
 
 def _tell_untold(database: Database, record: StudyRecord) -> None:
     """Tell Optuna the results that a worker wrote and could not tell any more."""
-    results = untold_results(database.engine, record.study_id, socket.gethostname(), _is_alive)
+    results = untold_results(database.engine, record, process_space(), is_alive)
     for trial_id, result in results.items():
         tell(database.optuna_storage, trial_id, result)
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

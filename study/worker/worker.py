@@ -22,6 +22,7 @@ from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping
 from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
 from gradstudy.study.worker.heartbeat import heartbeat
 from gradstudy.study.worker.job import Job
+from gradstudy.study.worker.process_space import process_space
 
 if TYPE_CHECKING:
     from gradstudy.study.spec.factors import Factors
@@ -89,7 +90,9 @@ class Worker:
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
         self._judged: deque[tuple[Begun, Future[bool]]] = deque()
         self._ask_again = 0.0
-        self._worker_id = register_worker(job.database.engine, socket.gethostname(), os.getpid(), device)
+        self._worker_id = register_worker(
+            job.database.engine, socket.gethostname(), os.getpid(), device, process_space()
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Work until no trial is left, or until ``stop`` is set; then give back what is running.

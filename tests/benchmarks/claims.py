@@ -27,10 +27,10 @@ from sqlalchemy import MetaData, insert, text
 from gradstudy.storage.claims import SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
-from gradstudy.storage.recorder import Steps, record
+from gradstudy.storage.recorder import Steps
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Trial
-from gradstudy.storage.studies import Versions, create_study
+from gradstudy.storage.studies import Versions, create_study, find_study
 from gradstudy.storage.workers import register_worker
 from gradstudy.study.worker.optuna_tell import attributes, tell
 
@@ -58,12 +58,13 @@ def work(url: str, barrier: Barrier, results: Any) -> None:
     with Database.open(url) as database:
         sampler = optuna.samplers.RandomSampler(seed=os.getpid())
         study = optuna.load_study(study_name=STUDY, storage=database.optuna_storage, sampler=sampler)
+        record = find_study(database, STUDY)
         worker = register_worker(database.engine, "bench", os.getpid(), "cpu")
         barrier.wait()
         start = time.time()
         while True:
             begun = time.perf_counter()
-            claim = claim_trial(database.engine, study._study_id, worker, int)
+            claim = claim_trial(database.engine, record, worker, int)
             if claim is None:
                 break
             claims.append(time.perf_counter() - begun)
@@ -108,7 +109,8 @@ def measure(url: str, workers: int) -> dict[str, float]:
 def fill(url: str, finished: int, trials: int) -> None:
     """Make a study with finished trials, and a budget that leaves some."""
     with Database.open(url, create=True) as database:
-        study_id = create_study(database, STUDY, {}, finished + trials, Versions(gradstudy="0", optuna="5", torch="2"))
+        versions = Versions(gradstudy="0", optuna="5", torch="2")
+        study_id = create_study(database, STUDY, {}, finished + trials, versions).study_id
         worker = register_worker(database.engine, "past", 1, "cpu")
         then = datetime(2026, 1, 1)  # without a zone, as Optuna has it
         times = {"datetime_start": then, "datetime_complete": then}
@@ -147,6 +149,7 @@ def fill(url: str, finished: int, trials: int) -> None:
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, Any]]:
     """Where a new database can be made, by backend and number."""
+    folder.chmod(0o711)  # for the user that PostgreSQL runs as
     with EmbeddedServer.start(folder / "postgresql") as server:
 
         def postgresql(number: int) -> str:

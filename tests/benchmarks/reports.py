@@ -81,7 +81,7 @@ def generate(url: str, trials: int, steps: int) -> None:
     versions = Versions(gradstudy="0", optuna="0", torch="0")
     spec = StudySpec(name=NAME, trials=trials, steps=steps)
     with Database.open(url, create=True) as database:
-        study_id = create_study(database, NAME, spec.model_dump(mode="json"), trials, versions)
+        study_id = create_study(database, NAME, spec.model_dump(mode="json"), trials, versions).study_id
         with database.engine.begin() as connection:
             optuna = "INSERT INTO trials (trial_id, number, study_id, state) VALUES (:id, :number, :study, 'COMPLETE')"
             rows = [{"id": number + 1, "number": number, "study": study_id} for number in range(trials)]

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=25)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)  # for the user that PostgreSQL runs as
         storm(f"sqlite:///{name}/storm.db", 4, options.kills, options.seed)
         with EmbeddedServer.start(Path(name) / "server") as server:
             storm(server.url, 8, options.kills, options.seed)

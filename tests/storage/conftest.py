@@ -10,7 +10,7 @@ from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_tria
 from gradstudy.storage.database import Database
 from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.storage.studies import Versions, create_study
+from gradstudy.storage.studies import StudyRecord, Versions, create_study
 from gradstudy.storage.workers import register_worker
 
 VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
@@ -48,8 +48,13 @@ def db(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def study_id(db: Database) -> int:
+def launched(db: Database) -> StudyRecord:
     return create_study(db, "s", {"task": "copy"}, 5, VERSIONS)
+
+
+@pytest.fixture
+def study_id(launched: StudyRecord) -> int:
+    return launched.study_id
 
 
 @pytest.fixture
@@ -58,11 +63,11 @@ def worker_id(db: Database) -> int:
 
 
 @pytest.fixture
-def claim_next(db: Database, study_id: int, worker_id: int) -> Callable[[], Claim]:
+def claim_next(db: Database, launched: StudyRecord, worker_id: int) -> Callable[[], Claim]:
     """Claim the next trial, which must be there."""
 
     def claim_it() -> Claim:
-        claim = claim_trial(db.engine, study_id, worker_id, lambda ordinal: 1000 + ordinal)
+        claim = claim_trial(db.engine, launched, worker_id, lambda ordinal: 1000 + ordinal)
         assert claim is not None
         return claim
 
@@ -70,12 +75,12 @@ def claim_next(db: Database, study_id: int, worker_id: int) -> Callable[[], Clai
 
 
 @pytest.fixture
-def begin(db: Database, study_id: int, claim_next: Callable[[], Claim]) -> Callable[..., Claim]:
+def begin(db: Database, launched: StudyRecord, claim_next: Callable[[], Claim]) -> Callable[..., Claim]:
     """Claim a trial, ask Optuna and attach it."""
 
     def begin_it(setting: SettingRow = SETTING) -> Claim:
         claim = claim_next()
-        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study_id), setting)
+        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(launched.study_id), setting)
 
     return begin_it
 

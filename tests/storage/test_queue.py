@@ -2,7 +2,7 @@ from gradstudy.storage.claims import Claim, attach_trial, claim_trial, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.progress import REMAINING, count_outcomes
 from gradstudy.storage.queue import SettingRow, enqueue_trials
-from gradstudy.storage.studies import Versions, create_study
+from gradstudy.storage.studies import StudyRecord, Versions, create_study
 from gradstudy.storage.workers import register_worker
 
 VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
@@ -10,19 +10,19 @@ ROW = SettingRow(cell="gru", strategy="norm", threshold=0.5, learning_rate=2.0, 
 OTHER = SettingRow(cell="lstm", strategy="none", threshold=None, learning_rate=0.1, factors={})
 
 
-def study_of(db: Database, budget: int = 12) -> tuple[int, list[int]]:
+def study_of(db: Database, budget: int = 12) -> tuple[StudyRecord, list[int]]:
     """A study and two workers."""
     study = create_study(db, "replicates", {"task": "copy"}, budget, VERSIONS)
     return study, [register_worker(db.engine, "here", pid, "cpu") for pid in (1, 2)]
 
 
-def claim(db: Database, study: int, worker: int, replicates: int = 3) -> Claim | None:
+def claim(db: Database, study: StudyRecord, worker: int, replicates: int = 3) -> Claim | None:
     return claim_trial(db.engine, study, worker, int, replicates=replicates)
 
 
-def begin(db: Database, study: int, claimed: Claim, setting: SettingRow) -> Claim:
+def begin(db: Database, study: StudyRecord, claimed: Claim, setting: SettingRow) -> Claim:
     others = {claimed.ordinal + place: 100 + place for place in (1, 2)}
-    return attach_trial(db.engine, claimed, db.optuna_storage.create_new_trial(study), setting, others)
+    return attach_trial(db.engine, claimed, db.optuna_storage.create_new_trial(study.study_id), setting, others)
 
 
 def test_a_worker_that_claims_before_a_setting_is_known_gets_the_next_setting(db: Database) -> None:
@@ -65,8 +65,8 @@ def test_attaching_twice_enqueues_once(db: Database) -> None:
 def test_a_study_grows_by_chosen_settings_once(db: Database) -> None:
     study, (one, _) = study_of(db, 1)
     assert claim(db, study, one, 1) is not None
-    assert enqueue_trials(db.engine, study, 1, [(ROW, 7), (OTHER, 8)])
-    assert not enqueue_trials(db.engine, study, 1, [(ROW, 9)])
+    assert enqueue_trials(db.engine, study, [(ROW, 7), (OTHER, 8)])
+    assert not enqueue_trials(db.engine, study, [(ROW, 9)])
     assert count_outcomes(db.engine, study)[REMAINING] == 2
     claims = [claim(db, study, one, 1) for _ in range(3)]
     assert [made and (made.ordinal, made.setting, made.seed) for made in claims] == [(1, ROW, 7), (2, OTHER, 8), None]

@@ -16,9 +16,9 @@ SPEC = {"task": "copy", "learning_rate": [1e-3, 100.0], "größe": None}
 
 
 def test_a_study_is_found_as_it_was_made(db: Database) -> None:
-    study_id = create_study(db, "a study", SPEC, 40, VERSIONS)
+    made = create_study(db, "a study", SPEC, 40, VERSIONS)
     found = find_study(db, "a study")
-    assert (found.study_id, found.name, found.budget) == (study_id, "a study", 40)
+    assert (found, found.name, found.budget) == (made, "a study", 40)
     assert (found.spec, found.versions) == (SPEC, VERSIONS)
     assert abs(datetime.now(UTC).replace(tzinfo=None) - found.created_at) < timedelta(minutes=1)
 
@@ -56,7 +56,17 @@ def test_somebody_elses_optuna_study_is_not_taken_over(db: Database) -> None:
 
 def test_a_launch_that_was_cut_off_can_be_repeated(db: Database) -> None:
     optuna.create_study(storage=db.optuna_storage, study_name="a")
-    assert create_study(db, "a", SPEC, 1, VERSIONS) == find_study(db, "a").study_id
+    assert create_study(db, "a", SPEC, 1, VERSIONS) == find_study(db, "a")
+
+
+def test_no_number_of_a_deleted_study_or_trial_is_used_again(db: Database) -> None:
+    studies, trials = [], []
+    for _ in range(3):
+        studies.append(create_study(db, "a", SPEC, 1, VERSIONS))
+        trials += [db.optuna_storage.create_new_trial(studies[-1].study_id) for _ in range(2)]
+        delete_study(db, "a")
+    assert len({study.study_id for study in studies}) == len({study.identity for study in studies}) == 3
+    assert len(set(trials)) == 6
 
 
 TABLES = (

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Connection, MetaData, create_engine, insert, select, text
 
 from gradstudy.storage.database import Database
@@ -15,9 +16,11 @@ from gradstudy.storage.errors import SchemaVersionError
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.migrate import HEAD, config
 from gradstudy.storage.optuna_storage import open_optuna_storage
+from gradstudy.storage.studies import list_studies
 from gradstudy.storage.urls import parse
 
-RELEASED = [f"{number:04}" for number in range(1, int(HEAD))]
+DATABASES = Path(__file__).with_name("databases")
+RELEASED = sorted(path.stem.removeprefix("v") for path in DATABASES.glob("v*.sql"))
 HISTORIES = {"alembic_version", "version_info", "gradstudy_alembic_version"}
 
 Contents = dict[str, list[dict[str, Any]]]
@@ -33,7 +36,7 @@ def released_file(tmp_path: Path, revision: str) -> Path:
     """The database of a released schema: a study of four trials, two of which have ended."""
     path = tmp_path / "released.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(Path(__file__).with_name("databases").joinpath(f"v{revision}.sql").read_text())
+        connection.executescript(DATABASES.joinpath(f"v{revision}.sql").read_text())
     return path
 
 
@@ -82,6 +85,12 @@ def _fitting(column: Column[Any], value: Any) -> Any:
     return dumps(value) if isinstance(value, dict) and not isinstance(column.type, JSON) else value
 
 
+def test_there_is_a_database_of_each_released_schema(db: Database) -> None:
+    with db.engine.connect() as connection:
+        revisions = {script.revision for script in ScriptDirectory.from_config(config(connection)).walk_revisions()}
+    assert {*RELEASED, HEAD} == revisions
+
+
 def test_an_older_database_keeps_every_row(old_url: str, revision: str) -> None:
     before = contents(old_url)
     assert sum(map(len, before.values())) > 20
@@ -102,6 +111,10 @@ def test_an_upgraded_database_is_as_good_as_a_new_one(old_url: str) -> None:
     with Database.open(old_url, create=True) as db:
         with db.engine.begin() as connection:
             command.check(config(connection))
+            if db.path is not None:
+                assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+                assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert {len(study.identity) for study in list_studies(db)} == {32}
         trials = read_trials(db, "first")
         assert trials["outcome"].tolist()[:2] == ["trained", "diverged"]
         assert trials["seed"].tolist() == [9007199254740993, 2, 3]

@@ -4,6 +4,7 @@ from typing import Any
 from gradstudy.storage.claims import Claim, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.lost_workers import Released, abandoned_workers, release_worker
+from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.workers import register_worker, stop_worker, touch_worker
 
 Rows = Callable[[str], list[Any]]
@@ -28,15 +29,18 @@ def test_a_worker_number_is_not_used_again(db: Database, worker_id: int) -> None
     assert register_worker(db.engine, "here", 1, "cpu") > worker_id
 
 
-def test_only_dead_workers_of_this_host_that_hold_trials_are_abandoned(db: Database, study_id: int) -> None:
-    dead, living, elsewhere, idle = (
-        register_worker(db.engine, host, pid, "cpu")
-        for host, pid in (("here", 1), ("here", 2), ("there", 1), ("here", 3))
+def test_only_dead_workers_whose_processes_can_be_seen_and_that_hold_trials_are_abandoned(
+    db: Database, launched: StudyRecord
+) -> None:
+    dead, living, elsewhere, unknown, idle = (
+        register_worker(db.engine, "one name for all", pid, "cpu", space)
+        for space, pid in (("here", 1), ("here", 2), ("there", 1), (None, 1), ("here", 3))
     )
-    for worker in (dead, living, elsewhere):
-        claim_trial(db.engine, study_id, worker, int)
+    for worker in (dead, living, elsewhere, unknown):
+        claim_trial(db.engine, launched, worker, int)
     assert abandoned_workers(db.engine, "here", lambda pid: pid == 2) == [dead]
     assert idle not in abandoned_workers(db.engine, "here", lambda _: False)
+    assert abandoned_workers(db.engine, None, lambda _: False) == []
 
 
 def test_releasing_a_worker_gives_back_its_open_trials_only(

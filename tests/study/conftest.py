@@ -20,6 +20,7 @@ from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.data import load_data
 from gradstudy.study.worker.job import Job
+from gradstudy.study.worker.process_space import process_space
 from gradstudy.study.worker.worker import Worker
 
 SPEC = StudySpec.model_validate(
@@ -155,8 +156,8 @@ def claim_as(db: Database, spec: StudySpec) -> Callable[[int], Claim]:
     """Claim the next trial of the study for a process of this machine."""
 
     def claim(pid: int) -> Claim:
-        worker = register_worker(db.engine, socket.gethostname(), pid, "cpu")
-        claimed = claim_trial(db.engine, create_or_resume(db, spec).study_id, worker, int)
+        worker = register_worker(db.engine, socket.gethostname(), pid, "cpu", process_space())
+        claimed = claim_trial(db.engine, create_or_resume(db, spec), worker, int)
         assert claimed is not None
         return claimed
 

@@ -39,15 +39,17 @@ def make_database(url: str) -> list[int]:
 
 
 def claim_all(url: str) -> list[int]:
-    """Claim trials of study 1 until there is none, giving the first suitable one back; the ordinals."""
+    """Claim trials of study s until there is none, giving the first suitable one back; the ordinals."""
     from gradstudy.storage.claims import claim_trial, give_back
     from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import find_study
     from gradstudy.storage.workers import register_worker
 
     claimed, given = [], False
     with Database.open(url) as db:
+        study = find_study(db, "s")
         worker = register_worker(db.engine, "here", 1, "cpu")
-        while claim := claim_trial(db.engine, 1, worker, int):
+        while claim := claim_trial(db.engine, study, worker, int):
             if claim.ordinal % 7 == 3 and not given:
                 given = give_back(db.engine, claim)
                 assert given

@@ -111,7 +111,7 @@ class Storm:
     def _counts(self) -> tuple[int, int] | None:
         """How many trials have ended, and how many have not; None while the database does not answer."""
         with suppress(StorageError, DBAPIError), Database.open(self.url) as database:
-            counts = count_outcomes(database.engine, find_study(database, self.name).study_id)
+            counts = count_outcomes(database.engine, find_study(database, self.name))
             left = counts[REMAINING] + counts[RUNNING]
             return sum(counts.values()) - left, left
         return None

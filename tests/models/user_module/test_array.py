@@ -80,7 +80,7 @@ def task(
     def problem(seed):
         return make().to(dtype), batches(seed), loss, validation, optimizer
 
-    return UserModule("module:mine:problem", problem, {}, None)
+    return UserModule("module:mine:problem", problem, {}, None, "")
 
 
 def array(user, *, slots=8, optimizer="sgd", batched, guard=False, schedule=None):
@@ -249,7 +249,7 @@ def of_every_seed(seed):
         (task(Branching), "item()"),
         (task(Counting), "attribute step changes"),
         (task(batches=lambda seed: batches_of(seed, 5 + seed)), "batches differ in shape"),
-        (UserModule("module:mine:problem", of_every_seed, {}, None), "its loss is"),
+        (UserModule("module:mine:problem", of_every_seed, {}, None, ""), "its loss is"),
     ],
 )
 def test_what_cannot_be_batched_is_trained_alone_for_a_reason_of_one_line(user, reason):
@@ -331,7 +331,7 @@ def failing(at):
 
         return model, batches, loss, Validation([batches(0)])
 
-    return UserModule("module:mine:problem", problem, {}, None)
+    return UserModule("module:mine:problem", problem, {}, None, "")
 
 
 @pytest.mark.parametrize("batched", [True, False])
@@ -378,7 +378,7 @@ def test_an_exception_ends_its_trial_with_a_traceback_and_no_other(at, batched):
     ],
 )  # fmt: skip
 def test_what_is_no_problem_is_said(made, said):
-    trained = array(UserModule("module:mine:problem", lambda: made, {}, None), batched=False)
+    trained = array(UserModule("module:mine:problem", lambda: made, {}, None, ""), batched=False)
     slot = trained.admit(run())
     trained.initial_losses(slot)
     trained.validation_loss(slot)
@@ -410,7 +410,7 @@ def test_an_own_optimizer_that_fails_ends_its_trial_and_no_other(optimizer, said
     def problem(seed):
         return Lstm(), batches_of(seed), cross_entropy, None, optimizer if seed == 1 else adam_w
 
-    trained = array(UserModule("module:mine:problem", problem, {}, None), optimizer="own", batched=False)
+    trained = array(UserModule("module:mine:problem", problem, {}, None, ""), optimizer="own", batched=False)
     slots = [trained.admit(run(seed=seed)) for seed in (0, 1, 2)]
     telemetry = trained.train(12)
     assert said in trained.failures[slots[1]]
@@ -422,7 +422,7 @@ def test_another_model_for_another_seed_is_refused():
     def problem(seed):
         return nn.Linear(2, 2 + seed), [torch.ones(1, 2)], lambda m, b: m(b).sum()
 
-    trained = array(UserModule("module:mine:problem", problem, {}, None), batched=False)
+    trained = array(UserModule("module:mine:problem", problem, {}, None, ""), batched=False)
     for seed in (0, 1):
         trained.admit(run(seed=seed))
     assert list(trained.failures) == [1]

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from waiting import until
@@ -49,6 +50,17 @@ def test_two_worker_processes_run_exactly_the_budget(url):
         assert (trials["state"] == "COMPLETE").all()
 
 
+def test_a_worker_imports_nothing_for_lying_in_the_current_folder(url, tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise SystemExit('a stranger')\n")
+    monkeypatch.chdir(tmp_path)
+    with Database.open(url, create=True) as database:
+        create_or_resume(database, parse_spec(SPEC | {"trials": 1}))
+    with WorkerPool(1, url, ["pool"]) as pool:
+        pool.begin()
+        pool.wait()
+        assert pool.failures() == []
+
+
 def test_a_worker_that_fails_is_reported_with_its_last_lines(url):
     with WorkerPool(1, url, ["pool"]) as pool:
         pool.begin()
@@ -73,10 +85,20 @@ def test_workers_stop_in_order_when_their_launcher_is_killed(url):
         assert launcher.stdout is not None
         worker = int(launcher.stdout.readline())
         try:
-            until(lambda: count_outcomes(database.engine, record.study_id)[RUNNING] >= 2, or_ends=launcher.poll)
+            until(lambda: count_outcomes(database.engine, record)[RUNNING] >= 2, or_ends=launcher.poll)
         finally:
             launcher.kill()
         launcher.wait()
         launcher.stdout.close()
-        until(lambda: not count_outcomes(database.engine, record.study_id)[RUNNING])
+        until(lambda: not count_outcomes(database.engine, record)[RUNNING])
         until(lambda: not is_alive(worker))
+
+
+def test_workers_are_not_told_the_password_of_the_dashboard(url, monkeypatch):
+    monkeypatch.setenv("GRADSTUDY_DASHBOARD_PASSWORD", "s3cr3t")
+    with WorkerPool(1, url, ["pool"]) as pool:
+        environment = Path(f"/proc/{pool.pids()[0]}/environ")
+        if not environment.exists():
+            pytest.skip("this system does not show the environment of processes")
+        until(lambda: b"GRADSTUDY_STORAGE" in environment.read_bytes())
+        assert b"s3cr3t" not in environment.read_bytes()

@@ -58,12 +58,14 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_
             return list(connection.exec_driver_sql("SELECT pid FROM gradstudy_worker").scalars())
 
     def is_done() -> bool:
-        counts = count_outcomes(database.engine, record.study_id)
+        counts = count_outcomes(database.engine, record)
         return counts["remaining"] + counts["running"] == 0
 
     with Database.open(sqlite_url) as database:
         record = create_or_resume(database, spec)
-        with RayPool(2, sqlite_url, spec.name, slots=2, device="cpu", placement=Placement()) as pool:
+        with RayPool(
+            2, sqlite_url, spec.name, slots=2, device="cpu", placement=Placement(), allowed=[str(tmp_path)]
+        ) as pool:
             pool.begin()
             until(lambda: workers_that_hold_a_trial() == 2)
             pids = processes_of_workers()

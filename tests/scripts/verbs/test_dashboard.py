@@ -17,7 +17,8 @@ from dashboard_process import Served, serving
 from typer.testing import Result
 from waiting import PATIENCE_SECONDS
 
-from gradstudy.scripts.verbs.dashboard import PASSWORD_VARIABLE, entrance
+from gradstudy.scripts.options import PASSWORD_VARIABLE
+from gradstudy.scripts.verbs.dashboard import entrance
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 

@@ -127,7 +127,7 @@ def test_an_interrupted_launch_gives_back_its_trials_and_the_same_command_goes_o
     words = ["launch", "t", *slow.flags(), "--lr=0.001:0.01", "--steps=300", "--trials=5", "--slots=2"]
     with Database.open("sqlite:///gradstudy.db", create=True) as db:
         code, output = interrupt_once_running([*words, f"--workers={workers}"], db)
-        counts = count_outcomes(db.engine, find_study(db, "t").study_id)
+        counts = count_outcomes(db.engine, find_study(db, "t"))
         states = {trial.state.name for trial in optuna.load_study(study_name="t", storage=db.optuna_storage).trials}
         assert (code, counts["running"]) == (130, 0), output
         assert "stopped: 5 trials left; the same command goes on\n" in output

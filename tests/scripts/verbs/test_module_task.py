@@ -119,8 +119,9 @@ def test_a_tutorials_model_is_studied_in_thirty_lines(users_folder: Path) -> Non
     launched = command(users_folder, "launch", "s", *FLAGS, "--task-option=hidden=9", "--workers=2")
     assert (launched.returncode, launched.stderr) == (0, "")
     lines = launched.stdout.splitlines()
-    assert lines[1].startswith(f"module:mine:problem from {users_folder}: Seq2Seq of ")
-    assert "one at a time: it draws random numbers" in lines[1]
+    assert lines[0] == f"importing mine from {users_folder}"
+    assert lines[2].startswith(f"module:mine:problem from {users_folder}: Seq2Seq of ")
+    assert "one at a time: it draws random numbers" in lines[2]
     with Database.open(f"sqlite:///{users_folder}/gradstudy.db") as database:
         trials = read_trials(database, "s")
     assert set(trials["cell"]) == {"module"}
@@ -134,12 +135,19 @@ def test_a_tutorials_model_is_studied_in_thirty_lines(users_folder: Path) -> Non
 @pytest.mark.slow
 def test_workers_find_the_code_from_elsewhere(users_folder: Path, folder: Path) -> None:
     assert command(users_folder, "launch", "s", *FLAGS, "--detach").returncode == 0
-    worked = command(folder, "work", "s", f"--storage=sqlite:///{users_folder}/gradstudy.db")
+    storage = f"--storage=sqlite:///{users_folder}/gradstudy.db"
+    refused = command(users_folder, "work", "s", storage)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        f"gradstudy: task 'module:mine:problem': 'mine' is found in {users_folder}, and this worker imports only from "
+        "what --allow-modules names (nothing)\n",
+    )
+    worked = command(folder, "work", "s", storage, f"--allow-modules={folder}")
     assert (worked.returncode, worked.stderr) == (0, "")
     assert "6/6 done" in worked.stdout
     users_folder.rename(folder / "moved")
     lost = command(folder, "replay", "s", "0", f"--storage=sqlite:///{folder}/moved/gradstudy.db")
-    assert (lost.returncode, lost.stdout) == (2, "")
+    assert (lost.returncode, lost.stdout) == (2, "importing mine, which is installed\n")
     assert lost.stderr.strip() == (
         f"gradstudy: task 'module:mine:problem' cannot be imported: there is no module 'mine' in {folder}, "
         "nor is one installed"
@@ -198,11 +206,11 @@ def test_a_model_that_can_be_batched_is_and_a_cell_is_given(gradstudy: Callable[
     launched = gradstudy("launch", "s", *flags, "--trials=12", "--steps=60", "--batch-size=4")
     assert (launched.exit_code, launched.stderr) == (0, "")
     lines = launched.stdout.splitlines()
-    assert lines[1] == (
+    assert lines[2] == (
         f"module:small_nets:problem (lstm) from {folder}: Net of 29 parameters, many at a time, as one batched program"
     )
-    assert "(gru)" in lines[2]
-    assert "Net of 22 parameters" in lines[2]
+    assert "(gru)" in lines[3]
+    assert "Net of 22 parameters" in lines[3]
     with Database.open("sqlite:///gradstudy.db") as database:
         trials = read_trials(database, "s")
     assert set(trials["cell"]) == {"lstm", "gru"}

@@ -23,6 +23,7 @@ Run = Callable[..., Result]
 def data() -> Iterator[Path]:
     """A folder for PostgreSQL, whose user may not pass through pytest's."""
     with tempfile.TemporaryDirectory(prefix="gradstudy-") as folder:
+        Path(folder).chmod(0o711)
         yield Path(folder) / "data"
 
 
@@ -42,8 +43,8 @@ def url(service: Served) -> str:
 
 
 def wait_for(database: Database, name: str, outcome: str, at_least: int) -> None:
-    study_id = find_study(database, name).study_id
-    until(lambda: count_outcomes(database.engine, study_id)[outcome] >= at_least)
+    study = find_study(database, name)
+    until(lambda: count_outcomes(database.engine, study)[outcome] >= at_least)
 
 
 @pytest.mark.slow

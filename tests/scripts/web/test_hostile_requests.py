@@ -11,7 +11,7 @@ import pytest
 from dashboard_process import Served, serving
 from raw_http import Answer, ask, request
 
-from gradstudy.scripts.verbs.dashboard import PASSWORD_VARIABLE
+from gradstudy.scripts.options import PASSWORD_VARIABLE
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 

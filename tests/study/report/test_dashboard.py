@@ -26,7 +26,7 @@ def write() -> Callable[[Database], optuna.Study]:
 
     def write_it(db: Database) -> optuna.Study:
         record = find_study(db, "s")
-        write_content(db, record, count_outcomes(db.engine, record.study_id))
+        write_content(db, record, count_outcomes(db.engine, record))
         return optuna.load_study(study_name="s", storage=db.optuna_storage)
 
     return write_it
@@ -65,7 +65,7 @@ def test_the_note_counts_its_versions_and_plots_are_replaced(
 
 def test_a_study_that_was_deleted_has_no_content(finished: Database) -> None:
     record = find_study(finished, "s")
-    counts = count_outcomes(finished.engine, record.study_id)
+    counts = count_outcomes(finished.engine, record)
     delete_study(finished, "s")
     with pytest.raises(NotFoundError):
         write_content(finished, record, counts)

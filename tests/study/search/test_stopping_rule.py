@@ -75,7 +75,7 @@ def test_a_study_that_knows_enough_ends_before_its_budget_and_stays_ended(
     trials = read_trials(db, "s")
     assert 16 <= record.budget == len(trials) < 80
     assert trials["outcome"].notna().all()
-    counts = count_outcomes(db.engine, record.study_id)
+    counts = count_outcomes(db.engine, record)
     assert (counts["running"], counts["remaining"]) == (0, 0)
     assert any(
         "ended after" in sentence and "at most 80 trials" in sentence for sentence in read_report(db, "s").caveats

@@ -56,7 +56,7 @@ class StopAt:
 
 
 def counts_of(db: Database) -> dict[str, int]:
-    return count_outcomes(db.engine, find_study(db, "s").study_id)
+    return count_outcomes(db.engine, find_study(db, "s"))
 
 
 def stop_at(db: Database, work: Work, trials: int, **given: Any) -> None:

@@ -1,7 +1,6 @@
 """Workers that vanish, and workers that come back after they were given up."""
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -31,21 +30,23 @@ SETTING = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=
 TRAINED = OptunaAttributes({"outcome": "trained"}, {})
 LONG_AGO = "UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000'"
 Execute = Callable[..., list[Any]]
+Begin = Callable[[str | None], Claim]
 
 
 @pytest.fixture
-def begin(db: Database, spec: StudySpec) -> Callable[[str], Claim]:
-    """A worker of a host claims a trial, asks Optuna and attaches it."""
+def begin(db: Database, spec: StudySpec) -> Begin:
+    """A worker of a place claims a trial, asks Optuna and attaches it."""
 
-    def begin_on(host: str) -> Claim:
-        study = create_or_resume(db, spec).study_id
-        claim = claim_trial(db.engine, study, register_worker(db.engine, host, os.getpid(), "cpu"), int)
+    def begin_in(space: str | None) -> Claim:
+        study = create_or_resume(db, spec)
+        worker = register_worker(db.engine, "one name for all", os.getpid(), "cpu", space)
+        claim = claim_trial(db.engine, study, worker, int)
         assert claim is not None
         if claim.trial_id is not None:
             return claim
-        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study), SETTING)
+        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study.study_id), SETTING)
 
-    return begin_on
+    return begin_in
 
 
 def recover_study(db: Database) -> bool:
@@ -53,12 +54,12 @@ def recover_study(db: Database) -> bool:
 
 
 def counts(db: Database) -> tuple[int, int, int]:
-    found = count_outcomes(db.engine, find_study(db, "s").study_id)
+    found = count_outcomes(db.engine, find_study(db, "s"))
     return found["running"], found["remaining"], found["failed"]
 
 
 def test_a_worker_that_was_not_seen_for_long_is_lost_wherever_it_is(
-    db: Database, begin: Callable[[str], Claim], execute: Execute, states: Any
+    db: Database, begin: Begin, execute: Execute, states: Any
 ) -> None:
     begin("elsewhere")
     assert not recover_study(db)
@@ -68,7 +69,7 @@ def test_a_worker_that_was_not_seen_for_long_is_lost_wherever_it_is(
     assert states(db) == ["WAITING"]
 
 
-def test_a_sign_of_life_keeps_a_worker(db: Database, begin: Callable[[str], Claim], execute: Execute) -> None:
+def test_a_sign_of_life_keeps_a_worker(db: Database, begin: Begin, execute: Execute) -> None:
     claim = begin("elsewhere")
     execute(db, LONG_AGO)
     touch_worker(db.engine, claim.worker_id)
@@ -77,16 +78,16 @@ def test_a_sign_of_life_keeps_a_worker(db: Database, begin: Callable[[str], Clai
 
 
 def test_a_living_process_of_this_host_that_was_not_seen_for_long_is_lost_too(
-    db: Database, begin: Callable[[str], Claim], execute: Execute
+    db: Database, begin: Begin, execute: Execute
 ) -> None:
-    begin(socket.gethostname())
-    assert abandoned_workers(db.engine, socket.gethostname(), lambda pid: True) == []
+    begin("here")
+    assert abandoned_workers(db.engine, "here", lambda pid: True) == []
     execute(db, LONG_AGO)
-    assert len(abandoned_workers(db.engine, socket.gethostname(), lambda pid: True)) == 1
+    assert len(abandoned_workers(db.engine, "here", lambda pid: True)) == 1
 
 
 def test_a_lost_trial_is_tried_again_with_its_setting_and_seed_and_fails_in_the_end(
-    db: Database, begin: Callable[[str], Claim], execute: Execute, states: Any
+    db: Database, begin: Begin, execute: Execute, states: Any
 ) -> None:
     claims = []
     for _ in range(MAX_RETRIES + 1):
@@ -106,7 +107,7 @@ def one_step(loss: float) -> Steps:
 
 
 def test_a_worker_that_comes_back_too_late_changes_nothing(
-    db: Database, begin: Callable[[str], Claim], execute: Execute, states: Any
+    db: Database, begin: Begin, execute: Execute, states: Any
 ) -> None:
     late = begin("elsewhere")
     execute(db, LONG_AGO)
@@ -120,9 +121,7 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(
     assert execute(db, "SELECT value_json FROM trial_user_attributes") == [('"trained"',)]
 
 
-def test_storing_a_result_twice_is_storing_it_once(
-    db: Database, begin: Callable[[str], Claim], execute: Execute
-) -> None:
+def test_storing_a_result_twice_is_storing_it_once(db: Database, begin: Begin, execute: Execute) -> None:
     claim = begin("here")
     for _ in range(2):  # the first answer was lost on its way
         assert record(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=1), one_step(3.0), TRAINED)
@@ -130,18 +129,16 @@ def test_storing_a_result_twice_is_storing_it_once(
     assert execute(db, "SELECT COUNT(*) FROM trial_user_attributes") == [(1,)]
 
 
-def test_a_claim_that_its_worker_was_never_told_of_is_given_back(db: Database, begin: Callable[[str], Claim]) -> None:
+def test_a_claim_that_its_worker_was_never_told_of_is_given_back(db: Database, begin: Begin) -> None:
     known = begin("here")
-    forgotten = claim_trial(db.engine, known.study_id, known.worker_id, int)
+    forgotten = claim_trial(db.engine, find_study(db, "s"), known.worker_id, int)
     assert forgotten is not None
-    give_back_unknown(db.engine, known.worker_id, [known.id])
+    give_back_unknown(db.engine, find_study(db, "s"), known.worker_id, [known.id])
     assert counts(db) == (1, 11, 0)
 
 
-def test_no_worker_holds_more_than_its_share_of_what_is_left(
-    db: Database, spec: StudySpec, begin: Callable[[str], Claim]
-) -> None:
-    study = create_or_resume(db, spec).study_id
+def test_no_worker_holds_more_than_its_share_of_what_is_left(db: Database, spec: StudySpec, begin: Begin) -> None:
+    study = create_or_resume(db, spec)
     workers = [register_worker(db.engine, "here", os.getpid(), "cpu") for _ in range(3)]
     held = 0
     while claim_trial(db.engine, study, workers[0], int, held=held):

@@ -41,8 +41,11 @@ def told(trials: list[Any]) -> list[Any]:
 
 @pytest.fixture
 def worked_by(finished: Database, execute: Execute) -> Callable[[int], None]:
-    """Say that the study was worked on by a process of this machine."""
-    return lambda pid: execute(finished, f"UPDATE gradstudy_worker SET pid = {pid}")  # type: ignore[return-value]
+    """Say that the study was worked on by a process of this machine, which was just seen."""
+    seen = "stopped_at = NULL, last_seen_at = '2999-01-01 00:00:00.000000'"
+    return lambda pid: execute(  # type: ignore[return-value]
+        finished, f"UPDATE gradstudy_worker SET pid = {pid}, {seen}"
+    )
 
 
 def test_a_result_that_a_dead_worker_did_not_tell_is_told(
@@ -63,6 +66,19 @@ def test_a_result_that_a_living_worker_may_be_about_to_tell_is_left_to_it(
     worked_by(os.getpid())
     recover_study(finished)
     assert [number for number, state in enumerate(states(finished)) if state == "RUNNING"] == [3, 7]
+
+
+def test_a_result_of_a_worker_elsewhere_is_told_once_it_was_not_seen_for_long(
+    finished: Database, execute: Execute, states: States, worked_by: Pid
+) -> None:
+    execute(finished, *UNTELL)
+    worked_by(os.getpid())
+    execute(finished, "UPDATE gradstudy_worker SET process_space = NULL")
+    recover_study(finished)
+    assert states(finished).count("RUNNING") == 2
+    execute(finished, "UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000'")
+    recover_study(finished)
+    assert states(finished) == ["COMPLETE"] * 12
 
 
 def test_a_study_that_seemed_done_is_told_the_rest_by_the_next_worker(
@@ -98,7 +114,7 @@ def test_a_trial_that_a_dead_worker_asked_for_fails_and_its_claim_is_free(
     db.optuna_storage.create_new_trial(claim_as(dead_pid).study_id)
     assert recover_study(db)
     assert states(db) == ["FAIL"]
-    counts = count_outcomes(db.engine, find_study(db, "s").study_id)
+    counts = count_outcomes(db.engine, find_study(db, "s"))
     assert (counts["running"], counts["remaining"]) == (0, 12)
 
 

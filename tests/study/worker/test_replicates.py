@@ -76,11 +76,11 @@ def test_a_sampler_is_asked_once_for_a_setting(
 
 def test_what_is_enqueued_waits_for_the_worker_that_was_lost(db: Database, spec: StudySpec, work: Work) -> None:
     changed = spec.model_copy(update={"seeds": 3, "steps": 2})
-    study = create_or_resume(db, changed).study_id
+    study = create_or_resume(db, changed)
     worker = register_worker(db.engine, "there", 1, "cpu")
     first = claim_trial(db.engine, study, worker, int, replicates=3)
     assert first is not None
-    attach_trial(db.engine, first, db.optuna_storage.create_new_trial(study), OTHER, {1: 101, 2: 102})
+    attach_trial(db.engine, first, db.optuna_storage.create_new_trial(study.study_id), OTHER, {1: 101, 2: 102})
     with db.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000'")
     work(db, changed)

@@ -29,7 +29,7 @@ def trials(finished: Database) -> pd.DataFrame:
 
 
 def test_every_trial_of_the_budget_has_an_outcome(finished: Database, trials: pd.DataFrame) -> None:
-    counts = count_outcomes(finished.engine, find_study(finished, "s").study_id)
+    counts = count_outcomes(finished.engine, find_study(finished, "s"))
     assert trials["ordinal"].tolist() == trials["number"].tolist() == list(range(12))
     assert {outcome: count for outcome, count in counts.items() if count} == Counter(trials["outcome"])
     assert set(trials["outcome"]) == {"trained", "stalled", "diverged"}
@@ -164,6 +164,6 @@ def test_a_trial_that_cannot_begin_is_given_back(
 ) -> None:
     with pytest.raises(ValueError, match="batch_size"):
         work(db, spec.model_copy(update={"batch_size": len(data.train) + 1}))
-    counts = count_outcomes(db.engine, find_study(db, "s").study_id)
+    counts = count_outcomes(db.engine, find_study(db, "s"))
     assert (counts["running"], counts["remaining"]) == (0, 12)
     assert set(states(db)) == {"WAITING"}

@@ -7,8 +7,8 @@ from alembic import op
 
 from gradstudy.storage.query_role import make_query_role
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
