@@ -13,8 +13,8 @@ Factors = tuple[tuple[str, FactorValue], ...]
 """The factors of one setting, each with its value, by name."""
 
 OF_AN_OPTIMIZER = (*HYPERPARAMETERS, "schedule", "warmup", "halve_every")
-OF_A_MODULE = ("batch_size", "optimizer", "guard", *OF_AN_OPTIMIZER)
-OF_THE_SPEC = ("loss", *OF_A_MODULE)
+OF_A_MODULE = ("batch_size", "optimizer", "guard")
+OF_THE_SPEC = ("loss", *OF_A_MODULE, *OF_AN_OPTIMIZER)
 """What of the spec counts for the user's own model; all else that it varies is an option of its function."""
 OF_THE_MODEL = ("hidden_size", "embedding_size", "layers", "attention", "dropout", "forget_bias")
 TASK_OPTIONS = "task_options"
@@ -44,14 +44,22 @@ def shown(value: FactorValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def place_of(task: str, name: str) -> tuple[str, ...]:
+def has_own_optimizer(optimizer: Any, factors: Mapping[str, Iterable[Any]]) -> bool:
+    """Whether any trial of a study has the optimizer of the user's own model."""
+    return "own" in (optimizer, *factors.get("optimizer", ()))
+
+
+def place_of(task: str, name: str, *, own_optimizer: bool = False) -> tuple[str, ...]:
     """Where a spec for this task has a factor: the names of a field and of those that it lies in.
+
+    With an optimizer of their own, what optimizers have is an option of the user's function.
 
     Raises:
         ValueError: there is no such factor; the text says which there are.
     """
     if is_module_task(task):  # whose function says which options it takes, where it can be imported
-        return (name,) if name in OF_A_MODULE else (TASK_OPTIONS, name)
+        of_the_spec = OF_A_MODULE if own_optimizer else (*OF_A_MODULE, *OF_AN_OPTIMIZER)
+        return (name,) if name in of_the_spec else (TASK_OPTIONS, name)
     if name in OF_THE_SPEC:
         return (name,)
     if name in OF_THE_MODEL:

@@ -23,7 +23,7 @@ from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.derived_name import LONGEST_NAME
-from gradstudy.study.spec.factors import FactorValue, place_of, put_in, replaced
+from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
 from gradstudy.study.spec.optimization import (
     check_hyperparameters,
     check_schedule,
@@ -138,13 +138,16 @@ class StudySpec(Part):
             return values
         alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
         for name in ("optimizer", "schedule"):  # which say what else can be given
-            if isinstance(varied := space["factors"].get(name), list | tuple) and varied:
-                alone |= {name: varied[0]}
+            if isinstance(several := space["factors"].get(name), (list, tuple)) and several:
+                alone |= {name: several[0]}
         try:
             spec = cls.model_validate(alone)
         except ValidationError:
             return alone  # what is wrong with the rest is said first
-        understood = {name: _understood(spec, name, given) for name, given in space["factors"].items()}
+        varied = space["factors"].get("optimizer")
+        own = has_own_optimizer(spec.optimizer, {"optimizer": varied} if isinstance(varied, (list, tuple)) else {})
+        places = {name: place_of(spec.task, name, own_optimizer=own) for name in space["factors"]}
+        understood = {name: _understood(spec, name, places[name], given) for name, given in space["factors"].items()}
         return values | {"space": space | {"factors": understood}}
 
     @model_validator(mode="after")
@@ -168,8 +171,9 @@ class StudySpec(Part):
 
     @model_validator(mode="after")
     def _what_optimizers_take(self) -> Self:
-        factors = self.space.factors
-        optimizers = factors.get("optimizer", (self.optimizer,))
+        optimizers = self.space.factors.get("optimizer", (self.optimizer,))
+        # With an optimizer of its own they are options of the user's function.
+        factors = {} if has_own_optimizer(self.optimizer, self.space.factors) else self.space.factors
         given = [name for name in HYPERPARAMETERS if getattr(self, name) is not None or name in factors]
         check_hyperparameters(optimizers, given)
         check_schedule(dict(self), optimizers, factors.get("schedule", (self.schedule,)))
@@ -264,11 +268,10 @@ def _sentence(error: ValidationError) -> str:
     return f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}"
 
 
-def _understood(spec: StudySpec, name: str, given: Any) -> list[FactorValue]:
+def _understood(spec: StudySpec, name: str, place: tuple[str, ...], given: Any) -> list[FactorValue]:
     """The values of one factor, each read from a spec that has it; ValueError for what cannot be."""
     if not isinstance(given, (list, tuple)) or not given:
         raise ValueError(f"space.factors.{name} must be a list of values, but got {given!r}")
-    place = place_of(spec.task, name)
     values: list[FactorValue] = []
     for value in given:
         try:

@@ -281,3 +281,12 @@ def test_none_is_a_word_to_an_option_and_the_default_to_a_field() -> None:
     assert [made.task_options["columns"] for made in of_a_file] == ["none", "a,b"]
     of_a_field = trained("copy", embedding_size=["none", 8])
     assert [made.model.embedding_size for made in of_a_field] == [None, 8]
+
+
+def test_with_an_optimizer_of_its_own_a_model_takes_the_optimizers_words_as_its_options() -> None:
+    values = {"name": "s", "task": "module:mine:problem", "space": {"factors": {"momentum": ["0.9", "0.99"]}}}
+    own = parse_spec(values | {"optimizer": "own"})
+    assert [one.task_options for one in variations(own)] == [{"momentum": 0.9}, {"momentum": 0.99}]
+    ours = parse_spec(values | {"optimizer": "nesterov"})
+    assert [one.momentum for one in variations(ours)] == [0.9, 0.99]
+    assert [one.task_options for one in variations(ours)] == [{}, {}]
