@@ -10,7 +10,8 @@ from typing import Any
 
 import typer
 
-from gradstudy.scripts.printable import sentence
+from gradstudy.scripts.printable import printable, sentence
+from gradstudy.storage.user_info import without_user_info
 
 WORK_FAILED = 1
 WRONG_USAGE = 2
@@ -45,7 +46,7 @@ def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
                 raise
             if isinstance(error, OSError) and error.errno in FULL:
                 _write_no_more()
-            typer.echo(f"gradstudy: {sentence(str(error))}", err=True)
+            typer.echo(f"gradstudy: {_said(error)}", err=True)
             raise typer.Exit(code) from None
 
     return run
@@ -76,6 +77,14 @@ def _check_text(given: dict[str, Any]) -> None:
 def _write_no_more() -> None:
     """Let what is still to be written, also at the end of Python, go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _said(error: Exception) -> str:
+    """The error in one sentence; where the user's own code failed, its traceback follows."""
+    from gradstudy.study.errors import TrialsFailError
+
+    text = str(error)
+    return printable(without_user_info(text)) if isinstance(error, TrialsFailError) else sentence(text)
 
 
 def _exit_code(error: Exception) -> int | None:

@@ -96,7 +96,7 @@ def loop(code, model, own_optimizer, losses_of_steps):
 def test_with_a_model_of_ones_own(strategy, guard, optimizer):
     # An optimizer of the array takes a gradient that is missing in one step as zero, which SGD and one's own notice.
     problem = problem_with(NOT_FINITE if guard else {}, now_and_then=optimizer in {"sgd", "own"})
-    user = UserModule("module:mine:problem", problem, {}, None)
+    user = UserModule("module:mine:problem", problem, {}, None, "")
     array = ModuleArray(
         user, "module", slots=1, batch_size=4, optimizer=None if optimizer == "own" else OptimizerSettings(optimizer),
         schedule=Schedule("constant", STEPS), guard=guard, device=CPU, batched=False,

@@ -64,7 +64,7 @@ def answer(connection: socket.socket) -> Answer:
 def ask(port: int, raw: bytes, *, then_ends: bool = False) -> Answer:
     """Send bytes on a connection of their own, and nothing more; ``then_ends`` says so to the server."""
     with connected(port) as connection:
-        with suppress(ConnectionError):  # refused before all of it was sent
+        with suppress(OSError):  # refused, or closed, before all of it was sent
             connection.sendall(raw)
             if then_ends:
                 connection.shutdown(socket.SHUT_WR)

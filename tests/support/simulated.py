@@ -109,5 +109,6 @@ def simulated_study(name: str = "s", **spec: Any) -> StudyRecord:
         spec=made.model_dump(mode="json"),
         budget=made.trials,
         created_at=datetime(2026, 1, 2, 3, 4),
+        identity=f"{name}-identity",
         versions=Versions(gradstudy="0.1", optuna="5.0", torch="2.9"),
     )

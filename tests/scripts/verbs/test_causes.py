@@ -15,7 +15,6 @@ FLAGS = (
     "--steps=20",
     "--workers=1",
     "--slots=3",
-    "--batch-size=4",
 )
 
 
