@@ -20,7 +20,7 @@ from gradstudy.study.search.promising import promising
 from gradstudy.study.search.space import Setting, distributions, parameters, rounded, rounded_within
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.risk import Risk
-from gradstudy.study.worth.worth import WorthModel
+from gradstudy.study.worth.worth import PROOF_RUNS, WorthModel
 
 if TYPE_CHECKING:
     from gradstudy.study.frontier.likelihood import Floats
@@ -132,12 +132,15 @@ class AutoSampler(PlaceSampler):
         chosen = finalists(
             worth, model.observed.settings, shares, strongest.fresh, self._phases.places - self._phases.searched
         )
+        left = self._phases.places - place
         # Not the best one that is known to be safe: its fresh runs are to show whether it is. Nor one with many fresh
-        # runs already: a better one with few gets its runs, or else shows that it is not better.
-        best = int(chosen[np.argmin(worth.rating[chosen])])
+        # runs already: a better one with few gets its runs, as long as enough are left to confirm it.
+        in_time = chosen[strongest.fresh[chosen] + left >= PROOF_RUNS]
+        may_lead = in_time if len(in_time) else chosen
+        best = int(may_lead[np.argmin(worth.rating[may_lead])])
         steps = {step: self._beside(strongest.settings[best], step) for step in STEPS}
         beside = {step: seen.begun_of(setting) for step, setting in steps.items() if setting is not None}
-        run = next_fresh_run(worth, chosen, best, strongest.fresh, beside, self._phases.places - place)
+        run = next_fresh_run(worth, chosen, best, strongest.fresh, beside, left)
         setting = strongest.settings[run.setting]
         return setting if run.step == 1 else (self._beside(setting, run.step) or setting)
 
