@@ -62,20 +62,21 @@ class OptimizerSettings:
     name: OptimizerName = "sgd"
     given: Mapping[str, float] = field(default_factory=dict)
 
-    def value(self, hyperparameter: str) -> float:
-        """A hyperparameter; raises KeyError where the optimizer does not take it."""
-        return {**OPTIMIZERS[self.name].defaults, **self.given}[hyperparameter]
+    @property
+    def values(self) -> dict[str, float]:
+        """Every hyperparameter that the optimizer takes."""
+        return {**OPTIMIZERS[self.name].defaults, **self.given}
 
     def code(self, learning_rate: float) -> str:
         """The PyTorch that makes it for ``model``."""
         entry = OPTIMIZERS[self.name]
         written = [f"lr={learning_rate:.3g}"]
         if "momentum" in entry.defaults:
-            written.append(f"momentum={self.value('momentum'):g}")
+            written.append(f"momentum={self.values['momentum']:g}")
         if entry.arguments:
             written.append(entry.arguments)
         if self.given.keys() & {"beta1", "beta2"}:
-            written.append(f"betas=({self.value('beta1'):g}, {self.value('beta2'):g})")
+            written.append(f"betas=({self.values['beta1']:g}, {self.values['beta2']:g})")
         if "epsilon" in self.given:
             written.append(f"eps={self.given['epsilon']:g}")
         if "weight_decay" in self.given:

@@ -54,30 +54,22 @@ class NamedOptimizer(Optimizer):
     def __init__(
         self, settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._settings = settings
-        self._weight_decay = settings.value("weight_decay")
-        self._decoupled = settings.name == "adamw"
-        kept = [torch.zeros(slots, size, dtype=dtype, device=device) for _ in range(self.moments)]
-        self._count = torch.zeros(slots, 1, dtype=dtype, device=device)
-        self.state = (*kept, self._count)
+        self._name, self._values = settings.name, settings.values
+        self._weight_decay = self._values["weight_decay"]
+        self.state = tuple(torch.zeros(slots, size, dtype=dtype, device=device) for _ in range(self.moments))
 
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
         """See Optimizer."""
         rate, column = (learning_rate * taken).unsqueeze(1), taken.unsqueeze(1)
-        if self._weight_decay and self._decoupled:
+        if self._weight_decay and self._name == "adamw":
             parameters.mul_(1 - self._weight_decay * rate)
         elif self._weight_decay:
             gradients.add_(parameters, alpha=self._weight_decay)
-        kept = [tensor[: len(parameters)] for tensor in self.state]
-        kept[-1].add_(column)
-        self._update(parameters, gradients, rate, column, kept)
+        self._update(parameters, gradients, rate, column, [tensor[: len(parameters)] for tensor in self.state])
 
     @abstractmethod
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        """Update parameters and what is kept [n, P]; rate (0 where the step is not taken) and taken are [n, 1].
-
-        The last that is kept is how many steps were taken, this one included, [n, 1].
-        """
+        """Update parameters [n, P] and what is kept; rate (0 where the step is not taken) and taken are [n, 1]."""
 
 
 class SGD(NamedOptimizer):
@@ -93,9 +85,9 @@ class Momentum(NamedOptimizer):
     moments = 1
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        momentum, velocity = self._settings.value("momentum"), kept[0]
+        momentum, velocity = self._values["momentum"], kept[0]
         velocity.mul_(_decay(momentum, taken)).addcmul_(gradients, taken)
-        if self._settings.name == "nesterov":
+        if self._name == "nesterov":
             parameters.addcmul_(gradients, rate, value=-1).addcmul_(velocity, rate, value=-momentum)
         else:
             parameters.addcmul_(velocity, rate, value=-1)
@@ -108,7 +100,7 @@ class Adagrad(NamedOptimizer):
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
         square = kept[0].addcmul_(gradients * gradients, taken)
-        parameters.addcdiv_(gradients * rate, square.sqrt().add_(self._settings.value("epsilon")), value=-1)
+        parameters.addcdiv_(gradients * rate, square.sqrt().add_(self._values["epsilon"]), value=-1)
 
 
 class Adadelta(NamedOptimizer):
@@ -117,8 +109,8 @@ class Adadelta(NamedOptimizer):
     moments = 2
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        square, moved, _ = kept
-        epsilon = self._settings.value("epsilon")
+        square, moved = kept
+        epsilon = self._values["epsilon"]
         _average(square, gradients * gradients, ADADELTA_DECAY, taken)
         change = (moved + epsilon).sqrt_().div_((square + epsilon).sqrt_()).mul_(gradients)
         _average(moved, change * change, ADADELTA_DECAY, taken)
@@ -132,17 +124,24 @@ class RMSprop(NamedOptimizer):
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
         _average(kept[0], gradients * gradients, RMSPROP_DECAY, taken)
-        parameters.addcdiv_(gradients * rate, kept[0].sqrt().add_(self._settings.value("epsilon")), value=-1)
+        parameters.addcdiv_(gradients * rate, kept[0].sqrt().add_(self._values["epsilon"]), value=-1)
 
 
 class Moments(NamedOptimizer):
-    """What the optimizers after Adam share: the means of the gradient and of its square."""
+    """What the optimizers after Adam share: the means of the gradient and of its square, and the steps taken."""
 
     moments = 2
 
+    def __init__(
+        self, settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(settings, slots, size, dtype, device)
+        self.state = (*self.state, torch.zeros(slots, 1, dtype=dtype, device=device))
+
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        mean, square, count = kept[0], kept[1], kept[-1]
-        beta_1, beta_2 = self._settings.value("beta1"), self._settings.value("beta2")
+        mean, square, count = kept[:3]
+        count.add_(taken)
+        beta_1, beta_2 = self._values["beta1"], self._values["beta2"]
         _average(mean, gradients, beta_1, taken)
         _average(square, gradients * gradients, beta_2, taken)
         # A trial that has skipped every step so far has a count of 0 and must not divide by zero.
@@ -164,7 +163,7 @@ class Adam(Moments):
         self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
         known_2: Tensor,
     ) -> None:  # fmt: skip
-        denominator = kept[1].sqrt().div_(known_2.sqrt()).add_(self._settings.value("epsilon"))
+        denominator = kept[1].sqrt().div_(known_2.sqrt()).add_(self._values["epsilon"])
         parameters.addcdiv_(kept[0] * (rate / known_1), denominator, value=-1)
 
 
@@ -178,23 +177,23 @@ class NAdam(Moments):
         self, settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         super().__init__(settings, slots, size, dtype, device)
-        self.state = (*self.state[:2], torch.zeros_like(self._count), self._count)
+        self.state = (*self.state, torch.zeros(slots, 1, dtype=dtype, device=device))
 
     def _move(
         self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
         known_2: Tensor,
     ) -> None:  # fmt: skip
-        mean, square, lacking, _ = kept
+        mean, square, _, lacking = kept
         now, coming = self._momentum(steps), self._momentum(steps + 1)
         lacking.copy_(torch.where(rate != 0, lacking * now + (1 - now), lacking))
-        denominator = square.sqrt().div_(known_2.sqrt()).add_(self._settings.value("epsilon"))
+        denominator = square.sqrt().div_(known_2.sqrt()).add_(self._values["epsilon"])
         # A trial that has skipped every step so far has no product yet and must not divide by zero.
         known = torch.where(lacking == 0, 1.0, lacking)
         parameters.addcdiv_(gradients * (rate * (1 - now) / known), denominator, value=-1)
         parameters.addcdiv_(mean * (rate * coming / (1 - (1 - lacking) * coming)), denominator, value=-1)
 
     def _momentum(self, steps: Tensor) -> Tensor:
-        return self._settings.value("beta1") * (1 - 0.5 * 0.96 ** (steps * NADAM_MOMENTUM_DECAY))
+        return self._values["beta1"] * (1 - 0.5 * 0.96 ** (steps * NADAM_MOMENTUM_DECAY))
 
 
 class RAdam(Moments):
@@ -204,12 +203,12 @@ class RAdam(Moments):
         self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
         known_2: Tensor,
     ) -> None:  # fmt: skip
-        most = 2 / (1 - self._settings.value("beta2")) - 1
+        most = 2 / (1 - self._values["beta2"]) - 1
         length = most - 2 * steps * (1 - known_2) / known_2
         adapts = length > RECTIFIED_FROM
         held = torch.where(adapts, length, RECTIFIED_FROM)
         rectified = ((held - 4) * (held - 2) * most / ((most - 4) * (most - 2) * held)).sqrt()
-        factor = known_2.sqrt() / (kept[1].sqrt() + self._settings.value("epsilon"))
+        factor = known_2.sqrt() / (kept[1].sqrt() + self._values["epsilon"])
         parameters.addcmul_(kept[0] * (rate / known_1), torch.where(adapts, rectified * factor, 1.0), value=-1)
 
 

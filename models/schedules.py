@@ -4,14 +4,11 @@ The learning rate of a setting is the highest one, which a warm-up leads to and 
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-ScheduleName = Literal["constant", "linear", "cosine", "exponential", "inverse_sqrt", "halving"]
-
-SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+from gradstudy.models.schedule_names import ScheduleName
 
 EXPONENTIAL_END = 0.01
 """The share of the highest learning rate at which an exponential schedule ends."""

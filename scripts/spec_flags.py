@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from gradstudy.models.optimizer_settings import OPTIMIZERS
-from gradstudy.models.schedules import SCHEDULES
+from gradstudy.models.schedule_names import SCHEDULES
 from gradstudy.scripts.spec_input import Values, assignments, bounds, merged, names
 
 MANY = list[str]

@@ -14,7 +14,8 @@ from pydantic import (
 
 from gradstudy.models.loss_names import LossKind
 from gradstudy.models.optimizer_settings import HYPERPARAMETERS, OPTIMIZERS, AnyOptimizerName, OptimizerSettings
-from gradstudy.models.schedules import Schedule, ScheduleName
+from gradstudy.models.schedule_names import ScheduleName
+from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.module_task import check_module_task, is_module_task

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gradstudy.models.schedules import SCHEDULES, Schedule
+from gradstudy.models.schedule_names import SCHEDULES
+from gradstudy.models.schedules import Schedule
 
 STEPS = 40
 

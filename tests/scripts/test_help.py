@@ -18,7 +18,7 @@ try:
     app(sys.argv[1:])
 except SystemExit as exit:
     assert exit.code == 0
-print({"torch", "optuna", "pandas", "sqlalchemy"} & set(sys.modules), file=sys.stderr)
+print({"torch", "optuna", "pandas", "sqlalchemy", "numpy"} & set(sys.modules), file=sys.stderr)
 """
 
 

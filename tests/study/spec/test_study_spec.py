@@ -185,6 +185,6 @@ def test_what_every_optimizer_of_a_study_takes_can_be_given_or_varied() -> None:
     each = variations(spec)
     assert len(each) == 16
     assert {one.named_optimizer.name for one in each} == {"adam", "nadam"}
-    assert {one.named_optimizer.value("beta2") for one in each} == {0.9, 0.99}
+    assert {one.named_optimizer.values["beta2"] for one in each} == {0.9, 0.99}
     assert {one.learning_rates.warmup for one in each} == {0, 30}
-    assert {one.named_optimizer.value("epsilon") for one in each} == {1e-3}
+    assert {one.named_optimizer.values["epsilon"] for one in each} == {1e-3}
