@@ -67,6 +67,6 @@ class Appraisal:
             best = int(np.argmin(np.where(groups == group, rated, np.inf)))
             if np.isfinite(rated[best]):
                 rates = self.usable_rates(best)
-                found = (rates.high - rates.low, rates.width_low, rates.width_high)
+                found = (rates.width, rates.width_low, rates.width_high)
                 rows.append((*settings[keys].iloc[best], self.loss(best, float(worth.expected[best])), *found))
         return pd.DataFrame(rows, columns=[*keys, *columns])

@@ -24,12 +24,15 @@ class UsableRates:
     Attributes:
         low: its lower end.
         high: its upper end.
-        width_low: lower end of the 95% interval of how many decades are usable.
+        width: how many decades are usable, the median of what is probable. The range that is expected may be wider:
+            where little is known it is smooth.
+        width_low: lower end of the 95% interval of it.
         width_high: upper end.
     """
 
     low: float
     high: float
+    width: float
     width_low: float
     width_high: float
 
@@ -54,9 +57,9 @@ def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float
     drawn = np.random.default_rng(0).multivariate_normal(worth.expected, covariance, DRAWS, check_valid="ignore")
     widths = _about_as_good(drawn, lost).sum(1) * (grid[1] - grid[0])
     tail = (1 - PROBABILITY) / 2
-    width_low, width_high = np.quantile(widths, [tail, 1 - tail])
+    width_low, width, width_high = map(float, np.quantile(widths, [tail, 0.5, 1 - tail]))
     inside = _around(good, int(np.argmin(np.where(good, worth.expected, np.inf))))
-    return UsableRates(float(grid[inside].min()), float(grid[inside].max()), float(width_low), float(width_high))
+    return UsableRates(float(grid[inside].min()), float(grid[inside].max()), width, width_low, width_high)
 
 
 def _about_as_good(expected: Floats, lost: Floats) -> NDArray[np.bool_]:

@@ -67,7 +67,8 @@ def test_the_range_of_a_smooth_valley_is_near_the_true_one(width: float, bottom:
         found = found_in(model_of(width, bottom, 90, seed))
         assert found.low == pytest.approx(low, abs=0.13)
         assert found.high == pytest.approx(high, abs=0.13)
-        assert found.width_low <= found.width_high
+        assert found.width == pytest.approx(high - low, abs=0.2)
+        assert found.width_low <= found.width <= found.width_high
 
 
 def test_nineteen_of_twenty_intervals_hold_the_true_width() -> None:
