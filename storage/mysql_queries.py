@@ -12,7 +12,7 @@ from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import WriteRefusedError
+from gradstudy.storage.errors import QueryError, WriteRefusedError
 from gradstudy.storage.query_clock import CHUNK, Answer, QueryClock, Rows
 from gradstudy.storage.query_role import PROCEDURE, has_query_role, may_write
 from gradstudy.storage.server_queries import TAKEN, explaining, own_connection
@@ -40,6 +40,8 @@ def run_on_mysql(db: Database, sql: str, clock: QueryClock) -> Iterator[Answer]:
         query = _Query(db, connection, clock)
         with clock.running(), query.limited():
             result = explaining(partial(_run, connection, sql, has_role), clock)
+        if not result.returns_rows:
+            raise QueryError("the statement gives no rows; write a SELECT")
         try:
             yield Answer(list(result.keys()), clock.chunks(partial(query.fetch, result)), has_more_rights)
         except BaseException:

@@ -12,6 +12,8 @@ from hashlib import sha256
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from gradstudy.storage.optuna_storage import OPTUNA_MAKES
+
 ROLE = "gradstudy_query"
 """The role on PostgreSQL, where it is the whole server's; its rights are each database's."""
 
@@ -25,8 +27,8 @@ PROCEDURE = "gradstudy_query"
 """MySQL's procedure: it runs a statement and sends what it gives."""
 
 VIEWS = frozenset({"trial_result", "step_result", "setting_summary"})
-PREFIXES = ("gradstudy_", "studies", "study_", "trials", "trial_", "version_info", "alembic_version")
-"""How the names of gradstudy's and Optuna's tables begin."""
+PREFIX = "gradstudy_"
+"""How the names of gradstudy's tables begin."""
 
 NOT_ALLOWED = {"42501", 1044, 1142, 1227, 1370, 1410, 1819}
 """PostgreSQL's SQLSTATE and MySQL's numbers where a user may not make a role, its routines or its grants."""
@@ -148,4 +150,4 @@ def _make(connection: Connection) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in VIEWS or name.startswith(PREFIXES)
+    return name in VIEWS | OPTUNA_MAKES or name.startswith(PREFIX)

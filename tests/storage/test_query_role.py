@@ -11,7 +11,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
 from gradstudy.storage.errors import QueryError, QueryTimeoutError
 from gradstudy.storage.queries import run_query
-from gradstudy.storage.query_role import has_query_role
+from gradstudy.storage.query_role import has_query_role, make_query_role
 
 ESCAPE = "set_config(''role'', ''none'', false)"
 NOT_ON_POSTGRESQL = (
@@ -134,6 +134,8 @@ NOT_ON_MARIADB = (
     "SELECT * FROM mysql.user",
     "SELECT * FROM mysql.global_priv",
     "SELECT * FROM secret",
+    "SELECT 1 INTO @made",
+    "SELECT budget FROM gradstudy_study INTO @made",
     "SELECT * FROM gradstudy_study FOR UPDATE",
     "SELECT NEXT VALUE FOR made_before",
     "CREATE TABLE made (i INTEGER)",
@@ -352,6 +354,15 @@ def test_a_user_who_may_only_read_needs_no_role(
 def test_every_table_and_view_of_ours_can_be_read(db: Database, user: Connection) -> None:
     inspector = inspect(user)
     for name in inspector.get_table_names() + inspector.get_view_names():
+        query(db, f"SELECT * FROM {name}")
+
+
+@pytest.mark.parametrize("name", ["trial_patients", "study_groups", "studies_of_law"])
+def test_a_table_of_others_stays_closed(db: Database, name: str) -> None:
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE {name} (patient VARCHAR(9))")
+        make_query_role(connection)
+    with pytest.raises(QueryError):
         query(db, f"SELECT * FROM {name}")
 
 
