@@ -114,8 +114,10 @@ class Worker:
                 while not stop.is_set() and (self._work(books, bookkeeper) or self._waits(books, bookkeeper, stop)):
                     pass
             finally:
-                self._give_back_all(books, bookkeeper)
-                stop_worker(self._job.database.engine, self._worker_id)
+                try:
+                    self._give_back_all(books, bookkeeper)
+                finally:
+                    stop_worker(self._job.database.engine, self._worker_id)
 
     def _work(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> bool:
         """Train every trial for a block of steps; False when there is none."""

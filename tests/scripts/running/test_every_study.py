@@ -16,6 +16,7 @@ from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.set_aside import reasons
 from gradstudy.storage.studies import find_study
+from gradstudy.storage.workers import living_workers
 from gradstudy.study.launch import create_or_resume, with_file
 from gradstudy.study.spec.study_spec import parse_spec
 from gradstudy.study.worker.job import Job
@@ -134,6 +135,7 @@ def test_a_study_whose_trials_fail_is_tried_again_when_its_code_has_changed(
     assert said.startswith("study fails is set aside: 5 trials, one after the other, failed by an exception; the last")
     assert said.endswith("KeyError: 'weights'\n")
     assert (ended(db, "fails", "failed"), ended(db, "good")) == (5, 8)
+    assert living_workers(db.engine) == {}
     assert "it is tried again when its code has changed" in gradstudy("status", "fails").stdout
     a_minute_later(db)
     assert serve() == ""
