@@ -10,6 +10,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.optuna_proxy import unanswered_by_proxy
+from gradstudy.storage.user_info import without_user_info
 
 T = TypeVar("T")
 
@@ -50,8 +51,8 @@ class Patience:
 
     def _say(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        while error is not None and error.__cause__ is not None:
+        while error is not None and error.__cause__ is not None and not isinstance(error, UnavailableError):
             error = error.__cause__  # what the driver said
-        reason = " ".join(str(error).split())
+        reason = without_user_info(" ".join(str(error).split()))
         seconds = state.next_action.sleep if state.next_action else 0.0
         self._announce(f"the database does not answer ({reason}); trying again in {seconds:.0f} s")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gradstudy.scripts.printable import sentence
 from gradstudy.storage.errors import StudyDeletedError
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def _try(
             code = code_of(job)
             raise
     except StudyDeletedError as error:
-        typer.echo(str(error))
+        typer.echo(sentence(str(error)))
     except UNANSWERED:
         raise
     except (Exception, SystemExit) as error:  # of whatever kind: the other studies go on
-        text = in_one_line(error)
+        text = sentence(in_one_line(error))
         set_aside(database.engine, record, Reason(host, text, code))
         if before is None or before.text != text:
             typer.echo(f"study {record.name} is set aside: {text}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from gradstudy.scripts.printable import printable
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.results import Outcome, TrialResult
 
@@ -83,7 +84,7 @@ class StudyProgress:
 
     def waiting(self, message: str) -> None:
         """See Listener."""
-        self._live.console.print(Text(message))  # with what the database said: brackets in it are no markup
+        self._live.console.print(Text(printable(message)))  # with what the database said: brackets in it are no markup
 
     def stopping(self) -> None:
         """Say that the work is being stopped in order."""

@@ -10,6 +10,7 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import PASSWORD_VARIABLE, Storage
+from gradstudy.scripts.printable import sentence
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -94,13 +95,17 @@ def running_dashboard(database: "Database", address: "Address", gate: "Gate") ->
     with ExitStack() as stack:
         storage = database.optuna_storage if gate.writable else stack.enter_context(reading_storage(database))
         server = WebServer(address, dashboard_application(storage), gate)
-        stack.enter_context(refreshing_dashboard(database, lambda text: typer.echo(f"gradstudy: {text}", err=True)))
+        stack.enter_context(refreshing_dashboard(database, _warn))
         stack.enter_context(server.serving())
         typer.echo(
             f"dashboard of {database.display_url} at {server.url} ({'writable' if gate.writable else 'read-only'}, "
             f"{'with' if gate.password is not None else 'without'} password; Ctrl-C stops it)"
         )
         yield
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"gradstudy: {sentence(text)}", err=True)
 
 
 def _password(file: Path | None) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gradstudy.scripts.options import Storage
+from gradstudy.scripts.printable import sentence
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 
@@ -45,7 +46,7 @@ def status(
         for record in records:
             for reason in set_aside.get(record.study_id, []):
                 again = "tried again every minute" if reason.code is None else "tried again when its code has changed"
-                typer.echo(f"study {record.name} is set aside on {reason.host}: {reason.text}")
+                typer.echo(sentence(f"study {record.name} is set aside on {reason.host}: {reason.text}"))
                 typer.echo(f"  it is {again}, or after: gradstudy launch {record.name} --detach")
     else:
         typer.echo(f"{database.display_url} holds no studies yet")

@@ -180,3 +180,14 @@ def test_a_set_aside_study_can_be_deleted(db: Database, folder: Path, serve: Cal
     assert gradstudy("delete", "gone", "--yes").exit_code == 0
     assert reasons(db.engine) == {}
     assert serve() == ""
+
+
+def test_the_reason_of_a_study_that_is_set_aside_holds_no_password(
+    db: Database, folder: Path, serve: Callable[[], str], gradstudy: Run
+) -> None:
+    (folder / "mine_that_tells.py").write_text("raise OSError('postgresql://anna:Tr0ub4dor@h/d \\x1b[31m')")
+    launch(db, "tells", **module("mine_that_tells"))
+    for said in (serve(), gradstudy("status").stdout):
+        assert r"postgresql://anna:***@h/d \x1b[31m" in said
+    [[reason]] = reasons(db.engine).values()
+    assert "Tr0ub4dor" not in reason.text

@@ -81,3 +81,10 @@ def test_what_the_database_said_is_no_markup(terminal: bool) -> None:
     with progress:
         progress.waiting(message)
     assert message in text.getvalue()
+
+
+def test_what_the_database_said_does_not_command_a_terminal() -> None:
+    progress, text = display(NEW)
+    with progress:
+        progress.waiting("the database does not answer (\x1b]0;mine\x07)")
+    assert r"the database does not answer (\x1b]0;mine\x07)" in text.getvalue()
