@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from gradstudy.scripts.exit_codes import DEBUG_VARIABLE, with_exit_code
+from gradstudy.scripts.options import PASSWORD_VARIABLE
 from gradstudy.scripts.printable import sentence
 from gradstudy.scripts.verbs import (
     confirm,
@@ -75,6 +76,9 @@ VERBS: tuple[Callable[..., None], ...] = (
     presets.presets,
     delete.delete,
 )
+TAKE_PASSWORD = ("dashboard", "serve")
+"""The verbs that read the dashboard's password, and take it out of the environment."""
+
 for verb in VERBS:
     app.command()(with_exit_code(verb))
 
@@ -89,6 +93,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def gradstudy(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
@@ -97,6 +102,8 @@ def gradstudy(
     """Find the learning rate, clip threshold and strategy that keep LSTM and GRU seq2seq models from diverging."""
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
+    if context.invoked_subcommand not in TAKE_PASSWORD:
+        os.environ.pop(PASSWORD_VARIABLE, None)  # code of a study must not read it
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from gradstudy.scripts.options import PASSWORD_VARIABLE
 from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
 LAST_LINES = 5
@@ -61,7 +60,6 @@ class WorkerPool:
         """
         self._folder = Path(tempfile.mkdtemp(prefix="gradstudy-"))
         self._environment = os.environ | {STORAGE_VARIABLE: storage}
-        self._environment.pop(PASSWORD_VARIABLE, None)  # of the dashboard: code of a study must not read it
         # -P: what lies in the current folder, such as a random.py, is not imported for being there.
         # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
         self._command = [sys.executable, "-P", "-m", "gradstudy.scripts.main", "work", *arguments, "--when-told"]

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,9 +8,16 @@ import pytest
 from sqlalchemy import inspect, make_url
 from typer.testing import Result
 
+from gradstudy.scripts.options import PASSWORD_VARIABLE
 from gradstudy.storage.database import Database
 
 GOOD = (("status", "s"), ("report", "s"), ("query", "SELECT * FROM trial_result"), ("replay", "s", "0"))
+CURIOUS = """
+import os, torch
+open(f"seen-{os.getpid()}", "w").write("\\n".join(os.environ))
+def problem(seed):
+    return torch.nn.Linear(1, 1), [torch.ones(1, 1)], lambda module, batch: module(batch).square().sum()
+"""
 BAD = (("launch", "s", "--trials=9"), ("--debug", "status", "nosuch"), ("query", "SELECT nosuch"))
 
 
@@ -37,3 +47,17 @@ def test_no_output_file_or_table_shows_the_password(
     quoted = url.render_as_string(hide_password=False).partition("guarded:")[2].partition("@")[0]
     shown = "\n".join([*(result.output for result in good + bad), *files, *rows])
     assert [secret for secret in (password, quoted) if secret in shown] == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_code_of_a_study_does_not_see_the_password_of_the_dashboard(folder: Path, workers: str) -> None:
+    (folder / "curious.py").write_text(CURIOUS)
+    command = [sys.executable, "-m", "gradstudy.scripts.main", "launch", "s", "--task=module:curious:problem"]
+    flags = ["--strategies=none", "--trials=2", "--steps=2", f"--workers={workers}"]
+    environment = os.environ | {PASSWORD_VARIABLE: "Tr0ub4dor"}
+    subprocess.run(command + flags, env=environment, check=True, capture_output=True)
+    seen = [file.read_text().splitlines() for file in folder.glob("seen-*")]
+    assert len(seen) >= int(workers)
+    for names in seen:
+        assert "PATH" in names
+        assert PASSWORD_VARIABLE not in names

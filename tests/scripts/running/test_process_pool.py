@@ -92,13 +92,3 @@ def test_workers_stop_in_order_when_their_launcher_is_killed(url):
         launcher.stdout.close()
         until(lambda: not count_outcomes(database.engine, record)[RUNNING])
         until(lambda: not is_alive(worker))
-
-
-def test_workers_are_not_told_the_password_of_the_dashboard(url, monkeypatch):
-    monkeypatch.setenv("GRADSTUDY_DASHBOARD_PASSWORD", "s3cr3t")
-    with WorkerPool(1, url, ["pool"]) as pool:
-        environment = Path(f"/proc/{pool.pids()[0]}/environ")
-        if not environment.exists():
-            pytest.skip("this system does not show the environment of processes")
-        until(lambda: b"GRADSTUDY_STORAGE" in environment.read_bytes())
-        assert b"s3cr3t" not in environment.read_bytes()
