@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.upload import upload
 
 
 class StepRates:
@@ -21,4 +22,4 @@ class StepRates:
             return highest
         # The last one counts for a trial that goes on; nothing does but a measurement.
         factors = self._factors[np.minimum(step, len(self._factors) - 1)]
-        return highest * torch.from_numpy(factors).to(self._device, self._dtype)
+        return highest * upload(factors, self._device).to(self._dtype)

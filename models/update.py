@@ -31,11 +31,12 @@ def update(
     Returns:
         Loss, norm before clipping, norm after it and whether the gradient was clipped as rows, [4, n].
     """
-    clip = clipper(gradients, parameters, ~torch.isfinite(loss) if guard else None)
+    finite = torch.isfinite(loss)
+    clip = clipper(gradients, parameters, ~finite if guard else None)
     applied_norm = clip.applied_norm
     taken = torch.ones_like(loss)
     if guard:
-        finite = torch.isfinite(loss) & torch.isfinite(clip.grad_norm)
+        finite &= torch.isfinite(clip.grad_norm)
         taken = finite.to(loss.dtype)
         gradients.masked_fill_(~finite.unsqueeze(1), 0)
         applied_norm = applied_norm.masked_fill(~finite, 0)

@@ -3,17 +3,17 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gradstudy.models.model_shape import Batch
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.order import ExampleOrder
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.models.tasks.values import ValueSequences
+from gradstudy.models.upload import upload
 
 TaskData = TokenPairs | ValueSequences
 """Both have ``train``, ``validation``, ``source_steps``, ``target_steps``, ``sizes``, ``decoder``, ``origin``,
-``details``, ``file_digest``, ``to(device)`` and ``batch(numbers)``."""
+``details``, ``reading``, ``file_digest``, ``to(device)`` and ``batch(numbers)``."""
 
 
 class TrialBatches:
@@ -64,10 +64,4 @@ class TrialBatches:
 
     def _gather(self, numbers: NDArray[np.int32] | NDArray[np.int64]) -> Batch:
         """The examples with these numbers ``[n, B]``."""
-        return self._data.batch(self._upload(numbers))
-
-    def _upload(self, numbers: NDArray[np.int32] | NDArray[np.int64]) -> Tensor:
-        index = torch.from_numpy(numbers)
-        if self._device.type == "cuda":
-            return index.pin_memory().to(self._device, non_blocking=True)
-        return index
+        return self._data.batch(upload(numbers, self._device))

@@ -199,8 +199,9 @@ class ModuleArray:
         for view, gradient in zip(rows.views(computed, runs[0]).values(), gradients, strict=True):
             if gradient is not None:
                 view.copy_(gradient)
-        for run in runs:
-            run.note_gradients(gradients)
+        if self._optimizer is None:
+            for run in runs:
+                run.note_gradients(gradients)
         rows.gradients.index_copy_(0, index, computed)
         rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
 
@@ -217,7 +218,8 @@ class ModuleArray:
         for view, gradient in zip(rows.views(rows.gradients[slot : slot + 1], run).values(), gradients, strict=True):
             if gradient is not None:
                 view[0].copy_(gradient.to_dense())
-        run.note_gradients(gradients)
+        if self._optimizer is None:
+            run.note_gradients(gradients)
         rows.loss[slot] = loss
 
     def _fail(self, slot: int) -> None:

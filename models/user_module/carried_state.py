@@ -34,6 +34,7 @@ class CarriedState:
         """Begin as the module was made; at the end what was carried before is carried on."""
         carried = self._held()
         self._reset()
+        self._untouched = self._held()
         try:
             yield
         finally:

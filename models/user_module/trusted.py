@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.module_task import is_module_task
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def trusting_only(given: Sequence[str]) -> Iterator[None]:
 
 def _parsed(given: Sequence[str]) -> Trusted:
     folders = [one for one in given if one and Path(one).is_dir()]
-    tasks = [one for one in given if one.startswith("module:")]
+    tasks = [one for one in given if is_module_task(one)]
     packages = [one for one in given if one not in folders and one not in tasks]
     for name in packages:
         if not name.isidentifier() or find_spec(name) is None:

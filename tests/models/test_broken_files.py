@@ -195,7 +195,7 @@ def test_a_file_that_must_not_be_read_gets_a_sentence(tmp_path: Path) -> None:
         ("series", {"decimal": "dot"}, "task 'series': decimal must be auto or point or comma, but got 'dot'"),
         ("series", {"header": -1}, "task 'series': header must be auto, 0 or the number of a line, but got -1"),
         ("series", {"header": 9}, "FILE: header=9 is given, but no row begins on line 9"),
-        ("series", {"separator": "pipe"}, "FILE: separator=pipe is given, but its rows have none: line 2 is '1,2'"),
+        ("series", {"separator": "pipe"}, "FILE: separator=pipe is given, but its rows have none: line 1 is 'a,c'"),
         ("series", {"format": "lexicon"},
          "task 'series' has no option 'format': it takes window, horizon, standardize, columns, rows, separator, "
          "decimal, header, missing, gaps"),

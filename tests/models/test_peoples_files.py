@@ -363,6 +363,24 @@ def test_what_is_said_of_a_file_and_changes_nothing_is_told(tmp_path: Path) -> N
     ]
 
 
+def test_a_gap_that_is_named_in_another_spelling_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "\n".join(["day;a", *(f"{day};{'-999,90' if day % 5 == 0 else day % 7},5"[:9] for day in range(40))])
+    )
+    said = load_task(f"series:{path}", window=3, horizon=1, missing="-999.9").reading
+    assert any("8 rows with gaps" in line for line in said)
+    assert not any("changes nothing" in line for line in said)
+
+
+@pytest.mark.parametrize("missing", ["0%", "5k", "$0", "(5)"])
+def test_a_gap_may_be_spelled_as_numbers_are(missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["a,b", *(f"{day % 7},{missing if day == 9 else day % 3}" for day in range(40))]))
+    said = load_task(f"series:{path}", window=3, horizon=1, missing=missing).reading
+    assert any("rows with gaps" in line or "row with gaps" in line for line in said)
+
+
 def test_gaps_are_filled_as_it_is_said(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,b\n,1\n2,4\n,9\n6,\n7,3\n1,8\n")

@@ -127,8 +127,8 @@ def recognise(path: str, head: Sequence[str], said: Reading) -> Layout:
     width = max(widths, key=lambda each: (widths[each] * (each > 1 or len(widths) == 1), each))
     if said.separator not in (AUTO, "none") and width == 1:
         raise TaskError(
-            f"{path}: separator={said.separator} is given, but its rows have none: line {rows[-1][0]} is "
-            f"{', '.join(rows[-1][1])[:60]!r}"
+            f"{path}: separator={said.separator} is given, but its rows have none: line {rows[0][0]} is "
+            f"{', '.join(rows[0][1])[:60]!r}"
         )
     wide = [row for _, row in rows if len(row) == width]
     body = wide[len(wide) // 2 :]
@@ -141,7 +141,7 @@ def recognise(path: str, head: Sequence[str], said: Reading) -> Layout:
     names, names_from = names_of(header, width, shifted=_is_shifted(path, header, body, width, separator))
     if header.first >= len(rows):
         if len(rows) > 1:
-            raise _no_numbers(path, rows[-1], said)
+            raise _no_numbers(path, rows[1], said)
         raise TaskError(f"{path} has a header and no rows")
     wide = [row for _, row in rows[header.first :] if len(row) == width]
     sample = wide[:: max(1, len(wide) // _ROWS_LOOKED_AT)]

@@ -14,7 +14,7 @@ from gradstudy.models.tasks.files.counting import Counting
 from gradstudy.models.tasks.files.layout import Layout, Reading, recognise
 from gradstudy.models.tasks.files.outliers import far_from_the_rest
 from gradstudy.models.tasks.files.row_times import NO_TIME, TimeOrder
-from gradstudy.models.tasks.files.spelling import is_number
+from gradstudy.models.tasks.files.spelling import POINT, read_number
 from gradstudy.models.tasks.files.table_blocks import Block, table_blocks
 from gradstudy.models.tasks.files.table_rows import TableRows, counted
 from gradstudy.models.tasks.files.text_file import LATIN_1, TextFile
@@ -89,7 +89,7 @@ def read_numeric_table(path: str, said: Reading, rows: int, gaps: str = "error")
     values = kept.values()
     notes = counted(reader.skipped) + kept.notes()
     values, names, left_out = _of_use(path, values, kept.counting.columns(), layout, said)
-    hazards = [*kept.order.hazards(), *far_from_the_rest(values, names), *reader.unused()]
+    hazards = [*kept.order.hazards(), *far_from_the_rest(values, names), *reader.unused(kept.found)]
     values, filled = _without_gaps(path, values, names, gaps)
     if file.encoding == LATIN_1:
         notes.append("text in Latin-1")
@@ -125,7 +125,9 @@ class _Kept:
         self._layout = layout
         self._rows = rows
         self._gaps = gaps
-        self._missing = [float(word) for word in layout.missing if is_number(word)]
+        self.found: set[str] = set()
+        """The user's words for a gap that stood in the table, as numbers."""
+        self._missing = {word: number for word in layout.missing if (number := read_number(word, POINT)) is not None}
         self._blocks: deque[NDArray[np.float32]] = deque()
         self._without_time = 0
 
@@ -134,8 +136,12 @@ class _Kept:
         values = block.values
         if not len(values):
             return
-        for number in self._missing:
-            values[values.astype(np.float32) == np.float32(number)] = np.nan
+        rounded = values.astype(np.float32) if self._missing else values
+        for word, number in self._missing.items():
+            gap = rounded == np.float32(number)
+            if gap.any():
+                self.found.add(word)
+            values[gap] = np.nan
         if self._gaps == "error":
             self._check_gaps(block, file)
         if self._layout.times is not None:

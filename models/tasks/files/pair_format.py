@@ -1,7 +1,7 @@
 """How a file of pairs is written, recognised from its first lines, and what would make one readable that is not."""
 
 import csv
-import re
+import glob
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,13 +47,9 @@ def hint(line: str, path: str) -> str:
     if line.lstrip().startswith(("{", "[", "<")):
         return ": JSON and XML are not read; write each pair as source, tab, target"
     place = Path(path)
-    others = sorted(each.name for each in place.parent.glob(f"{_escaped(place.stem)}.*") if each.name != place.name)
+    others = sorted(each.name for each in place.parent.glob(f"{glob.escape(place.stem)}.*") if each.name != place.name)
     if len(others) == 1:
         return f": where the targets are the lines of {others[0]}, give the task pairs:{place.name},{others[0]}"
     if "  " in line:
         return ": a word and its symbols with blanks between are read with --task-option format=lexicon"
     return ": give two files as pairs:SOURCES,TARGETS, or a lexicon with --task-option format=lexicon"
-
-
-def _escaped(stem: str) -> str:
-    return re.sub(r"([\[\]*?])", r"[\1]", stem)

@@ -51,7 +51,8 @@ def separator_of(lines: Sequence[str]) -> str:
     sample = lines[::step][:_LOOKED_AT]
     scores = {sign: _score(sample, sign) for sign in SEPARATORS.values() if sign != NOTHING}
     scores[NOTHING] = _alone(sample, scores[","] > 0)
-    return max(scores, key=lambda sign: scores[sign])
+    # Of equals the comma comes last: it may be the sign of decimals, which splits each line as evenly.
+    return max(scores, key=lambda sign: (round(scores[sign], 9), sign != ","))
 
 
 def _score(lines: Sequence[str], separator: str) -> float:
@@ -65,9 +66,14 @@ def _score(lines: Sequence[str], separator: str) -> float:
         return 0.0
     width = max(widths, key=lambda each: (widths[each], each))
     below = rows[len(rows) // 2 :]  # where no names are
-    cells = [cell for row in below if len(row) == width for cell in row if not is_missing(cell)]
-    numbers = sum(any(is_number_with_unit(cell, sign) for sign in (POINT, COMMA)) for cell in cells)
+    cells = [cell for row in below if len(row) == width for cell in row if cell.strip()]
+    numbers = sum(map(_is_of_a_column, cells))
     return widths[width] / len(rows) * (0.01 + numbers / max(1, len(cells)))
+
+
+def _is_of_a_column(cell: str) -> bool:
+    """Whether a cell holds what a column of numbers does: a number, or the word for one that is missing."""
+    return is_missing(cell) or any(is_number_with_unit(cell, sign) for sign in (POINT, COMMA))
 
 
 def _alone(lines: Sequence[str], has_commas: bool) -> float:

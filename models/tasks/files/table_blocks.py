@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gradstudy.models.tasks.files.layout import Layout
 from gradstudy.models.tasks.files.separator import BLANKS, whole_rows
-from gradstudy.models.tasks.files.spelling import MISSING, read_number, without_unit
+from gradstudy.models.tasks.files.spelling import MISSING, is_number, read_number, without_unit
 from gradstudy.models.tasks.files.table_rows import LARGEST, TableRows
 
 _QUOTED = re.compile(r'"[^"\n]*"')
@@ -69,7 +69,8 @@ def _ordinary(lines: list[str], first_line: int, rows: TableRows) -> Block | Non
             usecols=list(kinds),
             dtype=kinds,
             decimal=layout.decimal,
-            na_values=[*_MISSING_AS_WRITTEN, *layout.missing],
+            # Numbers that mean a gap are found by their values.
+            na_values=[*_MISSING_AS_WRITTEN, *(word for word in layout.missing if not is_number(word))],
             keep_default_na=False,
             skipinitialspace=True,
             index_col=False,

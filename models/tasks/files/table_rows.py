@@ -3,7 +3,9 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +83,12 @@ class TableRows:
         """Notice which of the user's own words for a gap stand in these lines."""
         self._unseen = {word for word in self._unseen if not any(word in line for line in lines)}
 
-    def unused(self) -> list[str]:
-        """What the user has said of the file that is not so, in sentences."""
-        return [f"{quoted(f'missing={word}')} changes nothing: there is no such cell" for word in sorted(self._unseen)]
+    def unused(self, found: AbstractSet[str]) -> list[str]:
+        """What the user has said of the file that is not so, in sentences; ``found`` are words that it has."""
+        return [
+            f"{quote(f'missing={word}')} changes nothing: there is no such cell"
+            for word in sorted(self._unseen - found)
+        ]
 
     def check_nothing_is_between(self) -> None:
         """Raise TaskError where a row follows a line that is none."""
@@ -167,7 +172,7 @@ class TableRows:
             hint = f"--task-option decimal={'comma' if other == COMMA else 'point'} reads it"
         else:
             words = [word for word in dict.fromkeys([cell, *others]) if _can_be_given(word)]
-            given = quoted("missing=" + ",".join(words[:_NAMED]))
+            given = quote("missing=" + ",".join(words[:_NAMED]))
             hints = [f"--task-option {given} reads it as a gap"] if _can_be_given(cell) else []
             hints += ["columns=NAME,NAME takes other columns"] if len(self.layout.names) > 1 else []
             hint = ", ".join(hints) or "each row must hold numbers"
@@ -190,8 +195,3 @@ def _can_be_given(word: str) -> bool:
 def counted(skipped: Mapping[str, int]) -> list[str]:
     """What was passed over, in words."""
     return [f"{count:,} {_ONE.get(what, what) if count == 1 else what}" for what, count in skipped.items() if count]
-
-
-def quoted(text: str) -> str:
-    """The text as a shell takes it."""
-    return f"'{text}'" if any(sign in text for sign in ' ;&|<>*?$()#\\"`!~') else text
