@@ -6,14 +6,15 @@ It listens on a Unix socket that only the user who started it (and root) can ope
 import fcntl
 import os
 import shlex
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import URL, NullPool, create_engine, text
 
-from gradstudy.storage.errors import ExtraMissingError, UnavailableError, UnwritableError
+from gradstudy.storage.errors import ExtraMissingError, StorageError, UnavailableError, UnwritableError
 from gradstudy.storage.postgresql_programs import Programs
 
 DATABASE = "gradstudy"
@@ -74,11 +75,13 @@ class EmbeddedServer:
         """
         folder = folder.expanduser().resolve()
         _prepare(folder)
-        hold = _take(folder)
+        with _explained(folder):
+            hold = _take(folder)
         try:
-            programs = Programs(folder)
-            _run(folder, programs, SETTINGS | settings)
-            started = cls(folder, programs, hold)
+            with _explained(folder):
+                programs = Programs(folder)
+                _run(folder, programs, SETTINGS | settings)
+                started = cls(folder, programs, hold)
             started.create_database(DATABASE)
         except BaseException:
             os.close(hold)
@@ -131,6 +134,17 @@ def _prepare(folder: Path) -> None:
         raise UnwritableError(f"{folder} cannot be a folder for a database: {error.strerror}") from error
     if strange:
         raise UnwritableError(f"{folder} holds something else than a PostgreSQL database; name an empty folder")
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What the system refuses, such as to be another user, in the words of an UnavailableError."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise UnavailableError(f"the PostgreSQL server in {folder} does not start; {error}") from error
 
 
 def _run(folder: Path, programs: Programs, settings: dict[str, str]) -> None:

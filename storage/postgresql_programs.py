@@ -31,8 +31,8 @@ class Programs:
             folder: for the data; the folder above it exists.
 
         Raises:
-            UnwritableError: the account may not pass to the data, or to the programs.
-            OSError: the account cannot be made.
+            UnwritableError: the account cannot be made, or may not pass to the data, or to the programs.
+            OSError: this process may not run anything as the account.
         """
         self._bin = _bin(folder)
         self.account = _account(folder) if os.geteuid() == 0 else None
@@ -115,12 +115,20 @@ def _bin(folder: Path) -> Path:
 def _account(folder: Path) -> pwd.struct_passwd:
     """The owner of the data; an account of the server's own for new data."""
     if (folder / "PG_VERSION").exists() and (owner := folder.stat().st_uid) != 0:
-        return pwd.getpwuid(owner)
+        try:
+            return pwd.getpwuid(owner)
+        except KeyError:
+            raise UnwritableError(
+                f"{folder} belongs to the user number {owner}, who is unknown on this machine; give the folder to the "
+                f"user {ACCOUNT}, or name another one"
+            ) from None
     try:
         return pwd.getpwnam(ACCOUNT)
     except KeyError:
-        made = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT]
-        if subprocess.run(made, capture_output=True, check=False).returncode != 0:
+        make = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT]
+        try:
+            subprocess.run(make, capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
             raise UnwritableError(
                 f"as root, PostgreSQL runs as the user {ACCOUNT}, who is missing and cannot be made here; run this as "
                 "another user than root"

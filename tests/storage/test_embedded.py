@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -29,6 +30,17 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.studies import list_studies
 with Database.open(sys.argv[1]) as db:
     print(*(study.name for study in list_studies(db)))
+"""
+
+START = """
+import sys
+from pathlib import Path
+from gradstudy.storage.embedded import EmbeddedServer
+from gradstudy.storage.errors import UnavailableError
+try:
+    EmbeddedServer.start(Path(sys.argv[1]))
+except UnavailableError as error:
+    print(error)
 """
 
 LEAVE_RUNNING = """
@@ -155,6 +167,24 @@ def test_as_root_the_data_are_the_servers_own_and_nothing_else_changes(
         assert groups[1].split() == []
     assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (owner.pw_uid, 0o700)
     assert opened(folder) == before
+
+
+@as_root
+def test_as_root_data_of_an_unknown_user_are_left_alone(folder: Path) -> None:
+    with EmbeddedServer.start(folder):
+        pass
+    os.chown(folder, 54321, 54321)
+    with pytest.raises(UnwritableError, match=f"{folder} belongs to the user number 54321, who is unknown on this"):
+        EmbeddedServer.start(folder)
+
+
+@as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="nothing here takes a right from root")
+def test_as_root_that_may_not_be_another_user_it_is_said_in_a_sentence(folder: Path) -> None:
+    command = ["setpriv", "--bounding-set=-setuid,-setgid", sys.executable, "-c", START, str(folder)]
+    start = subprocess.run(command, capture_output=True, text=True)
+    assert start.stdout.startswith(f"the PostgreSQL server in {folder} does not start; [Errno 1] ")
+    assert not folder.exists()
 
 
 def test_a_socket_of_a_long_path_is_in_a_folder_that_only_the_server_opens(folder: Path) -> None:
