@@ -59,9 +59,12 @@ def reasons(engine: Engine, host: str | None = None) -> dict[int, list[Reason]]:
 
 def may_try_again(engine: Engine, study: StudyRecord, host: str) -> bool:
     """Whether it is time to try a study again that was set aside, and the caller is the one to do so."""
-    due = SetAside.since <= seconds_ago(SECONDS_BETWEEN_TRIES)
+    due = (*_row(study, host), SetAside.since <= seconds_ago(SECONDS_BETWEEN_TRIES))
+    with reading(engine) as connection:
+        if connection.scalar(select(SetAside.study_id).where(*due)) is None:
+            return False  # nearly always: idle workers that ask need not keep each other from writing
     with writing(engine) as connection:
-        tried = connection.execute(update(SetAside).where(*_row(study, host), due).values(since=utc_now()))
+        tried = connection.execute(update(SetAside).where(*due).values(since=utc_now()))
     return tried.rowcount == 1
 
 
