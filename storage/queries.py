@@ -23,6 +23,7 @@ def run_query(db: Database, sql: str, *, limit_seconds: float | None = None) -> 
     Raises:
         WriteRefusedError: it would have changed something; everything is as before.
         QueryTimeoutError: it took too long.
+        DamagedError: the SQLite file is broken.
         QueryError: it is no statement that gives rows; the sentence is the database's.
     """
     if not _is_text(sql):

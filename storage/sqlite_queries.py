@@ -4,7 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 
+from gradstudy.storage.damage import refuse_damage
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import QueryError, WriteRefusedError
 from gradstudy.storage.query_clock import CHUNK, Answer, QueryClock, Rows
@@ -27,26 +29,30 @@ def run_on_sqlite(db: Database, sql: str, clock: QueryClock) -> Iterator[Answer]
             with clock.running():
                 cursor = connection.execute(sql)
         except (sqlite3.Error, sqlite3.Warning) as error:
-            raise _explained(error, clock) from error
+            raise _explained(error, db.path, clock) from error
         if cursor.description is None:
             raise QueryError("the statement gives no rows; write a SELECT")
-        yield Answer([column[0] for column in cursor.description], clock.chunks(partial(_fetch, cursor, clock)))
+        yield Answer(
+            [column[0] for column in cursor.description], clock.chunks(partial(_fetch, cursor, db.path, clock))
+        )
 
 
-def _fetch(cursor: sqlite3.Cursor, clock: QueryClock) -> Rows:
+def _fetch(cursor: sqlite3.Cursor, path: Path, clock: QueryClock) -> Rows:
     try:
         return cursor.fetchmany(CHUNK)
     except sqlite3.Error as error:
-        raise _explained(error, clock) from error
+        raise _explained(error, path, clock) from error
 
 
 def _no_other_files(action: int, *details: str | None) -> int:
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
-def _explained(error: Exception, clock: QueryClock) -> BaseException:
+def _explained(error: Exception, path: Path, clock: QueryClock) -> BaseException:
     # The low byte is the kind of error (https://sqlite.org/rescode.html).
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        refuse_damage(path, error)
     if kind in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}:
         return WriteRefusedError(f"only queries that read are allowed here; the database refused: {error}")
     if kind == sqlite3.SQLITE_INTERRUPT and clock.has_run_out():

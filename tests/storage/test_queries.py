@@ -6,7 +6,7 @@ import pytest
 
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import QueryError, QueryTimeoutError, WriteRefusedError
+from gradstudy.storage.errors import DamagedError, QueryError, QueryTimeoutError, WriteRefusedError
 from gradstudy.storage.queries import run_query
 from gradstudy.storage.query_clock import CHUNK
 
@@ -93,3 +93,15 @@ def test_a_query_reads_while_another_writes(db: Database, study_id: int) -> None
 def test_a_closed_database_can_be_queried(db: Database, study_id: int) -> None:
     db.close()
     assert query(db, "SELECT budget FROM gradstudy_study") == (["budget"], [[(5,)]])
+
+
+def test_a_file_that_is_found_broken_is_called_damaged(path: Path) -> None:
+    with Database.open(f"sqlite:///{path}") as db:
+        [[(page,)]] = query(db, "SELECT rootpage FROM sqlite_master WHERE name = 'gradstudy_worker'")[1]
+        [[(size,)]] = query(db, "PRAGMA page_size")[1]
+        db.close()
+        with path.open("r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+        with pytest.raises(DamagedError, match=f"^{path} is damaged "):
+            query(db, "SELECT * FROM gradstudy_worker")
