@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.files.pair_format import BARS, CSV_FORMATS, LEXICON, TAB
+from gradstudy.models.tasks.files.separator import NOTHING, SEPARATORS
 from gradstudy.models.tasks.module_task import FORM
 from gradstudy.models.tasks.options import AUTO, Choice, LineNumber, Names, Switch, WholeNumber
 from gradstudy.models.tasks.task import VALUE_LOSSES, Task
@@ -33,9 +35,8 @@ _WINDOWS = (
     ),
 )
 
-_SEPARATORS_AS_SIGNS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blanks"}
-_PAIR_FORMATS = (AUTO, "tab", "comma", "semicolon", "pipe", "bars", "lexicon")
-_SEPARATORS = (*_SEPARATORS_AS_SIGNS.values(), "none")
+_SEPARATORS_AS_SIGNS = {sign: name for name, sign in SEPARATORS.items() if sign != NOTHING}
+_PAIR_FORMATS = (AUTO, TAB, *CSV_FORMATS, BARS, LEXICON)
 
 _CATALOGUE = (
     Task(
@@ -123,7 +124,7 @@ _CATALOGUE = (
             *_WINDOWS,
             Names("columns", "", "columns to forecast; all that are numbers and do not just count"),
             WholeNumber("rows", 100_000, "rows kept of a longer file, the last ones", 3, 10_000_000),
-            Choice("separator", AUTO, "what stands between cells", (AUTO, *_SEPARATORS), _SEPARATORS_AS_SIGNS),
+            Choice("separator", AUTO, "what stands between cells", (AUTO, *SEPARATORS), _SEPARATORS_AS_SIGNS),
             Choice("decimal", AUTO, "the decimal sign", (AUTO, "point", "comma"), {".": "point", ",": "comma"}),
             LineNumber("header", AUTO, "line of the columns' names, 0 for none"),
             Names(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gradstudy.models.model_shape import BEGIN, END, PAD, TokenBatch
 from gradstudy.models.tasks.errors import TaskError
+from gradstudy.models.tasks.files.skipped import skipped_in_words
 
 _RESERVED = {PAD: "<pad>", BEGIN: "<begin>", END: "<end>"}
 
@@ -85,8 +86,7 @@ class TokenPairs:
         symbols = f"{len(self.source_vocabulary) - len(SOURCE_RESERVED)} source symbols"
         longest = f"longest {int(self.source_length.max())} and {int(self.target_length.max()) - bool(reserved)}"
         parts = [f"{symbols}, {len(self.target_vocabulary) - reserved} target symbols", longest, *self.notes]
-        parts += [f"{count:,} {reason}" for reason, count in self.dropped.items() if count]
-        return "; ".join(parts)
+        return "; ".join(parts + skipped_in_words(self.dropped))
 
     def to(self, device: torch.device) -> Self:
         """The same with its sequences on a device."""

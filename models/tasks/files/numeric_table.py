@@ -14,9 +14,10 @@ from gradstudy.models.tasks.files.counting import Counting
 from gradstudy.models.tasks.files.layout import Layout, Reading, recognise
 from gradstudy.models.tasks.files.outliers import far_from_the_rest
 from gradstudy.models.tasks.files.row_times import NO_TIME, TimeOrder
+from gradstudy.models.tasks.files.skipped import skipped_in_words
 from gradstudy.models.tasks.files.spelling import POINT, read_number
 from gradstudy.models.tasks.files.table_blocks import Block, table_blocks
-from gradstudy.models.tasks.files.table_rows import TableRows, counted
+from gradstudy.models.tasks.files.table_rows import TableRows
 from gradstudy.models.tasks.files.text_file import LATIN_1, TextFile
 
 GAPS = {
@@ -87,7 +88,7 @@ def read_numeric_table(path: str, said: Reading, rows: int, gaps: str = "error")
     if not kept.total:
         raise TaskError(f"{path} has a header and no rows")
     values = kept.values()
-    notes = counted(reader.skipped) + kept.notes()
+    notes = skipped_in_words(reader.skipped) + kept.notes()
     values, names, left_out = _of_use(path, values, kept.counting.columns(), layout, said)
     hazards = [*kept.order.hazards(), *far_from_the_rest(values, names), *reader.unused(kept.found)]
     values, filled = _without_gaps(path, values, names, gaps)

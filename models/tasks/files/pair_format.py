@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gradstudy.models.tasks.files.separator import SEPARATORS, split_rows
 
-LEXICON, BARS = "lexicon", "bars"
+TAB, LEXICON, BARS = "tab", "lexicon", "bars"
+CSV_FORMATS = ("comma", "semicolon", "pipe")
 
 BARS_SIGN = " ||| "
 
@@ -23,7 +24,7 @@ def format_of(head: Sequence[str]) -> str:
         return "tab"
     if all(BARS_SIGN in line for line in lines):
         return BARS
-    for name in ("comma", "semicolon", "pipe"):
+    for name in CSV_FORMATS:
         widths = Counter(len(row) for _, row in some_rows(lines, SEPARATORS[name]))
         if widths and (most := widths.most_common(1)[0])[0] > 1 and most[1] >= 0.95 * widths.total() > 1:
             return name

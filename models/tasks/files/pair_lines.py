@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from gradstudy.models.tasks.errors import TaskError
-from gradstudy.models.tasks.files.pair_format import BARS, BARS_SIGN, LEXICON, LOOKED_AT, format_of, hint, some_rows
+from gradstudy.models.tasks.files.pair_format import (
+    BARS,
+    BARS_SIGN,
+    CSV_FORMATS,
+    LEXICON,
+    LOOKED_AT,
+    format_of,
+    hint,
+    some_rows,
+)
 from gradstudy.models.tasks.files.separator import SEPARATORS, name_of, split_rows, whole_rows
 from gradstudy.models.tasks.files.text_file import LATIN_1, TextFile, files_of, joined_digest
 from gradstudy.models.tasks.options import AUTO
@@ -91,7 +100,7 @@ class PairLines:
         if self.format == LEXICON:
             self._words = ["a lexicon: a word and its symbols"]
             yield from map(self._lexicon, blocks)
-        elif self.format in ("comma", "semicolon", "pipe"):
+        elif self.format in CSV_FORMATS:
             yield from self._csv(file, head, blocks)
         else:
             yield from self._with_sign(file, head, blocks)

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from shlex import quote
@@ -19,14 +19,6 @@ from gradstudy.models.tasks.files.text_file import TextFile
 LARGEST = float(np.finfo(np.float32).max)
 
 _INFINITE = frozenset(("inf", "infinity"))
-
-_ONE = {
-    "blank lines": "blank line",
-    "comments": "comment",
-    "repeated header rows": "repeated header row",
-    "rows with too few cells": "row with too few cells",
-    "lines below the table": "line below the table",
-}
 
 _SHORT = 40
 """Length of a cell that is shown whole."""
@@ -190,8 +182,3 @@ class TableRows:
 def _can_be_given(word: str) -> bool:
     """Whether a command line can say that a cell of this text is a gap."""
     return len(word) <= _SHORT and word.isprintable() and "," not in word and bool(word)
-
-
-def counted(skipped: Mapping[str, int]) -> list[str]:
-    """What was passed over, in words."""
-    return [f"{count:,} {_ONE.get(what, what) if count == 1 else what}" for what, count in skipped.items() if count]
