@@ -1,10 +1,14 @@
-"""The user's own code: saying what is about to be imported, and what workers may import."""
+"""The user's own code: saying what is about to be imported, what workers may import, and what it does not take."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradstudy.scripts.errors import UsageError
+from gradstudy.scripts.spec_input import Values
+
 if TYPE_CHECKING:
+    from gradstudy.models.trainable import Trainable
     from gradstudy.study.spec.study_spec import StudySpec
 
 AllowModules = Annotated[
@@ -31,6 +35,21 @@ def say_import(spec: "StudySpec") -> None:
         module = spec.task.split(":")[1]
         place = _place(spec)
         typer.echo(f"importing {module} from {place}" if place else f"importing {module}, which is installed")
+
+
+def refuse_batch_size(flags: Values, data: "Trainable") -> None:
+    """Refuse a batch size, or values of it, where a user's function does not take one.
+
+    Raises:
+        UsageError: it does not.
+    """
+    from gradstudy.models.user_module.loading import UserModule
+
+    given = "batch_size" in flags or "batch_size" in flags.get("space", {}).get("factors", {})
+    if given and isinstance(data, UserModule) and not data.takes("batch_size"):
+        raise UsageError(
+            f"batch_size has no effect: {data.task} has no parameter `batch_size`, and makes its own batches"
+        )
 
 
 def allowed_for(spec: "StudySpec") -> list[str]:

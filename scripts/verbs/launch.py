@@ -16,7 +16,6 @@ from gradstudy.scripts.spec_input import Values, given_spec
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    from gradstudy.models.trainable import Trainable
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
 
@@ -61,7 +60,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     from gradstudy.models.user_module.loading import UserModule
     from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
-    from gradstudy.scripts.running.users_code import say_import
+    from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
     from gradstudy.storage.set_aside import take_back
     from gradstudy.study.launch import create_or_resume
@@ -88,7 +87,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         if stored is None:
             _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
-            _refuse_batch_size(flags, data)
+            refuse_batch_size(flags, data)
             check_varied_data(spec)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
@@ -102,17 +101,6 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         if counts is not None and run_study(Job.of(database, record, data), counts, work, pool):
             _say_verdicts(database, record)
             typer.echo(f"done; now: gradstudy report {record.name}")
-
-
-def _refuse_batch_size(flags: Values, data: "Trainable") -> None:
-    """Refuse a batch size, or values of it, where a user's function does not take one."""
-    from gradstudy.models.user_module.loading import UserModule
-
-    given = "batch_size" in flags or "batch_size" in flags.get("space", {}).get("factors", {})
-    if given and isinstance(data, UserModule) and not data.takes("batch_size"):
-        raise UsageError(
-            f"batch_size has no effect: {data.task} has no parameter `batch_size`, and makes its own batches"
-        )
 
 
 def _say_verdicts(database: "Database", record: "StudyRecord") -> None:

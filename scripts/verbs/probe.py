@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gradstudy.scripts.options import Device, Storage, StudyOrFile, Threads
+from gradstudy.scripts.options import AUTO, Device, Storage, StudyOrFile, Threads
+from gradstudy.scripts.running.one_worker import Work, fitted
 from gradstudy.scripts.spec_flags import takes_spec_flags
 from gradstudy.scripts.spec_input import Values, given_spec
 from gradstudy.scripts.verbs.launch import stored_study
@@ -32,7 +33,7 @@ def probe(
     """Measure gradients in a few short runs, and create the study with threshold ranges that fit them."""
     import torch
 
-    from gradstudy.scripts.running.users_code import say_import
+    from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
@@ -40,13 +41,16 @@ def probe(
     from gradstudy.study.training.device import check_device
 
     check_device(device)
-    torch.set_num_threads(threads)
+    work = fitted(Work(workers=1, slots=AUTO, threads=threads, device=device))
+    torch.set_num_threads(work.threads)
     spec, more_than_name = given_spec(name, flags)
     stored = stored_study(storage, spec.name)
     if stored is not None and not more_than_name:
         spec = stored_spec(stored)
     say_import(spec)
-    measured = _measure(spec, load_data(spec), device)
+    data = load_data(spec)
+    refuse_batch_size(flags, data)
+    measured = _measure(spec, data, device)
     if stored is not None:
         _show(spec, measured, {})
         ranges = [f"--threshold {strategy}={low:g}:{high:g}" for strategy, (low, high) in measured.ranges.items()]

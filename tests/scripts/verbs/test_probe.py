@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import Result
 
 from gradstudy.scripts.verbs.launch import launch
@@ -56,3 +57,11 @@ def test_what_cannot_be_probed_makes_nothing(gradstudy: Run, flags: list[str], f
     assert result.exit_code == 2
     assert result.stderr.startswith("gradstudy: ")
     assert list(folder.iterdir()) == []
+
+
+def test_a_probe_takes_no_more_threads_than_cores(gradstudy: Run, flags: list[str]) -> None:
+    given = [flag for flag in flags if not flag.startswith("--workers")]
+    result = gradstudy("probe", "s", *given, "--threads", "999999")
+    torch.set_num_threads(1)  # as the other tests have it
+    assert result.exit_code == 0, result.output
+    assert "gradstudy: --threads 999999 becomes " in result.stderr

@@ -68,6 +68,14 @@ def test_on_the_command_line_it_is_refused(gradstudy: Run, folder: Path, words: 
     assert not (folder / "gradstudy.db").exists()
 
 
+@pytest.mark.parametrize("words", ["--batch-size=8", "--vary=batch_size=8,16"])
+def test_a_probe_refuses_a_batch_size_that_nobody_takes(gradstudy: Run, folder: Path, words: str) -> None:
+    result = gradstudy("probe", "x", *OWN, words)
+    assert result.exit_code == 2, result.output
+    assert "batch_size has no effect: module:mine:problem has no parameter `batch_size`" in result.stderr
+    assert not (folder / "gradstudy.db").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
