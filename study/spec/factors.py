@@ -49,7 +49,7 @@ def has_own_optimizer(optimizer: Any, factors: Mapping[str, Iterable[Any]]) -> b
     return "own" in (optimizer, *factors.get("optimizer", ()))
 
 
-def place_of(task: str, name: str, *, own_optimizer: bool = False) -> tuple[str, ...]:
+def place_of(task: str, name: str, *, own_optimizer: bool) -> tuple[str, ...]:
     """Where a spec for this task has a factor: the names of a field and of those that it lies in.
 
     With an optimizer of their own, what optimizers have is an option of the user's function.

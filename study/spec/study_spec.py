@@ -210,6 +210,15 @@ class StudySpec(Part):
         """The schedule of every trial's learning rate."""
         return schedule_of(dict(self))
 
+    def place_of(self, factor: str) -> tuple[str, ...]:
+        """Where the spec has a factor, see `gradstudy.study.spec.factors.place_of`.
+
+        Raises:
+            ValueError: there is no such factor.
+        """
+        own = has_own_optimizer(self.optimizer, self.space.factors)
+        return place_of(self.task, factor, own_optimizer=own)
+
     @property
     def trained_loss(self) -> LossKind:
         """The loss that trials are trained with."""

@@ -1,6 +1,6 @@
 """A trial's own spec: that of its study with the trial's factors put in."""
 
-from gradstudy.study.spec.factors import Factors, combinations, has_own_optimizer, place_of, replaced
+from gradstudy.study.spec.factors import Factors, combinations, replaced
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 
 
@@ -10,9 +10,8 @@ def varied(spec: StudySpec, factors: Factors) -> StudySpec:
         return spec
     values = spec.model_dump(mode="json")
     values["space"]["factors"] = {}
-    own = has_own_optimizer(spec.optimizer, spec.space.factors)
     for name, value in factors:
-        values = replaced(values, place_of(spec.task, name, own_optimizer=own), value)
+        values = replaced(values, spec.place_of(name), value)
     return parse_spec(values)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.module_task import is_module_task
-from gradstudy.study.spec.factors import has_own_optimizer, place_of
 from gradstudy.study.spec.study_spec import StudySpec
 
 
@@ -16,9 +15,8 @@ def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
         spec: of the study.
         given: the part of it that was given, in the form of a spec file.
     """
-    own = has_own_optimizer(spec.optimizer, spec.space.factors)
     factors = given.get("space", {}).get("factors", {})
-    varied = [place_of(spec.task, factor, own_optimizer=own) for factor in factors]
+    varied = [spec.place_of(factor) for factor in factors]
     names = dict.fromkeys(".".join(place) for place in [*_places(given), *varied])
     reasons = {name: _reason(spec, name) for name in names}
     return [f"{name} has no effect, {reason}" for name, reason in reasons.items() if reason is not None]
@@ -27,8 +25,7 @@ def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
 def beside_factors(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
     """A sentence for each given value in whose place the study searches several."""
     places = set(_places(given))
-    own = has_own_optimizer(spec.optimizer, spec.space.factors)
-    varied = {factor: place_of(spec.task, factor, own_optimizer=own) for factor in spec.space.factors}
+    varied = {factor: spec.place_of(factor) for factor in spec.space.factors}
     return [
         f"{'.'.join(place)} has no effect, because the study varies {factor}"
         for factor, place in varied.items()
