@@ -64,7 +64,7 @@ def _explained(error: DBAPIError, clock: QueryClock) -> QueryError:
     codes = codes_of(error)
     if codes & REFUSED:
         return WriteRefusedError(f"{TAKEN}; the database refused: {_said(error)}")
-    if codes & TIMED_OUT:
+    if codes & TIMED_OUT and clock.has_run_out():  # others may stop it, too
         return clock.timeout()
     return QueryError(f"the database cannot run this: {_said(error)}")
 

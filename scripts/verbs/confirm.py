@@ -43,10 +43,11 @@ def confirm(
     from gradstudy.storage.studies import find_study
     from gradstudy.study.training.device import check_device
 
-    work = fitted(Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device))
+    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
     if detach:
         refuse_with_detach(context)
     else:
+        work = fitted(work)
         check_device(device)
     with Database.open(storage) as database:
         study = find_study(database, name)

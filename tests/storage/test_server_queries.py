@@ -1,13 +1,17 @@
 """What is particular to read-only queries on servers; the rest is in test_queries."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import QueryError, QueryTimeoutError
 from gradstudy.storage.queries import run_query
+from gradstudy.storage.query_clock import QueryClock
+from gradstudy.storage.server_queries import explaining
 from gradstudy.storage.studies import Versions, create_study
 
 VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
@@ -68,3 +72,20 @@ def test_who_wants_no_more_rows_does_not_wait_for_them(server: Database) -> None
 
     with pytest.raises(KeyError):
         read_one_chunk()
+
+
+def test_a_query_that_somebody_else_stops_is_not_said_to_be_slow(server: Database) -> None:
+    """Here it is stopped by itself, as nobody else knows when it runs."""
+    postgresql = server.engine.dialect.name == "postgresql"
+    stop = "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)" if postgresql else "KILL QUERY CONNECTION_ID()"
+    with server.engine.connect() as connection, pytest.raises(DBAPIError) as stopped:
+        connection.exec_driver_sql(stop)
+    for limit in (None, 60.0):
+        clock = QueryClock(limit)
+        with clock.running(), pytest.raises(QueryError) as caught:
+            explaining(partial(_raise, stopped.value), clock)
+        assert not isinstance(caught.value, QueryTimeoutError)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
