@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.errors import ClaimLostError, StudyDeletedError
 from gradstudy.storage.queue import SettingRow, enqueue_replicates
 from gradstudy.storage.schema import Step, Study, Trial
-from gradstudy.storage.studies import StudyRecord, is_study
+from gradstudy.storage.studies import StudyRecord, is_study, number_of
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import count_alive
 
@@ -112,7 +112,7 @@ def give_back_unknown(engine: Engine, study: StudyRecord, worker_id: int, known:
         worker_id: whose claims.
         known: the ``id`` of those that it knows.
     """
-    mine = (Trial.study_id == _number_of(study.identity), Trial.worker_id == worker_id)
+    mine = (Trial.study_id == number_of(study.identity), Trial.worker_id == worker_id)
     unknown = (*mine, Trial.outcome.is_(None), Trial.id.not_in(known))
     with writing(engine) as connection:
         connection.execute(update(Trial).where(*unknown).values(worker_id=None))
@@ -176,15 +176,10 @@ def finished_by(claim: Claim) -> ColumnElement[bool]:
 def _belongs_to(claim: Claim) -> ColumnElement[bool]:
     return and_(
         Trial.id == claim.id,
-        Trial.study_id == _number_of(claim.identity),
+        Trial.study_id == number_of(claim.identity),
         Trial.worker_id == claim.worker_id,
         Trial.attempt == claim.attempt,
     )
-
-
-def _number_of(identity: str) -> ScalarSelect[int]:
-    """The number of a study, nothing once it is deleted."""
-    return select(Study.study_id).where(Study.identity == identity).scalar_subquery()
 
 
 def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, String, cast, exists, or_, select
 from gradstudy.storage.optuna_internals import TRIALS
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.schema import Trial, Worker
-from gradstudy.storage.studies import StudyRecord, is_study
+from gradstudy.storage.studies import StudyRecord, number_of
 from gradstudy.storage.transactions import reading
 from gradstudy.storage.workers import alive, visible_from
 
@@ -33,8 +33,7 @@ def untold_results(
         .join(TRIALS, TRIALS.c.trial_id == Trial.trial_id)
         .join(Worker, Worker.worker_id == Trial.worker_id)
         .where(
-            Trial.study_id == study.study_id,
-            exists().where(is_study(study)),
+            Trial.study_id == number_of(study.identity),
             Trial.outcome.is_not(None),
             or_(visible_from(process_space), ~alive()),
             _STATE.in_(["RUNNING", "WAITING"]),
@@ -62,8 +61,7 @@ def orphaned_trials(engine: Engine, study: StudyRecord) -> list[int]:
     query = (
         select(TRIALS.c.trial_id)
         .where(
-            TRIALS.c.study_id == study.study_id,
-            exists().where(is_study(study)),
+            TRIALS.c.study_id == number_of(study.identity),
             _STATE == "RUNNING",
             ~attached,
             ~attaching,

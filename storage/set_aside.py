@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import seconds_ago, utc_now
 from gradstudy.storage.schema import SetAside
-from gradstudy.storage.studies import StudyRecord
+from gradstudy.storage.studies import StudyRecord, number_of
 from gradstudy.storage.transactions import reading, writing
 
 SECONDS_BETWEEN_TRIES = 60
@@ -69,5 +69,5 @@ def may_try_again(engine: Engine, study: StudyRecord, host: str) -> bool:
 
 
 def _row(study: StudyRecord, host: str | None) -> tuple[ColumnElement[bool], ...]:
-    of_study = SetAside.study_id == study.study_id
+    of_study = SetAside.study_id == number_of(study.identity)
     return (of_study,) if host is None else (of_study, SetAside.host == host)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
@@ -86,6 +86,11 @@ def find_study(db: Database, name: str) -> StudyRecord:
 def is_study(record: StudyRecord) -> ColumnElement[bool]:
     """The condition that a row of ``gradstudy_study`` is still the study of the record."""
     return Study.identity == record.identity
+
+
+def number_of(identity: str) -> ScalarSelect[int]:
+    """The number of the study of this identity, nothing once it is deleted."""
+    return select(Study.study_id).where(Study.identity == identity).scalar_subquery()
 
 
 def require_study(connection: Connection, record: StudyRecord) -> None:
