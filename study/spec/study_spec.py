@@ -211,13 +211,8 @@ class StudySpec(Part):
         return schedule_of(dict(self))
 
     def place_of(self, factor: str) -> tuple[str, ...]:
-        """Where the spec has a factor, see `gradstudy.study.spec.factors.place_of`.
-
-        Raises:
-            ValueError: there is no such factor.
-        """
-        own = has_own_optimizer(self.optimizer, self.space.factors)
-        return place_of(self.task, factor, own_optimizer=own)
+        """Where it has a factor, or a ValueError; see `gradstudy.study.spec.factors.place_of`."""
+        return place_of(self.task, factor, own_optimizer=has_own_optimizer(self.optimizer, self.space.factors))
 
     @property
     def trained_loss(self) -> LossKind:
