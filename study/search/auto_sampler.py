@@ -137,7 +137,7 @@ class AutoSampler(PlaceSampler):
         # runs already: a better one with few gets its runs, as long as enough are left to confirm it.
         in_time = chosen[strongest.fresh[chosen] + left >= PROOF_RUNS]
         may_lead = in_time if len(in_time) else chosen
-        best = int(may_lead[np.argmin(worth.rating[may_lead])])
+        best = int(may_lead[np.argmin(worth.rating_to_prove[may_lead])])
         steps = {step: self._beside(strongest.settings[best], step) for step in STEPS}
         beside = {step: seen.begun_of(setting) for step, setting in steps.items() if setting is not None}
         run = next_fresh_run(worth, chosen, best, strongest.fresh, beside, left)

@@ -53,7 +53,7 @@ def finalists(worth: Worth, settings: Settings, shares: Floats, fresh: Ints, run
     """
     wanted = max(1, min(FINALISTS, runs // RUNS_PER_FINALIST))
     had = np.flatnonzero(fresh > 0)
-    rating = np.where(np.isnan(shares), np.inf, shares + worth.rating)
+    rating = np.where(np.isnan(shares), np.inf, shares + worth.rating_to_prove)
     best = [int(place) for place in np.argsort(rating, kind="stable") if np.isfinite(rating[place])]
     is_safe = worth.is_safe
     safe = [place for place in best if is_safe[place]]
@@ -99,5 +99,5 @@ def next_fresh_run(worth: Worth, chosen: Ints, best: int, fresh: Ints, beside: d
         return FreshRun(best)
     if steps and left <= sum(BESIDE - beside[step] for step in steps):
         return FreshRun(best, min(steps, key=lambda step: beside[step]))
-    rivals = chosen[np.argsort(worth.rating[chosen] - worth.sd[chosen])[:RIVALS]]
+    rivals = chosen[np.argsort(worth.rating_to_prove[chosen] - worth.sd[chosen])[:RIVALS]]
     return FreshRun(int(rivals[np.argmin(fresh[rivals])]))

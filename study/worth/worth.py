@@ -51,13 +51,18 @@ class Worth:
 
     @property
     def rating(self) -> Floats:
-        """J [n], raised where a setting is not known to be safe: by it candidates are ranked.
+        """J [n], raised where a setting is not known to be safe: by it candidates are ranked."""
+        return np.asarray(self.expected + PENALTY * np.maximum(CONFIDENT - self.safe, 0.0))
 
-        Where fresh runs will probably show that it is safe, that it is not known yet says nothing against it.
+    @property
+    def rating_to_prove(self) -> Floats:
+        """The rating [n] for fresh runs: J alone where these will probably show that a setting is safe.
+
+        A search that ranks by it looks where little is known: on the map of copy at 144 trials its best setting had a
+        regret of 0.028 instead of 0.012 (40 study seeds).
         """
-        missing = np.maximum(CONFIDENT - self.safe, 0.0)
-        unlikely = self.chances.shown_below(ACCEPTED_RISK, CONFIDENT, PROOF_RUNS) < LIKELY
-        return np.asarray(self.expected + PENALTY * missing * unlikely)
+        likely = self.chances.shown_below(ACCEPTED_RISK, CONFIDENT, PROOF_RUNS) >= LIKELY
+        return np.where(likely, self.expected, self.rating)
 
 
 class WorthModel:

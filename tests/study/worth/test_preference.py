@@ -55,7 +55,7 @@ def test_a_setting_is_safe_from_a_probability_of_eighty_percent_on() -> None:
 
 
 def test_where_none_is_safe_the_loss_counts_together_with_what_is_missing_to_safety() -> None:
-    nearly, far_from = (3.0, 25.0), UNSAFE
+    nearly, far_from = (2.0, 25.0), UNSAFE
     missing = 0.4 * (beta(*nearly).cdf(0.1) - beta(*far_from).cdf(0.1))
     assert missing > 0.05
     assert best_of(worth_of([0.5, 0.5 - missing + 0.02], [nearly, far_from])) == 0
@@ -112,3 +112,10 @@ def test_a_setting_is_tested_with_half_of_the_fresh_runs_that_any_has(fresh: lis
 
 def test_no_settings_are_no_tested_settings() -> None:
     assert is_tested(np.zeros(0, np.int64)).tolist() == []
+
+
+def test_a_setting_that_fresh_runs_will_probably_show_to_be_safe_is_rated_by_its_loss_for_them() -> None:
+    worth = worth_of([0.5, 0.5, 0.5], [SAFE, (0.3, 1.2), UNSAFE])
+    assert worth.rating[1] > 0.5
+    assert worth.rating_to_prove.tolist() == [0.5, 0.5, worth.rating[2]]
+    assert worth.rating[2] > 0.5
