@@ -115,7 +115,7 @@ def test_no_settings_are_no_tested_settings() -> None:
 
 
 def test_a_setting_that_fresh_runs_will_probably_show_to_be_safe_is_rated_by_its_loss_for_them() -> None:
-    worth = worth_of([0.5, 0.5, 0.5], [SAFE, (0.3, 1.2), UNSAFE])
+    worth = worth_of([0.5, 0.5, 0.5], [SAFE, (0.1, 1.0), UNSAFE])
     assert worth.rating[1] > 0.5
     assert worth.rating_to_prove.tolist() == [0.5, 0.5, worth.rating[2]]
     assert worth.rating[2] > 0.5
