@@ -118,7 +118,7 @@ def test_another_site_can_neither_frame_it_nor_speak_to_it(served: Served, brows
         with page.expect_console_message(lambda message: "frame-ancestors 'none'" in message.text):
             page.goto(f"http://{STRANGER}/")
         (frame,) = page.main_frame.child_frames
-        assert frame.url == "chrome-error://chromewebdata/"
+        frame.wait_for_url("chrome-error://chromewebdata/")
         sent = """url => fetch(url, {method: "DELETE"}).then(answer => answer.status, () => "kept away")"""
         assert page.evaluate(sent, f"{served.url}api/studies/1") == "kept away"
 
