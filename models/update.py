@@ -32,13 +32,12 @@ def update(
         Loss, norm before clipping, norm after it and whether the gradient was clipped as rows, [4, n].
     """
     finite = torch.isfinite(loss)
-    clip = clipper(gradients, parameters, ~finite if guard else None)
-    applied_norm = clip.applied_norm
-    taken = torch.ones_like(loss)
+    clip = clipper(gradients, parameters, loss, ~finite if guard else None)
+    applied_norm, taken = clip.applied_norm, ~clip.skipped
     if guard:
         finite &= torch.isfinite(clip.grad_norm)
-        taken = finite.to(loss.dtype)
+        taken &= finite
         gradients.masked_fill_(~finite.unsqueeze(1), 0)
         applied_norm = applied_norm.masked_fill(~finite, 0)
-    optimizer.step(parameters, gradients, learning_rate, taken)
+    optimizer.step(parameters, gradients, learning_rate, taken.to(loss.dtype))
     return torch.stack([loss, clip.grad_norm, applied_norm, clip.clipped.to(loss.dtype)])

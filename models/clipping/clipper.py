@@ -3,17 +3,17 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from gradstudy.models.clipping.autoclip import AutoClip
+from gradstudy.models.clipping.memories.norm_memory import NORM_MEMORIES, NormMemory
+from gradstudy.models.clipping.memories.parameter_memory import PARAMETER_MEMORIES, ParameterMemory
+from gradstudy.models.clipping.memories.slot_memory import Slots
 from gradstudy.models.clipping.parameter_rules import PARAMETER_RULES, clip_value
 from gradstudy.models.clipping.scale_rules import SCALE_RULES
-from gradstudy.models.clipping.zclip import ZClip
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.strategies import find_strategy
+from gradstudy.models.strategies import STRATEGIES, find_strategy
 
 
 class ClipResult(NamedTuple):
@@ -23,19 +23,20 @@ class ClipResult(NamedTuple):
         grad_norm: ``[n]``, norm of each gradient before.
         applied_norm: ``[n]``, norm after; it may be NaN where ``grad_norm`` is not finite.
         clipped: ``[n]`` bool, whether the rule changed the gradient.
+        skipped: ``[n]`` bool, whether the rule skips the step: the gradient is zero and must not be stepped by.
     """
 
     grad_norm: Tensor
     applied_norm: Tensor
     clipped: Tensor
+    skipped: Tensor
 
 
 class _Group(NamedTuple):
-    """The active slots that hold one strategy: on the host and as an index on the device."""
+    """The active slots that hold one strategy."""
 
     strategy: str
-    slots: npt.NDArray[np.int64]
-    rows: Tensor
+    slots: Slots
 
 
 class GradientClipper:
@@ -52,10 +53,12 @@ class GradientClipper:
         """Make room for ``slots`` trials of about ``steps`` steps each, with gradients of ``dtype``."""
         self._layout = layout
         self._device = torch.device(device)
+        self._steps = steps
+        self._dtype = torch.promote_types(dtype, torch.float32)
         self._strategy = ["none"] * slots
-        self._threshold = torch.ones(slots, dtype=dtype, device=self._device)
-        self._autoclip = AutoClip(slots, steps, dtype, self._device)
-        self._zclip = ZClip(slots, dtype, self._device)
+        self._threshold = torch.ones(slots, dtype=self._dtype, device=self._device)
+        self._norm_memories: dict[str, NormMemory] = {}
+        self._parameter_memories: dict[str, ParameterMemory] = {}
         self._groups: dict[int, list[_Group]] = {}
 
     def assign(self, slot: int, strategy: str, threshold: float | None) -> None:
@@ -67,51 +70,72 @@ class GradientClipper:
         find_strategy(strategy).check(threshold)
         self._strategy[slot] = strategy
         self._threshold[slot] = 1.0 if threshold is None else threshold
-        self._autoclip.reset(slot)
-        self._zclip.reset(slot)
+        slots = len(self._strategy)
+        if strategy in NORM_MEMORIES and strategy not in self._norm_memories:
+            made = NORM_MEMORIES[strategy](slots, self._steps, self._dtype, self._device)
+            self._norm_memories[strategy] = made
+        if strategy in PARAMETER_MEMORIES and strategy not in self._parameter_memories:
+            count = len(self._layout.parameters)
+            self._parameter_memories[strategy] = PARAMETER_MEMORIES[strategy](slots, count, self._dtype, self._device)
+        for memory in self._memories():
+            memory.reset(slot)
         self._groups.clear()
 
     def move(self, source: int, target: int) -> None:
         """Copy the trial of slot ``source``, with its state, to slot ``target``."""
         self._strategy[target] = self._strategy[source]
         self._threshold[target] = self._threshold[source]
-        self._autoclip.move(source, target)
-        self._zclip.move(source, target)
+        for memory in self._memories():
+            memory.move(source, target)
         self._groups.clear()
 
     @torch.no_grad()
-    def __call__(self, gradients: Tensor, parameters: Tensor, skipped: Tensor | None = None) -> ClipResult:
+    def __call__(
+        self, gradients: Tensor, parameters: Tensor, loss: Tensor | None = None, skipped: Tensor | None = None
+    ) -> ClipResult:
         """Clip the gradients of the first n slots in place.
 
         A gradient whose norm is not finite is treated as ``clip_grad_norm_`` treats it: where the norm is
-        infinite, finite entries become 0 and infinite ones NaN. It leaves no trace in the strategy's state.
+        infinite, finite entries become 0 and infinite ones NaN. It leaves no trace in the strategy's state. Strategies
+        that skip steps skip this one. Norms are at least float32, also of gradients in half precision.
 
         Args:
             gradients: ``[n, P]``, zero in the gaps of the layout.
             parameters: ``[n, P]``, before the step.
+            loss: ``[n]``, before the step; ``skip_z`` looks at it.
             skipped: ``[n]`` bool, trials whose step is not taken, whatever their gradient: it leaves no trace either.
         """
-        norm = vector_norm(gradients, dim=1)
+        norm = vector_norm(gradients, dim=1, dtype=self._dtype)
         seen = norm if skipped is None else norm.masked_fill(skipped, torch.nan)
         coefficient = torch.ones_like(norm)
+        skips = torch.zeros_like(norm, dtype=torch.bool)
         changed: list[tuple[Tensor, Tensor, Tensor]] = []
-        scaled = False
+        scaled = skipping = False
         for group in self._active(len(gradients)):
-            threshold = self._threshold.index_select(0, group.rows)
-            if group.strategy in PARAMETER_RULES or group.strategy == "value":
-                changed.append((group.rows, *self._clip_rows(group, gradients, parameters, threshold)))
-            else:
-                scale = self._scale(group, seen.index_select(0, group.rows), threshold)
-                coefficient.index_copy_(0, group.rows, scale)
-                scaled = True
+            rows = group.slots.rows
+            threshold = self._threshold.index_select(0, rows)
+            if group.strategy not in SCALE_RULES and group.strategy not in NORM_MEMORIES:
+                changed.append((rows, *self._clip_rows(group, gradients, parameters, seen, threshold)))
+                continue
+            scale = self._scale(group, seen, loss, threshold)
+            coefficient.index_copy_(0, rows, scale)
+            scaled = True
+            if STRATEGIES[group.strategy].skips:
+                skips.index_copy_(0, rows, scale == 0)
+                skipping = True
         if scaled:
             gradients.mul_(coefficient.unsqueeze(1))
-        applied = norm * coefficient
+        if skipping:  # what is not finite is not zero times zero
+            gradients.masked_fill_(skips.unsqueeze(1), 0)
+        applied = (norm * coefficient).masked_fill_(skips, 0)
         clipped = (coefficient != 1) & (norm != 0)
         for rows, new_norm, differs in changed:
             applied.index_copy_(0, rows, new_norm)
             clipped.index_copy_(0, rows, differs)
-        return ClipResult(norm, applied, clipped)
+        return ClipResult(norm, applied, clipped, skips)
+
+    def _memories(self) -> list[NormMemory | ParameterMemory]:
+        return [*self._norm_memories.values(), *self._parameter_memories.values()]
 
     def _active(self, count: int) -> list[_Group]:
         """The groups among the first ``count`` slots, without those that need no work."""
@@ -119,34 +143,39 @@ class GradientClipper:
             held = np.array(self._strategy[:count])
             names = [name for name in dict.fromkeys(self._strategy[:count]) if name != "none"]
             self._groups[count] = [
-                _Group(name, slots, torch.from_numpy(slots).to(self._device))
-                for name in names
-                for slots in [np.flatnonzero(held == name).astype(np.int64)]
+                _Group(name, Slots.of(np.flatnonzero(held == name).astype(np.int64), self._device)) for name in names
             ]
         return self._groups[count]
 
-    def _scale(self, group: _Group, norm: Tensor, threshold: Tensor) -> Tensor:
+    def _scale(self, group: _Group, norm: Tensor, loss: Tensor | None, threshold: Tensor) -> Tensor:
         """Coefficients ``[m]`` of a group whose rule multiplies the gradient as a whole."""
-        if group.strategy == "autoclip":
-            return self._autoclip(group.slots, group.rows, norm, threshold)
-        if group.strategy == "zclip":
-            return self._zclip(group.rows, norm, threshold)
-        return SCALE_RULES[group.strategy](norm, threshold)
+        rows = group.slots.rows
+        norm = norm.index_select(0, rows)
+        if group.strategy in SCALE_RULES:
+            return SCALE_RULES[group.strategy](norm, threshold)
+        losses = None if loss is None else loss.index_select(0, rows)
+        return self._norm_memories[group.strategy](group.slots, norm, threshold, losses)
 
     def _clip_rows(
-        self, group: _Group, gradients: Tensor, parameters: Tensor, threshold: Tensor
+        self, group: _Group, gradients: Tensor, parameters: Tensor, norm: Tensor, threshold: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Apply a rule that needs the entries; returns the norms after it and which rows changed, ``[m]``."""
-        everywhere = len(group.slots) == len(gradients)
-        rows = gradients if everywhere else gradients.index_select(0, group.rows)
+        slots = group.slots
+        everywhere = len(slots.host) == len(gradients)
+        given = gradients if everywhere else gradients.index_select(0, slots.rows)
+        rows = given.to(self._dtype)
         if group.strategy == "value":
             changed = clip_value(rows, threshold)
+        elif group.strategy in PARAMETER_MEMORIES:
+            views = [parameter.view(rows) for parameter in self._layout.parameters]
+            memory = self._parameter_memories[group.strategy]
+            changed = memory(slots, range(len(views)), views, norm.index_select(0, slots.rows), threshold)
         else:
             needs_weights = group.strategy == "agc" and not everywhere
-            weights = parameters.index_select(0, group.rows) if needs_weights else parameters
-            changed = self._clip_parameters(group.strategy, rows, weights, threshold)
-        if not everywhere:
-            gradients.index_copy_(0, group.rows, rows)
+            weights = parameters.index_select(0, slots.rows) if needs_weights else parameters
+            changed = self._clip_parameters(group.strategy, rows, weights.to(self._dtype), threshold)
+        if rows is not gradients:
+            gradients.index_copy_(0, slots.rows, rows.to(gradients.dtype))
         return vector_norm(rows, dim=1), changed
 
     def _clip_parameters(self, strategy: str, rows: Tensor, weights: Tensor, threshold: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from gradstudy.models.clipping.spectral import soften_singular_values
+
 STANDARD_DEVIATION_EPSILON = 1e-8
 """Added to a standard deviation before dividing by it."""
 
@@ -46,6 +48,16 @@ def clip_param_norm(
     coefficient = threshold / torch.maximum(norm, threshold)
     torch._foreach_mul_(gradients, _each_across(coefficient, gradients))
     return (coefficient != 1).any(dim=0)
+
+
+def clip_rms(gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor) -> Tensor:
+    """``g_p / max(1, RMS(g_p) / c)``: ``optax.clip_by_block_rms``."""
+    # The entries are those of the parameter: a sparse gradient has only some of them.
+    root = torch.tensor([math.sqrt(weight[0].numel()) for weight in weights], dtype=threshold.dtype)
+    norm = torch.stack([vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
+    divisor = (norm / root.to(norm.device).unsqueeze(1) / threshold).clamp(min=1.0)
+    torch._foreach_div_(gradients, _each_across(divisor, gradients))
+    return (divisor != 1).any(dim=0)
 
 
 def standardize(
@@ -83,6 +95,8 @@ PARAMETER_RULES: dict[str, Rule] = {
     "param_norm": clip_param_norm,
     "standardize": standardize,
     "agc": clip_unit_norm,
+    "rms": clip_rms,
+    "spectral": soften_singular_values,
 }
 """The rules that go parameter by parameter, by strategy name; ``value`` needs no parameters, only entries."""
 

@@ -25,8 +25,14 @@ def normalize_coefficient(norm: Tensor, target_norm: Tensor | float) -> Tensor:
     return target_norm / (norm + NORM_EPSILON)
 
 
+def skip_norm_coefficient(norm: Tensor, threshold: Tensor | float) -> Tensor:
+    """0, which skips the step, where ‖g‖ >= c or is not finite: Megatron-LM, axlearn."""
+    return (norm < threshold).to(norm.dtype)
+
+
 SCALE_RULES: dict[str, Callable[[Tensor, Tensor | float], Tensor]] = {
     "norm": norm_coefficient,
     "normalize": normalize_coefficient,
+    "skip_norm": skip_norm_coefficient,
 }
-"""The rules without state, by strategy name; ``autoclip`` and ``zclip`` remember earlier norms."""
+"""The rules without state, by strategy name; those of ``NORM_MEMORIES`` remember earlier norms."""

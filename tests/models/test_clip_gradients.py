@@ -1,5 +1,6 @@
 """Clipping in a training loop beside torch's own functions, the lines that are printed, and the packages of others."""
 
+import copy
 import math
 
 import pytest
@@ -10,9 +11,11 @@ from torch import nn
 from zclip import ZClip
 
 from gradstudy.models.clipping import Clipper, clip_gradients
+from gradstudy.models.clipping.memories.norm_memory import NORM_MEMORIES
+from gradstudy.models.clipping.training_loop import MEMORIES
 from gradstudy.models.strategies import STRATEGIES, StrategyError
 
-STATELESS = [name for name in STRATEGIES if name not in ("autoclip", "zclip")]
+STATELESS = [name for name in STRATEGIES if name not in MEMORIES]
 
 
 class Model(nn.Module):
@@ -36,14 +39,21 @@ def twins(dtype=torch.float32, **options):
 
 
 def backward(model, step):
-    """Gradients that differ from step to step, with a spike now and then."""
+    """Gradients that differ from step to step, with a spike now and then; returns the loss."""
     tokens = torch.randint(7, (4, 6), generator=torch.Generator().manual_seed(step))
     model.zero_grad()
-    (model(tokens).square().mean() * (1 + step % 4) * (20 if step % 9 == 8 else 1)).backward()
+    loss = model(tokens).square().mean() * (1 + step % 4) * (20 if step % 9 == 8 else 1)
+    loss.backward()
+    return loss.detach()
 
 
 def gradients(model):
     return [p.grad.to_dense() for p in model.parameters() if p.grad is not None]
+
+
+def stepped_by(model):
+    """What an optimizer goes by: nothing where a gradient was taken away."""
+    return [torch.zeros_like(p) if p.grad is None else p.grad.to_dense() for p in model.parameters()]
 
 
 def same_gradients(model, other, **tolerance):
@@ -61,9 +71,9 @@ def test_every_strategy_does_what_its_printed_lines_do(name):
     clip, printed = Clipper(name, THRESHOLDS[name]), {"torch": torch, "model": model}
     exec(STRATEGIES[name].setup, printed)
     for step in range(60):
-        backward(model, step)
-        backward(ours, step)
-        before, norm = norm_of(model), clip(ours.parameters())
+        printed["loss"] = backward(model, step)
+        loss = backward(ours, step)
+        before, norm = norm_of(model), clip(ours.parameters(), loss)
         exec(STRATEGIES[name].pytorch_step(THRESHOLDS[name]), printed)
         same_gradients(model, ours, rtol=1e-4, atol=1e-12)  # clip_grad_norm_ adds 1e-6 to a norm, Keras nothing
         assert float(norm) == pytest.approx(before)
@@ -133,12 +143,12 @@ def test_gradients_of_different_types_are_clipped_together(name):
             q.copy_(p)
     norm, expected = (Clipper(name, THRESHOLDS[name])(one.parameters()) for one in (ours, model))
     assert float(norm) == pytest.approx(float(expected), rel=0.01)
-    for p, q in zip(ours.parameters(), model.parameters(), strict=True):
-        assert p.grad.dtype == p.dtype
-        torch.testing.assert_close(p.grad.double(), q.grad, rtol=0.02, atol=1e-3)
+    for p, changed, q in zip(ours.parameters(), stepped_by(ours), stepped_by(model), strict=True):
+        assert changed.dtype == p.dtype
+        torch.testing.assert_close(changed.double(), q, rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "standardize"])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in {"standardize", "spam_entry"}])
 def test_sparse_gradients_are_clipped_as_dense_ones_and_stay_sparse(name):
     dense, sparse = twins(torch.float64, sparse=True)
     clips = [Clipper(name, THRESHOLDS[name]) for _ in range(2)]
@@ -148,7 +158,7 @@ def test_sparse_gradients_are_clipped_as_dense_ones_and_stay_sparse(name):
             backward(model, step)
             norms.append(clip(model.parameters()))
         assert float(norms[0]) == pytest.approx(float(norms[1]))
-        assert sparse.embedding.weight.grad.is_sparse
+        assert sparse.embedding.weight.grad is None or sparse.embedding.weight.grad.is_sparse
         same_gradients(dense, sparse, rtol=1e-9, atol=1e-15)
     for model in (dense, sparse):
         torch.optim.SGD(model.parameters(), lr=1.0).step()
@@ -158,8 +168,9 @@ def test_sparse_gradients_are_clipped_as_dense_ones_and_stay_sparse(name):
 def test_what_cannot_stay_sparse_is_refused_with_the_way_out():
     _, model = twins(sparse=True)
     backward(model, 0)
-    with pytest.raises(TypeError, match="sparse=False"):
-        clip_gradients(model.parameters(), "standardize")
+    for name in ("standardize", "spam_entry"):
+        with pytest.raises(TypeError, match="sparse=False"):
+            Clipper(name, THRESHOLDS[name])(model.parameters())
     weight = nn.Parameter(torch.zeros(2, 2))
     weight.grad = torch.eye(2).to_sparse()
     with pytest.raises(TypeError, match="whole rows"):
@@ -174,8 +185,9 @@ def test_clip_says_what_it_did(name):
         backward(model, step)
         backward(before, step)
         result = clip.clip(model.parameters())
-        differs = any((a != b).any() for a, b in zip(gradients(model), gradients(before), strict=True))
+        differs = any((a != b).any() for a, b in zip(stepped_by(model), gradients(before), strict=True))
         assert bool(result.clipped) == differs
+        assert bool(result.skipped) == (STRATEGIES[name].skips and not gradients(model))
         assert float(result.grad_norm) == pytest.approx(norm_of(before))
         assert float(result.applied_norm) == pytest.approx(norm_of(model))
         seen.add(differs)
@@ -300,8 +312,50 @@ def test_what_holds_no_parameters_is_said(clip):
     assert len(list(used_up)) == 2
     with pytest.raises(ValueError, match="the iterator of parameters is at its end"):
         clip(used_up)
-    with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but got Linear$"):
-        clip(model)
-    with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but one of them is tuple$"):
-        clip(model.named_parameters())
+    with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but got int$"):
+        clip(3)
+    with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but one of them is dict$"):
+        clip(torch.optim.SGD(model.parameters(), 0.1).param_groups)
     assert float(clip_gradients([], "norm", 1.0)) == 0
+
+
+@pytest.mark.parametrize("given", [lambda model: model, nn.Module.named_parameters, lambda m: m.parameters()])
+def test_a_module_or_its_named_parameters_are_taken(given):
+    model, ours = twins()
+    backward(model, 1)
+    backward(ours, 1)
+    clip_gradients(list(model.parameters()), "norm", 0.3)
+    clip_gradients(given(ours), "norm", 0.3)
+    same_gradients(model, ours, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name in MEMORIES and name not in NORM_MEMORIES])
+def test_a_memory_of_each_parameter_is_not_mixed_up_by_other_parameters(name):
+    model, _ = twins()
+    clip = Clipper(name, THRESHOLDS[name])
+    backward(model, 0)
+    clip(model)
+    with pytest.raises(ValueError, match="remembers each of 8 parameters, but got 7"):
+        clip(list(model.parameters())[1:])
+
+
+@pytest.mark.parametrize("name", ["skip_norm", "skip_z"])
+def test_a_skipped_step_changes_neither_parameters_nor_optimizer(name):
+    model, _ = twins()
+    clip, optimizer = Clipper(name, 3.0), torch.optim.AdamW(model.parameters(), weight_decay=0.5)
+    skipped = 0
+    for step in range(40):
+        optimizer.zero_grad()
+        loss = backward(model, step)
+        if step % 9 == 8:
+            for p in model.parameters():
+                p.grad.mul_(1e3)
+        before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+        result = clip.clip(model, loss)
+        optimizer.step()
+        same = all(torch.equal(a, b) for a, b in zip(before[0].values(), model.state_dict().values(), strict=True))
+        assert same == bool(result.skipped)
+        if same:
+            torch.testing.assert_close(optimizer.state_dict(), before[1], rtol=0, atol=0)
+        skipped += same
+    assert 0 < skipped < 20

@@ -3,20 +3,22 @@ import sys
 
 import pytest
 
-from gradstudy.models.strategies import STRATEGIES, StrategyError, find_strategy
+from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES, StrategyError, find_strategy
 
 WITH_THRESHOLD = [strategy for strategy in STRATEGIES.values() if strategy.unit is not None]
 
 
-def test_catalogue_has_the_nine_strategies_in_order():
-    expected = ["none", "norm", "value", "param_norm", "normalize", "standardize", "agc", "autoclip", "zclip"]
-    assert list(STRATEGIES) == expected
+def test_catalogue_begins_with_the_nine_strategies_that_are_searched_by_default():
+    by_default = ("none", "norm", "value", "param_norm", "normalize", "standardize", "agc", "autoclip", "zclip")
+    named = ("rms", "spectral", "adagc", "spam_entry", "stable_spam", "median_norm", "skip_norm", "skip_z")
+    assert by_default == SEARCHED_BY_DEFAULT
+    assert tuple(STRATEGIES) == by_default + named
     assert all(name == strategy.name for name, strategy in STRATEGIES.items())
 
 
 def test_strategies_without_threshold_have_no_range():
     without = {name for name, strategy in STRATEGIES.items() if strategy.unit is None}
-    assert without == {"none", "standardize"}
+    assert without == {"none", "standardize", "stable_spam"}
     assert all(STRATEGIES[name].low is None and STRATEGIES[name].high is None for name in without)
 
 
@@ -28,8 +30,13 @@ def test_ends_of_the_search_range_are_thresholds(strategy):
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in {"none", "value", "param_norm"}])
-def test_source_names_the_paper(name):
-    assert "arXiv" in STRATEGIES[name].source
+def test_source_names_the_paper_or_the_software(name):
+    of_software = {"median_norm": "icefall", "skip_norm": "Megatron-LM", "skip_z": "OLMo-core"}
+    assert of_software.get(name, "arXiv") in STRATEGIES[name].source
+
+
+def test_those_that_skip_steps_say_so():
+    assert {name for name, strategy in STRATEGIES.items() if strategy.skips} == {"skip_norm", "skip_z"}
 
 
 def test_catalogue_is_read_without_torch():
@@ -54,7 +61,7 @@ def test_a_strategy_with_state_says_what_goes_before_the_loop():
 
 
 def test_unknown_strategy_lists_the_known_ones():
-    with pytest.raises(StrategyError, match=r"^there is no strategy 'nrom': choose from none, norm, .*, zclip$"):
+    with pytest.raises(StrategyError, match=r"^there is no strategy 'nrom': choose from none, norm, .*, skip_z$"):
         find_strategy("nrom")
 
 

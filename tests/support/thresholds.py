@@ -10,4 +10,12 @@ THRESHOLDS = {
     "agc": 0.01,
     "autoclip": 30.0,
     "zclip": 0.8,
+    "rms": 0.03,
+    "spectral": 0.1,
+    "adagc": 1.05,
+    "spam_entry": 30.0,
+    "stable_spam": None,
+    "median_norm": 0.8,
+    "skip_norm": 2.0,
+    "skip_z": 1.5,
 }

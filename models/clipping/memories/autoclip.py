@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gradstudy.models.clipping.memories.slot_memory import Slots
 from gradstudy.models.clipping.scale_rules import norm_coefficient
 
 
@@ -49,26 +49,26 @@ class AutoClip:
         self._sorted[slot, : len(norms)] = norms
         self._count[slot] = self._calls[slot] = len(norms)
 
-    def __call__(self, slots: npt.NDArray[np.int64], rows: Tensor, norm: Tensor, percent: Tensor) -> Tensor:
+    def __call__(self, slots: Slots, norm: Tensor, threshold: Tensor, loss: Tensor | None) -> Tensor:
         """Record the norms and return the coefficients.
 
         Args:
-            slots: ``[K]``, the slots that are stepped.
-            rows: ``slots`` as a tensor on the device.
+            slots: that are stepped.
             norm: ``[K]``, this step's gradient norms; they count among the norms seen.
-            percent: ``[K]``, the percentile to clip at, above 0 and up to 100.
+            threshold: ``[K]``, the percentile to clip at, above 0 and up to 100.
+            loss: not looked at.
 
         Returns:
             Coefficients ``[K]``. As long as a slot has seen no finite norm, it clips at 0.
         """
-        self._calls[slots] += 1
-        self._make_room(int(self._calls[slots].max()))
+        self._calls[slots.host] += 1
+        self._make_room(int(self._calls[slots.host].max()))
         finite = norm.isfinite()
-        seen = _insert(self._sorted.index_select(0, rows), torch.where(finite, norm, torch.inf))
-        count = self._count.index_select(0, rows) + finite
-        self._sorted.index_copy_(0, rows, seen)
-        self._count.index_copy_(0, rows, count)
-        return norm_coefficient(norm, _percentile(seen, count, percent))
+        seen = _insert(self._sorted.index_select(0, slots.rows), torch.where(finite, norm, torch.inf))
+        count = self._count.index_select(0, slots.rows) + finite
+        self._sorted.index_copy_(0, slots.rows, seen)
+        self._count.index_copy_(0, slots.rows, count)
+        return norm_coefficient(norm, _percentile(seen, count, threshold))
 
     def _make_room(self, norms: int) -> None:
         while norms > self._sorted.shape[1]:
