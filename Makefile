@@ -19,7 +19,7 @@ help:  ## list the targets
 setup: $(READY)  ## set up .venv for work on gradstudy itself
 
 study: $(READY_TO_STUDY)  ## from a fresh clone to an answer on real data: set up .venv, run a study, report
-	$(BIN)/gradstudy launch first --task cmudict --strategies all --lr 1e-2:100 --trials 288 --steps 200
+	$(BIN)/gradstudy launch first --task cmudict --lr 1e-2:100 --trials 288 --steps 200
 	$(BIN)/gradstudy report first
 
 test: $(READY)  ## set up .venv and run the tests

@@ -1,6 +1,6 @@
 """The strategies that a study compares only where they are named.
 
-Their warm-ups are those of short runs of some hundred steps; ``rule`` says how long they are.
+Their warm-ups are scaled to runs of some hundred steps. docs/clipping.md says how.
 """
 
 from gradstudy.models.strategies.shared_code import EACH_FINITE, EACH_SEEN, FLOAT32, TAKE_AWAY, TOTAL_NORM_FLOAT32
@@ -22,7 +22,7 @@ WHEN_NAMED = (
     ),
     Strategy(
         name="spectral",
-        rule="singular values s of each g_p become s / sqrt(1 + s² / c²); a vector is a matrix of one row",
+        rule="singular values s of g_p become s / sqrt(1 + s² / c²); a vector is a matrix of one row",
         unit="singular value of a parameter's gradient",
         low=1e-3,
         high=10.0,
@@ -37,10 +37,7 @@ WHEN_NAMED = (
     ),
     Strategy(
         name="adagc",
-        rule=(
-            "g_p * min(1, c * m / ‖g_p‖), m = 0.98 m + 0.02 ‖clipped g_p‖; in the first 24 steps (99 in the paper) "
-            "norm at 1, and m is the smallest ‖clipped g_p‖"
-        ),
+        rule="g_p * min(1, c * m / ‖g_p‖) with m the running ‖clipped g_p‖; in the first 24 steps norm at 1",
         unit="multiple of the running norm of a parameter's gradient",
         low=0.5,
         high=4.0,
@@ -62,10 +59,7 @@ WHEN_NAMED = (
     ),
     Strategy(
         name="spam_entry",
-        rule=(
-            "clamp(g_i, -sqrt(c v_i), sqrt(c v_i)), v_i = 0.999 v_i + 0.001 clipped g_i²; from the 20th step on, and "
-            "not where v_i is 0"
-        ),
+        rule="clamp(g_i, -sqrt(c v_i), sqrt(c v_i)) with v_i the running clipped g_i²; from the 20th step on",
         unit="ratio of an entry's square to its running mean",
         low=10.0,
         high=1e4,
@@ -83,10 +77,7 @@ WHEN_NAMED = (
     ),
     Strategy(
         name="stable_spam",
-        rule=(
-            "entries beyond the mean of the largest |g_i| scaled down to it, then g_p / ‖g_p‖ * mean(‖g_p‖) / "
-            "sqrt(mean(‖g_p‖²)); running means that keep 0.999, 0.7 and 0.9, corrected for their start"
-        ),
+        rule="entries at most the mean of the largest, then g_p * mean(‖g_p‖) / (‖g_p‖ * sqrt(mean(‖g_p‖²)))",
         source="Stable-SPAM, arXiv 2502.17055",
         setup="means = {}",
         step=(
@@ -108,10 +99,7 @@ WHEN_NAMED = (
     ),
     Strategy(
         name="median_norm",
-        rule=(
-            "norm, at c times the median of the last 40 norms (100 in icefall), found every 40 steps; after 10 and 20 "
-            "steps at twice that of the norms so far, before at none"
-        ),
+        rule="norm, at c times the median of the last 40 norms, found every 40 steps; at 2c of the first 10, 20",
         unit="multiple of the median norm",
         low=0.5,
         high=8.0,
@@ -141,10 +129,7 @@ WHEN_NAMED = (
     ),
     Strategy(
         name="skip_z",
-        rule=(
-            "skips the step where ‖g‖ or the loss is more than c standard deviations from the mean of the last 40 (128 "
-            "in OLMo-core), once there are 19 (63), or is not finite"
-        ),
+        rule="skips the step where ‖g‖ or the loss is more than c deviations from the mean of the last 40",
         unit="z-score of norm and loss",
         low=2.0,
         high=12.0,

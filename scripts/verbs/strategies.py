@@ -4,7 +4,10 @@ from gradstudy.models.strategies import STRATEGIES
 
 
 def strategies() -> None:
-    """List the clipping strategies: rule, unit of the threshold, range searched by default, source."""
+    """List the clipping strategies: rule, unit of the threshold, range searched by default, source.
+
+    A study that names none compares those up to zclip.
+    """
     from gradstudy.study.report.plain_console import plain_console, plain_table
 
     table = plain_table()

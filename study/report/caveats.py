@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from gradstudy.models.strategies import STRATEGIES
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
@@ -119,11 +120,24 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None,
     failed -= int((trials["reason"] == "untrained_not_finite").sum())
     if failed:
         yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
-    skipped = trials["skipped_steps"].fillna(0)
+    yield from _of_skipped(trials)
+
+
+def _of_skipped(trials: pd.DataFrame) -> Iterator[str]:
+    """In how many steps the guard, or a strategy that does so, left everything as it was."""
+    by_rule = trials["strategy"].isin([name for name, strategy in STRATEGIES.items() if strategy.skips])
+    skipped = trials["skipped_steps"].where(~by_rule).fillna(0)
     if (skipped > 0).any():
         yield (
             f"The guard skipped steps with a non-finite loss or gradient in {(skipped > 0).mean():.0%} of the runs, "
             f"{int(skipped.sum()):,} steps in all: without it those runs would have diverged."
+        )
+    for strategy, runs in judged(trials[by_rule]).groupby("strategy", sort=False):
+        of_runs = (runs["clipped_fraction"] * runs["steps"]).round().fillna(0)
+        yield (
+            f"{strategy} skipped {int(of_runs.sum()):,} of {counted(int(runs['steps'].sum()), 'step')}, in "
+            f"{int((of_runs > 0).sum()):,} of its {counted(len(runs), 'run')}: a skipped step changes neither the "
+            "parameters nor the optimizer."
         )
 
 

@@ -12,7 +12,7 @@ from gradstudy.study.statistics.grouping import in_words, setting_of
 CONFIDENCE = 0.95
 AGGRESSIVE_CLIPPING = 0.5
 """Share of clipped updates above which the Deep Learning Tuning Playbook lowers the learning rate instead."""
-ALWAYS_CHANGING = ("normalize", "standardize")
+ALWAYS_CHANGING = ("normalize", "standardize", "spectral", "stable_spam")
 """Strategies that change every update by their rule: a share of 100% says nothing about them."""
 
 

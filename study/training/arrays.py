@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
 from gradstudy.models.model_shape import Cell, ModelShape
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.batches import TaskData
 from gradstudy.models.trainable import Trainable
 from gradstudy.models.user_module.array import ModuleArray
@@ -155,8 +156,9 @@ class Slots(Generic[Key]):
         )
         slot = self.array.admit(run)
         spec = self._spec
+        guard = spec.guard or STRATEGIES[setting.strategy].skips
         monitor = DivergenceMonitor(
-            self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
+            self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=guard
         )
         self._trials.append(Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
         self.keys.append(key)

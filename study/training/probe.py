@@ -40,10 +40,12 @@ SCALES_OF: Mapping[str, tuple[str, str]] = MappingProxyType(
         "value": ("entry", "largest_entry"),
         "param_norm": ("parameter", "largest_parameter"),
         "agc": ("unit_ratio", "largest_unit_ratio"),
+        "skip_norm": ("norm", "norm"),
     }
 )
 """For each strategy the scale below which a threshold changes most of the gradient, and that above which it changes
-nothing. The thresholds of autoclip and zclip are relative to the norms that a run has seen, so they fit any norms."""
+nothing. Thresholds that are relative to what a run has seen, such as those of autoclip and zclip, fit any norms; those
+of rms and spectral are not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

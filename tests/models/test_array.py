@@ -233,6 +233,26 @@ def test_the_guard_skips_a_step_with_a_non_finite_gradient(data, optimizer):
     assert torch.equal(array.parameters[1].nan_to_num(7.0), before.nan_to_num(7.0))
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_that_a_rule_skips_leaves_parameters_and_optimizer_as_they_were(data, optimizer):
+    array, other = (array_for(data, slots=2, optimizer=optimizer) for _ in range(2))
+    for one in (array, other):
+        one.admit(run(0, "skip_norm", 1e-3))
+        one.admit(run(1, "norm", 1.0))
+    before = array.parameters.clone()
+    telemetry = array.train(5)
+    assert (telemetry.applied_norm[:, 0] == 0).all()
+    assert telemetry.clipped[:, 0].all()
+    assert torch.equal(array.parameters[0], before[0])
+    assert not torch.equal(array.parameters[1], before[1])
+    for one in (array, other):  # five skipped steps have left the optimizer as a new one
+        one._clipper.assign(0, "none", None)
+    array._step[:], array._dropout_key[:] = other._step, other._dropout_key
+    array.train(1)
+    other.train(1)
+    torch.testing.assert_close(array.parameters[0], other.parameters[0], rtol=0, atol=0)
+
+
 def test_without_the_guard_a_non_finite_gradient_reaches_the_parameters(data):
     array = array_for(data, slots=1)
     array.admit(run(0))

@@ -265,6 +265,22 @@ def test_an_entry_that_never_had_a_gradient_is_not_clipped_by_spam():
     assert late.all()
 
 
+@pytest.mark.parametrize("beyond", [1.0, 30.0])
+def test_in_float32_spectral_clipping_is_as_exact_as_it_says(beyond):
+    """The largest singular value is so many times the threshold."""
+    made = Run("spectral", 5)
+    for _ in range(10):
+        row = made.next()[0].float()
+        largest = max(np.linalg.norm(view[0].reshape(view.shape[1], -1), 2) for view in LAYOUT.views(row).values())
+        clip = GradientClipper(LAYOUT, 1, STEPS, torch.float32, "cpu")
+        clip.assign(0, "spectral", float(largest / beyond))
+        given = {name: view[0].double().numpy() for name, view in LAYOUT.views(row).items()}
+        expected = row_of(Spectral(float(largest / beyond))(given, None))
+        clip(row, row.clone())
+        error = float((row.double() - expected).norm() / expected.norm())
+        assert error < 1e-6 * max(1.0, beyond**2 / 10)
+
+
 @pytest.mark.parametrize("name", ["skip_norm", "skip_z"])
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
 def test_a_step_that_is_not_finite_is_skipped_from_the_first_on(name, broken):

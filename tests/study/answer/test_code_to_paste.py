@@ -49,10 +49,13 @@ def loop_of(strategy: str, optimizer: str = "sgd", guard: bool = False, rate: fl
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_pasted_code_trains(strategy: str, guard: bool, optimizer: str) -> None:
     loop = loop_of(strategy, optimizer, guard)
-    for _ in range(30):  # further than the warm-up of zclip
+    steps = 30  # further than the warm-up of zclip
+    moved = 0
+    for _ in range(steps):
         before = loop.parameters()
         loop.step()
-        assert not torch.equal(loop.parameters(), before)
+        moved += not torch.equal(loop.parameters(), before)
+    assert moved == steps or (STRATEGIES[strategy].skips and moved > steps / 2)
     assert torch.isfinite(loop.parameters()).all()
 
 

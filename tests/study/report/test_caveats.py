@@ -70,3 +70,12 @@ def test_aggressive_clipping_that_pays_is_no_news() -> None:
     trials = clipping(norm=0.7, none=0.0)
     better = trials["validation_loss"] - 1.0 * (trials["strategy"] == "norm")
     assert "clipped with" not in said(trials.assign(validation_loss=better))
+
+
+def test_steps_that_a_rule_skipped_are_counted_apart_from_those_of_the_guard() -> None:
+    skipping = [{"strategy": "skip_z", "clipped_fraction": share, "skipped_steps": 3} for share in (0.0, 0.05, 0.12)]
+    guarded = [{"strategy": "norm", "skipped_steps": 2}, {"strategy": "norm", "skipped_steps": 0}]
+    text = said(frame_of([*skipping, *guarded]))
+    assert "skip_z skipped 17 of 300 steps, in 2 of its 3 runs" in text
+    assert "in 20% of the runs, 2 steps in all" in text
+    assert "norm skipped" not in text

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from scipy.stats import kstest, qmc
 
-from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.points import SobolSampler
 from gradstudy.study.search.space import Setting, suggest, threshold_parameter
@@ -56,7 +56,7 @@ def test_every_cell_and_strategy_gets_an_equal_share_of_sobol_points(trials: int
 
 
 def test_nine_strategies_get_the_same_share_but_for_two() -> None:
-    spec = spec_of("qmc", STRATEGIES)
+    spec = spec_of("qmc", SEARCHED_BY_DEFAULT)
     counts = Counter(setting.strategy for setting in ask(study_of(spec), spec, 256))
     assert len(counts) == 9
     assert max(abs(count - 256 / 9) for count in counts.values()) < 2

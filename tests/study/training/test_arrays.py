@@ -1,9 +1,12 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from gradstudy.models.array import Telemetry, TrainingRun
+from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
@@ -93,3 +96,28 @@ def test_squared_errors_blow_up_at_a_multiple_of_their_own(loss: str, reason: st
     while not ended:
         ended = slots.advance()
     assert ended[0].result.reason in ((reason,) if reason else (None, "no_recovery"))
+
+
+@pytest.mark.parametrize(("strategy", "ends"), [("norm", "non_finite_gradient"), ("skip_norm", None), ("skip_z", None)])
+def test_a_step_that_a_rule_skipped_is_no_divergence(
+    spec: StudySpec, data: TokenPairs, strategy: str, ends: str | None
+) -> None:
+    spec = spec.model_copy(update={"steps": 10, "guard": False})
+    array = make_array(spec, "gru", data, 1, make_workspace(spec, "cpu"))
+    steps = itertools.count()
+
+    def spoil(layout: ParameterLayout, gradients: Tensor, parameters: Tensor) -> None:
+        if next(steps) in (3, 4):
+            gradients[0, 0] = math.inf
+
+    array.watch = spoil
+    slots = Slots[str](array, spec)
+    slots.admit("one", Setting(cell="gru", strategy=strategy, threshold=100.0, learning_rate=0.1), 1)
+    (ended,) = slots.advance()
+    telemetry = ended.trial.telemetry()
+    assert ended.result.reason == ends
+    if ends is None:
+        assert ended.result.outcome in ("trained", "stalled")
+        assert telemetry.clipped.tolist() == [step in (3, 4) for step in range(10)]
+        assert (telemetry.applied_norm == 0).tolist() == telemetry.clipped.tolist()
+        assert ended.result.clipped_fraction == 0.2

@@ -55,7 +55,7 @@ def test_runs_that_diverge_are_left_out(measured: Probe) -> None:
 
 
 def test_every_threshold_in_units_of_the_gradient_gets_a_range_and_no_other(measured: Probe, short: StudySpec) -> None:
-    assert list(measured.ranges) == ["norm", "value", "param_norm", "normalize", "agc"]
+    assert list(measured.ranges) == ["norm", "value", "param_norm", "normalize", "agc", "skip_norm"]
     space = ALL.model_copy(update={"thresholds": measured.ranges})
     StudySpec.model_validate(short.model_dump() | {"space": space.model_dump()})
 
