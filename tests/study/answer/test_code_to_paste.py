@@ -40,7 +40,8 @@ class Loop:
 
 
 def loop_of(strategy: str, optimizer: str = "sgd", guard: bool = False, rate: float = RATE) -> Loop:
-    code = code_to_paste(strategy, THRESHOLDS[strategy], rate, {"optimizer": optimizer, "guard": guard})
+    threshold = 10.0 if strategy == "skip_norm" else THRESHOLDS[strategy]  # the norms of this loop are larger
+    code = code_to_paste(strategy, threshold, rate, {"optimizer": optimizer, "guard": guard})
     return Loop(code)
 
 
