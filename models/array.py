@@ -145,13 +145,13 @@ class TrialArray:
             guard: whether a step with a non-finite loss or gradient is skipped.
             validation_pairs: how many validation pairs ``validation_loss`` takes at most.
             workspace: where to compute, and in which type; arrays that take turns can share one. Parameters,
-                gradients and what follows from them are float32 where the computation is bfloat16.
+                gradients and what follows from them are float32 where the computation is in half precision.
         """
         self.device = workspace.device
         self.slots = slots
         self.guard = guard
         self.workspace = workspace
-        dtype = torch.float32 if workspace.dtype == torch.bfloat16 else workspace.dtype
+        dtype = torch.promote_types(workspace.dtype, torch.float32)
         self.model = EncoderDecoder(shape, workspace)
         self.active = 0
         self.failures: dict[int, str] = {}
@@ -211,7 +211,7 @@ class TrialArray:
         batch = self._batches.batch(self._step[active])
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
-        loss = self._loss(views, batch, self._dropout_key[active])
+        loss = self._loss(views, batch, self._dropout_key[active], smoothing=self.model.shape.label_smoothing)
         computed = torch.autograd.grad(loss.sum(), list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
@@ -237,15 +237,22 @@ class TrialArray:
         losses: list[float] = []
         for first in range(0, INITIAL_BATCHES, MEASURED_AT_ONCE):
             batches = self._batches.first_batches(slot, range(first, first + MEASURED_AT_ONCE))
-            losses += self._loss(self.model.layout.views(row), batches).tolist()
+            views = self.model.layout.views(row)
+            losses += self._loss(views, batches, smoothing=self.model.shape.label_smoothing).tolist()
         return losses
 
     @torch.no_grad()
     def validation_loss(self, slot: int) -> float:
-        """Loss of a slot's model on the validation examples, in the unit of its loss."""
+        """Loss of a slot's model on the validation examples, in the unit of its loss.
+
+        Labels are not smoothed there: the loss tells how well the targets are predicted, and so can be compared between
+        trials of different smoothing.
+        """
         return float(self._loss(self.model.layout.views(self.parameters[slot : slot + 1]), self._validation))
 
-    def _loss(self, views: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None) -> Tensor:
+    def _loss(
+        self, views: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None, *, smoothing: float = 0.0
+    ) -> Tensor:
         """The loss of each model, computed in the workspace's type."""
         computed = {name: view.to(self.workspace.dtype) for name, view in views.items()}
-        return self.model.loss(computed, batch, dropout_keys)
+        return self.model.loss(computed, batch, dropout_keys, smoothing)

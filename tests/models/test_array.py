@@ -176,7 +176,7 @@ def test_training_equals_torchs_loop(data, torch_model, optimizer, cell, trials,
 )
 def test_a_trial_alone_equals_itself_among_seven_that_come_and_go(data, cell, strategy, threshold):
     mine = run(42, strategy, threshold, 0.005 if strategy == "standardize" else 0.5)
-    options = {"dtype": torch.float64, "dropout": 0.2, "layers": 2, "attention": True}
+    options = {"dtype": torch.float64, "dropout": 0.2, "layers": 2, "attention": "dot"}
     alone = array_for(data, cell, slots=1, **options)
     alone.admit(mine)
     expected = alone.train(60)

@@ -27,7 +27,7 @@ def array_on(device, cell, dtype=torch.float32, task="copy"):
         embedding_size=16,
         hidden_size=16,
         layers=2,
-        attention=True,
+        attention="dot",
         dropout=0.1,
     )
     array = TrialArray(
