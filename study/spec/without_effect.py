@@ -7,6 +7,9 @@ from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.spec.study_spec import StudySpec
 
+_SWITCHED_OFF = (False, "none")
+"""A value that is the default of today: attention was a switch."""
+
 
 def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
     """A sentence for each given value that changes nothing in a study of this kind.
@@ -75,6 +78,6 @@ def _beyond(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         default = defaults.get(name)
         if isinstance(value, Mapping):
             kept[name] = _beyond(value, default if isinstance(default, Mapping) else {})
-        elif name not in defaults or value != default:
+        elif name not in defaults or (value != default and (value, default) != _SWITCHED_OFF):
             kept[name] = value
     return kept

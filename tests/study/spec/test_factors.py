@@ -28,6 +28,7 @@ from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.points import RandomSampler, SobolSampler
 from gradstudy.study.search.space import Setting, from_row, suggest
 from gradstudy.study.spec.factors import in_order
+from gradstudy.study.spec.parts import ModelSpec
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 from gradstudy.study.spec.variations import variations, varied
 from gradstudy.study.training.arrays import Slots, make_array, make_workspace
@@ -196,6 +197,20 @@ def test_points_of_studies_without_factors_are_those_of_a_sampler_of_four_axes()
     np.testing.assert_array_equal(RandomSampler(5).point(3), np.random.default_rng([5, 3]).random(4))
 
 
+def test_attention_that_was_a_switch_is_read_as_what_it_was() -> None:
+    stored = VALUES | {"task": "copy", "task_options": {}, "space": {"factors": {"attention": [True, False]}}}
+    made = parse_spec(stored)
+    assert made.space.factors == {"attention": (True, False)}  # as the trials of that study hold it
+    assert [each.model.attention for each in variations(made)] == ["dot", "none"]
+    assert parse_spec(
+        VALUES | {"task": "copy", "task_options": {}, "space": {}, "model": {"attention": True}}
+    ).model == (ModelSpec(attention="dot"))
+    named = stored | {"space": {"factors": {"attention": ["none", "dot", "bahdanau"]}}}
+    assert parse_spec(named).space.factors == {"attention": ("none", "dot", "bahdanau")}
+    with pytest.raises(SpecError, match="must have different values, but got 'dot' twice"):
+        parse_spec(stored | {"space": {"factors": {"attention": ["true", "dot"]}}})
+
+
 def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> None:
     factors = {"window": ["5", "10"], "standardize": ["true", "false"], "dropout": ["0", "0.5"]}
     factors["attention"] = ["true", "false"]
@@ -208,12 +223,12 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
     assert (first.task_options, first.model.dropout, first.model.attention) == (
         {"window": 5, "standardize": True},
         0.0,
-        True,
+        "dot",
     )
     assert (last.task_options, last.model.dropout, last.model.attention) == (
         {"window": 10, "standardize": False},
         0.5,
-        False,
+        "none",
     )
     assert len(variations(made)) == 16
     biased = varied(spec, (("forget_bias", 2.0), ("length", 14)))
@@ -225,9 +240,10 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
     [
         (
             {"width": ["1"]},
-            "there is no factor 'width' to vary: accepted are loss, batch_size, optimizer, guard, momentum, beta1, "
-            "beta2, epsilon, weight_decay, schedule, warmup, halve_every, hidden_size, "
-            "embedding_size, layers, attention, dropout, forget_bias and of task 'adding' length, examples, seed",
+            "there is no factor 'width' to vary: accepted are loss, precision, batch_size, optimizer, guard, momentum, "
+            "beta1, beta2, epsilon, weight_decay, schedule, warmup, halve_every, hidden_size, embedding_size, layers, "
+            "bidirectional, attention, tied, label_smoothing, dropout, forget_bias and of task 'adding' length, "
+            "examples, seed",
         ),
         (
             {"length": ["10", "long"]},
@@ -247,6 +263,10 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
             {"attention": ["true"]},
             "'true' cannot be a value of factor 'attention': model.attention needs a decoder, which task 'adding' does "
             "not have",
+        ),
+        (
+            {"tied": ["false", "true"]},
+            "'true' cannot be a value of factor 'tied': model.tied needs a decoder, which task 'adding' does not have",
         ),
         ({"layers": ["2", "02"]}, "factor 'layers' must have different values, but got '02' twice"),
         ({"layers": []}, "space.factors.layers must be a list of values, but got []"),
