@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
+from gradstudy.models.loss_scaling import LossScaling
 from gradstudy.models.model_shape import Batch, ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.optimizers import make_optimizer
@@ -50,7 +51,8 @@ class Telemetry:
 
     Attributes:
         loss: training loss before each step, [steps, n].
-        grad_norm: global norm of the gradient before clipping, [steps, n].
+        grad_norm: global norm of the gradient before clipping, [steps, n]; 0 where a float16 gradient overflowed only
+            by the scale of its loss.
         applied_norm: the same after clipping; 0 where the guard skipped the step, [steps, n].
         clipped: whether the strategy changed the gradient, [steps, n].
     """
@@ -145,11 +147,13 @@ class TrialArray:
             guard: whether a step with a non-finite loss or gradient is skipped.
             validation_pairs: how many validation pairs ``validation_loss`` takes at most.
             workspace: where to compute, and in which type; arrays that take turns can share one. Parameters,
-                gradients and what follows from them are float32 where the computation is in half precision.
+                gradients and what follows from them are float32 where the computation is in half precision. In float16
+                losses are scaled, and a step whose gradient overflows is skipped, with a guard or without.
         """
         self.device = workspace.device
         self.slots = slots
-        self.guard = guard
+        self._scaling = LossScaling(slots, workspace.device) if workspace.dtype == torch.float16 else None
+        self.guard = guard or self._scaling is not None
         self.workspace = workspace
         dtype = torch.promote_types(workspace.dtype, torch.float32)
         self.model = EncoderDecoder(shape, workspace)
@@ -178,6 +182,8 @@ class TrialArray:
         self.active += 1
         self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)
+        if self._scaling:
+            self._scaling.reset(slot)
         self._clipper.assign(slot, run.strategy, run.threshold)
         self._batches.admit(slot, run.seed)
         self._learning_rate[slot] = run.learning_rate
@@ -193,6 +199,8 @@ class TrialArray:
             return
         self.parameters[slot] = self.parameters[last]
         self._optimizer.move(last, slot)
+        if self._scaling:
+            self._scaling.move(last, slot)
         self._clipper.move(last, slot)
         self._batches.move(last, slot)
         for state in (self._learning_rate, self._dropout_key, self._step):
@@ -212,9 +220,12 @@ class TrialArray:
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
         loss = self._loss(views, batch, self._dropout_key[active], smoothing=self.model.shape.label_smoothing)
-        computed = torch.autograd.grad(loss.sum(), list(views.values()))
+        total = (self._scaling.scaled(loss) if self._scaling else loss).sum()
+        computed = torch.autograd.grad(total, list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
+        if self._scaling:
+            self._scaling.unscale(gradients)
         if self.watch is not None:
             self.watch(self.model.layout, gradients, parameters)
         recorded = update(
@@ -226,6 +237,8 @@ class TrialArray:
             optimizer=self._optimizer,
             guard=self.guard,
         )
+        if self._scaling:
+            recorded = self._scaling.follow(recorded)
         self._step[active] += 1
         self._dropout_key[active] += 1
         return recorded

@@ -75,4 +75,6 @@ class AdditiveAttention:
 
 def _projected(memory: Tensor, weight: Tensor, workspace: Workspace) -> Tensor:
     """The encoder's outputs [K, S, B, M] as keys, [K, S, B, H]."""
-    return affine(memory.flatten(1, 2), weight, None, workspace, "attention.key").unflatten(1, memory.shape[1:3])
+    keys: Tensor = affine(memory.flatten(1, 2), weight, None, workspace, "attention.key")
+    projected: Tensor = keys.unflatten(1, memory.shape[1:3])
+    return projected

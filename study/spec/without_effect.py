@@ -50,7 +50,7 @@ def _reason(spec: StudySpec, name: str) -> str | None:
         return f"because no LSTM is searched: cells are {', '.join(spec.space.cells)}"
     if name == "model.embedding_size" and "cross_entropy" not in find_task(spec.task)[0].losses:
         return f"because task {spec.task!r} has real values, which are not embedded"
-    if name == "divergence.skipped_in_a_row" and not spec.guard and "guard" not in spec.space.factors:
+    if name == "divergence.skipped_in_a_row" and not _skips(spec):
         return "because no step is skipped without guard"
     if "loss" not in spec.space.factors:
         squared = spec.trained_loss == "mse"
@@ -61,6 +61,12 @@ def _reason(spec: StudySpec, name: str) -> str | None:
     if name == "task_folder" and not is_module:
         return "because only a model of your own is imported"
     return None
+
+
+def _skips(spec: StudySpec) -> bool:
+    """Whether any trial skips steps that are not finite, by the guard or by the loss scaling of float16."""
+    factors = spec.space.factors
+    return spec.guard or "guard" in factors or "float16" in factors.get("precision", (spec.precision,))
 
 
 def _places(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -24,6 +24,7 @@ from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.device import check_precision
 from gradstudy.study.training.summary import count_spikes, summarize_gradients
 from gradstudy.study.wording import not_finite
 
@@ -156,7 +157,7 @@ class Slots(Generic[Key]):
         slot = self.array.admit(run)
         spec = self._spec
         monitor = DivergenceMonitor(
-            self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
+            self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=self.array.guard
         )
         self._trials.append(Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
         self.keys.append(key)
@@ -217,7 +218,12 @@ class Slots(Generic[Key]):
 
 
 def make_workspace(spec: StudySpec, device: str) -> Workspace:
-    """A workspace for the arrays of a study."""
+    """A workspace for arrays of the precision of a study, or of one of its variations.
+
+    Raises:
+        DeviceError: the device does not compute in it.
+    """
+    check_precision(spec, device)
     return Workspace(getattr(torch, spec.precision), torch.device(device))
 
 

@@ -50,6 +50,8 @@ def module(folder: Path) -> None:
         ((*OWN, "--batch-size=8"), "batch_size has no effect: module:mine:problem has no parameter `batch_size`"),
         ((*OWN, "--vary=batch_size=8,16"),
          "batch_size has no effect: module:mine:problem has no parameter `batch_size`"),
+        (("--task=copy", "--precision=float16"), "precision float16 is for a GPU: give --device cuda"),
+        (("--task=copy", "--vary=precision=float32,float16"), "precision float16 is for a GPU"),
         (("--gpus=1",), "--gpus is what each worker asks of Ray, and needs --engine ray"),
         (("--detach", "--workers=2"), "--workers has no effect with --detach"),
         (("--detach", "--slots=2"), "--slots has no effect with --detach"),

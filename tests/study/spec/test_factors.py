@@ -101,6 +101,32 @@ def test_a_trial_equals_that_of_a_study_which_has_its_factors_for_fields(db: Dat
     assert replay_trial(db, "v", number).agrees
 
 
+def test_each_model_and_precision_that_is_varied_is_that_of_a_study_of_its_own(db: Database) -> None:
+    factors = {
+        "precision": ["float32", "bfloat16"],
+        "bidirectional": [True, False],
+        "attention": ["none", "dot", "bahdanau"],
+        "tied": [True, False],
+        "label_smoothing": [0, 0.2],
+    }
+    values = VALUES | {"task": "copy", "task_options": {"max_length": 4, "examples": 100}, "steps": 4}
+    space = {name: part for name, part in VALUES["space"].items() if name != "factors"}
+    run(db, parse_spec(values | {"space": space | {"factors": factors}}))
+    seen: set[Any] = set()
+    for row in read_trials(db, "v").to_dict("records"):
+        model = dict(row["factors"])
+        seen |= set(model.items())
+        precision = model.pop("precision")
+        plain = values | {"precision": precision, "model": {"hidden_size": 6} | model, "space": space}
+        alone = trained_alone(parse_spec(plain), row)
+        recorded = read_steps(db, "v", [int(row["number"])])["loss"].to_numpy()
+        np.testing.assert_allclose(recorded, alone.trial.telemetry().loss, rtol=1e-5)
+        if precision == "bfloat16":
+            exact = trained_alone(parse_spec(plain | {"precision": "float32"}), row)
+            assert not np.allclose(recorded, exact.trial.telemetry().loss, rtol=1e-5)
+    assert len(seen) == 11
+
+
 def test_a_confirmation_runs_the_chosen_setting_with_its_factors(db: Database, spec: StudySpec) -> None:
     run(db, spec)
     study, trials = find_study(db, "v"), read_trials(db, "v")
