@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.dropout import dropout_key
+from gradstudy.models.loss_scaling import LossScaling
 from gradstudy.models.model_shape import Batch, ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.optimizers import make_optimizer
@@ -50,7 +51,8 @@ class Telemetry:
 
     Attributes:
         loss: training loss before each step, [steps, n].
-        grad_norm: global norm of the gradient before clipping, [steps, n].
+        grad_norm: global norm of the gradient before clipping, [steps, n]; 0 where a float16 gradient overflowed only
+            by the scale of its loss.
         applied_norm: the same after clipping; 0 where the guard skipped the step, [steps, n].
         clipped: whether the strategy changed the gradient, [steps, n].
     """
@@ -145,13 +147,15 @@ class TrialArray:
             guard: whether a step with a non-finite loss or gradient is skipped.
             validation_pairs: how many validation pairs ``validation_loss`` takes at most.
             workspace: where to compute, and in which type; arrays that take turns can share one. Parameters,
-                gradients and what follows from them are float32 where the computation is bfloat16.
+                gradients and what follows from them are float32 where the computation is in half precision. In float16
+                losses are scaled, and a step whose gradient overflows is skipped, with a guard or without.
         """
         self.device = workspace.device
         self.slots = slots
-        self.guard = guard
+        self._scaling = LossScaling(slots, workspace.device) if workspace.dtype == torch.float16 else None
+        self.guard = guard or self._scaling is not None
         self.workspace = workspace
-        dtype = torch.float32 if workspace.dtype == torch.bfloat16 else workspace.dtype
+        dtype = torch.promote_types(workspace.dtype, torch.float32)
         self.model = EncoderDecoder(shape, workspace)
         self.active = 0
         self.failures: dict[int, str] = {}
@@ -178,6 +182,8 @@ class TrialArray:
         self.active += 1
         self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)
+        if self._scaling:
+            self._scaling.reset(slot)
         self._clipper.assign(slot, run.strategy, run.threshold)
         self._batches.admit(slot, run.seed)
         self._learning_rate[slot] = run.learning_rate
@@ -193,6 +199,8 @@ class TrialArray:
             return
         self.parameters[slot] = self.parameters[last]
         self._optimizer.move(last, slot)
+        if self._scaling:
+            self._scaling.move(last, slot)
         self._clipper.move(last, slot)
         self._batches.move(last, slot)
         for state in (self._learning_rate, self._dropout_key, self._step):
@@ -211,10 +219,13 @@ class TrialArray:
         batch = self._batches.batch(self._step[active])
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
-        loss = self._loss(views, batch, self._dropout_key[active])
-        computed = torch.autograd.grad(loss.sum(), list(views.values()))
+        loss = self._loss(views, batch, self._dropout_key[active], smoothing=self.model.shape.label_smoothing)
+        total = (self._scaling.scaled(loss) if self._scaling else loss).sum()
+        computed = torch.autograd.grad(total, list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
             view.copy_(gradient)
+        if self._scaling:
+            self._scaling.unscale(gradients)
         if self.watch is not None:
             self.watch(self.model.layout, gradients, parameters)
         recorded = update(
@@ -226,6 +237,8 @@ class TrialArray:
             optimizer=self._optimizer,
             guard=self.guard,
         )
+        if self._scaling:
+            recorded = self._scaling.follow(recorded)
         self._step[active] += 1
         self._dropout_key[active] += 1
         return recorded
@@ -237,15 +250,22 @@ class TrialArray:
         losses: list[float] = []
         for first in range(0, INITIAL_BATCHES, MEASURED_AT_ONCE):
             batches = self._batches.first_batches(slot, range(first, first + MEASURED_AT_ONCE))
-            losses += self._loss(self.model.layout.views(row), batches).tolist()
+            views = self.model.layout.views(row)
+            losses += self._loss(views, batches, smoothing=self.model.shape.label_smoothing).tolist()
         return losses
 
     @torch.no_grad()
     def validation_loss(self, slot: int) -> float:
-        """Loss of a slot's model on the validation examples, in the unit of its loss."""
+        """Loss of a slot's model on the validation examples, in the unit of its loss.
+
+        Labels are not smoothed there: the loss tells how well the targets are predicted, and so can be compared between
+        trials of different smoothing.
+        """
         return float(self._loss(self.model.layout.views(self.parameters[slot : slot + 1]), self._validation))
 
-    def _loss(self, views: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None) -> Tensor:
+    def _loss(
+        self, views: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None, *, smoothing: float = 0.0
+    ) -> Tensor:
         """The loss of each model, computed in the workspace's type."""
         computed = {name: view.to(self.workspace.dtype) for name, view in views.items()}
-        return self.model.loss(computed, batch, dropout_keys)
+        return self.model.loss(computed, batch, dropout_keys, smoothing)

@@ -1,7 +1,10 @@
 """How much memory a trial takes in an array, known before the array is made."""
 
+from collections.abc import Callable
+
 import torch
 
+from gradstudy.models.attention_names import AttentionName
 from gradstudy.models.model_shape import GATES, Cell, ModelShape
 from gradstudy.models.optimizer_settings import OptimizerName
 from gradstudy.models.optimizers import OPTIMIZER_STATES
@@ -9,6 +12,13 @@ from gradstudy.models.parameters import ParameterLayout
 
 _KEPT: dict[Cell, int] = {"lstm": 7, "gru": 5, "dense": 2}
 """Numbers that a layer keeps for each hidden unit, sequence and step: gates, states."""
+
+_ATTENDED: dict[AttentionName, Callable[[int, int], int]] = {
+    "none": lambda source_steps, hidden: 0,
+    "dot": lambda source_steps, hidden: 3 * source_steps + 10 * hidden,
+    "bahdanau": lambda source_steps, hidden: 2 * source_steps * hidden + 16 * hidden,
+}
+"""Numbers that each target position of a sequence keeps, by the source positions and hidden units."""
 
 _COPIES = 4
 """Parameters, gradients, the gradients as they are computed, and one pass of a clipping rule over them."""
@@ -26,14 +36,16 @@ def bytes_per_trial(
 ) -> int:
     """An estimate, in bytes, of what one more trial adds to an array."""
     hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
-    both = source_steps + (target_steps if shape.decoder else 0)
+    read_steps = source_steps * (2 if shape.bidirectional else 1)
+    both = read_steps + (target_steps if shape.decoder else 0)
     layers = shape.layers * both * _KEPT[shape.cell] * hidden
     projected = shape.layers if shape.source_features else shape.layers - 1
     between = projected * both * (3 * gates + 2 * hidden)
     output = target_steps * (2 * (shape.target_vocabulary or 3 * shape.target_features) + 3 * hidden)
-    attention = target_steps * (3 * source_steps + 8 * hidden) if shape.attention else 0
+    turned = 4 * shape.layers * source_steps * hidden if shape.bidirectional else 0
+    attention = _ATTENDED[shape.attention](source_steps, hidden) * target_steps
     step = gates + 4 * hidden
-    activations = batch_size * (layers + between + output + attention + step) * dtype.itemsize
+    activations = batch_size * (layers + between + turned + output + attention + step) * dtype.itemsize
     each = max(1, shape.source_features, shape.target_features)
     read = batch_size * (source_steps + target_steps) * each * 3 * torch.int64.itemsize
     parameters = layout.size * (_COPIES + OPTIMIZER_STATES[optimizer]) * max(dtype.itemsize, torch.float32.itemsize)

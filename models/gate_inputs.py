@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class GateInputs:
         values: what a gradient is taken of; its leading axes hold N rows.
         rows: the same without history, [N, D].
         index: the row that enters at each step, [T, K, B].
-        shared: whether a row may enter more than once, so that gradients of rows are sums.
+        shared: whether rows enter more than once or in another order, so that their gradients are gathered by number.
     """
 
     values: Tensor
@@ -36,8 +37,30 @@ def token_inputs(table: Tensor, tokens: Tensor) -> GateInputs:
     return GateInputs(table, table.detach().flatten(0, 1), index, shared=True)
 
 
-def dense_inputs(values: Tensor) -> GateInputs:
-    """Inputs that are there for every step, [K, T, B, D]."""
+def dense_inputs(values: Tensor, order: Tensor | None = None) -> GateInputs:
+    """Inputs that are there for every step, [K, T, B, D]; read in another order where one is given, [K, T, B]."""
     shape = values.shape[:3]
-    index = torch.arange(shape.numel(), device=values.device).view(shape).transpose(0, 1).contiguous()
-    return GateInputs(values, values.detach().contiguous().flatten(0, 2), index, shared=False)
+    row = torch.arange(shape.numel(), device=values.device).view(shape)
+    if order is not None:
+        row = row.gather(1, order)
+    index = row.transpose(0, 1).contiguous()
+    return GateInputs(values, values.detach().contiguous().flatten(0, 2), index, shared=order is not None)
+
+
+def embedded(table: Tensor, tokens: Tensor) -> Tensor:
+    """Rows of the tables [K, V, D] picked by tokens [K, T, B], each on its own: [K, T, B, D]."""
+    first_row = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=tokens.device)
+    return functional.embedding(tokens + first_row.view(-1, 1, 1), table.flatten(0, 1))
+
+
+def reversal(padding: Tensor) -> Tensor:
+    """The step that is read at each step to reverse sequences within their lengths, [K, T, B].
+
+    As torch reverses packed sequences, but that ours are padded at the front, where padding stays.
+
+    Args:
+        padding: True where a step is padding, [K, T, B].
+    """
+    steps = padding.shape[1]
+    step = torch.arange(steps, device=padding.device).view(-1, 1)
+    return torch.where(padding, step, steps - 1 + padding.sum(1, keepdim=True) - step)

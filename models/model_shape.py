@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from gradstudy.models.attention_names import AttentionName
 from gradstudy.models.gru import GATES as GRU_GATES
 from gradstudy.models.loss_names import LossKind
 from gradstudy.models.lstm import GATES as LSTM_GATES
@@ -40,8 +41,13 @@ class ModelShape:
         decoder: whether a decoder unrolls the target; without one the output layer reads the encoder's last state,
             and a target is one symbol, of any number, or one vector.
         loss: cross_entropy for symbols; mse, mae or huber for real values.
-        attention: whether the decoder attends to the encoder's outputs (dot product, Luong et al. 2015,
-            arXiv 1508.04025, without input feeding).
+        label_smoothing: the share of a target that is spread evenly over all symbols in training (Szegedy et al. 2016,
+            arXiv 1512.00567), as in torch's cross_entropy.
+        bidirectional: whether the encoder reads the source in both directions, in layers of as many hidden units each;
+            see ``EncoderDecoder`` for where its last states go.
+        attention: how the decoder attends to the encoder's outputs, see ``models.attention``.
+        tied: whether the decoder's embedding is the weight of the output layer (Press and Wolf 2017,
+            arXiv 1608.05859); the embedding size is then the hidden size.
         dropout: rate between layers and before the output layer.
         forget_bias: what the bias of an LSTM's forget gates begins with, in all layers; None as torch draws it.
     """
@@ -56,9 +62,22 @@ class ModelShape:
     layers: int = 1
     decoder: bool = True
     loss: LossKind = "cross_entropy"
-    attention: bool = False
+    label_smoothing: float = 0.0
+    bidirectional: bool = False
+    attention: AttentionName = "none"
+    tied: bool = False
     dropout: float = 0.0
     forget_bias: float | None = None
+
+    @property
+    def memory_size(self) -> int:
+        """The width of the encoder's outputs, M: those of its directions side by side."""
+        return self.hidden_size * (2 if self.bidirectional else 1)
+
+    @property
+    def output_inputs(self) -> int:
+        """The width of what the output layer reads: the decoder's states, or without one the encoder's last ones."""
+        return self.hidden_size if self.decoder else self.memory_size
 
 
 @dataclass(frozen=True)
@@ -92,25 +111,50 @@ Batch = TokenBatch | ValueBatch
 
 def parameter_layout(shape: ModelShape) -> ParameterLayout:
     """The parameters of one model, named as in torch's modules."""
-    hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
     shapes: dict[str, tuple[tuple[int, ...], int | None]] = {}
-    sides = [("encoder", shape.source_vocabulary, shape.source_features)]
+    if not shape.source_features:
+        shapes["encoder_embedding.weight"] = ((shape.source_vocabulary, shape.embedding_size), 0)
+    directions = ("", "_reverse") if shape.bidirectional else ("",)
+    shapes |= _layers(shape, "encoder", shape.source_features or shape.embedding_size, directions)
     if shape.decoder:
-        sides.append(("decoder", shape.target_vocabulary, shape.target_features))
-    for side, vocabulary, features in sides:
-        if not features:
-            shapes[f"{side}_embedding.weight"] = ((vocabulary, shape.embedding_size), 0)
+        if not shape.target_features:
+            shapes["decoder_embedding.weight"] = ((shape.target_vocabulary, shape.embedding_size), 0)
+        context = shape.memory_size if shape.attention == "bahdanau" else 0
+        shapes |= _layers(shape, "decoder", (shape.target_features or shape.embedding_size) + context, ("",))
+    hidden, memory = shape.hidden_size, shape.memory_size
+    if shape.decoder and shape.bidirectional:
         for layer in range(shape.layers):
-            inputs = hidden if layer else features or shape.embedding_size
-            shapes[f"{side}.weight_ih_l{layer}"] = ((inputs, gates), 1)
-            if shape.cell != "dense":
-                shapes[f"{side}.weight_hh_l{layer}"] = ((hidden, gates), 1)
-            shapes[f"{side}.bias_ih_l{layer}"] = ((gates,), None)
-            if shape.cell != "dense":
-                shapes[f"{side}.bias_hh_l{layer}"] = ((gates,), None)
-    if shape.attention:
-        shapes["attention.weight"] = ((2 * hidden, hidden), 1)
+            for state in ("h", "c") if shape.cell == "lstm" else ("h",):
+                shapes[f"bridge.{state}_l{layer}.weight"] = ((memory, hidden), 1)
+                shapes[f"bridge.{state}_l{layer}.bias"] = ((hidden,), None)
+    if shape.attention == "bahdanau":
+        shapes["attention.query.weight"] = ((hidden, hidden), 1)
+        shapes["attention.key.weight"] = ((memory, hidden), 1)
+        shapes["attention.score.weight"] = ((hidden, 1), 1)
+    if shape.attention == "dot":
+        shapes["attention.weight"] = ((memory + hidden, hidden), 1)
+        if shape.bidirectional:
+            shapes["attention.key.weight"] = ((memory, hidden), 1)
     outputs = shape.target_features or shape.target_vocabulary
-    shapes["output.weight"] = ((hidden, outputs), 1)
+    if not shape.tied:
+        shapes["output.weight"] = ((shape.output_inputs, outputs), 1)
     shapes["output.bias"] = ((outputs,), None)
     return ParameterLayout(shapes)
+
+
+def _layers(
+    shape: ModelShape, side: str, inputs: int, directions: tuple[str, ...]
+) -> dict[str, tuple[tuple[int, ...], int | None]]:
+    """The parameters of one side's layers, whose first one reads ``inputs`` numbers."""
+    hidden, gates = shape.hidden_size, GATES[shape.cell] * shape.hidden_size
+    shapes: dict[str, tuple[tuple[int, ...], int | None]] = {}
+    for layer in range(shape.layers):
+        for direction in directions:
+            below = len(directions) * hidden if layer else inputs
+            shapes[f"{side}.weight_ih_l{layer}{direction}"] = ((below, gates), 1)
+            if shape.cell != "dense":
+                shapes[f"{side}.weight_hh_l{layer}{direction}"] = ((hidden, gates), 1)
+            shapes[f"{side}.bias_ih_l{layer}{direction}"] = ((gates,), None)
+            if shape.cell != "dense":
+                shapes[f"{side}.bias_hh_l{layer}{direction}"] = ((gates,), None)
+    return shapes

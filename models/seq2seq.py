@@ -2,18 +2,20 @@
 
 Sources and targets are symbols or vectors of real values.
 
-Shapes: K trials, B sequences a batch, S source positions, U target positions, H hidden units, V symbols, F real values.
+Shapes: K trials, B sequences a batch, S source positions, U target positions, H hidden units, M width of the encoder's
+outputs (H, or 2H of a bidirectional encoder), V symbols, F real values.
 """
 
-import math
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gradstudy.models.attention import AdditiveAttention, dot_product
 from gradstudy.models.dropout import dropout
-from gradstudy.models.gate_inputs import dense_inputs, token_inputs
+from gradstudy.models.gate_inputs import dense_inputs, embedded, reversal, token_inputs
 from gradstudy.models.gru import gru
+from gradstudy.models.initial_parameters import initial_parameters
 from gradstudy.models.layers import affine, cross_entropy, value_loss
 from gradstudy.models.lstm import lstm
 from gradstudy.models.model_shape import BEGIN, GATES, PAD, Batch, ModelShape, ValueBatch, parameter_layout
@@ -22,12 +24,32 @@ from gradstudy.models.workspace import Workspace
 _CLOSED = 1e4
 """A pre-activation at which the logistic function is exactly 1, and exactly 0 at its negative."""
 
+_DIRECTIONS = ("", "_reverse")
+"""How torch ends the names of a layer's parameters in each direction."""
+
+State = tuple[Tensor, Tensor]
+"""The hidden and the cell state of one layer, each [K, B, H]; of a cell that has none, twice the hidden state."""
+
+
+class _Model(NamedTuple):
+    """What a pass through the layers needs throughout: the parameters, and dropout's keys [K], None without dropout."""
+
+    parameters: dict[str, Tensor]
+    dropout_keys: Tensor | None
+
 
 class EncoderDecoder:
     """An encoder-decoder with teacher forcing, over a trial axis.
 
     Parameters carry the names of the torch modules that they correspond to (``encoder_embedding``, ``encoder``,
-    ``decoder_embedding``, ``decoder``, ``attention``, ``output``); weights that torch keeps as [out, in] are [in, out].
+    ``decoder_embedding``, ``decoder``, ``bridge``, ``attention``, ``output``); weights that torch keeps as [out, in]
+    are [in, out].
+
+    A bidirectional encoder is that of torch over packed sequences: each source is reversed within its own length. Each
+    layer of the decoder then starts from h = tanh(W [forward; backward] + b) of the last hidden states of both
+    directions of its encoder layer; its cell state is another such map of their cell states, without tanh, because a
+    cell state has no bounds. (Bahdanau et al. 2014 map the last state of the backward direction alone.) A model without
+    a decoder reads both last hidden states side by side.
     """
 
     def __init__(self, shape: ModelShape, workspace: Workspace) -> None:
@@ -42,50 +64,12 @@ class EncoderDecoder:
         self._closed[gate * hidden : (gate + 1) * hidden] = value
 
     def initialize(self, seed: int, dtype: torch.dtype) -> Tensor:
-        """Draw one model's parameters [P] as torch's modules do, built in layout order after ``manual_seed(seed)``.
+        """Draw one model's parameters [P]; see ``initial_parameters``."""
+        return initial_parameters(self.shape, self.layout, seed, dtype).to(self.workspace.device)
 
-        Embeddings are standard normal, recurrent parameters uniform in +-1/sqrt(H), linear ones in
-        +-1/sqrt(inputs). A dense model is drawn as Keras does with ``he_uniform`` in its dense layers (He et al. 2015,
-        arXiv 1502.01852): weights uniform in +-sqrt(6 / inputs), those of the output layer in
-        +-sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010), biases zero.
-
-        With ``forget_bias`` an LSTM's forget gates begin with that bias (Gers et al. 2000; Jozefowicz et al. 2015):
-        it is in ``bias_ih``, and their ``bias_hh`` is zero. Nothing else is drawn differently.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        flat = torch.zeros(1, self.layout.size, dtype=dtype)
-        for parameter in self.layout.parameters:
-            view = parameter.view(flat)[0]
-            torch_order = view.T if parameter.unit_axis == 1 else view
-            drawn = torch.empty(torch_order.shape, dtype=view.dtype)
-            module = parameter.name.partition(".")[0]
-            if module.endswith("_embedding"):
-                drawn.normal_(generator=generator)
-            else:
-                bound = self._bound(module, parameter.shape)
-                drawn.uniform_(-bound, bound, generator=generator)
-            torch_order.copy_(drawn)
-        if self.shape.cell == "lstm" and self.shape.forget_bias is not None:
-            self._set_forget_bias(flat, self.shape.forget_bias)
-        return flat[0].to(self.workspace.device)
-
-    def _set_forget_bias(self, flat: Tensor, bias: float) -> None:
-        """Set it in the parameters [1, P]; the forget gate is the second of torch's order."""
-        gate = slice(self.shape.hidden_size, 2 * self.shape.hidden_size)
-        for name, view in self.layout.views(flat).items():
-            if ".bias_ih" in name or ".bias_hh" in name:
-                view[:, gate] = bias if ".bias_ih" in name else 0.0
-
-    def _bound(self, module: str, shape: tuple[int, ...]) -> float:
-        """The largest absolute value that a parameter of this shape begins with."""
-        if self.shape.cell != "dense":
-            inputs = 2 * self.shape.hidden_size if module == "attention" else self.shape.hidden_size
-            return 1 / math.sqrt(inputs)
-        if len(shape) == 1:
-            return 0.0
-        return math.sqrt(6 / (sum(shape) if module == "output" else shape[0]))
-
-    def loss(self, parameters: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None) -> Tensor:
+    def loss(
+        self, parameters: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None, smoothing: float = 0.0
+    ) -> Tensor:
         """The loss of each trial under teacher forcing, [K]: of symbols token-mean cross-entropy in nats.
 
         Of real values it is the mean error over all target values. The decoder then reads the value before the one
@@ -95,40 +79,32 @@ class EncoderDecoder:
             parameters: the layout's views, each [K, ...].
             batch: one batch of each trial.
             dropout_keys: one 64-bit integer for each trial and step, [K]; None switches dropout off.
+            smoothing: the share of each target symbol that is spread over all symbols.
         """
-        shape = self.shape
+        shape, model = self.shape, _Model(parameters, dropout_keys if self.shape.dropout > 0 else None)
         source, inputs, padding = self._steps(batch)
-        trials, length, size = source.shape[:3]
-        from_end = torch.arange(length - 1, -1, -1, device=source.device)
+        from_end = torch.arange(source.shape[1] - 1, -1, -1, device=source.device)
         positions = from_end[-1:]
         if shape.cell == "dense":
-            hidden = self._dense(parameters, source[:, -1:], dropout_keys, positions)
+            hidden = self._dense(model, source[:, -1:], positions)
         else:
-            zeros = self._closed.new_zeros(trials, size, shape.hidden_size)
-            start = [(zeros, zeros)] * shape.layers
-            memory, states = self._stack("encoder", parameters, source, start, dropout_keys, from_end, padding)
-            hidden = states[-1][0].unsqueeze(1)
+            memory, states = self._encode(model, source, from_end, padding)
             if shape.decoder:
                 positions = torch.arange(inputs.shape[1], device=source.device)
-                hidden, _ = self._stack("decoder", parameters, inputs, states, dropout_keys, positions, None)
-            if shape.attention:
-                hidden = _attend(hidden, memory, padding, parameters["attention.weight"])
-        if shape.dropout > 0 and dropout_keys is not None:
-            hidden = dropout(hidden, shape.dropout, dropout_keys, positions, 2 * shape.layers)
-        outputs = affine(
-            hidden.flatten(1, 2),
-            parameters["output.weight"],
-            parameters["output.bias"],
-            self.workspace,
-            "output",
-        )
-        if outputs.dtype == torch.bfloat16:
-            outputs = outputs.float()  # 8 bits are too few for a sum over the vocabulary
+                start = self._bridged(model, states) if shape.bidirectional else [of_layer[0] for of_layer in states]
+                hidden = self._decode(model, inputs, start, positions, memory, padding)
+            else:
+                hidden = torch.cat([h for h, _ in states[-1]], -1).unsqueeze(1)
+        hidden = self._dropped(model, hidden, positions, 2 * shape.layers)
+        weight = parameters["decoder_embedding.weight"].transpose(1, 2) if shape.tied else parameters["output.weight"]
+        outputs = affine(hidden.flatten(1, 2), weight, parameters["output.bias"], self.workspace, "output")
+        if outputs.dtype in (torch.bfloat16, torch.float16):
+            outputs = outputs.float()  # 8 or 11 bits are too few for a sum over the vocabulary
         if isinstance(batch, ValueBatch):
             return value_loss(shape.loss, outputs, batch.target.flatten(1, 2).to(outputs.dtype))
         targets = batch.target.transpose(1, 2).flatten(1)
         counted = targets != PAD if shape.decoder else torch.ones_like(targets, dtype=torch.bool)
-        return cross_entropy(outputs, targets, counted, self.workspace)
+        return cross_entropy(outputs, targets, counted, self.workspace, smoothing)
 
     def _steps(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         """What encoder and decoder read at each step, [K, T, B] or [K, T, B, F], and where the source is padding."""
@@ -139,78 +115,147 @@ class EncoderDecoder:
         begin = torch.full_like(batch.target[:, :, :1], BEGIN)
         return source, torch.cat([begin, batch.target[:, :, :-1]], 2).transpose(1, 2), source == PAD
 
-    def _stack(
-        self,
-        side: Literal["encoder", "decoder"],
-        parameters: dict[str, Tensor],
-        steps: Tensor,
-        states: list[tuple[Tensor, Tensor]],
-        dropout_keys: Tensor | None,
-        positions: Tensor,
-        padding: Tensor | None,
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Run the layers of one side; outputs [K, T, B, H] and each layer's last state.
-
-        The steps are symbol numbers [K, T, B] or real values [K, T, B, F].
-        """
-        shape = self.shape
-        outputs = steps
-        last_states = []
-        for layer, state in enumerate(states):
-            name = f"{side}.l{layer}"
-            weight, recurrent, bias, recurrent_bias = (
-                parameters[f"{side}.{kind}_l{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
-            candidate_bias = recurrent_bias[:, 2 * shape.hidden_size :]
-            if shape.cell == "gru":
-                recurrent_bias = torch.cat(
-                    [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias)], 1
-                )
-            if layer == 0 and steps.ndim == 3:
-                embedding = parameters[f"{side}_embedding.weight"]
-                table = affine(embedding, weight, bias + recurrent_bias, self.workspace, name)
-                if padding is not None:
-                    is_padding = torch.arange(table.shape[1], device=table.device) == PAD
-                    table = table + is_padding.unsqueeze(-1) * self._closed
-                inputs = token_inputs(table, steps)
-            else:
-                if layer > 0 and shape.dropout > 0 and dropout_keys is not None:
-                    number = 2 * layer + (side == "decoder")
-                    outputs = dropout(outputs, shape.dropout, dropout_keys, positions, number)
-                projected = affine(outputs.flatten(1, 2), weight, bias + recurrent_bias, self.workspace, name)
-                projected = projected.unflatten(1, outputs.shape[1:3])
-                if padding is not None:
-                    projected = projected + padding.unsqueeze(-1) * self._closed
-                inputs = dense_inputs(projected)
-            if shape.cell == "lstm":
-                outputs, h, c = lstm(inputs, recurrent, *state, self.workspace, name)
-            else:
-                outputs, h = gru(inputs, recurrent, candidate_bias, state[0], self.workspace, name)
-                c = h
-            last_states.append((h, c))
+    def _encode(
+        self, model: _Model, source: Tensor, positions: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, list[list[State]]]:
+        """Read the source: the top layer's outputs [K, S, B, M], and each layer's last state of each direction."""
+        zeros = self._closed.new_zeros(len(source), source.shape[2], self.shape.hidden_size)
+        orders: list[Tensor | None] = [None]
+        if self.shape.bidirectional:
+            nowhere = torch.zeros(source.shape[:3], dtype=torch.bool, device=source.device)
+            orders.append(reversal(nowhere if padding is None else padding))
+        outputs, last_states = source, []
+        for layer in range(self.shape.layers):
+            if layer > 0:
+                outputs = self._dropped(model, outputs, positions, 2 * layer)
+            found = [
+                self._layer(model, "encoder", f"l{layer}{suffix}", outputs, (zeros, zeros), padding, order)
+                for suffix, order in zip(_DIRECTIONS, orders, strict=False)
+            ]
+            outputs = found[0][0] if len(found) == 1 else torch.cat([each for each, _ in found], -1)
+            last_states.append([state for _, state in found])
         return outputs, last_states
 
-    def _dense(
-        self, parameters: dict[str, Tensor], steps: Tensor, dropout_keys: Tensor | None, positions: Tensor
+    def _bridged(self, model: _Model, last_states: list[list[State]]) -> list[State]:
+        """The state that each layer of the decoder starts from, by the last ones of both directions of the encoder."""
+        start = []
+        for layer, directions in enumerate(last_states):
+            found = {}
+            for number, kind in enumerate(("h", "c") if self.shape.cell == "lstm" else ("h",)):
+                name = f"bridge.{kind}_l{layer}"
+                both = torch.cat([state[number] for state in directions], -1)
+                weight, bias = model.parameters[f"{name}.weight"], model.parameters[f"{name}.bias"]
+                found[kind] = affine(both, weight, bias, self.workspace, name)
+            h = torch.tanh(found["h"])
+            start.append((h, found.get("c", h)))
+        return start
+
+    def _decode(
+        self,
+        model: _Model,
+        inputs: Tensor,
+        states: list[State],
+        positions: Tensor,
+        memory: Tensor,
+        padding: Tensor | None,
     ) -> Tensor:
+        """What the output layer reads at each target position, [K, U, B, H]."""
+        if self.shape.attention != "bahdanau":
+            hidden, _ = self._decoder_steps(model, inputs, states, positions)
+            if self.shape.attention == "dot":
+                hidden = dot_product(hidden, memory, padding, model.parameters, self.workspace)
+            return hidden
+        attention = AdditiveAttention(memory, padding, model.parameters, self.workspace)
+        if inputs.ndim == 3:
+            inputs = embedded(model.parameters["decoder_embedding.weight"], inputs)
+        outputs = []
+        for step in range(inputs.shape[1]):
+            context = attention.context(states[-1][0], step)
+            entering = torch.cat([inputs[:, step], context], -1).unsqueeze(1)
+            at = positions[step : step + 1]
+            hidden, states = self._decoder_steps(model, entering, states, at, part=f".{step}")
+            outputs.append(hidden)
+        return torch.cat(outputs, 1)
+
+    def _decoder_steps(
+        self, model: _Model, outputs: Tensor, states: list[State], positions: Tensor, part: str = ""
+    ) -> tuple[Tensor, list[State]]:
+        """Run the decoder over some steps: its outputs [K, U, B, H] and each layer's state after them."""
+        last_states = []
+        for layer, state in enumerate(states):
+            if layer > 0:
+                outputs = self._dropped(model, outputs, positions, 2 * layer + 1)
+            outputs, last = self._layer(model, "decoder", f"l{layer}", outputs, state, part=part)
+            last_states.append(last)
+        return outputs, last_states
+
+    def _layer(
+        self,
+        model: _Model,
+        side: str,
+        layer: str,
+        steps: Tensor,
+        state: State,
+        padding: Tensor | None = None,
+        order: Tensor | None = None,
+        part: str = "",
+    ) -> tuple[Tensor, State]:
+        """Run one layer in one direction; outputs [K, T, B, H] in the order of the steps, and the last state.
+
+        Args:
+            model: with the layer's parameters.
+            side: encoder or decoder.
+            layer: as the names of its parameters end.
+            steps: symbol numbers [K, T, B] or real values [K, T, B, F].
+            state: before the first step.
+            padding: True where a step is padding, [K, T, B].
+            order: the step that is read at each step, [K, T, B]: its own inverse.
+            part: tells apart the buffers of several calls in one pass.
+        """
+        shape, name = self.shape, f"{side}.{layer}{part}"
+        weight, recurrent, bias, recurrent_bias = (
+            model.parameters[f"{side}.{kind}_{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        candidate_bias = recurrent_bias[:, 2 * shape.hidden_size :]
+        if shape.cell == "gru":
+            recurrent_bias = torch.cat(
+                [recurrent_bias[:, : 2 * shape.hidden_size], torch.zeros_like(candidate_bias)], 1
+            )
+        if steps.ndim == 3:
+            embedding = model.parameters[f"{side}_embedding.weight"]
+            table = affine(embedding, weight, bias + recurrent_bias, self.workspace, name)
+            if padding is not None:
+                is_padding = torch.arange(table.shape[1], device=table.device) == PAD
+                table = table + is_padding.unsqueeze(-1) * self._closed
+            inputs = token_inputs(table, steps if order is None else steps.gather(1, order))
+        else:
+            projected = affine(steps.flatten(1, 2), weight, bias + recurrent_bias, self.workspace, name)
+            projected = projected.unflatten(1, steps.shape[1:3])
+            if padding is not None:
+                projected = projected + padding.unsqueeze(-1) * self._closed
+            inputs = dense_inputs(projected, order)
+        if shape.cell == "lstm":
+            outputs, h, c = lstm(inputs, recurrent, *state, self.workspace, name)
+        else:
+            outputs, h = gru(inputs, recurrent, candidate_bias, state[0], self.workspace, name)
+            c = h
+        if order is not None:
+            outputs = torch.take_along_dim(outputs, order.unsqueeze(-1), 1)
+        return outputs, (h, c)
+
+    def _dense(self, model: _Model, steps: Tensor, positions: Tensor) -> Tensor:
         """Run dense layers over real values [K, T, B, F]; outputs [K, T, B, H]."""
         outputs = steps
         for layer in range(self.shape.layers):
-            if layer > 0 and self.shape.dropout > 0 and dropout_keys is not None:
-                outputs = dropout(outputs, self.shape.dropout, dropout_keys, positions, 2 * layer)
-            weight, bias = (parameters[f"encoder.{kind}_l{layer}"] for kind in ("weight_ih", "bias_ih"))
+            if layer > 0:
+                outputs = self._dropped(model, outputs, positions, 2 * layer)
+            weight, bias = (model.parameters[f"encoder.{kind}_l{layer}"] for kind in ("weight_ih", "bias_ih"))
             rows = affine(outputs.flatten(1, 2), weight, bias, self.workspace, f"encoder.l{layer}")
             outputs = torch.relu(rows).unflatten(1, outputs.shape[1:3])
         return outputs
 
-
-def _attend(hidden: Tensor, memory: Tensor, padding: Tensor | None, weight: Tensor) -> Tensor:
-    """Luong's dot-product attention of decoder states [K, U, B, H] over encoder states [K, S, B, H]."""
-    queries, keys = hidden.transpose(1, 2), memory.transpose(1, 2)
-    scores = queries @ keys.transpose(2, 3)
-    if padding is not None:
-        scores = scores.masked_fill(padding.transpose(1, 2).unsqueeze(2), -math.inf)
-    context = torch.softmax(scores, -1) @ keys
-    combined = torch.cat([context, queries], -1).transpose(1, 2)
-    attended: Tensor = torch.tanh(combined.flatten(1, 2) @ weight).unflatten(1, hidden.shape[1:3])
-    return attended
+    def _dropped(self, model: _Model, outputs: Tensor, positions: Tensor, number: int) -> Tensor:
+        """Activations [K, T, B, H] after the model's dropout of this number, if it has any."""
+        if model.dropout_keys is None:
+            return outputs
+        return dropout(outputs, self.shape.dropout, model.dropout_keys, positions, number)

@@ -18,12 +18,10 @@ def load_kernels() -> None:
     for cell in CELLS:
         shape = ModelShape(
             cell=cell,
-            **data.sizes,
+            source_vocabulary=data.sizes["source_vocabulary"],
+            target_vocabulary=data.sizes["target_vocabulary"],
             embedding_size=1,
             hidden_size=1,
-            attention=False,
-            decoder=True,
-            loss="cross_entropy",
         )
         workspace = Workspace(torch.float32, torch.device("cpu"))
         array = TrialArray(

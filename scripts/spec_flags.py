@@ -125,7 +125,7 @@ OF_TRAINING = (
     Flag("--schedule", "schedule", str, f"Of the learning rate after the warm-up: {', '.join(SCHEDULES)}.", "NAME"),
     Flag("--warmup", "warmup", float, "Steps in which the learning rate rises; below 1 a share.", "STEPS|SHARE"),
     Flag("--halve-every", "halve_every", int, "Steps between halvings, with --schedule halving."),
-    Flag("--precision", "precision", str, "Of the computation: float32 or bfloat16."),
+    Flag("--precision", "precision", str, "Of the computation: float32, bfloat16, or float16 on a GPU."),
     Flag("--trials", "trials", int, "Training runs of the study, replicates included."),
     Flag("--seeds", "seeds", int, "Replicates: runs of each setting, each with its own seed."),
     Flag("--steps", "steps", int, "Training steps of each trial."),
@@ -137,7 +137,11 @@ OF_THE_MODEL = (
     Flag(
         "--forget-bias", "model.forget_bias", float, "Initial bias of LSTM forget gates.", default="as torch draws it"
     ),
-    Flag("--attention", "model.attention", bool, "Attend to the encoder's outputs."),
+    Flag("--bidirectional", "model.bidirectional", bool, "Read the source in both directions."),
+    Flag("--attention", "model.attention", bool, "Attend to the encoder's outputs, as --attend dot."),
+    Flag("--attend", "model.attention", str, "How: dot (Luong), bahdanau or none.", "NAME"),
+    Flag("--tied", "model.tied", bool, "One matrix as the decoder's embedding and the output layer's weight."),
+    Flag("--label-smoothing", "model.label_smoothing", float, "Share of each target spread over all symbols."),
     Flag("--dropout", "model.dropout", float, "Dropout rate."),
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
 )

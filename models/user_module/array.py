@@ -69,7 +69,7 @@ class ModuleArray:
         self.failures: dict[int, str] = {}
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
         self._optimizer, self._schedule = optimizer, schedule
-        self._guard, self._batched = guard, batched
+        self.guard, self._batched = guard, batched
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
@@ -162,7 +162,7 @@ class ModuleArray:
             rows.next_rates(self.active),
             clipper=rows.clipper,
             optimizer=rows.optimizer,
-            guard=self._guard,
+            guard=self.guard,
         )
 
     def _groups(self) -> list[tuple[list[int], list[Any]]]:

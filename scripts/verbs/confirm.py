@@ -92,9 +92,11 @@ def _run(database: "Database", storage: str, confirmation: "Confirmation", work:
     from gradstudy.scripts.running.users_code import say_import
     from gradstudy.study.answer.confirmation_study import is_open
     from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.training.device import check_precision
     from gradstudy.study.worker.job import Job
 
     record = confirmation.record
+    check_precision(stored_spec(record), work.device)
     if last is None:
         say_import(stored_spec(record))
     with ExitStack() as stack:

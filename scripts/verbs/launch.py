@@ -66,7 +66,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
-    from gradstudy.study.training.device import check_device
+    from gradstudy.study.training.device import check_device, check_precision
     from gradstudy.study.worker.job import Job
 
     spec, given = given_spec(name, flags)
@@ -76,6 +76,8 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
     data = None
     if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
+    if work is not None and work.engine is Engine.LOCAL:
+        check_precision(spec, work.device)
     work = work and fitted(work, spec.trials)
     if stored is None or work is not None:
         say_import(spec)

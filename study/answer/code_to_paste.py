@@ -7,7 +7,9 @@ from typing import Any
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.study.spec.optimization import optimizer_settings, schedule_of
 
-AUTOCAST = "# model and loss are computed within torch.autocast(device_type, torch.bfloat16)"
+AUTOCAST = "# model and loss are computed within torch.autocast(device_type, torch.{precision})"
+SMOOTHING = "# loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing={smoothing:g})"
+SCALER = "scaler = torch.amp.GradScaler()\n# scaler.scale(loss).backward() in place of loss.backward()"
 OWN = "# your own optimizer, with lr={lr}"
 GUARD = """gradients = [p.grad for p in model.parameters() if p.grad is not None]
 if torch.isfinite(loss) and torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
@@ -21,11 +23,16 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         strategy: clipping strategy.
         threshold: that it takes; None for one without.
         learning_rate: of the optimizer.
-        spec: of the study, as JSON: the optimizer, its learning rates, ``guard`` and ``precision`` count.
+        spec: of the study, as JSON: the optimizer, its learning rates, ``guard``, ``precision`` and label smoothing
+            count, of which the values of factors come first.
     """
     rule = STRATEGIES[strategy]
-    step = f"{rule.pytorch_step(threshold)}\noptimizer.step()"
-    if spec.get("guard"):
+    precision = spec.get("precision", "float32")
+    if precision == "float16":  # the scaler skips what is not finite
+        step = f"scaler.unscale_(optimizer)\n{rule.pytorch_step(threshold)}\nscaler.step(optimizer)\nscaler.update()"
+    else:
+        step = f"{rule.pytorch_step(threshold)}\noptimizer.step()"
+    if spec.get("guard") and precision != "float16":
         step = GUARD + indent(step, "    ")
     schedule = schedule_of(spec).code()
     if schedule:
@@ -34,7 +41,14 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         optimizer = OWN.format(lr=f"{learning_rate:.3g}")
     else:
         optimizer = f"optimizer = {optimizer_settings(spec).code(learning_rate)}"
-    precision = AUTOCAST if spec.get("precision") == "bfloat16" else ""
-    parts = [precision, optimizer, schedule, rule.setup]
+    smoothing = spec.get("label_smoothing", spec.get("model", {}).get("label_smoothing", 0))
+    parts = [
+        AUTOCAST.format(precision=precision) if precision != "float32" else "",
+        SMOOTHING.format(smoothing=smoothing) if smoothing else "",
+        SCALER if precision == "float16" else "",
+        optimizer,
+        schedule,
+        rule.setup,
+    ]
     before = "\n".join(part for part in parts if part)
     return f"# once, before the training loop\n{before}\n\n# after loss.backward()\n{step}"

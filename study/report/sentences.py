@@ -1,5 +1,8 @@
 """The answer of a report in words, the same in every form."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from gradstudy.models.optimizer_settings import HYPERPARAMETERS
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.answer.evidence import Evidence, FreshRuns, RecommendedSetting, Rival
@@ -25,8 +28,20 @@ def title(report: Report) -> str:
             "hidden_size": f"hidden {spec['model']['hidden_size']}",
             "batch_size": f"batch {spec['batch_size']}",
         }
+        fixed |= _of_the_model(spec["model"])
+    fixed |= {"precision": spec["precision"]} if spec.get("precision", "float32") != "float32" else {}
     parts = [data, *(words for name, words in fixed.items() if name not in factors)]
     return ", ".join([*parts, f"{spec['steps']} steps a trial", *varied])
+
+
+def _of_the_model(model: Mapping[str, Any]) -> dict[str, str]:
+    """What a model has beyond the plain one, by the field that says so; older studies lack some fields."""
+    attention = {True: "dot", False: "none"}.get(model.get("attention", False), model.get("attention"))
+    words = {"bidirectional": "bidirectional encoder"} if model.get("bidirectional") else {}
+    words |= {"attention": f"{attention} attention"} if attention != "none" else {}
+    words |= {"tied": "tied embeddings"} if model.get("tied") else {}
+    smoothing = model.get("label_smoothing")
+    return words | ({"label_smoothing": f"label smoothing {smoothing:g}"} if smoothing else {})
 
 
 def progress(report: Report) -> str:

@@ -14,9 +14,12 @@ Factors = tuple[tuple[str, FactorValue], ...]
 
 OF_AN_OPTIMIZER = (*HYPERPARAMETERS, "schedule", "warmup", "halve_every")
 OF_A_MODULE = ("batch_size", "optimizer", "guard")
-OF_THE_SPEC = ("loss", *OF_A_MODULE, *OF_AN_OPTIMIZER)
+OF_THE_SPEC = ("loss", "precision", *OF_A_MODULE, *OF_AN_OPTIMIZER)
 """What of the spec counts for the user's own model; all else that it varies is an option of its function."""
-OF_THE_MODEL = ("hidden_size", "embedding_size", "layers", "attention", "dropout", "forget_bias")
+OF_THE_MODEL = (
+    *("hidden_size", "embedding_size", "layers", "bidirectional", "attention", "tied", "label_smoothing", "dropout"),
+    "forget_bias",
+)
 TASK_OPTIONS = "task_options"
 """The field of a spec that holds the options of its task."""
 NONE = "none"

@@ -1,13 +1,15 @@
 """The parts of a spec: the model that trials train, and the space that is searched."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from gradstudy.models.attention_names import AttentionName
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.factors import FactorValue
 
 CellName = Literal["lstm", "gru", "dense", "module"]
+Precision = Literal["float32", "bfloat16", "float16"]
 MODULE_CELL: CellName = "module"
 """The cell of a module task whose function takes none."""
 
@@ -34,13 +36,27 @@ LogRange = Annotated[tuple[float, float], AfterValidator(_rising)]
 """A range that is searched on a logarithmic axis: (low, high) with 0 < low < high."""
 
 
+_SWITCHED: dict[Any, AttentionName] = {True: "dot", False: "none", "true": "dot", "false": "none", None: "none"}
+"""What attention was when it was a switch, as older studies hold it; a factor's value of none is no value."""
+
+Attention = Annotated[
+    AttentionName,
+    BeforeValidator(lambda given: _SWITCHED.get(given, given) if isinstance(given, bool | str | None) else given),
+]
+
+
 class ModelSpec(Part):
     """The encoder-decoder that every trial trains."""
 
     hidden_size: int = Field(default=64, ge=1, le=4096, description="hidden units of each layer")
     embedding_size: int | None = Field(default=None, ge=1, le=4096, description="the hidden size when not given")
     layers: int = Field(default=1, ge=1, le=16, description="layers of the encoder, and of the decoder")
-    attention: bool = Field(default=False, description="whether the decoder attends to the encoder's outputs")
+    bidirectional: bool = Field(default=False, description="whether the encoder reads in both directions")
+    attention: Attention = Field(default="none", description="how the decoder attends to the encoder's outputs")
+    tied: bool = Field(default=False, description="whether the decoder's embedding is the output layer's weight")
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each target symbol that training spreads over all symbols"
+    )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout rate")
     forget_bias: float | None = Field(
         default=None,

@@ -25,13 +25,14 @@ from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
+from gradstudy.study.spec.model_of_the_task import check_model
 from gradstudy.study.spec.optimization import (
     check_hyperparameters,
     check_schedule,
     optimizer_settings,
     schedule_of,
 )
-from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, SearchSpace
+from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
 
 PrunerName = Literal["none", "median", "hyperband"]
 SamplerName = Literal["auto", "random", "qmc", "tpe", "frontier"]
@@ -69,8 +70,9 @@ class StudySpec(Part):
         default=0, ge=0, description="steps in which the learning rate rises; below 1 a share of all steps"
     )
     halve_every: int | None = Field(default=None, ge=1, description="steps between halvings, with schedule halving")
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of the computation; parameters and their updates are float32"
+    precision: Precision = Field(
+        default="float32",
+        description="of the computation; parameters and their updates are float32; float16 needs a GPU",
     )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
     batch_size: int = Field(default=32, ge=1, le=65_536, description="sequences in a batch")
@@ -166,8 +168,7 @@ class StudySpec(Part):
                 raise ValueError(
                     f"space.cells of task {task.name!r} must be {' or '.join(task.cells)}, but got {cell!r}"
                 )
-        if self.model.attention and not task.decodes:
-            raise ValueError(f"model.attention needs a decoder, which task {task.name!r} does not have")
+        check_model(self.model, task, self.trained_loss)
         return self
 
     @model_validator(mode="after")
@@ -277,17 +278,17 @@ def _understood(spec: StudySpec, name: str, place: tuple[str, ...], given: Any) 
     """The values of one factor, each read from a spec that has it; ValueError for what cannot be."""
     if not isinstance(given, (list, tuple)) or not given:
         raise ValueError(f"space.factors.{name} must be a list of values, but got {given!r}")
-    values: list[FactorValue] = []
+    values: dict[FactorValue, FactorValue] = {}  # a switch stays one: trials of older studies hold it
     for value in given:
         try:
             made = StudySpec.model_validate(replaced(spec.model_dump(mode="json"), place, value))
         except ValidationError as error:
             raise ValueError(f"{value!r} cannot be a value of factor {name!r}: {_sentence(error)}") from None
-        understood = put_in(made.model_dump(mode="json"), place)
-        if understood in values:
+        meaning = put_in(made.model_dump(mode="json"), place)
+        if meaning in values:
             raise ValueError(f"factor {name!r} must have different values, but got {value!r} twice")
-        values.append(understood)
-    return values
+        values[meaning] = switch if isinstance(switch := _plain(value), bool) else meaning
+    return list(values.values())
 
 
 def _fields_beside(place: tuple[int | str, ...]) -> list[str]:

@@ -7,6 +7,9 @@ from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.spec.study_spec import StudySpec
 
+_SWITCHED_OFF = (False, "none")
+"""A value that is the default of today: attention was a switch."""
+
 
 def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
     """A sentence for each given value that changes nothing in a study of this kind.
@@ -47,7 +50,7 @@ def _reason(spec: StudySpec, name: str) -> str | None:
         return f"because no LSTM is searched: cells are {', '.join(spec.space.cells)}"
     if name == "model.embedding_size" and "cross_entropy" not in find_task(spec.task)[0].losses:
         return f"because task {spec.task!r} has real values, which are not embedded"
-    if name == "divergence.skipped_in_a_row" and not spec.guard and "guard" not in spec.space.factors:
+    if name == "divergence.skipped_in_a_row" and not _skips(spec):
         return "because no step is skipped without guard"
     if "loss" not in spec.space.factors:
         squared = spec.trained_loss == "mse"
@@ -58,6 +61,12 @@ def _reason(spec: StudySpec, name: str) -> str | None:
     if name == "task_folder" and not is_module:
         return "because only a model of your own is imported"
     return None
+
+
+def _skips(spec: StudySpec) -> bool:
+    """Whether any trial skips steps that are not finite, by the guard or by the loss scaling of float16."""
+    factors = spec.space.factors
+    return spec.guard or "guard" in factors or "float16" in factors.get("precision", (spec.precision,))
 
 
 def _places(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -75,6 +84,6 @@ def _beyond(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         default = defaults.get(name)
         if isinstance(value, Mapping):
             kept[name] = _beyond(value, default if isinstance(default, Mapping) else {})
-        elif name not in defaults or value != default:
+        elif name not in defaults or (value != default and (value, default) != _SWITCHED_OFF):
             kept[name] = value
     return kept

@@ -25,6 +25,7 @@ from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.device import check_precision
 from gradstudy.study.training.summary import count_spikes, summarize_gradients
 from gradstudy.study.wording import not_finite
 
@@ -156,7 +157,7 @@ class Slots(Generic[Key]):
         )
         slot = self.array.admit(run)
         spec = self._spec
-        guard = spec.guard or STRATEGIES[setting.strategy].skips
+        guard = self.array.guard or STRATEGIES[setting.strategy].skips
         monitor = DivergenceMonitor(
             self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=guard
         )
@@ -219,7 +220,12 @@ class Slots(Generic[Key]):
 
 
 def make_workspace(spec: StudySpec, device: str) -> Workspace:
-    """A workspace for the arrays of a study."""
+    """A workspace for arrays of the precision of a study, or of one of its variations.
+
+    Raises:
+        DeviceError: the device does not compute in it.
+    """
+    check_precision(spec, device)
     return Workspace(getattr(torch, spec.precision), torch.device(device))
 
 
@@ -232,7 +238,10 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
         embedding_size=model.embedding_size or model.hidden_size,
         hidden_size=model.hidden_size,
         layers=model.layers,
+        bidirectional=model.bidirectional,
         attention=model.attention,
+        tied=model.tied,
+        label_smoothing=model.label_smoothing,
         dropout=model.dropout,
         decoder=data.decoder,
         loss=spec.trained_loss,

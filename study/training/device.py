@@ -1,6 +1,7 @@
 """Where to train, and with how many threads."""
 
 from gradstudy.study.errors import DeviceError
+from gradstudy.study.spec.study_spec import StudySpec
 
 
 def check_device(name: str) -> None:
@@ -16,6 +17,16 @@ def check_device(name: str) -> None:
         usable.append("mps")
     if name not in usable:
         raise DeviceError(f"the device must be one of {', '.join(usable)} on this machine, but got {name!r}")
+
+
+def check_precision(spec: StudySpec, device: str) -> None:
+    """Raise DeviceError where a study computes in a precision that is not for the device."""
+    precisions = spec.space.factors.get("precision", (spec.precision,))
+    if "float16" in precisions and not device.startswith("cuda"):
+        raise DeviceError(
+            "precision float16 is for a GPU: give --device cuda, or precision float32 or bfloat16, "
+            f"but got device {device!r}"
+        )
 
 
 def limit_threads(threads: int) -> None:

@@ -82,7 +82,8 @@ class Worker:
         self._workers = workers
         self._stand_by = stand_by
         self._listener = listener
-        self._workspace = make_workspace(job.spec, device)
+        self._device = device
+        self._workspaces = {job.spec.precision: make_workspace(job.spec, device)}
         self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
         self._data_of: dict[str, Trainable] = {}
         self._asked: deque[Future[Begun | None]] = deque()
@@ -205,7 +206,10 @@ class Worker:
             if setting.factors:  # there may be many: those without trials make room
                 self._arrays = {known: slots for known, slots in self._arrays.items() if slots.keys}
             spec = varied(self._job.spec, setting.factors)
-            array = make_array(spec, setting.cell, self._loaded(spec), self._slots, self._workspace)
+            if spec.precision not in self._workspaces:
+                self._workspaces[spec.precision] = make_workspace(spec, self._device)
+            workspace = self._workspaces[spec.precision]
+            array = make_array(spec, setting.cell, self._loaded(spec), self._slots, workspace)
             self._arrays[key] = Slots(array, spec)
         return self._arrays[key]
 

@@ -1,6 +1,7 @@
 """The independent truth: the same model built from torch's own layers, one trial at a time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -16,16 +17,31 @@ class TorchSeq2Seq(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        layer = nn.LSTM if shape.cell == "lstm" else nn.GRU
-        sizes = (shape.embedding_size, shape.hidden_size, shape.layers)
+        self.shape = shape
+        cell = nn.LSTM if shape.cell == "lstm" else nn.GRU
+        hidden, memory = shape.hidden_size, shape.hidden_size * (1 + shape.bidirectional)
+        options = {"num_layers": shape.layers, "batch_first": True}
         self.encoder_embedding = nn.Embedding(shape.source_vocabulary, shape.embedding_size)
-        self.encoder = layer(*sizes, batch_first=True)
-        self.decoder_embedding = nn.Embedding(shape.target_vocabulary, shape.embedding_size)
-        self.decoder = layer(*sizes, batch_first=True)
-        if shape.attention:
-            self.attention = nn.Linear(2 * shape.hidden_size, shape.hidden_size, bias=False)
-        self.output = nn.Linear(shape.hidden_size, shape.target_vocabulary)
-        self.attends = shape.attention
+        self.encoder = cell(shape.embedding_size, hidden, bidirectional=shape.bidirectional, **options)
+        bound = hidden**-0.5
+        shared = torch.empty(shape.target_vocabulary, hidden).uniform_(-bound, bound) if shape.tied else None
+        self.decoder_embedding = nn.Embedding(shape.target_vocabulary, shape.embedding_size, _weight=shared)
+        context = memory if shape.attention == "bahdanau" else 0
+        self.decoder = cell(shape.embedding_size + context, hidden, **options)
+        self.bridge = nn.ModuleDict()
+        for layer in range(shape.layers if shape.bidirectional else 0):
+            for kind in "hc" if shape.cell == "lstm" else "h":
+                self.bridge[f"{kind}_l{layer}"] = nn.Linear(memory, hidden)
+        if shape.attention == "bahdanau":
+            sizes = {"query": (hidden, hidden), "key": (memory, hidden), "score": (hidden, 1)}
+            self.attention = nn.ModuleDict({name: nn.Linear(*size, bias=False) for name, size in sizes.items()})
+        elif shape.attention == "dot":
+            self.attention = nn.Linear(memory + hidden, hidden, bias=False)
+            if shape.bidirectional:
+                self.attention.key = nn.Linear(memory, hidden, bias=False)
+        self.output = nn.Module() if shape.tied else nn.Linear(hidden, shape.target_vocabulary)
+        if shape.tied:
+            self.output.bias = nn.Parameter(torch.empty(shape.target_vocabulary).uniform_(-bound, bound))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         lengths = (source != PAD).sum(1)
@@ -34,22 +50,56 @@ class TorchSeq2Seq(nn.Module):
             [torch.roll(row, -(source.shape[1] - int(n))) for row, n in zip(source, lengths, strict=True)]
         )[:, :steps]
         packed = pack_padded_sequence(self.encoder_embedding(at_front), lengths, batch_first=True, enforce_sorted=False)
-        memory, state = self.encoder(packed)
+        packed, state = self.encoder(packed)
+        memory, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+        if self.shape.bidirectional:
+            state = self._bridged(state)
+        absent = at_front == PAD
         begin = torch.full_like(target[:, :1], BEGIN)
-        hidden, _ = self.decoder(self.decoder_embedding(torch.cat([begin, target[:, :-1]], 1)), state)
-        if self.attends:
-            memory, _ = nn.utils.rnn.pad_packed_sequence(memory, batch_first=True)
-            scores = hidden @ memory.transpose(1, 2)
-            scores = scores.masked_fill((at_front == PAD).unsqueeze(1), float("-inf"))
-            context = torch.softmax(scores, 2) @ memory
+        inputs = self.decoder_embedding(torch.cat([begin, target[:, :-1]], 1))
+        if self.shape.attention == "bahdanau":
+            hidden = self._decode_attending(inputs, state, memory, absent)
+        else:
+            hidden, _ = self.decoder(inputs, state)
+        if self.shape.attention == "dot":
+            keys = self.attention.key(memory) if self.shape.bidirectional else memory
+            scores = hidden @ keys.transpose(1, 2)
+            context = torch.softmax(scores.masked_fill(absent.unsqueeze(1), float("-inf")), 2) @ memory
             hidden = torch.tanh(self.attention(torch.cat([context, hidden], 2)))
-        logits = self.output(hidden)
-        return nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
+        weight = self.decoder_embedding.weight if self.shape.tied else self.output.weight
+        logits = nn.functional.linear(hidden, weight, self.output.bias)
+        smoothing = self.shape.label_smoothing
+        return nn.functional.cross_entropy(
+            logits.flatten(0, 1), target.flatten(), ignore_index=PAD, label_smoothing=smoothing
+        )
+
+    def _bridged(self, state: Tensor | tuple[Tensor, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+        """The decoder's first state by the last ones of torch: layer 0 forward, layer 0 backward, layer 1 forward..."""
+
+        def mapped(kind: str, last: Tensor) -> Tensor:
+            both = [torch.cat([last[2 * layer], last[2 * layer + 1]], 1) for layer in range(self.shape.layers)]
+            return torch.stack([self.bridge[f"{kind}_l{layer}"](each) for layer, each in enumerate(both)])
+
+        if isinstance(state, tuple):
+            return mapped("h", state[0]).tanh(), mapped("c", state[1])
+        return mapped("h", state).tanh()
+
+    def _decode_attending(self, inputs: Tensor, state: Any, memory: Tensor, absent: Tensor) -> Tensor:
+        """Step by step: each reads the context that the state before it finds."""
+        outputs = []
+        for step in inputs.unbind(1):
+            query = (state[0] if isinstance(state, tuple) else state)[-1].unsqueeze(1)
+            scores = self.attention["score"](torch.tanh(self.attention["query"](query) + self.attention["key"](memory)))
+            weights = torch.softmax(scores.squeeze(2).masked_fill(absent, float("-inf")), 1)
+            context = torch.einsum("bs,bsm->bm", weights, memory)
+            found, state = self.decoder(torch.cat([step, context], 1).unsqueeze(1), state)
+            outputs.append(found)
+        return torch.cat(outputs, 1)
 
     def flat(self, layout: ParameterLayout, what: Callable[[Tensor], Tensor | None] = lambda p: p.detach()) -> Tensor:
         """Parameters, or what ``what`` takes of them, as one row [P] of an array."""
         named = dict(self.named_parameters())
-        row = torch.zeros(1, layout.size, dtype=self.output.weight.dtype)
+        row = torch.zeros(1, layout.size, dtype=self.output.bias.dtype)
         for parameter in layout.parameters:
             value = what(named[parameter.name])
             if value is not None:

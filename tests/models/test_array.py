@@ -27,9 +27,7 @@ def shape_for(data, cell, **options):
         cell=cell,
         source_vocabulary=len(data.source_vocabulary),
         target_vocabulary=len(data.target_vocabulary),
-        embedding_size=5,
-        hidden_size=6,
-        **options,
+        **({"embedding_size": 5, "hidden_size": 6} | options),
     )
 
 
@@ -176,7 +174,7 @@ def test_training_equals_torchs_loop(data, torch_model, optimizer, cell, trials,
 )
 def test_a_trial_alone_equals_itself_among_seven_that_come_and_go(data, cell, strategy, threshold):
     mine = run(42, strategy, threshold, 0.005 if strategy == "standardize" else 0.5)
-    options = {"dtype": torch.float64, "dropout": 0.2, "layers": 2, "attention": True}
+    options = {"dtype": torch.float64, "dropout": 0.2, "layers": 2, "attention": "dot"}
     alone = array_for(data, cell, slots=1, **options)
     alone.admit(mine)
     expected = alone.train(60)
@@ -202,6 +200,38 @@ def test_a_trial_alone_equals_itself_among_seven_that_come_and_go(data, cell, st
     np.testing.assert_allclose(
         np.concatenate([block.applied_norm for block in seen]), expected.applied_norm[:, 0], rtol=1e-7
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bidirectional": True, "attention": "bahdanau", "layers": 2, "dropout": 0.2},
+        {"bidirectional": True, "attention": "dot", "label_smoothing": 0.1, "tied": True, "embedding_size": 6},
+    ],
+)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_trial_of_each_model_alone_equals_itself_among_others(data, cell, options):
+    alone, company = (array_for(data, cell, slots=slots, dtype=torch.float64, **options) for slots in (1, 4))
+    mine = run(42, "norm", 0.5, 0.5)
+    alone.admit(mine)
+    for neighbour in RUNS[:2]:
+        company.admit(neighbour)
+    slot = company.admit(mine)
+    seen = [company.train(6).loss[:, slot]]
+    company.evict(0)  # mine moves into the first slot
+    seen.append(company.train(6).loss[:, 0])
+    np.testing.assert_allclose(np.concatenate(seen), alone.train(12).loss[:, 0], rtol=1e-9)
+    assert company.validation_loss(0) == pytest.approx(alone.validation_loss(0), rel=1e-9)
+
+
+def test_labels_are_smoothed_in_training_and_not_in_validation(data):
+    smooth, plain = (array_for(data, slots=1, label_smoothing=share) for share in (0.3, 0.0))
+    for array in (smooth, plain):
+        array.admit(run(1))
+    assert smooth.validation_loss(0) == plain.validation_loss(0)
+    assert smooth.initial_losses(0) != plain.initial_losses(0)
+    first = smooth.initial_losses(0)[0]
+    assert smooth.train(1).loss[0, 0] == pytest.approx(first, rel=1e-5)
 
 
 def test_a_trial_that_overflows_does_not_leak(data):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 OPTIONS = {"copy": {"max_length": 8, "symbols": 12, "examples": 500}, "sunspots": {}}
 
 
-def array_on(device, cell, dtype=torch.float32, task="copy"):
+def array_on(device, cell, dtype=torch.float32, task="copy", **model):
     data = load_task(task, **OPTIONS[task])
     shape = ModelShape(
         cell=cell,
@@ -27,8 +27,8 @@ def array_on(device, cell, dtype=torch.float32, task="copy"):
         embedding_size=16,
         hidden_size=16,
         layers=2,
-        attention=True,
         dropout=0.1,
+        **({"attention": "dot"} | model),
     )
     array = TrialArray(
         shape,
@@ -69,3 +69,23 @@ def test_nothing_waits_for_the_gpu_within_a_block(cell, task):
 def test_bfloat16_trains_on_a_gpu():
     telemetry = array_on("cuda", "lstm", torch.bfloat16).train(10)
     assert np.isfinite(telemetry.loss).all()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_float16_trains_as_float32_does_and_waits_for_nothing(cell):
+    array = array_on("cuda", cell, torch.float16)
+    expected, found = array_on("cuda", cell).train(10), array.train(10)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=0.02)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        array._train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("attention", ["dot", "bahdanau"])
+def test_a_bidirectional_encoder_trains_on_a_gpu_as_on_the_cpu(attention):
+    expected, found = (
+        array_on(device, "lstm", bidirectional=True, attention=attention).train(10) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-3)

@@ -9,21 +9,29 @@ from gradstudy.models.workspace import Workspace
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}
 
+OPTIONS = [
+    {},
+    {"attention": "dot"},
+    {"attention": "dot", "layers": 3},
+    {"attention": "bahdanau"},
+    {"attention": "bahdanau", "layers": 2},
+    {"bidirectional": True},
+    {"bidirectional": True, "layers": 3},
+    {"bidirectional": True, "layers": 2, "attention": "dot"},
+    {"bidirectional": True, "layers": 2, "attention": "bahdanau"},
+    {"tied": True, "embedding_size": 6},
+    {"label_smoothing": 0.1},
+    {"tied": True, "embedding_size": 6, "bidirectional": True, "attention": "bahdanau", "label_smoothing": 0.3},
+]
 SHAPES = [
     pytest.param(
         ModelShape(
-            cell=cell,
-            source_vocabulary=11,
-            target_vocabulary=13,
-            embedding_size=5,
-            hidden_size=6,
-            layers=layers,
-            attention=attention,
+            cell=cell, source_vocabulary=11, target_vocabulary=13, **({"embedding_size": 5, "hidden_size": 6} | options)
         ),
-        id=f"{cell}-{layers}-layers{'-attention' if attention else ''}",
+        id="-".join([cell, *(f"{name}={value}" for name, value in options.items())]),
     )
     for cell in ("lstm", "gru")
-    for layers, attention in ((1, False), (1, True), (3, True))
+    for options in OPTIONS
 ]
 
 
@@ -33,7 +41,7 @@ def make(shape, dtype):
 
 def loss_and_gradients(model, rows, batch):
     views = {name: view.requires_grad_() for name, view in model.layout.views(rows).items()}
-    loss = model.loss(views, batch)
+    loss = model.loss(views, batch, smoothing=model.shape.label_smoothing)
     gradients = torch.zeros_like(rows)
     for name, gradient in zip(views, torch.autograd.grad(loss.sum(), list(views.values())), strict=True):
         model.layout.views(gradients)[name].copy_(gradient)

@@ -29,27 +29,58 @@ class TorchModel(nn.Module):
         self.shape = shape
         if not shape.source_features:
             self.encoder_embedding = nn.Embedding(shape.source_vocabulary, shape.embedding_size)
-        inputs = shape.source_features or shape.embedding_size
-        self.encoder = layer(inputs, shape.hidden_size, shape.layers, batch_first=True)
+        inputs, hidden, both = shape.source_features or shape.embedding_size, shape.hidden_size, shape.bidirectional
+        self.encoder = layer(inputs, hidden, shape.layers, batch_first=True, bidirectional=both)
+        memory = 2 * hidden if both else hidden
         if shape.decoder:
-            self.decoder = layer(shape.target_features, shape.hidden_size, shape.layers, batch_first=True)
-        if shape.attention:
-            self.attention = nn.Linear(2 * shape.hidden_size, shape.hidden_size, bias=False)
-        self.output = nn.Linear(shape.hidden_size, shape.target_features or shape.target_vocabulary)
+            context = memory if shape.attention == "bahdanau" else 0
+            self.decoder = layer(shape.target_features + context, hidden, shape.layers, batch_first=True)
+            if both:
+                self.bridge = nn.ModuleDict({"h_l0": nn.Linear(memory, hidden)})
+                if shape.cell == "lstm":
+                    self.bridge["c_l0"] = nn.Linear(memory, hidden)
+        if shape.attention == "dot":
+            self.attention = nn.Linear(2 * hidden, hidden, bias=False)
+        if shape.attention == "bahdanau":
+            sizes = {"query": (hidden, hidden), "key": (memory, hidden), "score": (hidden, 1)}
+            self.attention = nn.ModuleDict({name: nn.Linear(*size, bias=False) for name, size in sizes.items()})
+        self.output = nn.Linear(hidden if shape.decoder else memory, shape.target_features or shape.target_vocabulary)
 
     def forward(self, source, target):
         """Source [B, S, F] or [B, S], target [B, U, G] or [B, 1]."""
         memory, state = self.encoder(source if self.shape.source_features else self.encoder_embedding(source))
         hidden = memory[:, -1:]
+        if self.shape.bidirectional and not self.shape.decoder:
+            last = state[0] if self.shape.cell == "lstm" else state
+            hidden = torch.cat([last[-2], last[-1]], 1).unsqueeze(1)
+        elif self.shape.bidirectional:  # of one layer
+            of_lstm = self.shape.cell == "lstm"
+            h, *c = [torch.cat(list(each), 1) for each in (state if of_lstm else [state])]
+            state = torch.tanh(self.bridge["h_l0"](h))[None]
+            state = (state, self.bridge["c_l0"](c[0])[None]) if of_lstm else state
         if self.shape.decoder:
-            hidden, _ = self.decoder(torch.cat([source[:, -1:], target[:, :-1]], 1), state)
-        if self.shape.attention:
+            inputs = torch.cat([source[:, -1:], target[:, :-1]], 1)
+            if self.shape.attention == "bahdanau":
+                hidden = self._attending(inputs, state, memory)
+            else:
+                hidden, _ = self.decoder(inputs, state)
+        if self.shape.attention == "dot":
             context = torch.softmax(hidden @ memory.transpose(1, 2), 2) @ memory
             hidden = torch.tanh(self.attention(torch.cat([context, hidden], 2)))
         answer = self.output(hidden)
         if self.shape.loss == "cross_entropy":
             return LOSSES["cross_entropy"](answer.flatten(0, 1), target.flatten())
         return LOSSES[self.shape.loss](answer, target)
+
+    def _attending(self, inputs, state, memory):
+        steps = []
+        for step in inputs.split(1, 1):
+            query = (state[0] if self.shape.cell == "lstm" else state)[-1].unsqueeze(1)
+            scores = self.attention["score"](torch.tanh(self.attention["query"](query) + self.attention["key"](memory)))
+            context = (torch.softmax(scores, 1) * memory).sum(1, keepdim=True)
+            hidden, state = self.decoder(torch.cat([step, context], 2), state)
+            steps.append(hidden)
+        return torch.cat(steps, 1)
 
 
 class TorchDense(nn.Module):
@@ -92,12 +123,18 @@ def shaped(cell, loss="mse", **options):
     return ModelShape(cell=cell, loss=loss, **(sizes | options))
 
 
+CELL_NAMES = ("lstm", "gru")
 VALUE_SHAPES = {
     **{f"{cell}-{loss}": shaped(cell, loss) for cell in ("lstm", "gru") for loss in ("mse", "mae", "huber")},
-    **{f"{cell}-2-layers-attention": shaped(cell, layers=2, attention=True) for cell in ("lstm", "gru")},
+    **{f"{cell}-2-layers-attention": shaped(cell, layers=2, attention="dot") for cell in ("lstm", "gru")},
     **{
         f"{cell}-no-decoder": shaped(cell, "huber", decoder=False, target_features=2, layers=2)
         for cell in ("lstm", "gru", "dense")
+    },
+    **{f"{cell}-bidirectional-bahdanau": shaped(cell, bidirectional=True, attention="bahdanau") for cell in CELL_NAMES},
+    **{
+        f"{cell}-bidirectional-no-decoder": shaped(cell, decoder=False, bidirectional=True, target_features=2, layers=2)
+        for cell in CELL_NAMES
     },
 }
 

@@ -103,7 +103,8 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
                      "pruner, frontier_width, seed, guard, "
                      "space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "
-                               "embedding_size, layers, attention, dropout, forget_bias"),
+                               "embedding_size, layers, bidirectional, attention, tied, label_smoothing, dropout, "
+                               "forget_bias"),
         ("trials = 'many'", "trials should be a valid integer, unable to parse string as an integer, "
                             "but got 'many'"),
         ("name = 'a/b'", "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a "

@@ -15,8 +15,9 @@ from gradstudy.storage.studies import list_studies
 from gradstudy.study.errors import DeviceError, SpecChangedError, SpecError
 from gradstudy.study.launch import create_or_resume, with_file
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec, stored_spec
+from gradstudy.study.training.arrays import make_workspace
 from gradstudy.study.training.data import load_data
-from gradstudy.study.training.device import check_device
+from gradstudy.study.training.device import check_device, check_precision
 
 
 def test_a_study_is_stored_with_its_spec_and_versions(db: Database, spec: StudySpec) -> None:
@@ -125,3 +126,13 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     check_device("cpu")
     with pytest.raises(DeviceError, match=r"must be one of cpu.* on this machine, but got 'tpu'"):
         check_device("tpu")
+
+
+def test_float16_is_refused_where_there_is_no_gpu_of_cuda() -> None:
+    for spec in ({"precision": "float16"}, {"space": {"factors": {"precision": ["float32", "float16"]}}}):
+        made = parse_spec({"name": "x", "task": "copy"} | spec)
+        check_precision(made, "cuda:1")
+        with pytest.raises(DeviceError, match=r"^precision float16 is for a GPU: .*, but got device 'cpu'$"):
+            check_precision(made, "cpu")
+        with pytest.raises(DeviceError, match="is for a GPU"):
+            make_workspace(made, "cpu")

@@ -28,7 +28,8 @@ class Loop:
         """One step, of which the loss is that of the batch times a factor."""
         self.model.zero_grad()
         loss = (self.model(self._inputs) - 1).square().mean() * factor
-        loss.backward()
+        scaler = self.names.get("scaler")
+        (scaler.scale(loss) if scaler else loss).backward()
         self.names["loss"] = loss
         exec(self._after, self.names)
 
@@ -183,7 +184,29 @@ def test_a_spec_that_says_nothing_has_plain_sgd_without_a_guard() -> None:
 
 def test_a_study_in_half_precision_says_so() -> None:
     assert "torch.autocast(device_type, torch.bfloat16)" in code_to_paste("norm", 0.5, RATE, {"precision": "bfloat16"})
+    assert "torch.autocast(device_type, torch.float16)" in code_to_paste("norm", 0.5, RATE, {"precision": "float16"})
     assert "autocast" not in code_to_paste("norm", 0.5, RATE, {"precision": "float32"})
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_in_float16_the_scaled_gradients_are_clipped_as_those_without_a_scale(strategy: str) -> None:
+    code = code_to_paste(strategy, THRESHOLDS[strategy], RATE, {"precision": "float16"})
+    scaled, plain = Loop(code.replace("GradScaler()", "GradScaler('cpu')")), loop_of(strategy)
+    for step in range(30):
+        before = scaled.parameters()
+        scaled.step(float("inf") if step == 20 else 1.0)
+        assert torch.equal(scaled.parameters(), before) == (step == 20)
+        if step != 20:
+            plain.step()
+    if strategy not in ("autoclip", "zclip"):  # these remember the norm of the step that was skipped
+        torch.testing.assert_close(scaled.parameters(), plain.parameters())
+
+
+def test_label_smoothing_is_said_of_the_loss_wherever_it_is_set() -> None:
+    said = "label_smoothing=0.1)"
+    assert said in code_to_paste("norm", 0.5, RATE, {"model": {"label_smoothing": 0.1}})
+    assert said in code_to_paste("norm", 0.5, RATE, {"model": {"label_smoothing": 0.0}, "label_smoothing": 0.1})
+    assert "smoothing" not in code_to_paste("norm", 0.5, RATE, {"model": {"label_smoothing": 0.0}})
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -28,6 +28,7 @@ from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.points import RandomSampler, SobolSampler
 from gradstudy.study.search.space import Setting, from_row, suggest
 from gradstudy.study.spec.factors import in_order
+from gradstudy.study.spec.parts import ModelSpec
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 from gradstudy.study.spec.variations import variations, varied
 from gradstudy.study.training.arrays import Slots, make_array, make_workspace
@@ -98,6 +99,32 @@ def test_a_trial_equals_that_of_a_study_which_has_its_factors_for_fields(db: Dat
     assert len(seen) == 16
     number = int(trials.loc[trials["outcome"] == "trained", "number"].iloc[0])
     assert replay_trial(db, "v", number).agrees
+
+
+def test_each_model_and_precision_that_is_varied_is_that_of_a_study_of_its_own(db: Database) -> None:
+    factors = {
+        "precision": ["float32", "bfloat16"],
+        "bidirectional": [True, False],
+        "attention": ["none", "dot", "bahdanau"],
+        "tied": [True, False],
+        "label_smoothing": [0, 0.2],
+    }
+    values = VALUES | {"task": "copy", "task_options": {"max_length": 4, "examples": 100}, "steps": 4}
+    space = {name: part for name, part in VALUES["space"].items() if name != "factors"}
+    run(db, parse_spec(values | {"space": space | {"factors": factors}}))
+    seen: set[Any] = set()
+    for row in read_trials(db, "v").to_dict("records"):
+        model = dict(row["factors"])
+        seen |= set(model.items())
+        precision = model.pop("precision")
+        plain = values | {"precision": precision, "model": {"hidden_size": 6} | model, "space": space}
+        alone = trained_alone(parse_spec(plain), row)
+        recorded = read_steps(db, "v", [int(row["number"])])["loss"].to_numpy()
+        np.testing.assert_allclose(recorded, alone.trial.telemetry().loss, rtol=1e-5)
+        if precision == "bfloat16":
+            exact = trained_alone(parse_spec(plain | {"precision": "float32"}), row)
+            assert not np.allclose(recorded, exact.trial.telemetry().loss, rtol=1e-5)
+    assert len(seen) == 11
 
 
 def test_a_confirmation_runs_the_chosen_setting_with_its_factors(db: Database, spec: StudySpec) -> None:
@@ -196,6 +223,20 @@ def test_points_of_studies_without_factors_are_those_of_a_sampler_of_four_axes()
     np.testing.assert_array_equal(RandomSampler(5).point(3), np.random.default_rng([5, 3]).random(4))
 
 
+def test_attention_that_was_a_switch_is_read_as_what_it_was() -> None:
+    stored = VALUES | {"task": "copy", "task_options": {}, "space": {"factors": {"attention": [True, False]}}}
+    made = parse_spec(stored)
+    assert made.space.factors == {"attention": (True, False)}  # as the trials of that study hold it
+    assert [each.model.attention for each in variations(made)] == ["dot", "none"]
+    assert parse_spec(
+        VALUES | {"task": "copy", "task_options": {}, "space": {}, "model": {"attention": True}}
+    ).model == (ModelSpec(attention="dot"))
+    named = stored | {"space": {"factors": {"attention": ["none", "dot", "bahdanau"]}}}
+    assert parse_spec(named).space.factors == {"attention": ("none", "dot", "bahdanau")}
+    with pytest.raises(SpecError, match="must have different values, but got 'dot' twice"):
+        parse_spec(stored | {"space": {"factors": {"attention": ["true", "dot"]}}})
+
+
 def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> None:
     factors = {"window": ["5", "10"], "standardize": ["true", "false"], "dropout": ["0", "0.5"]}
     factors["attention"] = ["true", "false"]
@@ -208,12 +249,12 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
     assert (first.task_options, first.model.dropout, first.model.attention) == (
         {"window": 5, "standardize": True},
         0.0,
-        True,
+        "dot",
     )
     assert (last.task_options, last.model.dropout, last.model.attention) == (
         {"window": 10, "standardize": False},
         0.5,
-        False,
+        "none",
     )
     assert len(variations(made)) == 16
     biased = varied(spec, (("forget_bias", 2.0), ("length", 14)))
@@ -225,9 +266,10 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
     [
         (
             {"width": ["1"]},
-            "there is no factor 'width' to vary: accepted are loss, batch_size, optimizer, guard, momentum, beta1, "
-            "beta2, epsilon, weight_decay, schedule, warmup, halve_every, hidden_size, "
-            "embedding_size, layers, attention, dropout, forget_bias and of task 'adding' length, examples, seed",
+            "there is no factor 'width' to vary: accepted are loss, precision, batch_size, optimizer, guard, momentum, "
+            "beta1, beta2, epsilon, weight_decay, schedule, warmup, halve_every, hidden_size, embedding_size, layers, "
+            "bidirectional, attention, tied, label_smoothing, dropout, forget_bias and of task 'adding' length, "
+            "examples, seed",
         ),
         (
             {"length": ["10", "long"]},
@@ -247,6 +289,10 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
             {"attention": ["true"]},
             "'true' cannot be a value of factor 'attention': model.attention needs a decoder, which task 'adding' does "
             "not have",
+        ),
+        (
+            {"tied": ["false", "true"]},
+            "'true' cannot be a value of factor 'tied': model.tied needs a decoder, which task 'adding' does not have",
         ),
         ({"layers": ["2", "02"]}, "factor 'layers' must have different values, but got '02' twice"),
         ({"layers": []}, "space.factors.layers must be a list of values, but got []"),
