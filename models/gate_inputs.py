@@ -20,24 +20,31 @@ class GateInputs:
         rows: the same without history, [N, D].
         index: the row that enters at each step, [T, K, B].
         shared: whether a row may enter more than once, so that gradients of rows are sums.
+        absent: which sequences have not begun, [T, K, B]; of no elements where all have, or nobody asks.
     """
 
     values: Tensor
     rows: Tensor
     index: Tensor
     shared: bool
+    absent: Tensor
 
 
-def token_inputs(table: Tensor, tokens: Tensor) -> GateInputs:
-    """Rows of the tables [K, V, D] picked by tokens [K, T, B]."""
+def token_inputs(table: Tensor, tokens: Tensor, absent: Tensor | None = None) -> GateInputs:
+    """Rows of the tables [K, V, D] picked by tokens [K, T, B]; ``absent`` as in ``GateInputs``."""
     trials, symbols, _ = table.shape
     first_row = torch.arange(0, trials * symbols, symbols, device=tokens.device)
     index = (tokens + first_row.view(-1, 1, 1)).transpose(0, 1).contiguous()
-    return GateInputs(table, table.detach().flatten(0, 1), index, shared=True)
+    return GateInputs(table, table.detach().flatten(0, 1), index, shared=True, absent=_or_nobody(absent, index))
 
 
-def dense_inputs(values: Tensor) -> GateInputs:
-    """Inputs that are there for every step, [K, T, B, D]."""
+def dense_inputs(values: Tensor, absent: Tensor | None = None) -> GateInputs:
+    """Inputs that are there for every step, [K, T, B, D]; ``absent`` as in ``GateInputs``."""
     shape = values.shape[:3]
     index = torch.arange(shape.numel(), device=values.device).view(shape).transpose(0, 1).contiguous()
-    return GateInputs(values, values.detach().contiguous().flatten(0, 2), index, shared=False)
+    rows = values.detach().contiguous().flatten(0, 2)
+    return GateInputs(values, rows, index, shared=False, absent=_or_nobody(absent, index))
+
+
+def _or_nobody(absent: Tensor | None, index: Tensor) -> Tensor:
+    return index.new_empty(0, 0, 0, dtype=torch.bool) if absent is None else absent

@@ -17,6 +17,7 @@ from gradstudy.models.gru import gru
 from gradstudy.models.layers import affine, cross_entropy, value_loss
 from gradstudy.models.lstm import lstm
 from gradstudy.models.model_shape import BEGIN, GATES, PAD, Batch, ModelShape, ValueBatch, parameter_layout
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
 _CLOSED = 1e4
@@ -85,7 +86,13 @@ class EncoderDecoder:
             return 0.0
         return math.sqrt(6 / (sum(shape) if module == "output" else shape[0]))
 
-    def loss(self, parameters: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        parameters: dict[str, Tensor],
+        batch: Batch,
+        dropout_keys: Tensor | None = None,
+        limits: StateLimits | None = None,
+    ) -> Tensor:
         """The loss of each trial under teacher forcing, [K]: of symbols token-mean cross-entropy in nats.
 
         Of real values it is the mean error over all target values. The decoder then reads the value before the one
@@ -95,8 +102,10 @@ class EncoderDecoder:
             parameters: the layout's views, each [K, ...].
             batch: one batch of each trial.
             dropout_keys: one 64-bit integer for each trial and step, [K]; None switches dropout off.
+            limits: of the gradients of recurrent states in the backward pass; None for none.
         """
         shape = self.shape
+        limits = limits or StateLimits.none(self.workspace.dtype, self.workspace.device)
         source, inputs, padding = self._steps(batch)
         trials, length, size = source.shape[:3]
         from_end = torch.arange(length - 1, -1, -1, device=source.device)
@@ -106,11 +115,11 @@ class EncoderDecoder:
         else:
             zeros = self._closed.new_zeros(trials, size, shape.hidden_size)
             start = [(zeros, zeros)] * shape.layers
-            memory, states = self._stack("encoder", parameters, source, start, dropout_keys, from_end, padding)
+            memory, states = self._stack("encoder", parameters, source, start, dropout_keys, from_end, padding, limits)
             hidden = states[-1][0].unsqueeze(1)
             if shape.decoder:
                 positions = torch.arange(inputs.shape[1], device=source.device)
-                hidden, _ = self._stack("decoder", parameters, inputs, states, dropout_keys, positions, None)
+                hidden, _ = self._stack("decoder", parameters, inputs, states, dropout_keys, positions, None, limits)
             if shape.attention:
                 hidden = _attend(hidden, memory, padding, parameters["attention.weight"])
         if shape.dropout > 0 and dropout_keys is not None:
@@ -148,6 +157,7 @@ class EncoderDecoder:
         dropout_keys: Tensor | None,
         positions: Tensor,
         padding: Tensor | None,
+        limits: StateLimits,
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Run the layers of one side; outputs [K, T, B, H] and each layer's last state.
 
@@ -156,6 +166,7 @@ class EncoderDecoder:
         shape = self.shape
         outputs = steps
         last_states = []
+        absent = padding.transpose(0, 1).contiguous() if padding is not None and limits.any else None
         for layer, state in enumerate(states):
             name = f"{side}.l{layer}"
             weight, recurrent, bias, recurrent_bias = (
@@ -172,7 +183,7 @@ class EncoderDecoder:
                 if padding is not None:
                     is_padding = torch.arange(table.shape[1], device=table.device) == PAD
                     table = table + is_padding.unsqueeze(-1) * self._closed
-                inputs = token_inputs(table, steps)
+                inputs = token_inputs(table, steps, absent)
             else:
                 if layer > 0 and shape.dropout > 0 and dropout_keys is not None:
                     number = 2 * layer + (side == "decoder")
@@ -181,11 +192,11 @@ class EncoderDecoder:
                 projected = projected.unflatten(1, outputs.shape[1:3])
                 if padding is not None:
                     projected = projected + padding.unsqueeze(-1) * self._closed
-                inputs = dense_inputs(projected)
+                inputs = dense_inputs(projected, absent)
             if shape.cell == "lstm":
-                outputs, h, c = lstm(inputs, recurrent, *state, self.workspace, name)
+                outputs, h, c = lstm(inputs, recurrent, *state, limits, self.workspace, name)
             else:
-                outputs, h = gru(inputs, recurrent, candidate_bias, state[0], self.workspace, name)
+                outputs, h = gru(inputs, recurrent, candidate_bias, state[0], limits, self.workspace, name)
                 c = h
             last_states.append((h, c))
         return outputs, last_states

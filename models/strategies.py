@@ -3,6 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from gradstudy.models.step_by_step import STEP_BY_STEP
+
+BY_NORM, BY_VALUE = "recurrent", "recurrent_value"
+"""The strategies that clip inside the backward pass through time."""
+
 
 class StrategyError(ValueError):
     """A strategy or a threshold that does not exist."""
@@ -25,6 +30,8 @@ class Strategy:
         source: where the rule comes from.
         setup: PyTorch to run once, before the training loop; empty for a strategy without state.
         step: PyTorch to run between ``loss.backward()`` and ``optimizer.step()``, with ``{c}`` as threshold.
+        inside: whether it acts inside the backward pass of recurrent layers: ``setup`` changes the model, with
+            ``{c}`` as threshold, and nothing is left to do after it.
     """
 
     name: str
@@ -36,6 +43,7 @@ class Strategy:
     source: str
     setup: str = ""
     step: str
+    inside: bool = False
 
     def check(self, threshold: float | None) -> None:
         """Raise StrategyError unless ``threshold`` is one that this strategy takes."""
@@ -63,18 +71,28 @@ class Strategy:
         step = self.pytorch_step(threshold)
         if not self.setup:
             return step
-        return f"# once, before the training loop\n{self.setup}\n\n# after loss.backward()\n{step}"
+        return f"# once, before the training loop\n{self.pytorch_setup(threshold)}\n\n# after loss.backward()\n{step}"
+
+    def pytorch_setup(self, threshold: float | None = None) -> str:
+        """The part of :meth:`pytorch` that runs once; raises StrategyError as it does."""
+        return self._at(self.setup, threshold)
 
     def pytorch_step(self, threshold: float | None = None) -> str:
         """The part of :meth:`pytorch` that runs at every step; raises StrategyError as it does."""
+        return self._at(self.step, threshold)
+
+    def _at(self, code: str, threshold: float | None) -> str:
+        """The code at ``threshold``."""
         self.check(threshold)
-        return self.step if threshold is None else self.step.replace("{c}", repr(float(threshold)))
+        return code if threshold is None else code.replace("{c}", repr(float(threshold)))
 
 
 _TOTAL_NORM = (
     "gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
     "norm = torch.nn.utils.get_total_norm(gradients)"
 )
+
+_NOTHING_LEFT = "# nothing: the layers have clipped inside loss.backward(), and optimizer.step() follows"
 
 _CATALOGUE = (
     Strategy(
@@ -187,10 +205,35 @@ _CATALOGUE = (
             "    mean, variance = statistics.fmean(norms), statistics.pvariance(norms)"
         ),
     ),
+    Strategy(
+        name=BY_NORM,
+        rule="d * min(1, c / (‖d‖ + 1e-6)), d the gradient of a layer's state at a time step",
+        unit="norm of a state's gradient at one time step",
+        low=1e-4,
+        high=1.0,
+        source="after Kaldi's ClipGradientComponent (there of each sequence); Pascanu et al. 2013, arXiv 1211.5063",
+        setup=STEP_BY_STEP.replace("{clipped}", "d * ({c} / (d.norm() + 1e-6)).clamp(max=1.0)"),
+        step=_NOTHING_LEFT,
+        inside=True,
+    ),
+    Strategy(
+        name=BY_VALUE,
+        rule="clamp(d_i, -c, c) for each entry, d the gradient of a layer's state at a time step",
+        unit="value of an entry of a state's gradient",
+        low=1e-5,
+        high=0.1,
+        source="after Graves 2013, arXiv 1308.0850 (there of what enters the gates)",
+        setup=STEP_BY_STEP.replace("{clipped}", "d.clamp(-{c}, {c})"),
+        step=_NOTHING_LEFT,
+        inside=True,
+    ),
 )
 
 STRATEGIES: dict[str, Strategy] = {strategy.name: strategy for strategy in _CATALOGUE}
 """Every strategy by name. The thresholds have different units: never search them on one axis."""
+
+SEARCHED_BY_DEFAULT = tuple(strategy.name for strategy in _CATALOGUE if not strategy.inside)
+"""The strategies of a study that names none."""
 
 
 def find_strategy(name: str) -> Strategy:
@@ -198,6 +241,21 @@ def find_strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise StrategyError(f"there is no strategy '{name}': choose from {', '.join(STRATEGIES)}")
     return STRATEGIES[name]
+
+
+def find_after_backward(name: str) -> Strategy:
+    """The strategy of that name, which clips gradients after the backward pass.
+
+    Raises:
+        StrategyError: there is no such strategy, or it acts inside the backward pass.
+    """
+    strategy = find_strategy(name)
+    if strategy.inside:
+        raise StrategyError(
+            f"strategy {name!r} clips inside the backward pass, so nothing can be done after it: put the code of "
+            f"STRATEGIES[{name!r}].pytorch(threshold) before your training loop"
+        )
+    return strategy
 
 
 def code_length(name: str) -> int:

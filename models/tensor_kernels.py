@@ -6,10 +6,26 @@ The arguments are those of ``compiled_kernels``, as tensors.
 import torch
 from torch import Tensor
 
+from gradstudy.models.clipping.scale_rules import norm_coefficient
+
 
 def _logistic_slope(s: Tensor) -> Tensor:
     """Derivative of the logistic function where its value is ``s``."""
     return s * (1 - s)
+
+
+def _clip_states(gradient: Tensor, absent: Tensor, limit: Tensor, by_value: Tensor, clipped: Tensor, t: int) -> None:
+    """Clip the gradients [K, B, H] of the trials that have a limit; see ``compiled_state_clipping``."""
+    if limit.numel() == 0:
+        return
+    limited = limit < torch.inf
+    if absent.numel() > 0:
+        gradient.masked_fill_((absent[t] & limited.unsqueeze(1)).unsqueeze(-1), 0)
+    norm = torch.linalg.vector_norm(gradient, dim=(1, 2), dtype=limit.dtype)
+    scale = torch.where(by_value, 1, norm_coefficient(norm, limit)).where(limited, 1)
+    most = torch.where(by_value, limit, torch.inf).view(-1, 1, 1)
+    clipped |= ~(gradient.abs() <= most).flatten(1).all(1) & by_value | (scale != 1)
+    gradient.copy_(torch.clamp(gradient * scale.view(-1, 1, 1), -most, most))
 
 
 def lstm_forward(
@@ -33,6 +49,10 @@ def lstm_backward(
     tanh_c: Tensor,
     index: Tensor,
     grad_rows: Tensor,
+    absent: Tensor,
+    limit: Tensor,
+    by_value: Tensor,
+    clipped: Tensor,
     t: int,
 ) -> None:
     """See ``compiled_kernels.lstm_backward``."""
@@ -40,7 +60,9 @@ def lstm_backward(
     squashed = tanh_c[:, t]
     if grad_outputs.numel() > 0:
         dh += grad_outputs[:, t]
+    _clip_states(dh, absent, limit, by_value, clipped, t)
     dc += dh * o * (1 - squashed * squashed)
+    _clip_states(dc, absent, limit, by_value, clipped, t)
     grad = torch.cat(
         [
             dc * g * _logistic_slope(i),
@@ -75,6 +97,10 @@ def gru_backward(
     h: Tensor,
     index: Tensor,
     grad_rows: Tensor,
+    absent: Tensor,
+    limit: Tensor,
+    by_value: Tensor,
+    clipped: Tensor,
     t: int,
 ) -> None:
     """See ``compiled_kernels.gru_backward``."""
@@ -82,6 +108,7 @@ def gru_backward(
     if grad_outputs.numel() > 0:
         dh += grad_outputs[:, t]
     dh += direct
+    _clip_states(dh, absent, limit, by_value, clipped, t)
     torch.mul(dh, z, out=direct)
     grad_n = (dh - direct) * (1 - n * n)
     grad_z = dh * (h[:, t] - n) * _logistic_slope(z)

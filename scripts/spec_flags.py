@@ -65,9 +65,9 @@ class Flag:
 
 
 def _named(given: str) -> list[str]:
-    from gradstudy.models.strategies import STRATEGIES
+    from gradstudy.models.strategies import SEARCHED_BY_DEFAULT
 
-    return list(STRATEGIES) if given == "all" else names(given)
+    return list(SEARCHED_BY_DEFAULT) if given == "all" else names(given)
 
 
 def _options(given: list[str]) -> Values:

@@ -13,7 +13,7 @@ from gradstudy.models.clipping.parameter_rules import PARAMETER_RULES, clip_valu
 from gradstudy.models.clipping.scale_rules import SCALE_RULES
 from gradstudy.models.clipping.zclip import ZClip
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.strategies import find_strategy
+from gradstudy.models.strategies import find_after_backward
 
 
 class ClipResult(NamedTuple):
@@ -62,9 +62,10 @@ class GradientClipper:
         """Begin a trial in ``slot``, without memory of the one before.
 
         Raises:
-            StrategyError: if there is no such strategy, or it does not take this threshold.
+            StrategyError: if there is no such strategy, it does not take this threshold, or it clips inside the
+                backward pass.
         """
-        find_strategy(strategy).check(threshold)
+        find_after_backward(strategy).check(threshold)
         self._strategy[slot] = strategy
         self._threshold[slot] = 1.0 if threshold is None else threshold
         self._autoclip.reset(slot)

@@ -13,7 +13,7 @@ from gradstudy.models.clipping.parameter_gradients import Gradients
 from gradstudy.models.clipping.parameter_rules import PARAMETER_RULES
 from gradstudy.models.clipping.scale_rules import SCALE_RULES
 from gradstudy.models.clipping.zclip import ZClip
-from gradstudy.models.strategies import StrategyError, find_strategy
+from gradstudy.models.strategies import StrategyError, find_after_backward
 
 MEMORIES = ("autoclip", "zclip")
 """The strategies that remember earlier norms."""
@@ -44,9 +44,10 @@ class Clipper:
             threshold: in the unit of the strategy; None where it has none.
 
         Raises:
-            StrategyError: there is no such strategy, or it does not take this threshold.
+            StrategyError: there is no such strategy, it does not take this threshold, or it clips inside the backward
+                pass.
         """
-        find_strategy(strategy).check(threshold)
+        find_after_backward(strategy).check(threshold)
         self.strategy = strategy
         self.threshold = threshold
         self._memory: _Memory | None = None
@@ -136,7 +137,8 @@ def clip_gradients(
         threshold: in the unit of the strategy; None where it has none.
 
     Raises:
-        StrategyError: there is no such strategy, it does not take this threshold, or it needs a ``Clipper``.
+        StrategyError: there is no such strategy, it does not take this threshold, it needs a ``Clipper``, or it clips
+            inside the backward pass.
         TypeError: these are no tensors, or the strategy cannot clip a sparse gradient of this kind.
         ValueError: an iterator of parameters is at its end already.
     """

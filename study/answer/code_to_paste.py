@@ -35,6 +35,6 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
     else:
         optimizer = f"optimizer = {optimizer_settings(spec).code(learning_rate)}"
     precision = AUTOCAST if spec.get("precision") == "bfloat16" else ""
-    parts = [precision, optimizer, schedule, rule.setup]
+    parts = [precision, optimizer, schedule, rule.pytorch_setup(threshold)]
     before = "\n".join(part for part in parts if part)
     return f"# once, before the training loop\n{before}\n\n# after loss.backward()\n{step}"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.factors import FactorValue
 
 CellName = Literal["lstm", "gru", "dense", "module"]
@@ -54,7 +54,9 @@ class SearchSpace(Part):
     """What is searched: cell, strategy, threshold where the strategy has one, learning rate."""
 
     cells: tuple[CellName, ...] = Field(default=("lstm", "gru"), description="recurrent cells that are compared")
-    strategies: tuple[str, ...] = Field(default=tuple(STRATEGIES), description="clipping strategies that are compared")
+    strategies: tuple[str, ...] = Field(
+        default=SEARCHED_BY_DEFAULT, description="clipping strategies that are compared"
+    )
     learning_rate: LogRange = Field(default=(1e-2, 100.0), description="range, searched on a logarithmic axis")
     thresholds: dict[str, LogRange] = Field(
         default_factory=dict, description="strategy -> range; the catalogue's range where not given"

@@ -10,6 +10,7 @@ from gradstudy.models.gate_inputs import token_inputs
 from gradstudy.models.gru import gru
 from gradstudy.models.layers import cross_entropy
 from gradstudy.models.lstm import lstm
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
 K, T, B, H, V = 3, 4, 5, 7, 6
@@ -63,12 +64,13 @@ def results(cell, dtype, compiled):
         torch.randn(*shape, dtype=torch.float64).to(dtype).requires_grad_()
         for shape in ((K, V, gates * H), (K, H, gates * H), (K, B, H), (K, B, H))
     )
+    limits = StateLimits.none(torch.float64 if dtype == torch.float64 else torch.float32, torch.device("cpu"))
     inputs = token_inputs(table, torch.randint(0, V, (K, T, B)))
     if cell == "lstm":
-        outputs, h, c = lstm(inputs, weight, h0, c0, space, "layer")
+        outputs, h, c = lstm(inputs, weight, h0, c0, limits, space, "layer")
         last = h + c
     else:
-        outputs, last = gru(inputs, weight, c0[:, 0], h0, space, "layer")
+        outputs, last = gru(inputs, weight, c0[:, 0], h0, limits, space, "layer")
     targets = torch.randint(0, H, (K, T * B))
     loss = cross_entropy(outputs.flatten(1, 2).clone(), targets, targets > 1, space) + last.sum((1, 2))
     return [loss.detach(), *torch.autograd.grad(loss.sum(), [table, weight, h0, c0])]

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.differences import differences
@@ -24,7 +24,7 @@ def test_a_spec_survives_json(spec: StudySpec) -> None:
 
 def test_a_name_is_all_that_a_spec_needs() -> None:
     spec = parse_spec({"name": "s"})
-    assert spec.space.strategies == tuple(STRATEGIES)
+    assert spec.space.strategies == SEARCHED_BY_DEFAULT
     assert {spec.space.threshold_range(name) for name in STRATEGIES if STRATEGIES[name].unit is None} == {None}
     assert spec.space.threshold_range("autoclip") == (1.0, 90.0)
 
