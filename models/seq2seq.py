@@ -17,6 +17,7 @@ from gradstudy.models.gru import gru
 from gradstudy.models.layers import affine, cross_entropy, value_loss
 from gradstudy.models.lstm import lstm
 from gradstudy.models.model_shape import BEGIN, GATES, PAD, Batch, ModelShape, ValueBatch, parameter_layout
+from gradstudy.models.rnn import rnn
 from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
@@ -37,7 +38,7 @@ class EncoderDecoder:
         self.layout = parameter_layout(shape)
         cell, hidden = shape.cell, shape.hidden_size
         # Padding closes the LSTM's input gate, or holds the GRU's update gate open, so that the state stays at its
-        # initial zero until a source begins, and no gradient passes.
+        # initial zero until a source begins, and no gradient passes. An RNN has no gates; it is told who is absent.
         gate, value = (0, -_CLOSED) if cell == "lstm" else (1, _CLOSED)
         self._closed = torch.zeros(GATES[cell] * hidden, dtype=workspace.dtype, device=workspace.device)
         self._closed[gate * hidden : (gate + 1) * hidden] = value
@@ -166,7 +167,10 @@ class EncoderDecoder:
         shape = self.shape
         outputs = steps
         last_states = []
-        absent = padding.transpose(0, 1).contiguous() if padding is not None and limits.any else None
+        is_rnn = shape.cell in ("rnn_tanh", "rnn_relu")
+        absent = None
+        if padding is not None and (is_rnn or limits.any):
+            absent = padding.transpose(0, 1).contiguous()
         for layer, state in enumerate(states):
             name = f"{side}.l{layer}"
             weight, recurrent, bias, recurrent_bias = (
@@ -195,6 +199,10 @@ class EncoderDecoder:
                 inputs = dense_inputs(projected, absent)
             if shape.cell == "lstm":
                 outputs, h, c = lstm(inputs, recurrent, *state, limits, self.workspace, name)
+            elif is_rnn:
+                relu = shape.cell == "rnn_relu"
+                outputs, h = rnn(inputs, recurrent, state[0], limits, self.workspace, name, relu=relu)
+                c = h
             else:
                 outputs, h = gru(inputs, recurrent, candidate_bias, state[0], limits, self.workspace, name)
                 c = h

@@ -1,6 +1,6 @@
 """The pointwise passes of a training step as torch operations, for any device and floating type.
 
-The arguments are those of ``compiled_kernels``, as tensors.
+The arguments are those of ``compiled_kernels`` and ``compiled_rnn``, as tensors.
 """
 
 import torch
@@ -115,6 +115,40 @@ def gru_backward(
     gates[:, t] = torch.cat([grad_n * r, grad_n * recurrent * _logistic_slope(r), grad_z, grad_n], -1)
     if grad_rows.numel() > 0:
         grad_rows.index_add_(0, index[t].flatten(), gates[:, t, :, h.shape[3] :].flatten(0, 1))
+
+
+def rnn_forward(rows: Tensor, index: Tensor, before: Tensor, absent: Tensor, h: Tensor, relu: bool, t: int) -> None:
+    """See ``compiled_rnn.rnn_forward``."""
+    total = before + rows[index[t]]
+    h_after = torch.relu(total) if relu else torch.tanh(total)
+    h[:, t + 1] = h_after if absent.numel() == 0 else h_after.masked_fill(absent[t].unsqueeze(-1), 0)
+
+
+def rnn_backward(
+    grad_outputs: Tensor,
+    dh: Tensor,
+    grads: Tensor,
+    h: Tensor,
+    index: Tensor,
+    grad_rows: Tensor,
+    absent: Tensor,
+    limit: Tensor,
+    by_value: Tensor,
+    clipped: Tensor,
+    relu: bool,
+    t: int,
+) -> None:
+    """See ``compiled_rnn.rnn_backward``."""
+    h_after = h[:, t + 1]
+    if grad_outputs.numel() > 0:
+        dh += grad_outputs[:, t]
+    _clip_states(dh, absent, limit, by_value, clipped, t)
+    grad = dh.masked_fill(h_after <= 0, 0) if relu else dh * (1 - h_after * h_after)
+    if absent.numel() > 0:
+        grad = grad.masked_fill(absent[t].unsqueeze(-1), 0)
+    grads[:, t] = grad
+    if grad_rows.numel() > 0:
+        grad_rows.index_add_(0, index[t].flatten(), grad.flatten(0, 1))
 
 
 def cross_entropy_forward(

@@ -100,7 +100,7 @@ OF_THE_TASK = (
     Flag("--standardize", "task_options.standardize", bool, "Scale real values by the training part."),
 )
 OF_THE_SPACE = (
-    Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru.", read=names),
+    Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru, rnn_tanh, rnn_relu.", read=names),
     Flag("--strategies", "space.strategies", str, "Comma-separated, or all; see `gradstudy strategies`.", read=_named),
     Flag("--lr", "space.learning_rate", str, "Range of the learning rate.", "LOW:HIGH", read=_learning_rates),
     Flag(

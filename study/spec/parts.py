@@ -4,10 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gradstudy.models.cell_names import Cell
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.factors import FactorValue
 
-CellName = Literal["lstm", "gru", "dense", "module"]
+CellName = Literal[Cell, "module"]
 MODULE_CELL: CellName = "module"
 """The cell of a module task whose function takes none."""
 

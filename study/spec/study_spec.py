@@ -128,7 +128,7 @@ class StudySpec(Part):
         with suppress(TaskError):
             task = str(values.get("task", DEFAULT_TASK))
             cells = (MODULE_CELL,) if is_module_task(task) else find_task(task)[0].cells
-            if "cells" not in space and cells != SearchSpace().cells:
+            if "cells" not in space and not set(cells) >= set(SearchSpace().cells):
                 return values | {"space": space | {"cells": cells}}
         return values
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gradstudy.models.cell_names import RECURRENT_CELLS
 from gradstudy.models.model_shape import ModelShape, TokenBatch
 from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.workspace import Workspace
@@ -22,7 +23,7 @@ SHAPES = [
         ),
         id=f"{cell}-{layers}-layers{'-attention' if attention else ''}",
     )
-    for cell in ("lstm", "gru")
+    for cell in RECURRENT_CELLS
     for layers, attention in ((1, False), (1, True), (3, True))
 ]
 

@@ -1,6 +1,7 @@
 """Clipping inside back-propagation through time, beside torch's cells in a loop with hooks on their states."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -16,7 +17,12 @@ from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
 
-CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}
+CELLS = {
+    "lstm": nn.LSTMCell,
+    "gru": nn.GRUCell,
+    "rnn_tanh": nn.RNNCell,
+    "rnn_relu": partial(nn.RNNCell, nonlinearity="relu"),
+}
 CPU = torch.device("cpu")
 RUNS = [
     ("recurrent", 1e-3),

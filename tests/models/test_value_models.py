@@ -25,7 +25,7 @@ class TorchModel(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        layer = {"lstm": nn.LSTM, "gru": nn.GRU}[shape.cell]
+        layer = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}[shape.cell]
         self.shape = shape
         if not shape.source_features:
             self.encoder_embedding = nn.Embedding(shape.source_vocabulary, shape.embedding_size)
@@ -93,11 +93,13 @@ def shaped(cell, loss="mse", **options):
 
 
 VALUE_SHAPES = {
-    **{f"{cell}-{loss}": shaped(cell, loss) for cell in ("lstm", "gru") for loss in ("mse", "mae", "huber")},
-    **{f"{cell}-2-layers-attention": shaped(cell, layers=2, attention=True) for cell in ("lstm", "gru")},
+    **{
+        f"{cell}-{loss}": shaped(cell, loss) for cell in ("lstm", "gru", "rnn_tanh") for loss in ("mse", "mae", "huber")
+    },
+    **{f"{cell}-2-layers-attention": shaped(cell, layers=2, attention=True) for cell in ("lstm", "gru", "rnn_tanh")},
     **{
         f"{cell}-no-decoder": shaped(cell, "huber", decoder=False, target_features=2, layers=2)
-        for cell in ("lstm", "gru", "dense")
+        for cell in ("lstm", "gru", "rnn_tanh", "dense")
     },
 }
 
@@ -140,7 +142,7 @@ def test_loss_and_every_gradient_equal_torchs_layers_and_losses(shape, trials):
         torch.testing.assert_close(gradients[k], of_reference, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 def test_symbols_without_a_decoder_equal_torchs_layers_and_every_class_counts(cell):
     sizes = {"source_features": 0, "target_features": 0, "source_vocabulary": 9, "target_vocabulary": 4}
     shape = shaped(cell, "cross_entropy", decoder=False, **sizes)

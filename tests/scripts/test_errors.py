@@ -52,7 +52,8 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
          f"space.strategies of task 'module:mine:make' must be among {', '.join(AFTER_BACKWARD)}, but got "
          "'recurrent_value', which clips inside the recurrent layers of gradstudy's own models"),
         ("--strategies ,", "space.strategies must name at least one and none twice, but got none"),
-        ("--cells rnn", "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
+        ("--cells rnn",
+         "space.cells.0 should be 'lstm', 'gru', 'rnn_tanh', 'rnn_relu', 'dense' or 'module', but got 'rnn'"),
         ("--threshold norm", "--threshold takes NAME=VALUE such as norm=0.01:10, but got 'norm'"),
         ("--threshold norm=1", "--threshold takes LOW:HIGH such as 1e-3:100, but got '1'"),
         ("--strategies none --threshold none=1:2",
