@@ -17,7 +17,9 @@ from gradstudy.models.optimizers import make_optimizer
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.seq2seq import EncoderDecoder
+from gradstudy.models.state_clipping import StateClipper, StateLimits
 from gradstudy.models.step_rates import StepRates
+from gradstudy.models.strategies import find_strategy
 from gradstudy.models.tasks.batches import TaskData, TrialBatches
 from gradstudy.models.update import update
 from gradstudy.models.workspace import Workspace
@@ -52,9 +54,9 @@ class Telemetry:
     Attributes:
         loss: training loss before each step, [steps, n].
         grad_norm: global norm of the gradient before clipping, [steps, n]; 0 where a float16 gradient overflowed only
-            by the scale of its loss.
+            by the scale of its loss. With a strategy that clips inside the backward pass it is what came out of that.
         applied_norm: the same after clipping; 0 where the guard skipped the step, [steps, n].
-        clipped: whether the strategy changed the gradient, [steps, n].
+        clipped: whether the strategy changed the gradient, inside the backward pass at some time step, [steps, n].
     """
 
     loss: NDArray[np.float64]
@@ -164,6 +166,7 @@ class TrialArray:
         self.gradients = torch.zeros_like(self.parameters)
         self._optimizer = make_optimizer(optimizer, slots, size, dtype, self.device)
         self._clipper = GradientClipper(self.model.layout, slots, schedule.steps, dtype, self.device)
+        self._state_clipper = StateClipper(slots, dtype, self.device)
         self._batches = TrialBatches(data, slots, batch_size, self.device)
         self._validation = self._batches.validation(validation_pairs)
         self._learning_rate = torch.zeros(slots, dtype=dtype, device=self.device)
@@ -184,7 +187,11 @@ class TrialArray:
         self._optimizer.reset(slot)
         if self._scaling:
             self._scaling.reset(slot)
-        self._clipper.assign(slot, run.strategy, run.threshold)
+        self._state_clipper.assign(slot, run.strategy, run.threshold)
+        if find_strategy(run.strategy).inside:
+            self._clipper.assign(slot, "none", None)
+        else:
+            self._clipper.assign(slot, run.strategy, run.threshold)
         self._batches.admit(slot, run.seed)
         self._learning_rate[slot] = run.learning_rate
         self._dropout_key[slot] = dropout_key(run.seed)
@@ -202,6 +209,7 @@ class TrialArray:
         if self._scaling:
             self._scaling.move(last, slot)
         self._clipper.move(last, slot)
+        self._state_clipper.move(last, slot)
         self._batches.move(last, slot)
         for state in (self._learning_rate, self._dropout_key, self._step):
             state[slot] = state[last]
@@ -219,7 +227,9 @@ class TrialArray:
         batch = self._batches.batch(self._step[active])
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
-        loss = self._loss(views, batch, self._dropout_key[active], smoothing=self.model.shape.label_smoothing)
+        limits = self._state_clipper.limits(self.active)
+        smoothing = self.model.shape.label_smoothing
+        loss = self._loss(views, batch, self._dropout_key[active], limits, smoothing=smoothing)
         total = (self._scaling.scaled(loss) if self._scaling else loss).sum()
         computed = torch.autograd.grad(total, list(views.values()))
         for view, gradient in zip(self.model.layout.views(gradients).values(), computed, strict=True):
@@ -239,6 +249,8 @@ class TrialArray:
         )
         if self._scaling:
             recorded = self._scaling.follow(recorded)
+        if limits.any:
+            recorded[3] += limits.clipped
         self._step[active] += 1
         self._dropout_key[active] += 1
         return recorded
@@ -264,8 +276,14 @@ class TrialArray:
         return float(self._loss(self.model.layout.views(self.parameters[slot : slot + 1]), self._validation))
 
     def _loss(
-        self, views: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None, *, smoothing: float = 0.0
+        self,
+        views: dict[str, Tensor],
+        batch: Batch,
+        dropout_keys: Tensor | None = None,
+        limits: StateLimits | None = None,
+        *,
+        smoothing: float = 0.0,
     ) -> Tensor:
         """The loss of each model, computed in the workspace's type."""
         computed = {name: view.to(self.workspace.dtype) for name, view in views.items()}
-        return self.model.loss(computed, batch, dropout_keys, smoothing)
+        return self.model.loss(computed, batch, dropout_keys, limits, smoothing=smoothing)

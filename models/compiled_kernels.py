@@ -9,30 +9,19 @@ logits, V symbols. All arrays are contiguous and, but for indices, of one floati
 are in torch's order.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from gradstudy.models.compiled_math import exp, sigmoid, tanh
+from gradstudy.models.compiled_state_clipping import clip_state
+from gradstudy.models.compiling import compiled
 
 Array = NDArray[Any]
 
 
-def _compiled(kernel: Callable[..., None]) -> Callable[..., None]:
-    """Compile without the interpreter's lock, and keep the result on disk for the next process.
-
-    Products and sums are fused, and sums may be taken in another order, which is the same in every run.
-    """
-    compiled: Callable[..., None] = njit(
-        kernel, nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy"
-    )
-    return compiled
-
-
-@_compiled
+@compiled
 def lstm_forward(
     rows: Array, index: Array, before: Array, gates: Array, c: Array, tanh_c: Array, h: Array, t: int
 ) -> None:
@@ -70,7 +59,7 @@ def lstm_forward(
                 h_after[j] = o[j] * squashed[j]
 
 
-@_compiled
+@compiled
 def lstm_backward(
     grad_outputs: Array,
     dh: Array,
@@ -80,6 +69,10 @@ def lstm_backward(
     tanh_c: Array,
     index: Array,
     grad_rows: Array,
+    absent: Array,
+    limit: Array,
+    by_value: Array,
+    clipped: Array,
     t: int,
 ) -> None:
     """The gradient of one LSTM step.
@@ -94,20 +87,36 @@ def lstm_backward(
         tanh_c: of the new cell states, [K, T, B, H].
         index: which row of the projected inputs entered which sequence, [T, K, B].
         grad_rows: what their gradient is added to, [N, 4H]; of no elements where it is not wanted.
+        absent: which sequences have not begun, [T, K, B]; of no elements where all have, or nobody asks.
+        limit: of the norm or the entries of each trial's gradient of a state, which is clipped where this is finite,
+            [K]; of no elements where no trial has one.
+        by_value: whether it limits the entries, [K].
+        clipped: set to True where a gradient was clipped, [K].
         t: the time step.
     """
     hidden = dh.shape[2]
     one = dh.dtype.type(1)  # of the arrays' type: an integer would make float32 arithmetic float64
     for k in range(dh.shape[0]):
+        summed = limit.size > 0 and limit[k] < np.inf
+        if summed:
+            if grad_outputs.size > 0:
+                dh[k] += grad_outputs[k, t]
+            clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
+            for b in range(dh.shape[1]):
+                d_h, d_c, o, squashed = dh[k, b], dc[k, b], gates[k, t, b, 3 * hidden :], tanh_c[k, t, b]
+                for j in range(hidden):
+                    d_c[j] += d_h[j] * o[j] * (one - squashed[j] * squashed[j])
+            clipped[k] |= clip_state(dc[k], absent, limit[k], by_value[k], t, k)
         for b in range(dh.shape[1]):
             d_h, d_c, gate, squashed, c_before = dh[k, b], dc[k, b], gates[k, t, b], tanh_c[k, t, b], c[k, t, b]
             i, f, g, o = gate[:hidden], gate[hidden : 2 * hidden], gate[2 * hidden : 3 * hidden], gate[3 * hidden :]
-            if grad_outputs.size > 0:
+            if grad_outputs.size > 0 and not summed:
                 leaving = grad_outputs[k, t, b]
                 for j in range(hidden):
                     d_h[j] += leaving[j]
-            for j in range(hidden):
-                d_c[j] += d_h[j] * o[j] * (one - squashed[j] * squashed[j])
+            if not summed:
+                for j in range(hidden):
+                    d_c[j] += d_h[j] * o[j] * (one - squashed[j] * squashed[j])
             for j in range(hidden):
                 o[j] = d_h[j] * squashed[j] * o[j] * (one - o[j])
             for j in range(hidden):
@@ -126,7 +135,7 @@ def lstm_backward(
                     row[j] += gate[j]
 
 
-@_compiled
+@compiled
 def gru_forward(rows: Array, index: Array, before: Array, bias: Array, gates: Array, h: Array, t: int) -> None:
     """One GRU step.
 
@@ -158,9 +167,20 @@ def gru_forward(rows: Array, index: Array, before: Array, bias: Array, gates: Ar
                 h_after[j] = n[j] + z[j] * (h_before[j] - n[j])
 
 
-@_compiled
+@compiled
 def gru_backward(
-    grad_outputs: Array, dh: Array, direct: Array, gates: Array, h: Array, index: Array, grad_rows: Array, t: int
+    grad_outputs: Array,
+    dh: Array,
+    direct: Array,
+    gates: Array,
+    h: Array,
+    index: Array,
+    grad_rows: Array,
+    absent: Array,
+    limit: Array,
+    by_value: Array,
+    clipped: Array,
+    t: int,
 ) -> None:
     """The gradient of one GRU step.
 
@@ -174,21 +194,33 @@ def gru_backward(
         h: the hidden states, [K, T + 1, B, H].
         index: which row of the projected inputs entered which sequence, [T, K, B].
         grad_rows: what their gradient is added to, [N, 3H]; of no elements where it is not wanted.
+        absent: which sequences have not begun, [T, K, B]; of no elements where all have, or nobody asks.
+        limit: of the norm or the entries of each trial's gradient of a state, which is clipped where this is finite,
+            [K]; of no elements where no trial has one.
+        by_value: whether it limits the entries, [K].
+        clipped: set to True where a gradient was clipped, [K].
         t: the time step.
     """
     hidden = dh.shape[2]
     one = dh.dtype.type(1)
     for k in range(dh.shape[0]):
+        summed = limit.size > 0 and limit[k] < np.inf
+        if summed:
+            if grad_outputs.size > 0:
+                dh[k] += grad_outputs[k, t]
+            dh[k] += direct[k]
+            clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
         for b in range(dh.shape[1]):
             d_h, past, gate, h_before = dh[k, b], direct[k, b], gates[k, t, b], h[k, t, b]
             recurrent, r = gate[:hidden], gate[hidden : 2 * hidden]
             z, n, entering = gate[2 * hidden : 3 * hidden], gate[3 * hidden :], gate[hidden:]
-            if grad_outputs.size > 0:
+            if grad_outputs.size > 0 and not summed:
                 leaving = grad_outputs[k, t, b]
                 for j in range(hidden):
                     d_h[j] += leaving[j]
-            for j in range(hidden):
-                d_h[j] += past[j]
+            if not summed:
+                for j in range(hidden):
+                    d_h[j] += past[j]
             for j in range(hidden):
                 past[j] = d_h[j] * z[j]
             for j in range(hidden):
@@ -205,7 +237,7 @@ def gru_backward(
                     row[j] += entering[j]
 
 
-@_compiled
+@compiled
 def cross_entropy_forward(
     logits: Array, largest: Array, targets: Array, weights: Array, log_sum: Array, loss: Array
 ) -> None:
@@ -232,7 +264,7 @@ def cross_entropy_forward(
         loss[k] = total
 
 
-@_compiled
+@compiled
 def cross_entropy_backward(logits: Array, targets: Array, weights: Array, log_sum: Array, grad: Array) -> None:
     """Replace the logits [K, R, V] by their gradient; ``grad`` [K] is that of the losses, the rest as before."""
     for k in range(logits.shape[0]):

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import torch
 
 from gradstudy.models.attention_names import AttentionName
-from gradstudy.models.model_shape import GATES, Cell, ModelShape
+from gradstudy.models.cell_names import Cell
+from gradstudy.models.model_shape import GATES, ModelShape
 from gradstudy.models.optimizer_settings import OptimizerName
 from gradstudy.models.optimizers import OPTIMIZER_STATES
 from gradstudy.models.parameters import ParameterLayout
 
-_KEPT: dict[Cell, int] = {"lstm": 7, "gru": 5, "dense": 2}
+_KEPT: dict[Cell, int] = {"lstm": 7, "gru": 5, "rnn_tanh": 2, "rnn_relu": 2, "dense": 2}
 """Numbers that a layer keeps for each hidden unit, sequence and step: gates, states."""
 
 _ATTENDED: dict[AttentionName, Callable[[int, int], int]] = {

@@ -13,6 +13,7 @@ from torch.autograd import Function
 
 from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.kernels import bind
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import LayerBuffers, Workspace, start_gradient
 
 GATES = 3
@@ -50,6 +51,7 @@ class _GRU(Function):
         bias: Tensor,
         h0: Tensor,
         inputs: GateInputs,
+        limits: StateLimits,
         workspace: Workspace,
         name: str,
     ) -> tuple[Tensor, Tensor]:
@@ -67,7 +69,7 @@ class _GRU(Function):
         for t in range(steps):
             torch.bmm(buffers.h_before[t], weight, out=before)
             step(t)
-        ctx.buffers, ctx.weight, ctx.inputs, ctx.workspace = buffers, weight, inputs, workspace
+        ctx.buffers, ctx.weight, ctx.inputs, ctx.limits, ctx.workspace = buffers, weight, inputs, limits, workspace
         return h[:, 1:], h[:, -1]
 
     @staticmethod
@@ -83,7 +85,8 @@ class _GRU(Function):
         start_gradient(dh, grad_h)
         direct.zero_()
         kept = (gates, buffers.h, inputs.index)
-        step = bind("gru_backward", ctx.workspace, leaving, dh, direct, *kept, grad_rows)
+        rules = (inputs.absent, *ctx.limits)
+        step = bind("gru_backward", ctx.workspace, leaving, dh, direct, *kept, grad_rows, *rules)
         for t in range(len(buffers.grad_recurrent) - 1, -1, -1):
             step(t)
             if t > 0:
@@ -93,11 +96,17 @@ class _GRU(Function):
         grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), recurrent).roll(-hidden, -1)
         grad_bias = recurrent[..., :hidden].sum(1)
         grad_h0 = torch.baddbmm(direct, buffers.grad_recurrent[0], transposed) if ctx.needs_input_grad[3] else None
-        return grad_values, grad_weight, grad_bias, grad_h0, None, None, None
+        return grad_values, grad_weight, grad_bias, grad_h0, None, None, None, None
 
 
 def gru(
-    inputs: GateInputs, weight: Tensor, candidate_bias: Tensor, h0: Tensor, workspace: Workspace, name: str
+    inputs: GateInputs,
+    weight: Tensor,
+    candidate_bias: Tensor,
+    h0: Tensor,
+    limits: StateLimits,
+    workspace: Workspace,
+    name: str,
 ) -> tuple[Tensor, Tensor]:
     """Run K GRU layers over T steps.
 
@@ -107,6 +116,7 @@ def gru(
         candidate_bias: the recurrent bias of the candidate, [K, H]; it stands apart because the reset gate
             multiplies it.
         h0: initial hidden state, [K, B, H].
+        limits: of the gradient of the hidden state at each step.
         workspace: where the intermediate results live until the backward pass.
         name: of this layer's buffers; two layers of one model have two names.
 
@@ -116,6 +126,6 @@ def gru(
     Source: Cho et al. 2014, arXiv 1406.1078, in the form of ``torch.nn.GRU``.
     """
     results: tuple[Tensor, Tensor] = _GRU.apply(  # type: ignore[no-untyped-call]
-        inputs.values, weight, candidate_bias, h0, inputs, workspace, name
+        inputs.values, weight, candidate_bias, h0, inputs, limits, workspace, name
     )
     return results

@@ -13,6 +13,7 @@ from torch.autograd import Function
 
 from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.kernels import bind
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import LayerBuffers, Workspace, start_gradient
 
 GATES = 4
@@ -53,6 +54,7 @@ class _LSTM(Function):
         h0: Tensor,
         c0: Tensor,
         inputs: GateInputs,
+        limits: StateLimits,
         workspace: Workspace,
         name: str,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,7 +72,7 @@ class _LSTM(Function):
         for t in range(steps):
             torch.bmm(buffers.h_before[t], weight, out=before)
             step(t)
-        ctx.buffers, ctx.weight, ctx.inputs, ctx.workspace = buffers, weight, inputs, workspace
+        ctx.buffers, ctx.weight, ctx.inputs, ctx.limits, ctx.workspace = buffers, weight, inputs, limits, workspace
         return h[:, 1:], h[:, -1], c[:, -1]
 
     @staticmethod
@@ -85,7 +87,8 @@ class _LSTM(Function):
         start_gradient(dh, grad_h)
         start_gradient(dc, grad_c)
         kept = (gates, buffers.c, buffers.tanh_c, inputs.index)
-        step = bind("lstm_backward", ctx.workspace, leaving, dh, dc, *kept, grad_rows)
+        rules = (inputs.absent, *ctx.limits)
+        step = bind("lstm_backward", ctx.workspace, leaving, dh, dc, *kept, grad_rows, *rules)
         for t in range(len(buffers.grad_steps) - 1, -1, -1):
             step(t)
             if t > 0:
@@ -94,11 +97,17 @@ class _LSTM(Function):
         grad_weight = torch.bmm(buffers.h[:, :-1].flatten(1, 2).transpose(1, 2), gates.flatten(1, 2))
         grad_h0 = torch.bmm(buffers.grad_steps[0], transposed) if ctx.needs_input_grad[2] else None
         grad_c0 = dc if ctx.needs_input_grad[3] else None
-        return grad_values, grad_weight, grad_h0, grad_c0, None, None, None
+        return grad_values, grad_weight, grad_h0, grad_c0, None, None, None, None
 
 
 def lstm(
-    inputs: GateInputs, weight: Tensor, h0: Tensor, c0: Tensor, workspace: Workspace, name: str
+    inputs: GateInputs,
+    weight: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    limits: StateLimits,
+    workspace: Workspace,
+    name: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run K LSTM layers over T steps.
 
@@ -107,6 +116,7 @@ def lstm(
         weight: recurrent weights, [K, H, 4H].
         h0: initial hidden state, [K, B, H].
         c0: initial cell state, [K, B, H].
+        limits: of the gradients of hidden and cell state at each step.
         workspace: where the intermediate results live until the backward pass.
         name: of this layer's buffers; two layers of one model have two names.
 
@@ -116,6 +126,6 @@ def lstm(
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as ``torch.nn.LSTM``.
     """
     results: tuple[Tensor, Tensor, Tensor] = _LSTM.apply(  # type: ignore[no-untyped-call]
-        inputs.values, weight, h0, c0, inputs, workspace, name
+        inputs.values, weight, h0, c0, inputs, limits, workspace, name
     )
     return results

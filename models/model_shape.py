@@ -4,18 +4,24 @@ Shapes: K trials, B sequences a batch, S source positions, U target positions, F
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
 from gradstudy.models.attention_names import AttentionName
+from gradstudy.models.cell_names import Cell
 from gradstudy.models.gru import GATES as GRU_GATES
 from gradstudy.models.loss_names import LossKind
 from gradstudy.models.lstm import GATES as LSTM_GATES
 from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.rnn import GATES as RNN_GATES
 
-Cell = Literal["lstm", "gru", "dense"]
-GATES: dict[Cell, int] = {"lstm": LSTM_GATES, "gru": GRU_GATES, "dense": 1}
+GATES: dict[Cell, int] = {
+    "lstm": LSTM_GATES,
+    "gru": GRU_GATES,
+    "rnn_tanh": RNN_GATES,
+    "rnn_relu": RNN_GATES,
+    "dense": 1,
+}
 PAD = 0
 """The symbol number that fills up short sequences."""
 BEGIN = 1

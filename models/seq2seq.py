@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gradstudy.models.attention import AdditiveAttention, dot_product
+from gradstudy.models.cell_names import PLAIN_CELLS
 from gradstudy.models.dropout import dropout
 from gradstudy.models.gate_inputs import dense_inputs, embedded, reversal, token_inputs
 from gradstudy.models.gru import gru
@@ -19,6 +20,8 @@ from gradstudy.models.initial_parameters import initial_parameters
 from gradstudy.models.layers import affine, cross_entropy, value_loss
 from gradstudy.models.lstm import lstm
 from gradstudy.models.model_shape import BEGIN, GATES, PAD, Batch, ModelShape, ValueBatch, parameter_layout
+from gradstudy.models.rnn import rnn
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
 _CLOSED = 1e4
@@ -32,10 +35,17 @@ State = tuple[Tensor, Tensor]
 
 
 class _Model(NamedTuple):
-    """What a pass through the layers needs throughout: the parameters, and dropout's keys [K], None without dropout."""
+    """What a pass through the layers needs throughout.
+
+    Attributes:
+        parameters: by name, each [K, ...].
+        dropout_keys: [K]; None without dropout.
+        limits: of the gradients of recurrent states.
+    """
 
     parameters: dict[str, Tensor]
     dropout_keys: Tensor | None
+    limits: StateLimits
 
 
 class EncoderDecoder:
@@ -58,7 +68,7 @@ class EncoderDecoder:
         self.layout = parameter_layout(shape)
         cell, hidden = shape.cell, shape.hidden_size
         # Padding closes the LSTM's input gate, or holds the GRU's update gate open, so that the state stays at its
-        # initial zero until a source begins, and no gradient passes.
+        # initial zero until a source begins, and no gradient passes. An RNN has no gates; it is told who is absent.
         gate, value = (0, -_CLOSED) if cell == "lstm" else (1, _CLOSED)
         self._closed = torch.zeros(GATES[cell] * hidden, dtype=workspace.dtype, device=workspace.device)
         self._closed[gate * hidden : (gate + 1) * hidden] = value
@@ -68,7 +78,13 @@ class EncoderDecoder:
         return initial_parameters(self.shape, self.layout, seed, dtype).to(self.workspace.device)
 
     def loss(
-        self, parameters: dict[str, Tensor], batch: Batch, dropout_keys: Tensor | None = None, smoothing: float = 0.0
+        self,
+        parameters: dict[str, Tensor],
+        batch: Batch,
+        dropout_keys: Tensor | None = None,
+        limits: StateLimits | None = None,
+        *,
+        smoothing: float = 0.0,
     ) -> Tensor:
         """The loss of each trial under teacher forcing, [K]: of symbols token-mean cross-entropy in nats.
 
@@ -79,9 +95,12 @@ class EncoderDecoder:
             parameters: the layout's views, each [K, ...].
             batch: one batch of each trial.
             dropout_keys: one 64-bit integer for each trial and step, [K]; None switches dropout off.
+            limits: of the gradients of recurrent states in the backward pass; None for none.
             smoothing: the share of each target symbol that is spread over all symbols.
         """
-        shape, model = self.shape, _Model(parameters, dropout_keys if self.shape.dropout > 0 else None)
+        shape = self.shape
+        limits = limits or StateLimits.none(self.workspace.dtype, self.workspace.device)
+        model = _Model(parameters, dropout_keys if shape.dropout > 0 else None, limits)
         source, inputs, padding = self._steps(batch)
         from_end = torch.arange(source.shape[1] - 1, -1, -1, device=source.device)
         positions = from_end[-1:]
@@ -216,6 +235,9 @@ class EncoderDecoder:
         weight, recurrent, bias, recurrent_bias = (
             model.parameters[f"{side}.{kind}_{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
+        absent = None
+        if padding is not None and (shape.cell in PLAIN_CELLS or model.limits.any):
+            absent = padding.transpose(0, 1).contiguous()  # in either order padding is in front
         candidate_bias = recurrent_bias[:, 2 * shape.hidden_size :]
         if shape.cell == "gru":
             recurrent_bias = torch.cat(
@@ -227,17 +249,21 @@ class EncoderDecoder:
             if padding is not None:
                 is_padding = torch.arange(table.shape[1], device=table.device) == PAD
                 table = table + is_padding.unsqueeze(-1) * self._closed
-            inputs = token_inputs(table, steps if order is None else steps.gather(1, order))
+            inputs = token_inputs(table, steps if order is None else steps.gather(1, order), absent)
         else:
             projected = affine(steps.flatten(1, 2), weight, bias + recurrent_bias, self.workspace, name)
             projected = projected.unflatten(1, steps.shape[1:3])
             if padding is not None:
                 projected = projected + padding.unsqueeze(-1) * self._closed
-            inputs = dense_inputs(projected, order)
+            inputs = dense_inputs(projected, order, absent)
         if shape.cell == "lstm":
-            outputs, h, c = lstm(inputs, recurrent, *state, self.workspace, name)
+            outputs, h, c = lstm(inputs, recurrent, *state, model.limits, self.workspace, name)
+        elif shape.cell in PLAIN_CELLS:
+            relu = shape.cell == "rnn_relu"
+            outputs, h = rnn(inputs, recurrent, state[0], model.limits, self.workspace, name, relu=relu)
+            c = h
         else:
-            outputs, h = gru(inputs, recurrent, candidate_bias, state[0], self.workspace, name)
+            outputs, h = gru(inputs, recurrent, candidate_bias, state[0], model.limits, self.workspace, name)
             c = h
         if order is not None:
             outputs = torch.take_along_dim(outputs, order.unsqueeze(-1), 1)

@@ -1,15 +1,31 @@
 """The pointwise passes of a training step as torch operations, for any device and floating type.
 
-The arguments are those of ``compiled_kernels``, as tensors.
+The arguments are those of ``compiled_kernels`` and ``compiled_rnn``, as tensors.
 """
 
 import torch
 from torch import Tensor
 
+from gradstudy.models.clipping.scale_rules import norm_coefficient
+
 
 def _logistic_slope(s: Tensor) -> Tensor:
     """Derivative of the logistic function where its value is ``s``."""
     return s * (1 - s)
+
+
+def _clip_states(gradient: Tensor, absent: Tensor, limit: Tensor, by_value: Tensor, clipped: Tensor, t: int) -> None:
+    """Clip the gradients [K, B, H] of the trials that have a limit; see ``compiled_state_clipping``."""
+    if limit.numel() == 0:
+        return
+    limited = limit < torch.inf
+    if absent.numel() > 0:
+        gradient.masked_fill_((absent[t] & limited.unsqueeze(1)).unsqueeze(-1), 0)
+    norm = torch.linalg.vector_norm(gradient, dim=(1, 2), dtype=limit.dtype)
+    scale = torch.where(by_value, 1, norm_coefficient(norm, limit)).where(limited, 1)
+    most = torch.where(by_value, limit, torch.inf).view(-1, 1, 1)
+    clipped |= ~(gradient.abs() <= most).flatten(1).all(1) & by_value | (scale != 1)
+    gradient.copy_(torch.clamp(gradient * scale.view(-1, 1, 1), -most, most))
 
 
 def lstm_forward(
@@ -33,6 +49,10 @@ def lstm_backward(
     tanh_c: Tensor,
     index: Tensor,
     grad_rows: Tensor,
+    absent: Tensor,
+    limit: Tensor,
+    by_value: Tensor,
+    clipped: Tensor,
     t: int,
 ) -> None:
     """See ``compiled_kernels.lstm_backward``."""
@@ -40,7 +60,9 @@ def lstm_backward(
     squashed = tanh_c[:, t]
     if grad_outputs.numel() > 0:
         dh += grad_outputs[:, t]
+    _clip_states(dh, absent, limit, by_value, clipped, t)
     dc += dh * o * (1 - squashed * squashed)
+    _clip_states(dc, absent, limit, by_value, clipped, t)
     grad = torch.cat(
         [
             dc * g * _logistic_slope(i),
@@ -75,6 +97,10 @@ def gru_backward(
     h: Tensor,
     index: Tensor,
     grad_rows: Tensor,
+    absent: Tensor,
+    limit: Tensor,
+    by_value: Tensor,
+    clipped: Tensor,
     t: int,
 ) -> None:
     """See ``compiled_kernels.gru_backward``."""
@@ -82,12 +108,47 @@ def gru_backward(
     if grad_outputs.numel() > 0:
         dh += grad_outputs[:, t]
     dh += direct
+    _clip_states(dh, absent, limit, by_value, clipped, t)
     torch.mul(dh, z, out=direct)
     grad_n = (dh - direct) * (1 - n * n)
     grad_z = dh * (h[:, t] - n) * _logistic_slope(z)
     gates[:, t] = torch.cat([grad_n * r, grad_n * recurrent * _logistic_slope(r), grad_z, grad_n], -1)
     if grad_rows.numel() > 0:
         grad_rows.index_add_(0, index[t].flatten(), gates[:, t, :, h.shape[3] :].flatten(0, 1))
+
+
+def rnn_forward(rows: Tensor, index: Tensor, before: Tensor, absent: Tensor, h: Tensor, relu: bool, t: int) -> None:
+    """See ``compiled_rnn.rnn_forward``."""
+    total = before + rows[index[t]]
+    h_after = torch.relu(total) if relu else torch.tanh(total)
+    h[:, t + 1] = h_after if absent.numel() == 0 else h_after.masked_fill(absent[t].unsqueeze(-1), 0)
+
+
+def rnn_backward(
+    grad_outputs: Tensor,
+    dh: Tensor,
+    grads: Tensor,
+    h: Tensor,
+    index: Tensor,
+    grad_rows: Tensor,
+    absent: Tensor,
+    limit: Tensor,
+    by_value: Tensor,
+    clipped: Tensor,
+    relu: bool,
+    t: int,
+) -> None:
+    """See ``compiled_rnn.rnn_backward``."""
+    h_after = h[:, t + 1]
+    if grad_outputs.numel() > 0:
+        dh += grad_outputs[:, t]
+    _clip_states(dh, absent, limit, by_value, clipped, t)
+    grad = dh.masked_fill(h_after <= 0, 0) if relu else dh * (1 - h_after * h_after)
+    if absent.numel() > 0:
+        grad = grad.masked_fill(absent[t].unsqueeze(-1), 0)
+    grads[:, t] = grad
+    if grad_rows.numel() > 0:
+        grad_rows.index_add_(0, index[t].flatten(), grad.flatten(0, 1))
 
 
 def cross_entropy_forward(

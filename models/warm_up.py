@@ -3,7 +3,8 @@
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.model_shape import Cell, ModelShape
+from gradstudy.models.cell_names import Cell
+from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.catalogue import load_task

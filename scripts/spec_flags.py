@@ -65,9 +65,9 @@ class Flag:
 
 
 def _named(given: str) -> list[str]:
-    from gradstudy.models.strategies import STRATEGIES
+    from gradstudy.models.strategies import SEARCHED_BY_DEFAULT
 
-    return list(STRATEGIES) if given == "all" else names(given)
+    return list(SEARCHED_BY_DEFAULT) if given == "all" else names(given)
 
 
 def _options(given: list[str]) -> Values:
@@ -100,7 +100,7 @@ OF_THE_TASK = (
     Flag("--standardize", "task_options.standardize", bool, "Scale real values by the training part."),
 )
 OF_THE_SPACE = (
-    Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru.", read=names),
+    Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru, rnn_tanh, rnn_relu.", read=names),
     Flag("--strategies", "space.strategies", str, "Comma-separated, or all; see `gradstudy strategies`.", read=_named),
     Flag("--lr", "space.learning_rate", str, "Range of the learning rate.", "LOW:HIGH", read=_learning_rates),
     Flag(

@@ -18,7 +18,7 @@ class SettingRow:
     """A setting as the database holds it.
 
     Attributes:
-        cell: lstm or gru.
+        cell: such as lstm or gru.
         strategy: clipping strategy.
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.

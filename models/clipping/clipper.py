@@ -13,7 +13,7 @@ from gradstudy.models.clipping.memories.slot_memory import Slots
 from gradstudy.models.clipping.parameter_rules import PARAMETER_RULES, clip_value
 from gradstudy.models.clipping.scale_rules import SCALE_RULES
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.strategies import STRATEGIES, find_strategy
+from gradstudy.models.strategies import STRATEGIES, find_after_backward
 
 
 class ClipResult(NamedTuple):
@@ -65,9 +65,10 @@ class GradientClipper:
         """Begin a trial in ``slot``, without memory of the one before.
 
         Raises:
-            StrategyError: if there is no such strategy, or it does not take this threshold.
+            StrategyError: if there is no such strategy, it does not take this threshold, or it clips inside the
+                backward pass.
         """
-        find_strategy(strategy).check(threshold)
+        find_after_backward(strategy).check(threshold)
         self._strategy[slot] = strategy
         self._threshold[slot] = 1.0 if threshold is None else threshold
         slots = len(self._strategy)

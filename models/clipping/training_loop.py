@@ -16,7 +16,7 @@ from gradstudy.models.clipping.parameter_gradients import Gradients, Parameters
 from gradstudy.models.clipping.parameter_rules import PARAMETER_RULES
 from gradstudy.models.clipping.scale_rules import SCALE_RULES
 from gradstudy.models.clipping.unscale_check import UnscaleCheck
-from gradstudy.models.strategies import STRATEGIES, StrategyError, find_strategy
+from gradstudy.models.strategies import STRATEGIES, StrategyError, find_after_backward
 
 MEMORIES = (*NORM_MEMORIES, *PARAMETER_MEMORIES)
 """The strategies that remember earlier steps."""
@@ -52,9 +52,10 @@ class Clipper:
             threshold: in the unit of the strategy; None where it has none.
 
         Raises:
-            StrategyError: there is no such strategy, or it does not take this threshold.
+            StrategyError: there is no such strategy, it does not take this threshold, or it clips inside the backward
+                pass.
         """
-        find_strategy(strategy).check(threshold)
+        find_after_backward(strategy).check(threshold)
         self.strategy = strategy
         self.threshold = threshold
         self._memory: _Memory | None = None
@@ -160,7 +161,8 @@ def clip_gradients(parameters: Parameters, strategy: str = "norm", threshold: fl
         threshold: in the unit of the strategy; None where it has none.
 
     Raises:
-        StrategyError: there is no such strategy, it does not take this threshold, or it needs a ``Clipper``.
+        StrategyError: there is no such strategy, it does not take this threshold, it needs a ``Clipper``, or it clips
+            inside the backward pass.
         TypeError: these are no tensors, or the strategy cannot clip a sparse gradient of this kind.
         ValueError: an iterator of parameters is at its end already.
     """

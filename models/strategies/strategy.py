@@ -26,6 +26,8 @@ class Strategy:
         source: where the rule comes from.
         setup: PyTorch to run once, before the training loop; empty for a strategy without state.
         step: PyTorch to run between ``loss.backward()`` and ``optimizer.step()``, with ``{c}`` as threshold.
+        inside: whether it acts inside the backward pass of recurrent layers: ``setup`` changes the model, with
+            ``{c}`` as threshold, and nothing is left to do after it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Strategy:
     source: str
     setup: str = ""
     step: str
+    inside: bool = False
 
     def check(self, threshold: float | None) -> None:
         """Raise StrategyError unless ``threshold`` is one that this strategy takes."""
@@ -65,9 +68,17 @@ class Strategy:
         step = self.pytorch_step(threshold)
         if not self.setup:
             return step
-        return f"# once, before the training loop\n{self.setup}\n\n# after loss.backward()\n{step}"
+        return f"# once, before the training loop\n{self.pytorch_setup(threshold)}\n\n# after loss.backward()\n{step}"
+
+    def pytorch_setup(self, threshold: float | None = None) -> str:
+        """The part of :meth:`pytorch` that runs once; raises StrategyError as it does."""
+        return self._at(self.setup, threshold)
 
     def pytorch_step(self, threshold: float | None = None) -> str:
         """The part of :meth:`pytorch` that runs at every step; raises StrategyError as it does."""
+        return self._at(self.step, threshold)
+
+    def _at(self, code: str, threshold: float | None) -> str:
+        """The code at ``threshold``."""
         self.check(threshold)
-        return self.step if threshold is None else self.step.replace("{c}", repr(float(threshold)))
+        return code if threshold is None else code.replace("{c}", repr(float(threshold)))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gradstudy.models.cell_names import RECURRENT_CELLS
 from gradstudy.models.loss_names import LossKind
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.options import Option, OptionValue
@@ -30,7 +31,7 @@ class Task:
     description: str
     options: tuple[Option, ...]
     losses: tuple[LossKind, ...] = ("cross_entropy",)
-    cells: tuple[str, ...] = ("lstm", "gru")
+    cells: tuple[str, ...] = RECURRENT_CELLS
     reads_file: bool = False
     decodes: bool = True
     loader: str

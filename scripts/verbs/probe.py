@@ -92,7 +92,8 @@ def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float
         entry = STRATEGIES[strategy]
         if entry.low is None or entry.high is None:
             continue
-        bounds, source = (entry.low, entry.high), "the catalogue: relative to the norms seen"
+        why = "not measured" if entry.inside else "relative to the norms seen"
+        bounds, source = (entry.low, entry.high), f"the catalogue: {why}"
         if strategy in given:
             bounds, source = given[strategy], "the command line or file"
         elif strategy in measured.ranges:

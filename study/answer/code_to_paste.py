@@ -48,7 +48,7 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         SCALER if precision == "float16" else "",
         optimizer,
         schedule,
-        rule.setup,
+        rule.pytorch_setup(threshold),
     ]
     before = "\n".join(part for part in parts if part)
     return f"# once, before the training loop\n{before}\n\n# after loss.backward()\n{step}"

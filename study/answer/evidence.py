@@ -14,7 +14,7 @@ class RecommendedSetting:
 
     Attributes:
         number: of a trial that had this setting; None where only a confirmation ran it.
-        cell: lstm or gru.
+        cell: such as lstm or gru.
         strategy: clipping strategy.
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.

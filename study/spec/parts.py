@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gradstudy.models.attention_names import AttentionName
+from gradstudy.models.cell_names import Cell
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.factors import FactorValue
 
-CellName = Literal["lstm", "gru", "dense", "module"]
+CellName = Literal[Cell, "module"]
 Precision = Literal["float32", "bfloat16", "float16"]
 MODULE_CELL: CellName = "module"
 """The cell of a module task whose function takes none."""

@@ -26,6 +26,7 @@ from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
 from gradstudy.study.spec.model_of_the_task import check_model
+from gradstudy.study.spec.module_options import plain_option
 from gradstudy.study.spec.optimization import (
     check_hyperparameters,
     check_schedule,
@@ -33,6 +34,7 @@ from gradstudy.study.spec.optimization import (
     schedule_of,
 )
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
+from gradstudy.study.spec.recurrence import check_recurrence
 
 PrunerName = Literal["none", "median", "hyperband"]
 SamplerName = Literal["auto", "random", "qmc", "tpe", "frontier"]
@@ -115,7 +117,7 @@ class StudySpec(Part):
         if "task" not in info.data or not isinstance(options, dict):
             return options  # which is said of that field
         if is_module_task(info.data["task"]):
-            return {name: _plain(value) for name, value in options.items()}
+            return {name: plain_option(value) for name, value in options.items()}
         return find_task(info.data["task"])[0].accept(options)
 
     @model_validator(mode="before")
@@ -128,7 +130,7 @@ class StudySpec(Part):
         with suppress(TaskError):
             task = str(values.get("task", DEFAULT_TASK))
             cells = (MODULE_CELL,) if is_module_task(task) else find_task(task)[0].cells
-            if "cells" not in space and cells != SearchSpace().cells:
+            if "cells" not in space and not set(cells) >= set(SearchSpace().cells):
                 return values | {"space": space | {"cells": cells}}
         return values
 
@@ -155,6 +157,7 @@ class StudySpec(Part):
 
     @model_validator(mode="after")
     def _fit_for_the_task(self) -> Self:
+        check_recurrence(self.task, self.space)
         if is_module_task(self.task):
             return self  # what its function takes is known where it can be imported
         task, _ = find_task(self.task)
@@ -223,17 +226,6 @@ class StudySpec(Part):
         return find_task(self.task)[0].losses[0]
 
 
-def _plain(option: Any) -> Any:
-    """An option of a user's function: a number, true or false where it is written as one."""
-    if option in ("true", "false"):
-        return option == "true"
-    if isinstance(option, str) and re.fullmatch(r"-?\d+", option):
-        return int(option)
-    if isinstance(option, str) and re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", option, re.IGNORECASE):
-        return float(option)
-    return option
-
-
 def parse_spec(values: dict[str, Any]) -> StudySpec:
     """Validate a spec.
 
@@ -287,7 +279,7 @@ def _understood(spec: StudySpec, name: str, place: tuple[str, ...], given: Any) 
         meaning = put_in(made.model_dump(mode="json"), place)
         if meaning in values:
             raise ValueError(f"factor {name!r} must have different values, but got {value!r} twice")
-        values[meaning] = switch if isinstance(switch := _plain(value), bool) else meaning
+        values[meaning] = switch if isinstance(switch := plain_option(value), bool) else meaning
     return list(values.values())
 
 

@@ -4,14 +4,14 @@ import math
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
-from gradstudy.models.model_shape import Cell, ModelShape
+from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.batches import TaskData
@@ -28,6 +28,9 @@ from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.device import check_precision
 from gradstudy.study.training.summary import count_spikes, summarize_gradients
 from gradstudy.study.wording import not_finite
+
+if TYPE_CHECKING:
+    from gradstudy.models.cell_names import Cell
 
 Key = TypeVar("Key")
 

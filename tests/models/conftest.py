@@ -1,6 +1,7 @@
 """The independent truth: the same model built from torch's own layers, one trial at a time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,14 +12,21 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from gradstudy.models.model_shape import BEGIN, PAD, ModelShape
 from gradstudy.models.parameters import ParameterLayout
 
+LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn_tanh": partial(nn.RNN, nonlinearity="tanh"),
+    "rnn_relu": partial(nn.RNN, nonlinearity="relu"),
+}
+
 
 class TorchSeq2Seq(nn.Module):
-    """An encoder-decoder of ``nn.LSTM`` or ``nn.GRU``; sources are padded at the front as in a TokenBatch."""
+    """An encoder-decoder of torch's own layers; sources are padded at the front as in a TokenBatch."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
-        cell = nn.LSTM if shape.cell == "lstm" else nn.GRU
+        cell = LAYERS[shape.cell]
         hidden, memory = shape.hidden_size, shape.hidden_size * (1 + shape.bidirectional)
         options = {"num_layers": shape.layers, "batch_first": True}
         self.encoder_embedding = nn.Embedding(shape.source_vocabulary, shape.embedding_size)

@@ -134,6 +134,7 @@ RUNS = [
             for trials in (1, 8)
             for precisely in ((torch.float64, 50, 1e-10), (torch.float32, 5, 2e-3))
         ),
+        *(("sgd", cell, trials, torch.float64, 50, 1e-10) for cell in ("rnn_tanh", "rnn_relu") for trials in (1, 8)),
         *(
             (optimizer, "lstm", 8, torch.float64, 50, 1e-10)
             for optimizer in sorted(OPTIMIZER.keys() - {"sgd", "momentum", "adam"})
@@ -157,7 +158,7 @@ def test_training_equals_torchs_loop(data, torch_model, optimizer, cell, trials,
         np.testing.assert_allclose(telemetry.grad_norm[:, slot], norms, rtol=20 * tolerance)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 @pytest.mark.parametrize(
     ("strategy", "threshold"),
     [
@@ -170,6 +171,8 @@ def test_training_equals_torchs_loop(data, torch_model, optimizer, cell, trials,
         ("agc", 0.05),
         ("autoclip", 20.0),
         ("zclip", 1.5),
+        ("recurrent", 0.01),
+        ("recurrent_value", 1e-3),
     ],
 )
 def test_a_trial_alone_equals_itself_among_seven_that_come_and_go(data, cell, strategy, threshold):

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from autoclip.torch import QuantileClip
-from thresholds import THRESHOLDS
+from thresholds import AFTER_BACKWARD, THRESHOLDS
 from torch import nn
 from zclip import ZClip
 
@@ -15,7 +15,7 @@ from gradstudy.models.clipping.memories.norm_memory import NORM_MEMORIES
 from gradstudy.models.clipping.training_loop import MEMORIES
 from gradstudy.models.strategies import STRATEGIES, StrategyError
 
-STATELESS = [name for name in STRATEGIES if name not in MEMORIES]
+STATELESS = [name for name in AFTER_BACKWARD if name not in MEMORIES]
 
 
 class Model(nn.Module):
@@ -65,7 +65,7 @@ def norm_of(model):
     return math.sqrt(sum(float(g.double().square().sum()) for g in gradients(model)))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_every_strategy_does_what_its_printed_lines_do(name):
     model, ours = twins(torch.float64)
     clip, printed = Clipper(name, THRESHOLDS[name]), {"torch": torch, "model": model}
@@ -114,7 +114,7 @@ def test_frozen_and_unused_parameters_are_passed_over(name):
     assert norm > 0
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_without_any_gradient_the_norm_is_zero_and_nothing_is_remembered(name):
     clip = Clipper(name, THRESHOLDS[name])
     assert clip(Model().parameters()) == nn.utils.clip_grad_norm_(list(Model().parameters()), 1.0) == 0
@@ -129,7 +129,7 @@ def test_a_single_tensor_is_taken_like_a_list_of_it():
     torch.testing.assert_close(parameter.grad, torch.tensor([0.6, 0.0, 0.8]))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_gradients_of_different_types_are_clipped_together(name):
     model, ours = twins(torch.float64)
     ours.output.to(torch.float32)
@@ -148,7 +148,7 @@ def test_gradients_of_different_types_are_clipped_together(name):
         torch.testing.assert_close(changed.double(), q, rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in {"standardize", "spam_entry"}])
+@pytest.mark.parametrize("name", [name for name in AFTER_BACKWARD if name not in {"standardize", "spam_entry"}])
 def test_sparse_gradients_are_clipped_as_dense_ones_and_stay_sparse(name):
     dense, sparse = twins(torch.float64, sparse=True)
     clips = [Clipper(name, THRESHOLDS[name]) for _ in range(2)]
@@ -177,7 +177,7 @@ def test_what_cannot_stay_sparse_is_refused_with_the_way_out():
         clip_gradients(weight, "norm", 1.0)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_clip_says_what_it_did(name):
     model, before = twins()
     clip, seen = Clipper(name, THRESHOLDS[name]), set()
@@ -194,7 +194,7 @@ def test_clip_says_what_it_did(name):
     assert True in seen or name == "none"
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_a_saved_clipper_goes_on_where_it_was(name, tmp_path):
     model, _ = twins()
     whole, first = (Clipper(name, THRESHOLDS[name]) for _ in range(2))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from thresholds import THRESHOLDS
+from thresholds import AFTER_BACKWARD, THRESHOLDS
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.parameters import ParameterLayout
@@ -28,7 +28,7 @@ def rows(layout, tensors):
     return flat
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_snippet_does_what_the_trial_array_does(name):
     torch.manual_seed(0)
     model = Model().double()

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.cell_names import RECURRENT_CELLS
 from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
@@ -46,7 +47,7 @@ def array_on(device, cell, dtype=torch.float32, task="copy", **model):
 
 
 @pytest.mark.parametrize("task", OPTIONS)
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_a_gpu_trains_as_the_cpu_does(cell, task):
     expected, found = array_on("cpu", cell, task=task).train(10), array_on("cuda", cell, task=task).train(10)
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-3)
@@ -54,7 +55,7 @@ def test_a_gpu_trains_as_the_cpu_does(cell, task):
 
 
 @pytest.mark.parametrize("task", OPTIONS)
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_nothing_waits_for_the_gpu_within_a_block(cell, task):
     array = array_on("cuda", cell, task=task)
     array.train(2)  # what is made on first use may wait

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
+from gradstudy.models.cell_names import RECURRENT_CELLS
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
@@ -61,7 +62,7 @@ def held_and_predicted(array, data, shape):
     return held, predicted
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 @pytest.mark.parametrize(
     "options",
     [
@@ -88,7 +89,7 @@ def test_buffers_and_parameters_are_within_what_was_predicted(cell, options, len
     assert held < predicted < 3 * held
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 @pytest.mark.parametrize("task", ["sunspots", "adding"])
 def test_models_of_real_values_are_within_what_was_predicted(cell, task):
     data = load_task(task)

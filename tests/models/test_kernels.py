@@ -6,10 +6,13 @@ import torch
 from numba import njit
 
 from gradstudy.models import compiled_math
+from gradstudy.models.cell_names import RECURRENT_CELLS
 from gradstudy.models.gate_inputs import token_inputs
 from gradstudy.models.gru import gru
 from gradstudy.models.layers import cross_entropy
 from gradstudy.models.lstm import lstm
+from gradstudy.models.rnn import rnn
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
 K, T, B, H, V = 3, 4, 5, 7, 6
@@ -57,30 +60,35 @@ def test_elementary_functions_far_out(dtype):
 def results(cell, dtype, compiled):
     """Loss and gradients of one recurrent layer with a cross-entropy on top."""
     torch.manual_seed(0)
-    gates = 4 if cell == "lstm" else 3
+    gates, plain = {"lstm": 4, "gru": 3}.get(cell, 1), cell.startswith("rnn")
+    scale = 0.3 if plain else 1.0  # without gates, large weights make states chaotic
     space = Workspace(dtype, torch.device("cpu"), compiled=compiled)
     table, weight, h0, c0 = (
-        torch.randn(*shape, dtype=torch.float64).to(dtype).requires_grad_()
+        (scale * torch.randn(*shape, dtype=torch.float64)).to(dtype).requires_grad_()
         for shape in ((K, V, gates * H), (K, H, gates * H), (K, B, H), (K, B, H))
     )
+    limits = StateLimits.none(torch.float64 if dtype == torch.float64 else torch.float32, torch.device("cpu"))
     inputs = token_inputs(table, torch.randint(0, V, (K, T, B)))
     if cell == "lstm":
-        outputs, h, c = lstm(inputs, weight, h0, c0, space, "layer")
+        outputs, h, c = lstm(inputs, weight, h0, c0, limits, space, "layer")
         last = h + c
+    elif plain:
+        outputs, last = rnn(inputs, weight, h0, limits, space, "layer", relu=cell == "rnn_relu")
     else:
-        outputs, last = gru(inputs, weight, c0[:, 0], h0, space, "layer")
+        outputs, last = gru(inputs, weight, c0[:, 0], h0, limits, space, "layer")
     targets = torch.randint(0, H, (K, T * B))
     loss = cross_entropy(outputs.flatten(1, 2).clone(), targets, targets > 1, space) + last.sum((1, 2))
-    return [loss.detach(), *torch.autograd.grad(loss.sum(), [table, weight, h0, c0])]
+    inputs_of = [table, weight, h0, c0][: 3 if plain else 4]
+    return [loss.detach(), *torch.autograd.grad(loss.sum(), inputs_of)]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_both_forms_of_a_kernel_do_the_same(cell, dtype):
     torch.testing.assert_close(results(cell, dtype, compiled=True), results(cell, dtype, compiled=False))
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_bfloat16_is_computed_by_torch_operations(cell):
     expected = results(cell, torch.float64, compiled=True)
     found = [tensor.double() for tensor in results(cell, torch.bfloat16, compiled=None)]

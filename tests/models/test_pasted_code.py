@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from thresholds import THRESHOLDS
+from thresholds import AFTER_BACKWARD, THRESHOLDS
 from torch import nn
 
 from gradstudy.models.array import TrainingRun, TrialArray
@@ -92,7 +92,7 @@ def loop(code, model, own_optimizer, losses_of_steps):
 
 @pytest.mark.parametrize("optimizer", RATES)
 @pytest.mark.parametrize("guard", [False, True])
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", AFTER_BACKWARD)
 def test_with_a_model_of_ones_own(strategy, guard, optimizer):
     # An optimizer of the array takes a gradient that is missing in one step as zero, which SGD and one's own notice.
     problem = problem_with(NOT_FINITE if guard else {}, now_and_then=optimizer in {"sgd", "own"})
@@ -121,13 +121,20 @@ def test_with_a_model_of_ones_own(strategy, guard, optimizer):
 
 
 @pytest.fixture(scope="module")
-def data():
+def lengths_of_their_own():
     return load_task("reverse", max_length=6, symbols=7, examples=300)
+
+
+@pytest.fixture(scope="module")
+def one_length():
+    return load_task("reverse", min_length=6, max_length=6, symbols=7, examples=300)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_with_a_built_in_task(data, torch_model, strategy, optimizer):
+def test_with_a_built_in_task(lengths_of_their_own, one_length, torch_model, strategy, optimizer):
+    # Torch counts the steps of a source from its beginning, the array from its end: a norm is over other states.
+    data = one_length if strategy == "recurrent" else lengths_of_their_own
     symbols = {"source_vocabulary": len(data.source_vocabulary), "target_vocabulary": len(data.target_vocabulary)}
     shape = ModelShape(cell="lstm", embedding_size=5, hidden_size=6, **symbols)
     array = TrialArray(

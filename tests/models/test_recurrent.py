@@ -6,9 +6,11 @@ import torch
 from gradstudy.models.gate_inputs import dense_inputs, token_inputs
 from gradstudy.models.gru import gru
 from gradstudy.models.lstm import lstm
+from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
 K, T, B, H = 2, 4, 3, 5
+NO_LIMITS = StateLimits.none(torch.float64, torch.device("cpu"))
 
 
 class Anew(torch.autograd.Function):
@@ -44,7 +46,7 @@ def test_lstm_backward_equals_numerical_differentiation():
     torch.manual_seed(0)
 
     def run(gates, weight, h0, c0):
-        return lstm(dense_inputs(gates), weight, h0, c0, workspace(), "layer")
+        return lstm(dense_inputs(gates), weight, h0, c0, NO_LIMITS, workspace(), "layer")
 
     assert gradient_is_right(run, draw(K, T, B, 4 * H), draw(K, H, 4 * H), draw(K, B, H), draw(K, B, H))
 
@@ -53,7 +55,7 @@ def test_gru_backward_equals_numerical_differentiation():
     torch.manual_seed(0)
 
     def run(gates, weight, bias, h0):
-        return gru(dense_inputs(gates), weight, bias, h0, workspace(), "layer")
+        return gru(dense_inputs(gates), weight, bias, h0, NO_LIMITS, workspace(), "layer")
 
     assert gradient_is_right(run, draw(K, T, B, 3 * H), draw(K, H, 3 * H), draw(K, H), draw(K, B, H))
 
@@ -71,6 +73,7 @@ def test_lstm_outputs_equal_torchs(dtype):
         layer.weight_hh_l0.T.unsqueeze(0),
         h0,
         c0,
+        StateLimits.none(dtype, torch.device("cpu")),
         space,
         "layer",
     )
@@ -91,7 +94,9 @@ def test_gru_outputs_equal_torchs(dtype):
     candidate_bias = layer.bias_hh_l0[2 * H :].view(1, H)
     space = Workspace(dtype, torch.device("cpu"))
     weight = layer.weight_hh_l0.T.unsqueeze(0)
-    outputs, last = gru(dense_inputs(gates.transpose(0, 1).unsqueeze(0)), weight, candidate_bias, h0, space, "layer")
+    limits = StateLimits.none(dtype, torch.device("cpu"))
+    inputs = dense_inputs(gates.transpose(0, 1).unsqueeze(0))
+    outputs, last = gru(inputs, weight, candidate_bias, h0, limits, space, "layer")
     torch.testing.assert_close(outputs[0].transpose(0, 1), expected)
     torch.testing.assert_close(last, h)
 
@@ -109,6 +114,6 @@ def test_looked_up_inputs_give_the_gradient_of_the_table():
     tokens = torch.randint(0, 6, (K, T, B))
 
     def run(table, weight, h0, c0):
-        return lstm(token_inputs(table, tokens), weight, h0, c0, workspace(), "layer")
+        return lstm(token_inputs(table, tokens), weight, h0, c0, NO_LIMITS, workspace(), "layer")
 
     assert gradient_is_right(run, draw(K, 6, 4 * H), draw(K, H, 4 * H), draw(K, B, H), draw(K, B, H))

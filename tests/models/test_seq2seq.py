@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gradstudy.models.cell_names import RECURRENT_CELLS
 from gradstudy.models.model_shape import ModelShape, TokenBatch
 from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.workspace import Workspace
@@ -30,7 +31,7 @@ SHAPES = [
         ),
         id="-".join([cell, *(f"{name}={value}" for name, value in options.items())]),
     )
-    for cell in ("lstm", "gru")
+    for cell in RECURRENT_CELLS
     for options in OPTIONS
 ]
 

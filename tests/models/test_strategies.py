@@ -3,7 +3,13 @@ import sys
 
 import pytest
 
-from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES, StrategyError, find_strategy
+from gradstudy.models.strategies import (
+    SEARCHED_BY_DEFAULT,
+    STRATEGIES,
+    StrategyError,
+    find_after_backward,
+    find_strategy,
+)
 
 WITH_THRESHOLD = [strategy for strategy in STRATEGIES.values() if strategy.unit is not None]
 
@@ -12,7 +18,7 @@ def test_catalogue_begins_with_the_nine_strategies_that_are_searched_by_default(
     by_default = ("none", "norm", "value", "param_norm", "normalize", "standardize", "agc", "autoclip", "zclip")
     named = ("rms", "spectral", "adagc", "spam_entry", "stable_spam", "median_norm", "skip_norm", "skip_z")
     assert by_default == SEARCHED_BY_DEFAULT
-    assert tuple(STRATEGIES) == by_default + named
+    assert tuple(STRATEGIES) == (*by_default, *named, "recurrent", "recurrent_value")
     assert all(name == strategy.name for name, strategy in STRATEGIES.items())
 
 
@@ -61,7 +67,7 @@ def test_a_strategy_with_state_says_what_goes_before_the_loop():
 
 
 def test_unknown_strategy_lists_the_known_ones():
-    with pytest.raises(StrategyError, match=r"^there is no strategy 'nrom': choose from none, norm, .*, skip_z$"):
+    with pytest.raises(StrategyError, match=r"^there is no strategy 'nrom': choose from none, .*, recurrent_value$"):
         find_strategy("nrom")
 
 
@@ -94,3 +100,10 @@ def test_a_wrong_threshold_is_named(name, threshold, message):
     assert str(error.value) == message
     with pytest.raises(StrategyError):
         find_strategy(name).pytorch(threshold)
+
+
+@pytest.mark.parametrize("name", ["recurrent", "recurrent_value"])
+def test_what_clips_inside_the_backward_pass_cannot_be_applied_after_it(name):
+    assert find_strategy(name).inside
+    with pytest.raises(StrategyError, match=rf"^strategy '{name}' clips inside the backward pass, so nothing can"):
+        find_after_backward(name)

@@ -25,7 +25,7 @@ class TorchModel(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        layer = {"lstm": nn.LSTM, "gru": nn.GRU}[shape.cell]
+        layer = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}[shape.cell]
         self.shape = shape
         if not shape.source_features:
             self.encoder_embedding = nn.Embedding(shape.source_vocabulary, shape.embedding_size)
@@ -123,13 +123,13 @@ def shaped(cell, loss="mse", **options):
     return ModelShape(cell=cell, loss=loss, **(sizes | options))
 
 
-CELL_NAMES = ("lstm", "gru")
+CELL_NAMES = ("lstm", "gru", "rnn_tanh")
 VALUE_SHAPES = {
-    **{f"{cell}-{loss}": shaped(cell, loss) for cell in ("lstm", "gru") for loss in ("mse", "mae", "huber")},
-    **{f"{cell}-2-layers-attention": shaped(cell, layers=2, attention="dot") for cell in ("lstm", "gru")},
+    **{f"{cell}-{loss}": shaped(cell, loss) for cell in CELL_NAMES for loss in ("mse", "mae", "huber")},
+    **{f"{cell}-2-layers-attention": shaped(cell, layers=2, attention="dot") for cell in CELL_NAMES},
     **{
         f"{cell}-no-decoder": shaped(cell, "huber", decoder=False, target_features=2, layers=2)
-        for cell in ("lstm", "gru", "dense")
+        for cell in ("lstm", "gru", "rnn_tanh", "dense")
     },
     **{f"{cell}-bidirectional-bahdanau": shaped(cell, bidirectional=True, attention="bahdanau") for cell in CELL_NAMES},
     **{
@@ -177,7 +177,7 @@ def test_loss_and_every_gradient_equal_torchs_layers_and_losses(shape, trials):
         torch.testing.assert_close(gradients[k], of_reference, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 def test_symbols_without_a_decoder_equal_torchs_layers_and_every_class_counts(cell):
     sizes = {"source_features": 0, "target_features": 0, "source_vocabulary": 9, "target_vocabulary": 4}
     shape = shaped(cell, "cross_entropy", decoder=False, **sizes)

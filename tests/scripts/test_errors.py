@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from thresholds import AFTER_BACKWARD
 from typer.testing import Result
 
 from gradstudy.models.strategies import STRATEGIES
@@ -44,8 +45,15 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
         ("--lr fast", "--lr takes LOW:HIGH such as 1e-3:100, but got 'fast'"),
         ("--lr 1:2:3", "--lr takes LOW:HIGH such as 1e-3:100, but got '1:2:3'"),
         ("--strategies clip", f"space.strategies must be among {', '.join(STRATEGIES)}, but got 'clip'"),
+        ("--task regression --strategies norm,recurrent",
+         f"space.strategies of task 'regression' must be among {', '.join(AFTER_BACKWARD)}, but got 'recurrent', which "
+         "clips inside the recurrent layers of gradstudy's own models"),
+        ("--task module:mine:make --cells lstm --strategies recurrent_value",
+         f"space.strategies of task 'module:mine:make' must be among {', '.join(AFTER_BACKWARD)}, but got "
+         "'recurrent_value', which clips inside the recurrent layers of gradstudy's own models"),
         ("--strategies ,", "space.strategies must name at least one and none twice, but got none"),
-        ("--cells rnn", "space.cells.0 should be 'lstm', 'gru', 'dense' or 'module', but got 'rnn'"),
+        ("--cells rnn",
+         "space.cells.0 should be 'lstm', 'gru', 'rnn_tanh', 'rnn_relu', 'dense' or 'module', but got 'rnn'"),
         ("--threshold norm", "--threshold takes NAME=VALUE such as norm=0.01:10, but got 'norm'"),
         ("--threshold norm=1", "--threshold takes LOW:HIGH such as 1e-3:100, but got '1'"),
         ("--strategies none --threshold none=1:2",

@@ -1,5 +1,7 @@
 """A threshold for each strategy that clips some of the gradients of the small models of the tests, but not all."""
 
+from gradstudy.models.strategies import STRATEGIES
+
 THRESHOLDS = {
     "none": None,
     "norm": 0.5,
@@ -18,4 +20,9 @@ THRESHOLDS = {
     "median_norm": 0.8,
     "skip_norm": 2.0,
     "skip_z": 1.5,
+    "recurrent": 0.01,
+    "recurrent_value": 1e-3,
 }
+
+AFTER_BACKWARD = [name for name, strategy in STRATEGIES.items() if not strategy.inside]
+"""The strategies that are applied to gradients, once the backward pass is done."""

@@ -14,7 +14,7 @@ def frontier_comparison(frontiers: pd.DataFrame, cell: str) -> go.Figure:
 
     Args:
         frontiers: rows of ``frontier`` that have one, with the column ``study`` of two names.
-        cell: lstm or gru.
+        cell: such as lstm or gru.
     """
     rows = frontiers[frontiers["cell"] == cell].sort_values(["strategy", "threshold_bin"], ascending=False)
     labels = [_label(row) for row in rows.to_dict("records")]

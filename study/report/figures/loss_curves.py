@@ -46,7 +46,7 @@ def loss_curves(trials: pd.DataFrame, steps: pd.DataFrame, cell: str) -> go.Figu
     Args:
         trials: rows of ``trial_result`` as ``drawn_trials`` gives them.
         steps: their rows of ``step_result``.
-        cell: lstm or gru.
+        cell: such as lstm or gru.
     """
     made = figure(cell.upper(), "step", "training loss", height=380)
     runs = trials[trials["cell"] == cell]

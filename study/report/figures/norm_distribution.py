@@ -16,7 +16,7 @@ def norm_distribution(steps: pd.DataFrame, cell: str, suggested: float | None) -
 
     Args:
         steps: rows of ``step_result``.
-        cell: lstm or gru.
+        cell: such as lstm or gru.
         suggested: the threshold to try first; None where no run trained.
     """
     made = figure(cell.upper(), "gradient norm before clipping", "share of steps")

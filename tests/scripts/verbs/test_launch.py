@@ -9,7 +9,7 @@ from interrupting import interrupt_once_running
 from slow_data import SlowData
 from typer.testing import Result
 
-from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.strategies import SEARCHED_BY_DEFAULT
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import count_outcomes
@@ -93,7 +93,7 @@ def test_flags_replace_what_a_toml_file_says(folder: Path, gradstudy: Run) -> No
     assert spec["model"] | {"layers": 2, "hidden_size": 8} == spec["model"]
     assert spec["space"] == {
         "cells": ["gru"],
-        "strategies": list(STRATEGIES),
+        "strategies": list(SEARCHED_BY_DEFAULT),
         "learning_rate": [0.01, 1000],
         "thresholds": {"norm": [1, 2]},
         "factors": {},
