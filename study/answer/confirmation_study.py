@@ -19,7 +19,7 @@ from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.errors import NothingToConfirmError
 from gradstudy.study.launch import launched_with
 from gradstudy.study.spec.derived_name import derived_name
-from gradstudy.study.spec.parts import LARGEST
+from gradstudy.study.spec.axis import LARGEST
 from gradstudy.study.spec.seeds import CONFIRMING, derived_seed, trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec, stored_spec
 

@@ -1,37 +1,22 @@
 """The parts of a spec: the model that trials train, and the space that is searched."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gradstudy.models.strategies import STRATEGIES
+from gradstudy.study.spec.axis import Axis, Range, Values, ends
 from gradstudy.study.spec.factors import FactorValue
 
 CellName = Literal["lstm", "gru", "dense", "module"]
 MODULE_CELL: CellName = "module"
 """The cell of a module task whose function takes none."""
 
-LARGEST = 3e38
-"""The end of every range: trials compute with float32."""
-
 
 class Part(BaseModel):
     """A part of a spec: fixed once it was validated, and without fields that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = bounds
-    if not 0 < low < high <= LARGEST:
-        raise ValueError(
-            f"must rise from a positive number to a larger one, at most {LARGEST:g}, but got {low:g}:{high:g}"
-        )
-    return bounds
-
-
-LogRange = Annotated[tuple[float, float], AfterValidator(_rising)]
-"""A range that is searched on a logarithmic axis: (low, high) with 0 < low < high."""
 
 
 class ModelSpec(Part):
@@ -55,9 +40,11 @@ class SearchSpace(Part):
 
     cells: tuple[CellName, ...] = Field(default=("lstm", "gru"), description="recurrent cells that are compared")
     strategies: tuple[str, ...] = Field(default=tuple(STRATEGIES), description="clipping strategies that are compared")
-    learning_rate: LogRange = Field(default=(1e-2, 100.0), description="range, searched on a logarithmic axis")
-    thresholds: dict[str, LogRange] = Field(
-        default_factory=dict, description="strategy -> range; the catalogue's range where not given"
+    learning_rate: Axis = Field(
+        default=(1e-2, 100.0), description="range, searched on a logarithmic axis; or the values that are tried"
+    )
+    thresholds: dict[str, Axis] = Field(
+        default_factory=dict, description="strategy -> range or values; the catalogue's range where not given"
     )
     factors: dict[str, tuple[FactorValue, ...]] = Field(
         default_factory=dict, description="field of the spec or option of the task -> values that are searched"
@@ -85,14 +72,19 @@ class SearchSpace(Part):
             if name not in takes:
                 accepted = ", ".join(takes) or "none of the searched strategies"
                 raise ValueError(f"thresholds are taken by {accepted}, but got one for {name!r}")
-            high, limit = self.thresholds[name][1], STRATEGIES[name].limit
+            high, limit = ends(self.thresholds[name])[1], STRATEGIES[name].limit
             if high > limit:
                 raise ValueError(f"thresholds of {name!r} must be at most {limit:g}, but got {high:g}")
         return self
 
-    def threshold_range(self, strategy: str) -> tuple[float, float] | None:
-        """The range of a strategy's threshold in its own unit; None where it has no threshold."""
+    def threshold_axis(self, strategy: str) -> Range | Values | None:
+        """The axis of a strategy's threshold in its own unit; None where it has no threshold."""
         entry = STRATEGIES[strategy]
         if entry.low is None or entry.high is None:
             return None
         return self.thresholds.get(strategy, (entry.low, entry.high))
+
+    def threshold_range(self, strategy: str) -> Range | None:
+        """The lowest and the highest threshold of a strategy; None where it has no threshold."""
+        axis = self.threshold_axis(strategy)
+        return None if axis is None else ends(axis)
