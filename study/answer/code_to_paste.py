@@ -31,7 +31,7 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
     if schedule:
         step += "\nschedule.step()"
     if spec.get("optimizer") == "own":
-        optimizer = OWN.format(lr=f"{learning_rate:.3g}")
+        optimizer = OWN.format(lr=f"{learning_rate:g}")
     else:
         optimizer = f"optimizer = {optimizer_settings(spec).code(learning_rate)}"
     precision = AUTOCAST if spec.get("precision") == "bfloat16" else ""

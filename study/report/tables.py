@@ -114,6 +114,13 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "number": ("chosen in trial", _whole),
         "validation_loss": ("mean loss, trained", number),
         "loss": ("mean loss", number),
+        "loss_away": ("± 95%", number),
+        "untrained": ("untrained loss", number),
+        "less_diverged": ("diverged less than none", percent),
+        "less_diverged_low": ("low", percent),
+        "less_diverged_high": ("high", percent),
+        "less_loss": ("loss below none's", number),
+        "less_loss_away": ("± 95%", number),
         "difference": ("B less A", percent),
         "difference_low": ("low", percent),
         "difference_high": ("high", percent),
@@ -127,6 +134,12 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Fresh runs of the chosen settings, which had no part in choosing them, with the 95% interval of the "
             "divergence rate: it holds for all these settings together and however often one looked. "
             "Mean loss: a diverged run counts as untrained.",
+        ),
+        "settings": (
+            "Each setting",
+            "The settings of the grid, the best first, each by its own runs: divergence rates with their 95% Wilson "
+            "intervals; mean loss: a diverged run counts as untrained. Beside no clipping at the same learning rate: "
+            "Newcombe's and Welch's intervals.",
         ),
         "strategies": (
             "Each strategy",

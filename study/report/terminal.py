@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from gradstudy.study.report.comparison import Comparison
 
+MOST_SETTINGS = 20
+"""Of a grid that are printed."""
 GAP = 1
 """Spaces between the columns of a table, so that it fits 80."""
 
@@ -44,6 +46,7 @@ def print_report(made: "Report | Comparison") -> None:
         return
     _print_answer(made, console)
     _print_list(console, "The literature", made.verdicts)
+    print_settings(made, console)
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return
@@ -87,6 +90,39 @@ def _kind(made: Report) -> str:
     if made.recommendation is None:
         return "Answer"
     return "Answer, confirmed" if made.recommendation.evidence.firm else "Answer, provisional"
+
+
+def print_settings(made: Report, console: "Console") -> None:
+    """Print how the settings of a grid fared, and what clipping does."""
+    if made.settings.empty:
+        return
+    _print_list(console, "What clipping does", made.effects)
+    rows = made.settings.head(MOST_SETTINGS)
+    left = len(made.settings) - len(rows)
+    more = f"; {left} more in --format html or csv" if left else ""
+    _print_heading(
+        console, "Each setting", f"(mean loss with its 95% interval: a diverged run counts as untrained{more})"
+    )
+    words = [column for column in ("cell", "strategy", "factors") if column in rows]
+    table = plain_table(GAP)
+    for heading in words:
+        table.add_column(heading, no_wrap=True)
+    for heading in ("threshold", "lr", "diverged\n/ runs", "rate, 95%\ninterval", "mean loss", "loss below\nnone's"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        table.add_row(
+            *(row[column] for column in words),
+            number(row["threshold"]),
+            number(row["learning_rate"]),
+            *_rate(row),
+            _plus_minus(row["loss"], row["loss_away"], 4),
+            _plus_minus(row["less_loss"], row["less_loss_away"], 2),
+        )
+    console.print(table)
+
+
+def _plus_minus(value: float, away: float, digits: int) -> str:
+    return number(value) if away != away else f"{value:.{digits}g} ± {away:.2g}"
 
 
 def _strategies(rows: "pd.DataFrame") -> Table:

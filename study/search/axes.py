@@ -104,7 +104,7 @@ class SearchAxes:
             low, high = _ends(self.distributions[name])
             values[name] = min(max(10.0**decade, low), high)
             if isinstance(self.distributions[name], CategoricalDistribution):
-                values[name] = min(self._choices(name), key=lambda choice: abs(np.log10(choice) - decade))  # noqa: B023
+                values[name] = min(self._choices(name), key=lambda choice: abs(np.log10(choice) - decade))
         return values
 
     def choices(self, name: str) -> int:

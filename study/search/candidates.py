@@ -8,7 +8,7 @@ import numpy as np
 from gradstudy.storage.bins import half_decade_starts
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.search.space import Setting
-from gradstudy.study.spec.axis import Range, Values, ends, listed
+from gradstudy.study.spec.axis import Range, ValueList, ends, listed
 from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.observed import STRATEGY, Settings
@@ -105,7 +105,7 @@ def _nearest(decades: Floats, values: Floats | None) -> Floats:
     return np.asarray(values[np.abs(decades[:, None] - values).argmin(1)])
 
 
-def _within(decade: Floats | float, axis: Range | Values) -> float:
+def _within(decade: Floats | float, axis: Range | ValueList) -> float:
     """A number by its decade; rounding leaves no range."""
     low, high = ends(axis)
     return float(min(max(10.0 ** float(decade), low), high))

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from gradstudy.storage.queue import SettingRow
-from gradstudy.study.spec.axis import Range, Values, ends, listed
+from gradstudy.study.spec.axis import Range, ValueList, ends, listed
 from gradstudy.study.spec.factors import Factors, FactorValue, combinations, in_order
 from gradstudy.study.spec.parts import CellName, SearchSpace
 from gradstudy.study.spec.study_spec import StudySpec
@@ -54,7 +54,7 @@ def rounded(setting: Setting, space: SearchSpace) -> Setting:
     )
 
 
-def rounded_within(value: float, axis: Range | Values) -> float:
+def rounded_within(value: float, axis: Range | ValueList) -> float:
     """A number of three digits within a range, the number itself where there is none; of values the nearest one."""
     values = listed(axis)
     if values is not None:
@@ -135,19 +135,19 @@ def grid(spec: StudySpec) -> list[Setting]:
     return found
 
 
-def _values(axis: Range | Values) -> tuple[float, ...]:
+def _values(axis: Range | ValueList) -> tuple[float, ...]:
     values = listed(axis)
     assert values is not None, "a grid has no ranges"
     return values
 
 
-def _distribution(axis: Range | Values) -> BaseDistribution:
-    """Values are choices: Optuna's floats have a step, or none."""
+def _distribution(axis: Range | ValueList) -> BaseDistribution:
+    """ValueList are choices: Optuna's floats have a step, or none."""
     values = listed(axis)
     return FloatDistribution(*ends(axis), log=True) if values is None else CategoricalDistribution(values)
 
 
-def _suggest(trial: Suggesting, name: str, axis: Range | Values) -> float:
+def _suggest(trial: Suggesting, name: str, axis: Range | ValueList) -> float:
     values = listed(axis)
     if values is None:
         return trial.suggest_float(name, *ends(axis), log=True)

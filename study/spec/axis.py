@@ -14,17 +14,17 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Values:
+class ValueList:
     """The values that are tried, rising; one alone is held."""
 
     values: tuple[float, ...]
 
 
-def _read(given: Any) -> Range | Values:
+def read_axis(given: Any) -> Range | ValueList:
     """An axis from what a spec says: ``[low, high]``, one number, or ``{values = [a, b, c]}``."""
     try:
         match given:
-            case Values():
+            case ValueList():
                 return _checked(given.values)
             case bool():
                 pass
@@ -50,7 +50,7 @@ def _rising(low: float, high: float) -> Range:
     return low, high
 
 
-def _checked(values: tuple[float, ...]) -> Values:
+def _checked(values: tuple[float, ...]) -> ValueList:
     if (
         not 0 < len(values) <= MOST_VALUES
         or len(set(values)) < len(values)
@@ -60,16 +60,16 @@ def _checked(values: tuple[float, ...]) -> Values:
         raise ValueError(
             f"must have 1 to {MOST_VALUES:,} different positive values, at most {LARGEST:g}, but got {shown}"
         )
-    return Values(tuple(sorted(values)))
+    return ValueList(tuple(sorted(values)))
 
 
-def _stored(axis: Range | Values) -> list[float] | dict[str, list[float]]:
-    return {"values": list(axis.values)} if isinstance(axis, Values) else list(axis)
+def _stored(axis: Range | ValueList) -> list[float] | dict[str, list[float]]:
+    return {"values": list(axis.values)} if isinstance(axis, ValueList) else list(axis)
 
 
 Axis = Annotated[
-    Range | Values,
-    PlainValidator(_read),
+    Range | ValueList,
+    PlainValidator(read_axis),
     PlainSerializer(_stored),
     WithJsonSchema(
         {
@@ -84,24 +84,24 @@ Axis = Annotated[
 """A range, or values."""
 
 
-def listed(axis: Range | Values) -> tuple[float, ...] | None:
+def listed(axis: Range | ValueList) -> tuple[float, ...] | None:
     """The values of an axis; None for a range."""
-    return axis.values if isinstance(axis, Values) else None
+    return axis.values if isinstance(axis, ValueList) else None
 
 
-def ends(axis: Range | Values) -> Range:
+def ends(axis: Range | ValueList) -> Range:
     """The lowest and the highest number of an axis; the same where one value is held."""
-    return (axis.values[0], axis.values[-1]) if isinstance(axis, Values) else axis
+    return (axis.values[0], axis.values[-1]) if isinstance(axis, ValueList) else axis
 
 
-def held(axis: Range | Values) -> float | None:
+def held(axis: Range | ValueList) -> float | None:
     """The one value of an axis; None where there are several."""
     low, high = ends(axis)
     return low if low == high else None
 
 
-def described(axis: Range | Values) -> str:
+def described(axis: Range | ValueList) -> str:
     """An axis in words: ``0.01 to 100``, ``0.5``, ``0.25, 1, 5``."""
-    if isinstance(axis, Values):
+    if isinstance(axis, ValueList):
         return ", ".join(f"{value:g}" for value in axis.values)
     return f"{axis[0]:g} to {axis[1]:g}"

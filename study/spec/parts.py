@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.study.spec.axis import Axis, Range, Values, ends
+from gradstudy.study.spec.axis import Axis, Range, ValueList, ends
 from gradstudy.study.spec.factors import FactorValue
 
 CellName = Literal["lstm", "gru", "dense", "module"]
@@ -77,7 +77,7 @@ class SearchSpace(Part):
                 raise ValueError(f"thresholds of {name!r} must be at most {limit:g}, but got {high:g}")
         return self
 
-    def threshold_axis(self, strategy: str) -> Range | Values | None:
+    def threshold_axis(self, strategy: str) -> Range | ValueList | None:
         """The axis of a strategy's threshold in its own unit; None where it has no threshold."""
         entry = STRATEGIES[strategy]
         if entry.low is None or entry.high is None:

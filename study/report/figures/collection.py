@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from gradstudy.study.report.figures.importance_bars import importance_bars
 from gradstudy.study.report.figures.loss_curves import drawn_trials, loss_curves
 from gradstudy.study.report.figures.norm_distribution import norm_distribution
-from gradstudy.study.report.figures.setting_map import setting_map
+from gradstudy.study.report.figures.setting_map import HALF_DECADE, setting_map
 from gradstudy.study.report.figures.survival_curves import survival_curves
 from gradstudy.study.report.report import Report
+from gradstudy.study.spec.axis import ends, read_axis
 from gradstudy.study.statistics.grouping import group_keys, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
 
@@ -56,14 +57,16 @@ def _survivals(table: pd.DataFrame, steps: int) -> Iterator[tuple[str, go.Figure
 
 def _maps(report: Report, runs: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:
     """In the order of the spec, cells side by side."""
-    low, high = report.study.spec["space"]["learning_rate"]
+    low, high = ends(read_axis(report.study.spec["space"]["learning_rate"]))
+    if low == high:
+        low, high = low / HALF_DECADE, high * HALF_DECADE
     best = report.recommendation.setting.number if report.recommendation else None
     trained = runs.loc[runs["outcome"] == "trained", "objective"]
     losses = (0.0, 1.0) if trained.empty else (float(trained.min()), float(trained.max()))
     runs, keys = in_words(runs), group_keys(runs)
-    frontiers = dict(list(report.frontiers.groupby(keys)))
+    frontiers, none = dict(list(report.frontiers.groupby(keys))), report.frontiers.head(0)
     groups = dict(list(runs.groupby(keys)))
     order = list(report.study.spec["space"]["strategies"])
     for number, key in enumerate(sorted(groups, key=lambda key: (key[2:], order.index(key[1]), key[0]))):
         name = f"map-{key[0]}-{key[1]}" + (f"-{number}" if key[2:] else "")
-        yield name, setting_map(groups[key], frontiers[key], (low, high), losses, best)
+        yield name, setting_map(groups[key], frontiers.get(key, none), (low, high), losses, best)
