@@ -1,6 +1,7 @@
 """How each setting fared by its own runs, and beside no clipping at the same learning rate."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def by_setting(trials: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("loss", ignore_index=True)[columns]
 
 
-def _beside(row: dict[object, object], plain: pd.DataFrame) -> Sequence[float]:
+def _beside(row: Mapping[Hashable, Any], plain: pd.DataFrame) -> Sequence[float]:
     """How much less often a setting diverged than one without clipping, and how much lower it ended."""
     key = (row["cell"], row["learning_rate"], row["factors"])
     if row["strategy"] == UNCLIPPED or key not in plain.index:
