@@ -17,13 +17,14 @@ from gradstudy.study.answer.confirmation_study import (
     find_confirmation,
     is_open,
 )
+from gradstudy.study.answer.effects import effects
 from gradstudy.study.answer.follow_up import FollowUp, follow_up
 from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.answer.recommendation import Recommendation, recommend
+from gradstudy.study.frontier.by_factor import frontier_by_factor
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats
-from gradstudy.study.report.effects import effects
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
@@ -114,6 +115,11 @@ class Report:
         return divergence_by_factor(self.trials)
 
     @cached_property
+    def frontiers_by_factor(self) -> pd.DataFrame:
+        """See ``frontier_by_factor``."""
+        return frontier_by_factor(self.frontiers, self.trials)
+
+    @cached_property
     def importance(self) -> pd.DataFrame:
         """See ``divergence_importance``."""
         return divergence_importance(self.trials)
@@ -142,6 +148,7 @@ class Report:
             "settings": self.settings,
             "strategies": self.strategies,
             "factors": self.factors,
+            "frontier_by_factor": self.frontiers_by_factor,
             "frontier": self.frontiers,
             "bins": self.bins,
             "importance": self.importance,

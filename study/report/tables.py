@@ -66,6 +66,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "strategy": ("strategy", _word),
         "factors": ("factors", _word),
         "value": ("value", _word),
+        "beside": ("other factors", _word),
         "settings": ("settings", _whole),
         "runs": ("runs", _whole),
         "diverged": ("diverged", _whole),
@@ -151,6 +152,11 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "factors": (
             "Each value of what is varied",
             "Over the whole ranges of everything else; rates with their 95% Wilson intervals.",
+        ),
+        "frontier_by_factor": (
+            "Frontier by what is varied",
+            "The largest learning rate at which less than 10% of runs diverge, at each value; of a strategy with "
+            "thresholds in the half-decade that has most runs.",
         ),
         "frontier": (
             "Frontier",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 import plotly.graph_objects as go
 
+from gradstudy.study.report.figures.frontier_by_factor import frontier_by_factor_figure
 from gradstudy.study.report.figures.importance_bars import importance_bars
 from gradstudy.study.report.figures.loss_curves import drawn_trials, loss_curves
 from gradstudy.study.report.figures.norm_distribution import norm_distribution
@@ -26,9 +27,9 @@ def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
         steps: rows of ``step_result`` of the trials that ``drawn_trials`` chooses.
 
     Returns:
-        The sections ``map``, ``loss``, ``norms``, ``survival`` and ``importance``; in each the figures by a name that
-        is different from all others, one for each cell, or cell and strategy. Sections of which nothing can be drawn
-        are empty.
+        The sections ``map``, ``by_factor``, ``loss``, ``norms``, ``survival`` and ``importance``; in each the figures
+        by a name that is different from all others, one for each cell, or cell and strategy. Sections of which nothing
+        can be drawn are empty.
     """
     runs = judged(report.trials)
     drawn = drawn_trials(report.trials)
@@ -39,11 +40,19 @@ def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
     full = int(report.study.spec["steps"])
     return {
         "map": dict(_maps(report, runs)),
+        "by_factor": dict(_by_factor(report.frontiers_by_factor)),
         "loss": {f"loss-{cell}": loss_curves(drawn, steps, cell) for cell in cells},
         "norms": {f"norms-{cell}": norm_distribution(steps, cell, suggested.get(cell)) for cell in cells},
         "survival": dict(_survivals(report.survival, full)),
         "importance": {} if report.importance.empty else {"importance": importance_bars(report.importance)},
     }
+
+
+def _by_factor(table: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:
+    """One figure for each cell and number that is varied, where any frontier is known."""
+    known = table.dropna(subset=["frontier"])
+    for factor, cell in known[["factor", "cell"]].drop_duplicates().itertuples(index=False):
+        yield f"frontier-{cell}-{factor}", frontier_by_factor_figure(table, cell, factor)
 
 
 def _survivals(table: pd.DataFrame, steps: int) -> Iterator[tuple[str, go.Figure]]:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from simulated import INITIAL_LOSS, frame_of, simulated_study
 
+from gradstudy.study.answer.effects import effects
 from gradstudy.study.report.caveats import caveats
-from gradstudy.study.report.effects import effects
 from gradstudy.study.report.report import Report, build_report
 from gradstudy.study.report.text_forms import to_json, to_markdown
 from gradstudy.study.statistics.settings import by_setting
