@@ -1,5 +1,7 @@
 """The frontier of one cell by a number that is varied, one line for each strategy."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -46,7 +48,7 @@ def frontier_by_factor_figure(table: pd.DataFrame, cell: str, factor: str) -> go
     return made
 
 
-def _axis(rows: pd.DataFrame) -> dict[str, object]:
+def _axis(rows: pd.DataFrame) -> dict[str, Any]:
     """A logarithmic axis over what is drawn, with labels also within one decade."""
     seen = pd.concat([rows[name] for name in ("frontier", "frontier_low", "frontier_high")])
     beyond = [rows.loc[rows["status"] == ABOVE, "highest_learning_rate"],
@@ -63,7 +65,7 @@ def _axis(rows: pd.DataFrame) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _line(line: pd.DataFrame, x: list[float | None], label: str, color: str, dash: str) -> dict[str, object]:
+def _line(line: pd.DataFrame, x: list[float | None], label: str, color: str, dash: str) -> dict[str, Any]:
     above, below = line["status"] == ABOVE, line["status"] == BELOW
     middle = line["frontier"]
     drawn = middle.mask(above, line["highest_learning_rate"]).mask(below, line["lowest_learning_rate"])
