@@ -174,6 +174,8 @@ def _accepted(field: Mapping[str, Any]) -> str:
         return ", ".join(code(str(value)) for value in field["enum"])
     if field["type"] == "array":
         return "low and high" if "prefixItems" in field else f"a list of: {_accepted(field['items'])}"
+    if "properties" in field:
+        return code(", ".join(f"{{{name} = [A, B, C]}}" for name in field["properties"]))
     if field["type"] == "object":
         return f"names with: {_accepted(field['additionalProperties'])}"
     words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}[field["type"]]

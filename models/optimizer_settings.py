@@ -70,7 +70,7 @@ class OptimizerSettings:
     def code(self, learning_rate: float) -> str:
         """The PyTorch that makes it for ``model``."""
         entry = OPTIMIZERS[self.name]
-        written = [f"lr={learning_rate:.3g}"]
+        written = [f"lr={learning_rate:g}"]
         if "momentum" in entry.defaults:
             written.append(f"momentum={self.values['momentum']:g}")
         if entry.arguments:

@@ -14,7 +14,7 @@ import typer
 
 from gradstudy.models.optimizer_settings import OPTIMIZERS
 from gradstudy.models.schedule_names import SCHEDULES
-from gradstudy.scripts.spec_input import Values, assignments, bounds, merged, names
+from gradstudy.scripts.spec_input import Values, assignments, axis, merged, names
 
 MANY = list[str]
 Read = Callable[[Any], Any]
@@ -76,15 +76,15 @@ def _options(given: list[str]) -> Values:
 
 def _thresholds(given: list[str]) -> Values:
     ranges = assignments("--threshold", given, "norm=0.01:10")
-    return {strategy: bounds("--threshold", text) for strategy, text in ranges.items()}
+    return {strategy: axis("--threshold", text) for strategy, text in ranges.items()}
 
 
 def _factors(given: list[str]) -> Values:
     return {name: names(text) for name, text in assignments("--vary", given, "hidden_size=32,64").items()}
 
 
-def _learning_rates(given: str) -> tuple[float, float]:
-    return bounds("--lr", given)
+def _learning_rates(given: str) -> Any:
+    return axis("--lr", given)
 
 
 OF_THE_TASK = (
@@ -102,13 +102,20 @@ OF_THE_TASK = (
 OF_THE_SPACE = (
     Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru, rnn_tanh, rnn_relu.", read=names),
     Flag("--strategies", "space.strategies", str, "Comma-separated, or all; see `gradstudy strategies`.", read=_named),
-    Flag("--lr", "space.learning_rate", str, "Range of the learning rate.", "LOW:HIGH", read=_learning_rates),
+    Flag(
+        "--lr",
+        "space.learning_rate",
+        str,
+        "Learning rates: a range, or values such as 0.5 or 0.1,1,10 or 0.1:10:5 (points).",
+        "LOW:HIGH|A,B,C",
+        read=_learning_rates,
+    ),
     Flag(
         "--threshold",
         "space.thresholds",
         MANY,
-        "Range of a strategy's threshold; repeatable.",
-        "STRATEGY=LOW:HIGH",
+        "A strategy's thresholds: a range, or values as for --lr; repeatable.",
+        "STRATEGY=LOW:HIGH|A,B,C",
         read=_thresholds,
     ),
     Flag(
@@ -146,7 +153,7 @@ OF_THE_MODEL = (
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
 )
 OF_THE_SEARCH = (
-    Flag("--sampler", "sampler", str, "auto, qmc, random, tpe or frontier."),
+    Flag("--sampler", "sampler", str, "auto, qmc, random, tpe, frontier or grid."),
     Flag("--pruner", "pruner", str, "End trials that fall behind: none, median or hyperband."),
     Flag(
         "--frontier-width", "frontier_width", float, "End when every frontier's 95% interval is this narrow.", "DECADES"

@@ -1,5 +1,6 @@
 """A spec from the command line: flags and a TOML file become the values that a spec is validated from."""
 
+import math
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gradstudy.study.errors import SpecError
+from gradstudy.study.wording import three_digits
 
 if TYPE_CHECKING:
     from gradstudy.study.spec.study_spec import StudySpec
 
 Values = dict[str, Any]
+MOST_POINTS = 100
+"""Of an axis, by ``LOW:HIGH:POINTS``."""
 
 
 def names(given: str) -> list[str]:
@@ -20,15 +24,33 @@ def names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def bounds(option: str, given: str) -> tuple[float, float]:
-    """``LOW:HIGH`` as two numbers."""
-    low, colon, high = given.partition(":")
+def axis(option: str, given: str) -> Any:
+    """``LOW:HIGH`` as two numbers; ``A,B,C`` or ``LOW:HIGH:POINTS``, evenly spread on a logarithmic axis, as values."""
+    parts = given.split(":")
     try:
-        if colon:
-            return float(low), float(high)
-    except ValueError:
+        match parts:
+            case [values]:
+                return {"values": [float(value) for value in names(values)]}
+            case [low, high]:
+                return float(low), float(high)
+            case [low, high, points]:
+                return {"values": _spread(float(low), float(high), int(points))}
+            case _:
+                pass
+    except (ValueError, OverflowError):
         pass
-    raise SpecError(f"{option} takes LOW:HIGH such as 1e-3:100, but got {given!r}")
+    raise SpecError(
+        f"{option} takes LOW:HIGH such as 1e-3:100, values such as 0.1,1,10, or LOW:HIGH:POINTS such as 0.1:10:5, "
+        f"but got {given!r}"
+    )
+
+
+def _spread(low: float, high: float, points: int) -> list[float]:
+    """So many points from low to high, of three digits but for the ends."""
+    if not (0 < low < high < math.inf and 2 <= points <= MOST_POINTS):
+        raise ValueError
+    between = (three_digits(low * (high / low) ** (place / (points - 1))) for place in range(1, points - 1))
+    return [low, *between, high]
 
 
 def assignments(option: str, given: Sequence[str], example: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from gradstudy.storage.studies import StudyRecord, is_study, number_of
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import count_alive
 
+NO_LIMIT = 2**31 - 1
 NO_REPLICATES: Mapping[int, int] = MappingProxyType({})
 
 
@@ -58,6 +59,7 @@ def claim_trial(
     held: int = 0,
     workers: int = 1,
     replicates: int = 1,
+    places: int = NO_LIMIT,
 ) -> Claim | None:
     """Claim a trial that was given back or enqueued, else the next of the budget; None when there is neither.
 
@@ -74,6 +76,7 @@ def claim_trial(
         held: how many open trials the worker has.
         workers: how many workers there are at least; those that are alive may be more.
         replicates: how many trials each setting has.
+        places: of the budget that the sampler has; what lies behind them was enqueued.
 
     Raises:
         StudyDeletedError: the study is not there any more.
@@ -82,15 +85,16 @@ def claim_trial(
     while True:
         with writing(engine) as connection:
             budget = _budget(connection, study)
-            ordinal = _first_unclaimed(connection, study_id, replicates)
-            if held >= _share(connection, study_id, budget - ordinal, workers):
+            ordinal, behind = _first_unclaimed(connection, study_id, replicates, places)
+            left = min(places, budget - behind) - ordinal
+            if held >= _share(connection, study_id, left, workers):
                 return None
             given_back = connection.scalar(_given_back(study_id))
             if given_back is not None:
                 if _take(connection, given_back, worker_id):
                     return _read(connection, given_back, study)
                 continue  # another worker was faster
-            if ordinal >= budget:
+            if left <= 0:
                 return None
             try:
                 return _insert(connection, study, ordinal, worker_id, seed_of(ordinal))
@@ -190,10 +194,10 @@ def _share(connection: Connection, study_id: int, unclaimed: int, workers: int) 
     return math.ceil(((begun or 0) + unclaimed) / max(workers, count_alive(connection)))
 
 
-def end_study(engine: Engine, study: StudyRecord, replicates: int = 1) -> int:
-    """Let no further setting of a study begin: its budget is what has been claimed; return it.
+def end_study(engine: Engine, study: StudyRecord, replicates: int = 1, places: int = NO_LIMIT) -> int:
+    """Let no further setting of a study begin: its budget is what has been claimed or enqueued; return it.
 
-    ``replicates`` is how many trials each setting has.
+    ``replicates`` is how many trials each setting has, ``places`` what of the budget the sampler has.
 
     Trials that run or were given back are still run to their end.
 
@@ -203,7 +207,7 @@ def end_study(engine: Engine, study: StudyRecord, replicates: int = 1) -> int:
     with writing(engine) as connection:
         # A worker that is about to claim holds this row until its claim is there, and so it is counted.
         _budget(connection, study, alone=True)
-        budget = _first_unclaimed(connection, study.study_id, replicates)
+        budget = sum(_first_unclaimed(connection, study.study_id, replicates, places))
         connection.execute(update(Study).where(is_study(study)).values(budget=budget))
     return budget
 
@@ -216,10 +220,13 @@ def _budget(connection: Connection, study: StudyRecord, *, alone: bool = False) 
     return budget
 
 
-def _first_unclaimed(connection: Connection, study_id: int, replicates: int) -> int:
-    """The first ordinal of a setting that no worker has had yet."""
-    last = connection.scalar(select(func.max(Trial.ordinal)).where(Trial.study_id == study_id))
-    return 0 if last is None else (last // replicates + 1) * replicates
+def _first_unclaimed(connection: Connection, study_id: int, replicates: int, places: int) -> tuple[int, int]:
+    """The first ordinal of a setting that no worker has had yet, and how many trials lie behind ``places``."""
+    of_study = Trial.study_id == study_id
+    last = select(func.max(Trial.ordinal)).where(of_study, Trial.ordinal < places).scalar_subquery()
+    behind = select(func.count()).select_from(Trial).where(of_study, Trial.ordinal >= places).scalar_subquery()
+    row = connection.execute(select(last, behind)).one()
+    return 0 if row[0] is None else (row[0] // replicates + 1) * replicates, row[1]
 
 
 def _given_back(study_id: int) -> Any:

@@ -1,13 +1,14 @@
 """Trials that wait with their setting before anybody has claimed them: replicates, and runs of chosen settings."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from gradstudy.storage.bins import half_decade
+from gradstudy.storage.errors import StudyDeletedError
 from gradstudy.storage.schema import Study, Trial
 from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import writing
@@ -91,6 +92,51 @@ def enqueue_trials(engine: Engine, study: StudyRecord, runs: Sequence[tuple[Sett
         placed = [(budget + place, seed, setting) for place, (setting, seed) in enumerate(runs)]
         _put_in(connection, study.study_id, placed)
     return True
+
+
+def enqueue_chosen(
+    engine: Engine,
+    study: StudyRecord,
+    settings: Sequence[SettingRow],
+    seed_of: Callable[[int], int],
+    *,
+    places: int,
+    replicates: int,
+) -> list[SettingRow]:
+    """Let a study grow by runs of chosen settings, which come before all that nobody has claimed yet.
+
+    They lie behind the places of the sampler, which are the same with them and without. A setting that has runs gets no
+    others, so that the same command can be given again.
+
+    Args:
+        engine: of the database.
+        study: which study.
+        settings: that were chosen.
+        seed_of: gives the seed of an ordinal.
+        places: of the budget that the sampler has.
+        replicates: how many runs each setting has.
+
+    Returns:
+        Those that were put in.
+
+    Raises:
+        StudyDeletedError: the study is not there any more.
+    """
+    with writing(engine) as connection:
+        budget = connection.scalar(select(Study.budget).where(is_study(study)).with_for_update())
+        if budget is None:
+            raise StudyDeletedError(study.name)
+        of_study = select(*Trial.__table__.c).where(Trial.study_id == study.study_id)
+        rows = [dict(row) for row in connection.execute(of_study).mappings()]
+        known = [SettingRow.of(row) for row in rows if row["cell"] is not None]
+        new = [setting for place, setting in enumerate(settings) if setting not in [*known, *settings[:place]]]
+        first = max([places, *(row["ordinal"] + 1 for row in rows)])
+        placed = [
+            (setting, first + place) for place, setting in enumerate(each for each in new for _ in range(replicates))
+        ]
+        _put_in(connection, study.study_id, [(ordinal, seed_of(ordinal), setting) for setting, ordinal in placed])
+        connection.execute(update(Study).where(is_study(study)).values(budget=budget + len(placed)))
+    return new
 
 
 def _put_in(connection: Connection, study_id: int, runs: Sequence[tuple[int, int, SettingRow]]) -> None:

@@ -1,6 +1,8 @@
-"""Creating a study, or opening the one that has the same spec."""
+"""Creating a study, or opening the one that has the same spec; chosen settings of it."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,9 +11,11 @@ from gradstudy.models.tasks.files.text_file import file_digest, files_of
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.queue import SettingRow, enqueue_chosen
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
-from gradstudy.study.errors import SpecChangedError
+from gradstudy.study.errors import SpecChangedError, SpecError
 from gradstudy.study.spec.differences import differences
+from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
 from gradstudy.study.training.data import changed_file
 
@@ -56,6 +60,27 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
             "run `gradstudy launch NAME` without options to resume it, or choose another name"
         )
     return record
+
+
+def enqueue(database: Database, record: StudyRecord, settings: Sequence[SettingRow]) -> list[SettingRow]:
+    """Let chosen settings of a study run before all others, each with every seed; those that have runs are left out.
+
+    Args:
+        database: that holds the study.
+        record: of the study.
+        settings: see ``chosen_setting``.
+
+    Returns:
+        Those that were put in.
+
+    Raises:
+        SpecError: the study is a grid, which runs every setting.
+    """
+    spec = stored_spec(record)
+    if spec.sampler == "grid":
+        raise SpecError("a grid runs every setting of its space: more runs of each come with more seeds")
+    seed_of = partial(trial_seed, spec.seed)
+    return enqueue_chosen(database.engine, record, settings, seed_of, places=spec.trials, replicates=spec.seeds)
 
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:

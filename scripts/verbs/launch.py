@@ -12,13 +12,14 @@ from gradstudy.scripts.given_options import refuse_with_detach
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyOrFile, Threads, Workers
 from gradstudy.scripts.running.one_worker import Engine, Work, fitted
 from gradstudy.scripts.spec_flags import takes_spec_flags
-from gradstudy.scripts.spec_input import Values, given_spec
+from gradstudy.scripts.spec_input import Values, assignments, given_spec, names
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
 
+CHOSEN = "strategy=norm,threshold=1,learning_rate=0.5"
 SLOWLY_READ = 50 * 2**20
 """Size of a file, in bytes, whose reading takes seconds."""
 
@@ -30,6 +31,13 @@ def launch(
     storage: Storage = DEFAULT_STORAGE,
     *,
     flags: Values,
+    enqueue: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,…",
+            help="A setting that runs first, beside --trials: cell, strategy, threshold, learning_rate; repeatable.",
+        ),
+    ] = None,
     workers: Workers = None,
     slots: Slots = AUTO,
     threads: Threads = 1,
@@ -53,17 +61,19 @@ def launch(
     work = Work(
         workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device, engine=engine, gpus=gpus
     )
-    _launch(name, flags, storage, None if detach else work)
+    _launch(name, flags, enqueue or [], storage, None if detach else work)
 
 
-def _launch(name: str | None, flags: Values, storage: str, work: Work | None) -> None:
+def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, work: Work | None) -> None:
     from gradstudy.models.user_module.loading import UserModule
     from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
     from gradstudy.storage.set_aside import take_back
-    from gradstudy.study.launch import create_or_resume
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.launch import create_or_resume, enqueue
+    from gradstudy.study.spec.chosen_setting import chosen_setting, setting_in_words
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
     from gradstudy.study.training.device import check_device, check_precision
@@ -78,6 +88,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched
     if work is not None and work.engine is Engine.LOCAL:
         check_precision(spec, work.device)
+    chosen = [chosen_setting(assignments("--enqueue", names(text), CHOSEN), spec) for text in enqueued]
     work = work and fitted(work, spec.trials)
     if stored is None or work is not None:
         say_import(spec)
@@ -94,6 +105,11 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         take_back(database.engine, record)
+        if chosen:
+            put_in = enqueue(database, record, chosen)
+            for setting in chosen:
+                typer.echo(f"{setting_in_words(setting)}: {'runs first' if setting in put_in else 'has its runs'}")
+            record = find_study(database, record.name)
         if work is None:
             if data is not None and not isinstance(data, UserModule):
                 typer.echo("".join(f"{line}\n" for line in data.reading), nl=False)
@@ -102,6 +118,7 @@ def _launch(name: str | None, flags: Values, storage: str, work: Work | None) ->
         counts = counts_of_open_study(database, record)
         if counts is not None and run_study(Job.of(database, record, data), counts, work, pool):
             _say_verdicts(database, record)
+            _show_grid(database, record)
             typer.echo(f"done; now: gradstudy report {record.name}")
 
 
@@ -113,6 +130,16 @@ def _say_verdicts(database: "Database", record: "StudyRecord") -> None:
     if record.spec.get("preset"):
         for sentence in verdicts(record.spec, read_trials(database, record.name)):
             typer.echo(sentence)
+
+
+def _show_grid(database: "Database", record: "StudyRecord") -> None:
+    """Show how the settings of a grid fared."""
+    if record.spec["sampler"] == "grid":
+        from gradstudy.study.report.plain_console import plain_console
+        from gradstudy.study.report.report import read_report
+        from gradstudy.study.report.terminal import print_settings
+
+        print_settings(read_report(database, record.name), plain_console())
 
 
 def _announce_reading(task: str) -> None:

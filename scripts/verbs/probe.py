@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gradstudy.models.trainable import Trainable
+    from gradstudy.study.spec.axis import ValueList
     from gradstudy.study.spec.study_spec import StudySpec
     from gradstudy.study.training.probe import Probe
 
@@ -76,10 +77,11 @@ def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
         return probing.probe(spec, data, device, lambda share: progress.update(task, completed=share))
 
 
-def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float, float]]") -> None:
+def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float, float] | ValueList]") -> None:
     """Print the norms of each cell, and the range of each strategy with where it comes from."""
     from gradstudy.models.strategies import STRATEGIES
     from gradstudy.study.report.plain_console import plain_console
+    from gradstudy.study.spec.axis import described
 
     kept = measured.runs - measured.diverged
     typer.echo(f"{len(measured.scales):,} gradients of the {kept} of {measured.runs} runs that did not diverge\n")
@@ -93,12 +95,12 @@ def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float
         if entry.low is None or entry.high is None:
             continue
         why = "not measured" if entry.inside else "relative to the norms seen"
-        bounds, source = (entry.low, entry.high), f"the catalogue: {why}"
+        axis, source = described((entry.low, entry.high)), f"the catalogue: {why}"
         if strategy in given:
-            bounds, source = given[strategy], "the command line or file"
+            axis, source = described(given[strategy]), "the command line or file"
         elif strategy in measured.ranges:
-            bounds, source = measured.ranges[strategy], f"measurement, not {entry.low:g} to {entry.high:g}"
-        ranges.add_row(strategy, f"{bounds[0]:g} to {bounds[1]:g}", source)
+            axis, source = described(measured.ranges[strategy]), f"measurement, not {axis}"
+        ranges.add_row(strategy, axis, source)
     console = plain_console()
     for table in (norms, ranges):
         console.print(table)

@@ -38,7 +38,7 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
     if schedule:
         step += "\nschedule.step()"
     if spec.get("optimizer") == "own":
-        optimizer = OWN.format(lr=f"{learning_rate:.3g}")
+        optimizer = OWN.format(lr=f"{learning_rate:g}")
     else:
         optimizer = f"optimizer = {optimizer_settings(spec).code(learning_rate)}"
     smoothing = spec.get("label_smoothing", spec.get("model", {}).get("label_smoothing", 0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.choice import ranking
 from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
-from gradstudy.study.answer.recommendation import or_none
+from gradstudy.study.answer.recommendation import or_none, written
 from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.wording import three_digits
@@ -37,7 +38,9 @@ class Chosen(SettingRow):
     number: int | None
 
 
-def choose(appraisal: Appraisal, trials: pd.DataFrame, top: int) -> list[Chosen]:
+def choose(
+    appraisal: Appraisal, trials: pd.DataFrame, top: int, space: Mapping[str, Any] | None = None
+) -> list[Chosen]:
     """The best settings of a study, each with its steps in learning rate, and the best of the others.
 
     They are of different cells, strategies or factors. The last one, their rival, has no steps: it is run to see
@@ -47,17 +50,19 @@ def choose(appraisal: Appraisal, trials: pd.DataFrame, top: int) -> list[Chosen]
         appraisal: of the runs of the study.
         trials: rows of ``trial_result`` of the study.
         top: how many settings, without their steps and their rival, at most.
+        space: of the study, as JSON: where it has values, these are confirmed as they are.
     """
     factors = dict(zip(trials["number"], trials["factors"], strict=True))
     chosen: list[Chosen] = []
     for place, best in enumerate(ranking(appraisal, top + 1)):
-        number, threshold = int(best["number"]), or_none(best["threshold"])
+        number, found = int(best["number"]), (best["strategy"], or_none(best["threshold"]), best["learning_rate"])
+        threshold, learning_rate = written(*found, space or {})
         chosen += [
             Chosen(
                 cell=best["cell"],
                 strategy=best["strategy"],
-                threshold=None if threshold is None else three_digits(threshold),
-                learning_rate=three_digits(float(best["learning_rate"]) * step),
+                threshold=threshold,
+                learning_rate=float(learning_rate) if step == 1 else three_digits(learning_rate * step),
                 multiple=step,
                 number=number,
                 factors=factors[number],

@@ -6,6 +6,7 @@ from typing import Any
 
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.answer.recommendation import Recommendation
+from gradstudy.study.spec.axis import ends, read_axis
 from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.study_spec import stored_values
 
@@ -65,9 +66,10 @@ def follow_up(
         reason = f"Train {steps} steps: some runs kept and learned nothing yet."
         return _study(reason, study, "longer", {"steps": steps}, {})
     if outcomes.get("diverged"):
-        low, _ = study.spec["space"]["learning_rate"]
+        low, _ = ends(read_axis(study.spec["space"]["learning_rate"]))
         reason = f"Search learning rates from {low / LOWER:.3g} to {low:.3g}: all runs diverged above."
-        return _study(reason, study, "lower", {}, {"learning_rate": [low / LOWER, low]})
+        changes = {"sampler": "auto"} if study.spec.get("sampler") == "grid" else {}  # which takes no range
+        return _study(reason, study, "lower", changes, {"learning_rate": [low / LOWER, low]})
     return None
 
 

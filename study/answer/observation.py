@@ -8,6 +8,7 @@ from gradstudy.study.statistics.grouping import GROUP, SETTING, in_words, settin
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.worth.observed import Observed, Settings
 from gradstudy.study.worth.scale import shares, units
+from gradstudy.study.worth.worth import PROOF_RUNS
 
 CHOOSING_SAMPLER = "auto"
 """The sampler that runs settings again after it has chosen them."""
@@ -26,6 +27,9 @@ def mark_fresh(trials: pd.DataFrame, sampler: str, seeds: int, confirming: pd.Da
     if sampler == CHOOSING_SAMPLER and len(runs):
         number = runs["number"].groupby(setting_of(runs)).rank(method="first")
         runs["fresh"] = number > seeds
+    # Nobody chose among the few settings of such a grid by their runs, and each has enough to speak for itself.
+    if sampler == "grid" and seeds >= PROOF_RUNS and len(set(runs["learning_rate"])) == 1:
+        runs["fresh"] = True
     if confirming is None or confirming.empty:
         return runs
     return pd.concat([runs, confirming.assign(fresh=True, number=-1 - confirming["number"])], ignore_index=True)

@@ -15,6 +15,7 @@ from gradstudy.study.answer.code_to_paste import code_to_paste
 from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND, Evidence, FreshRuns, RecommendedSetting, Rival
 from gradstudy.study.frontier.table import ABOVE, BELOW, TOO_FEW
+from gradstudy.study.spec.axis import listed, read_axis
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.statistics.rates import CONFIDENCE
 from gradstudy.study.wording import counted, three_digits
@@ -69,6 +70,7 @@ def recommend(
     if worth is None or choice is None:
         return None
     best = _setting(settings.iloc[choice.best])
+    threshold, learning_rate = written(best.strategy, best.threshold, best.learning_rate, (spec or {}).get("space", {}))
     row = _frontier_row(settings.iloc[choice.best], frontiers)
     return Recommendation(
         setting=best,
@@ -77,10 +79,24 @@ def recommend(
             learning_rate=or_none(row["frontier"]), low=or_none(row["frontier_low"])
         ),
         pytorch=code_to_paste(
-            best.strategy, None if best.threshold is None else three_digits(best.threshold), best.learning_rate,
+            best.strategy, threshold, learning_rate,
             {**(spec or {}), **(settings["values"].iloc[choice.best] or {})},
         ),
     )  # fmt: skip
+
+
+def written(
+    strategy: str, threshold: float | None, learning_rate: float, space: Mapping[str, Any]
+) -> tuple[float | None, float]:
+    """Threshold and learning rate as they are written: as given where the space, as JSON, has values, else rounded."""
+    thresholds = space.get("thresholds", {}).get(strategy)
+    if threshold is not None and not _has_values(thresholds):
+        threshold = three_digits(threshold)
+    return threshold, learning_rate if _has_values(space.get("learning_rate")) else three_digits(learning_rate)
+
+
+def _has_values(axis: Any) -> bool:
+    return axis is not None and listed(read_axis(axis)) is not None
 
 
 def _setting(row: "pd.Series[Any]") -> RecommendedSetting:
@@ -120,7 +136,8 @@ def _evidence(
         usable_high=10.0**rates.high,
         rival=_rival(appraisal, worth, choice),
     )
-    return replace(evidence, cautions=tuple(_cautions(evidence, frontier)))
+    one_rate = len(np.unique(appraisal.observed.settings.learning_rates)) == 1
+    return replace(evidence, cautions=tuple(_cautions(evidence, frontier, one_rate=one_rate)))
 
 
 def _rival(appraisal: Appraisal, worth: Worth, choice: Choice) -> Rival | None:
@@ -180,7 +197,7 @@ def _frontier_row(best: "pd.Series[Any]", frontiers: pd.DataFrame) -> "pd.Series
     return None if rows.empty else rows.iloc[0]
 
 
-def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None") -> Iterator[str]:
+def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None", *, one_rate: bool) -> Iterator[str]:
     fresh = evidence.fresh
     if evidence.safe < CONFIDENT:
         yield (
@@ -192,6 +209,8 @@ def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None") -> Iterator
             f"The fresh runs alone cannot rule out a divergence rate of up to {fresh.rate_high:.0%}; "
             f"{ACCEPTABLE_UPPER_BOUND:.0%} would be acceptable."
         )
+    if one_rate:  # nobody asked for a frontier
+        return
     if frontier is None or frontier["status"] == TOO_FEW:
         yield "There are too few runs of this cell and strategy to say where its frontier is."
     elif frontier["status"] == BELOW:

@@ -19,7 +19,9 @@ from gradstudy.study.statistics.grouping import GROUP, group_keys, in_words, set
 from gradstudy.study.statistics.rates import CONFIDENCE, judged
 
 FEWEST_SETTINGS = 8
-"""Settings of a cell and strategy below which no frontier is reported."""
+"""Settings of a cell and strategy below which no frontier is reported, unless they are replicated."""
+FEWEST_RATES, FEWEST_RUNS = 3, 24
+"""Of a cell and strategy: with so many learning rates and runs, the settings may be fewer."""
 HALF_BIN = 0.25
 """Decades from the beginning of a threshold's bin to its middle."""
 
@@ -37,7 +39,8 @@ def frontier(trials: pd.DataFrame) -> pd.DataFrame:
         trials: rows of ``trial_result``.
 
     Returns:
-        One row for each bin that has runs, with ``cell``, ``strategy``, ``factors`` in words where any are varied,
+        One row for each bin that has runs, unless its cell and strategy had one learning rate only, with
+        ``cell``, ``strategy``, ``factors`` in words where any are varied,
         ``threshold_bin`` (NaN without threshold),
         ``runs``, ``diverged``, the lowest and the highest learning rate tried, and
 
@@ -47,8 +50,10 @@ def frontier(trials: pd.DataFrame) -> pd.DataFrame:
           ``not bracketed below`` (more than that at the lowest); ``too few runs``.
     """
     runs = judged(trials).dropna(subset=["learning_rate"])
+    runs = runs[in_words(runs).groupby(group_keys(runs))["learning_rate"].transform("nunique") > 1]
     if runs.empty:
-        return pd.DataFrame(columns=COLUMNS).astype({"frontier": float, "threshold_bin": float})
+        columns = [*group_keys(trials), *COLUMNS[len(GROUP) :]]
+        return pd.DataFrame(columns=columns).astype({"frontier": float, "threshold_bin": float})
     factors = [given if isinstance(given, dict) else {} for given in runs["factors"]]
     runs = in_words(runs).assign(lost=runs["outcome"] == "diverged", setting=setting_of(runs))
     keys = group_keys(runs)
@@ -102,11 +107,16 @@ def _with_frontiers(
     """The bins with their frontiers, where what their cell and strategy tried brackets them."""
     # A bin alone has seen a few learning rates.
     tried = runs.groupby(keys).agg(
-        lowest=("learning_rate", "min"), highest=("learning_rate", "max"), settings=("setting", "nunique")
+        lowest=("learning_rate", "min"),
+        highest=("learning_rate", "max"),
+        settings=("setting", "nunique"),
+        rates=("learning_rate", "nunique"),
+        all_runs=("setting", "size"),
     )
     group = bins[keys].merge(tried.reset_index(), how="left", on=keys)
     lowest, highest = np.log10(group["lowest"].to_numpy(float)), np.log10(group["highest"].to_numpy(float))
-    enough = group["settings"].to_numpy() >= FEWEST_SETTINGS
+    replicated = (group["rates"] >= FEWEST_RATES) & (group["all_runs"] >= FEWEST_RUNS)
+    enough = ((group["settings"] >= FEWEST_SETTINGS) | replicated).to_numpy()
 
     def within(decades: Floats) -> Floats:
         inside = enough & (decades >= lowest) & (decades <= highest)

@@ -8,6 +8,7 @@ import pandas as pd
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
+from gradstudy.study.spec.axis import held, read_axis
 from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
 from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
 from gradstudy.study.wording import counted
@@ -16,6 +17,8 @@ from gradstudy.study.worth.usable_rates import TOLERANCE
 ADAPTIVE_SAMPLERS = ("auto", "tpe", "frontier")
 """Samplers that choose settings by how earlier trials ended."""
 FEW_RUNS = 10
+BESIDE_HELD = 10.0
+"""By how much a range reaches beyond a learning rate that was held, on both sides."""
 
 
 def is_adaptive(study: StudyRecord) -> bool:
@@ -44,6 +47,7 @@ def caveats(
     return [
         *causes,
         *_of_evidence(study, trials, confirms, has_causes=bool(causes)),
+        *_of_learning_rates(study, trials),
         *_of_factors(trials),
         *_of_frontiers(frontiers),
         *_of_clipping(strategies, trials),
@@ -56,6 +60,15 @@ def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
             "Factors are varied: every rate, frontier and recommendation is of one choice of their values. Losses of "
             "different values may have different units, so the recommended setting is the one that ends at the lowest "
             "share of its untrained loss."
+        )
+
+
+def _of_learning_rates(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
+    rate = held(read_axis(study.spec["space"]["learning_rate"]))
+    if rate is not None and len(judged(trials)):
+        yield (
+            f"Every run has the learning rate {rate:g}: where divergence begins, and whether another one is better, "
+            f"is not known; a range such as --lr {rate / BESIDE_HELD:.3g}:{rate * BESIDE_HELD:.3g} would tell."
         )
 
 
@@ -78,7 +91,7 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None,
     if left_over > 0:
         left = counted(left_over, "trial")
         yield f"{left} of {study.budget:,} have not ended: all numbers may move."
-    if has_replicates(trials):
+    if has_replicates(trials) and study.spec.get("sampler") != "grid":
         settings = int(setting_of(judged(trials)).nunique())
         yield (
             f"The {counted(runs, 'run')} are of {counted(settings, 'setting')}: intervals count a setting once, but "

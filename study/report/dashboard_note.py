@@ -4,6 +4,7 @@ from gradstudy.study.report import sentences
 from gradstudy.study.report.markdown import bullets, plain, table
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import number
+from gradstudy.study.spec.axis import described, read_axis
 from gradstudy.study.statistics.grouping import GROUP
 
 HEADINGS = ("diverged / runs", "rate", "95% interval", "largest lr kept", "smallest lr diverged")
@@ -25,12 +26,12 @@ def write_note(report: Report, running: int) -> str:
 def _question(report: Report) -> str:
     spec = report.study.spec
     space = spec["space"]
-    low, high = space["learning_rate"]
     return (
         "## What is asked\n\n"
         "Which learning rate, clip threshold and clipping strategy keep the model from diverging?\n\n"
         f"- {plain(sentences.title(report))}\n"
-        f"- {' and '.join(cell.upper() for cell in space['cells'])}; learning rate {low:g} to {high:g}\n"
+        f"- {' and '.join(cell.upper() for cell in space['cells'])}; learning rate "
+        f"{described(read_axis(space['learning_rate']))}\n"
         f"- strategies {', '.join(space['strategies'])}"
     )
 

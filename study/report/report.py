@@ -17,9 +17,11 @@ from gradstudy.study.answer.confirmation_study import (
     find_confirmation,
     is_open,
 )
+from gradstudy.study.answer.effects import effects
 from gradstudy.study.answer.follow_up import FollowUp, follow_up
 from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.answer.recommendation import Recommendation, recommend
+from gradstudy.study.frontier.by_factor import frontier_by_factor
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats
@@ -27,7 +29,10 @@ from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
 from gradstudy.study.statistics.rates import divergence_by, divergence_by_factor
+from gradstudy.study.statistics.settings import by_setting
 
+GRID = "grid"
+"""The sampler that runs every setting."""
 Confirmed = tuple[pd.DataFrame, pd.DataFrame]
 """How chosen settings fared, see ``confirmation_table``, and the rows of ``trial_result`` of their fresh runs."""
 
@@ -88,6 +93,16 @@ class Report:
         )  # fmt: skip
 
     @cached_property
+    def settings(self) -> pd.DataFrame:
+        """See ``by_setting``; without rows where the settings are not those of a grid."""
+        return by_setting(self.trials) if self.study.spec["sampler"] == GRID else pd.DataFrame()
+
+    @cached_property
+    def effects(self) -> list[str]:
+        """What each clipping does at the same learning rate, see ``effects``."""
+        return [] if self.settings.empty else effects(self.settings)
+
+    @cached_property
     def bins(self) -> pd.DataFrame:
         """Divergence of each cell, strategy (factors), ``threshold_decade`` and half-decade ``learning_rate_bin``."""
         decades = 10 ** np.floor(np.log10(self.trials["threshold"]))
@@ -98,6 +113,11 @@ class Report:
     def factors(self) -> pd.DataFrame:
         """See ``divergence_by_factor``."""
         return divergence_by_factor(self.trials)
+
+    @cached_property
+    def frontiers_by_factor(self) -> pd.DataFrame:
+        """See ``frontier_by_factor``."""
+        return frontier_by_factor(self.frontiers, self.trials)
 
     @cached_property
     def importance(self) -> pd.DataFrame:
@@ -125,8 +145,10 @@ class Report:
         """The tables that every form of a report carries, by name."""
         return {
             "confirmation": self.confirmation,
+            "settings": self.settings,
             "strategies": self.strategies,
             "factors": self.factors,
+            "frontier_by_factor": self.frontiers_by_factor,
             "frontier": self.frontiers,
             "bins": self.bins,
             "importance": self.importance,
@@ -158,7 +180,9 @@ def build_report(
     confirmation, fresh = (pd.DataFrame(), None) if confirmed is None else confirmed
     appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"], fresh))
     strategies = (
-        divergence_by(trials, keys).merge(appraisal.by_group(), how="left", on=keys).merge(ends, how="left", on=keys)
+        divergence_by(trials, keys, of_a_grid=study.spec["sampler"] == GRID)
+        .merge(appraisal.by_group(), how="left", on=keys)
+        .merge(ends, how="left", on=keys)
     )
     return Report(
         study=study,

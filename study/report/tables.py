@@ -66,6 +66,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "strategy": ("strategy", _word),
         "factors": ("factors", _word),
         "value": ("value", _word),
+        "beside": ("other factors", _word),
         "settings": ("settings", _whole),
         "runs": ("runs", _whole),
         "diverged": ("diverged", _whole),
@@ -114,6 +115,13 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "number": ("chosen in trial", _whole),
         "validation_loss": ("mean loss, trained", number),
         "loss": ("mean loss", number),
+        "loss_away": ("± 95%", number),
+        "untrained": ("untrained loss", number),
+        "less_diverged": ("diverged less than none", percent),
+        "less_diverged_low": ("low", percent),
+        "less_diverged_high": ("high", percent),
+        "less_loss": ("loss below none's", number),
+        "less_loss_away": ("± 95%", number),
         "difference": ("B less A", percent),
         "difference_low": ("low", percent),
         "difference_high": ("high", percent),
@@ -128,6 +136,12 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "divergence rate: it holds for all these settings together and however often one looked. "
             "Mean loss: a diverged run counts as untrained.",
         ),
+        "settings": (
+            "Each setting",
+            "The settings of the grid, the best first, each by its own runs: divergence rates with their 95% Wilson "
+            "intervals; mean loss: a diverged run counts as untrained. Beside no clipping at the same learning rate: "
+            "Newcombe's and Welch's intervals.",
+        ),
         "strategies": (
             "Each strategy",
             "Over the whole ranges of learning rate and threshold; rates with their 95% Wilson intervals. "
@@ -138,6 +152,11 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "factors": (
             "Each value of what is varied",
             "Over the whole ranges of everything else; rates with their 95% Wilson intervals.",
+        ),
+        "frontier_by_factor": (
+            "Frontier by what is varied",
+            "The largest learning rate at which less than 10% of runs diverge, at each value; of a strategy with "
+            "thresholds in the half-decade that has most runs.",
         ),
         "frontier": (
             "Frontier",

@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING, Any
 from rich.highlighter import ReprHighlighter
 from rich.panel import Panel
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 from gradstudy.study.report import sentences
-from gradstudy.study.report.plain_console import plain_console, plain_table
+from gradstudy.study.report.plain_console import plain_console
 from gradstudy.study.report.report import Report
-from gradstudy.study.report.tables import number, percent
 from gradstudy.study.report.terminal_map import divergence_map
+from gradstudy.study.report.terminal_tables import (
+    by_factor_table,
+    compared_table,
+    factors_table,
+    settings_table,
+    strategies_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -22,18 +27,8 @@ if TYPE_CHECKING:
 
     from gradstudy.study.report.comparison import Comparison
 
-GAP = 1
-"""Spaces between the columns of a table, so that it fits 80."""
-
-HEADINGS = (
-    "diverged\n/ runs",
-    "rate, 95%\ninterval",
-    "frontier of\nthe lr",
-    "usable\ndecades",
-    "best\nloss",
-    "updates\nclipped",
-)
-COMPARED = ("A: rate", "B: rate", "B less A, 95%\ninterval", "A: best\nloss", "B: best\nloss")
+MOST_SETTINGS = 20
+"""Of a grid that are printed."""
 
 
 def print_report(made: "Report | Comparison") -> None:
@@ -44,6 +39,7 @@ def print_report(made: "Report | Comparison") -> None:
         return
     _print_answer(made, console)
     _print_list(console, "The literature", made.verdicts)
+    print_settings(made, console)
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return
@@ -55,13 +51,34 @@ def print_report(made: "Report | Comparison") -> None:
         "with the 95% interval; best loss: to be expected of the best setting)",
     )
     for factors, rows in _by_factors(made.strategies):
-        console.print(*factors, _strategies(rows), sep="\n")
+        console.print(*factors, strategies_table(rows), sep="\n")
     if not made.factors.empty:
         _print_heading(console, "Each value of what is varied", "(over everything else)")
-        console.print(_factors(made.factors))
+        console.print(factors_table(made.factors))
+    if not made.frontiers_by_factor.empty:
+        _print_heading(
+            console,
+            "Frontier by what is varied",
+            "(learning rate at which 10% diverge, with the 95% interval; by threshold: where most runs are)",
+        )
+        console.print(by_factor_table(made.frontiers_by_factor))
     _print_heading(console, "Where it diverged", "(learning rate to the right, threshold downwards)")
     console.print(divergence_map(made))
     _print_details(made, console)
+
+
+def print_settings(made: Report, console: "Console") -> None:
+    """Print how the settings of a grid fared, and what clipping does."""
+    if made.settings.empty:
+        return
+    _print_list(console, "What clipping does", made.effects)
+    rows = made.settings.head(MOST_SETTINGS)
+    left = len(made.settings) - len(rows)
+    more = f"; {left} more in --format html or csv" if left else ""
+    _print_heading(
+        console, "Each setting", f"(mean loss with its 95% interval: a diverged run counts as untrained{more})"
+    )
+    console.print(settings_table(rows))
 
 
 def _print_answer(made: Report, console: "Console") -> None:
@@ -87,56 +104,6 @@ def _kind(made: Report) -> str:
     if made.recommendation is None:
         return "Answer"
     return "Answer, confirmed" if made.recommendation.evidence.firm else "Answer, provisional"
-
-
-def _strategies(rows: "pd.DataFrame") -> Table:
-    table = _table(HEADINGS)
-    for row in rows.to_dict("records"):
-        table.add_row(
-            row["cell"],
-            row["strategy"],
-            *_rate(row),
-            _frontiers(row["frontier_lowest"], row["frontier_highest"]),
-            _decades(row),
-            number(row["expected_loss"]),
-            percent(row["clipped_fraction"]),
-        )
-    return table
-
-
-def _decades(row: "Mapping[Hashable, Any]") -> str:
-    """How many decades of learning rate are about as good as the best one, with the interval."""
-    if row["usable_decades"] != row["usable_decades"]:
-        return "–"
-    return f"{row['usable_decades']:.1f}, {row['usable_low']:.1f}-{row['usable_high']:.1f}"
-
-
-def _rate(row: "Mapping[Hashable, Any]") -> tuple[str, str]:
-    """How many runs diverged, and their share with its interval."""
-    share = f"{row['rate']:.0%}, {100 * row['rate_low']:.0f}-{row['rate_high']:.0%}"
-    return f"{row['diverged']}/{row['runs']}", share
-
-
-def _factors(rows: "pd.DataFrame") -> Table:
-    table = plain_table(GAP)
-    for heading in ("factor", "value"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("diverged / runs", "rate, 95% interval", "updates clipped"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows.to_dict("records"):
-        table.add_row(
-            row["factor"].replace("_", " "),
-            row["value"],
-            *_rate(row),
-            percent(row["clipped_fraction"]),
-        )
-    return table
-
-
-def _frontiers(lowest: float, highest: float) -> str:
-    if lowest != lowest:
-        return "–"
-    return number(lowest) if number(lowest) == number(highest) else f"{lowest:.2g} to {highest:.2g}"
 
 
 def _print_details(made: Report, console: "Console") -> None:
@@ -177,25 +144,7 @@ def _print_comparison(made: "Comparison", console: "Console") -> None:
     _print_list(console, "What to know before trusting this", made.caveats)
     console.print()
     for factors, rows in _by_factors(made.table):
-        console.print(*factors, _compared(rows), sep="\n")
-
-
-def _compared(rows: "pd.DataFrame") -> Table:
-    table = _table(COMPARED)
-    for row in rows.to_dict("records"):
-        interval = (
-            f"{percent(row['difference'])}, {percent(row['difference_low'])} to {percent(row['difference_high'])}"
-        )
-        table.add_row(
-            row["cell"],
-            row["strategy"],
-            percent(row["rate_a"]),
-            percent(row["rate_b"]),
-            interval if row["difference"] == row["difference"] else "–",
-            number(row["best_validation_loss_a"]),
-            number(row["best_validation_loss_b"]),
-        )
-    return table
+        console.print(*factors, compared_table(rows), sep="\n")
 
 
 def _by_factors(rows: "pd.DataFrame") -> "Iterator[tuple[list[Text], pd.DataFrame]]":
@@ -221,12 +170,3 @@ def _print_heading(console: "Console", heading: str, explained: str) -> None:
 def _bold(heading: str, text: str) -> Text:
     """A heading with the text that follows it, whose numbers are highlighted as everywhere in a terminal."""
     return Text.assemble((heading, "bold"), ReprHighlighter()(text))
-
-
-def _table(headings: tuple[str, ...]) -> Table:
-    table = plain_table(GAP)
-    table.add_column("cell\n", no_wrap=True)
-    table.add_column("strategy\n", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table

@@ -28,6 +28,8 @@ def to_markdown(report: "Report | Comparison") -> str:
         parts = [_answer(report, "#")]
     if isinstance(report, Report) and report.verdicts:
         parts += ["## The literature", bullets(report.verdicts)]
+    if isinstance(report, Report) and report.effects:
+        parts += ["## What clipping does", bullets(report.effects)]
     if report.caveats:
         parts += ["## What to know before trusting this", bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
@@ -45,6 +47,8 @@ def to_json(report: "Report | Comparison") -> str:
         content = _described(report)
         if report.verdicts:
             content["verdicts"] = report.verdicts
+        if report.effects:
+            content["effects"] = report.effects
     content["caveats"] = report.caveats
     content["tables"] = {name: _records(frame) for name, frame in report.tables().items()}
     return json.dumps(json_value(content), indent=1, allow_nan=False) + "\n"

@@ -18,6 +18,7 @@ from gradstudy.study.search.phases import Phases
 from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler
 from gradstudy.study.search.promising import promising
 from gradstudy.study.search.space import Setting, distributions, parameters, rounded, rounded_within
+from gradstudy.study.spec.axis import ends, listed
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.risk import Risk
 from gradstudy.study.worth.worth import PROOF_RUNS, WorthModel
@@ -145,10 +146,11 @@ class AutoSampler(PlaceSampler):
         return setting if run.step == 1 else (self._beside(setting, run.step) or setting)
 
     def _beside(self, setting: Setting, step: float) -> Setting | None:
-        """The setting at a step of the learning rate; None outside of the range."""
-        low, high = self._spec.space.learning_rate
+        """The setting at a step of the learning rate; None outside of the range, and where values are given."""
+        axis = self._spec.space.learning_rate
+        low, high = ends(axis)
         rate = setting.learning_rate * step
-        if not low <= rate <= high:
+        if listed(axis) is not None or not low <= rate <= high:
             return None
         return rounded(replace(setting, learning_rate=rate), self._spec.space)
 

@@ -2,6 +2,7 @@
 
 One logarithmic axis is the learning rate. Categorical parameters that every trial has are factors; together they name a
 group. Further logarithmic axes, such as a threshold for each strategy, belong to the groups whose trials carry them.
+Learning rates and thresholds of which a study tries certain values only are on such axes, too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +15,15 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 
+from gradstudy.storage.bins import half_decade, half_decade_starts
+from gradstudy.study.search.space import THRESHOLD_PREFIX
+
 Group = tuple[Any, ...]
 """The value of each factor."""
 
 LEARNING_RATE_NAMES = ("learning_rate", "lr")
+ROUNDING = 1e-6
+"""Decades by which a bin is wider than the values in it."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,20 @@ class SearchAxes:
 
     def bounds(self, name: str) -> tuple[float, float]:
         """The ends of a logarithmic axis, in decades."""
+        low, high = _ends(self.distributions[name])
+        return float(np.log10(low)), float(np.log10(high))
+
+    def bins(self, name: str) -> list[tuple[float, float]]:
+        """The report's bins of an axis, in decades: cut at the ends of its range, or those that have values."""
+        low, high = self.bounds(name)
+        starts = half_decade_starts(10**low, 10**high)
         distribution = self.distributions[name]
-        assert isinstance(distribution, FloatDistribution)
-        return float(np.log10(distribution.low)), float(np.log10(distribution.high))
+        if isinstance(distribution, FloatDistribution):
+            return [(max(start, low), min(start + 0.5, high)) for start in starts]
+        of_start: dict[float, list[float]] = {}
+        for value in sorted(map(float, self._choices(name))):
+            of_start.setdefault(float(half_decade(value) or 0), []).append(float(np.log10(value)))
+        return [(values[0] - ROUNDING, values[-1] + ROUNDING) for values in of_start.values()]
 
     def group(self, trial: FrozenTrial) -> Group:
         """The group of a trial."""
@@ -84,10 +101,15 @@ class SearchAxes:
         """The parameters of a point of a group, inside of their ranges."""
         values = dict(zip(self.factors, group, strict=True))
         for name, decade in decades.items():
-            distribution = self.distributions[name]
-            assert isinstance(distribution, FloatDistribution)
-            values[name] = min(max(10.0**decade, distribution.low), distribution.high)
+            low, high = _ends(self.distributions[name])
+            values[name] = min(max(10.0**decade, low), high)
+            if isinstance(self.distributions[name], CategoricalDistribution):
+                values[name] = min(self._choices(name), key=lambda choice: abs(np.log10(choice) - decade))
         return values
+
+    def choices(self, name: str) -> int:
+        """How many values a factor has."""
+        return len(self._choices(name))
 
     def _choices(self, name: str) -> list[Any]:
         distribution = self.distributions[name]
@@ -110,7 +132,7 @@ def find_axes(trials: Sequence[FrozenTrial], learning_rate: str | None = None) -
     distributions: dict[str, BaseDistribution] = {}
     for trial in trials:
         distributions.update(trial.distributions)
-    logarithmic = [name for name, found in distributions.items() if isinstance(found, FloatDistribution) and found.log]
+    logarithmic = [name for name, found in distributions.items() if _is_logarithmic(name, found)]
     rate = learning_rate or _learning_rate(trials, logarithmic)
     if rate is None or rate not in distributions:
         return None
@@ -121,7 +143,9 @@ def find_axes(trials: Sequence[FrozenTrial], learning_rate: str | None = None) -
         sorted(
             name
             for name, found in distributions.items()
-            if isinstance(found, CategoricalDistribution) and all(name in params for params in whole)
+            if isinstance(found, CategoricalDistribution)
+            and name not in logarithmic
+            and all(name in params for params in whole)
         )
     )
     others = tuple(sorted(name for name in logarithmic if name != rate))
@@ -130,6 +154,25 @@ def find_axes(trials: Sequence[FrozenTrial], learning_rate: str | None = None) -
     }
     used = {name: distributions[name] for name in (rate, *factors, *others)}
     return SearchAxes(rate, factors, others, used, _carried(shapes, factors, others, used))
+
+
+def _is_logarithmic(name: str, found: BaseDistribution) -> bool:
+    """Whether a parameter is on a logarithmic axis; of values by its name."""
+    if isinstance(found, FloatDistribution):
+        return found.log
+    return (
+        isinstance(found, CategoricalDistribution)
+        and (name in LEARNING_RATE_NAMES or name.startswith(THRESHOLD_PREFIX))
+        and all(isinstance(choice, float) and choice > 0 for choice in found.choices)
+    )
+
+
+def _ends(distribution: BaseDistribution) -> tuple[float, float]:
+    if isinstance(distribution, CategoricalDistribution):
+        choices = [float(str(choice)) for choice in distribution.choices]
+        return min(choices), max(choices)
+    assert isinstance(distribution, FloatDistribution)
+    return distribution.low, distribution.high
 
 
 def _learning_rate(trials: Iterable[FrozenTrial], logarithmic: Sequence[str]) -> str | None:

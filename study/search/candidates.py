@@ -1,5 +1,6 @@
 """Settings that might be run next, many at once: spread over the space, and around the best ones."""
 
+import math
 from itertools import product
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from gradstudy.storage.bins import half_decade_starts
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.axis import Range, ValueList, ends, listed
 from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.observed import STRATEGY, Settings
@@ -29,8 +31,11 @@ class Candidates:
         self._sizes = [len(space.cells), len(space.strategies), *(len(space.factors[name]) for name in self._names)]
         ranges = [space.threshold_range(strategy) or (np.nan, np.nan) for strategy in space.strategies]
         self._thresholds = np.log10(np.array(ranges, float)) - np.array([0.0, LAST_BIN])
-        low, high = space.learning_rate
+        low, high = ends(space.learning_rate)
         self._rates = float(np.log10(low)), float(np.log10(high))
+        self._listed_rates = _decades(listed(space.learning_rate))
+        axes = [space.threshold_axis(strategy) for strategy in space.strategies]
+        self._listed_thresholds = [None if axis is None else _decades(listed(axis)) for axis in axes]
         self.everywhere = self._of_each_frontier()
         """One setting of each frontier of the space."""
 
@@ -38,7 +43,11 @@ class Candidates:
         codes, thresholds = [], []
         for group in product(*(range(size) for size in self._sizes)):
             low, high = self._thresholds[group[STRATEGY]]
-            starts = [np.nan] if np.isnan(low) else half_decade_starts(10**low, 10 ** (high + LAST_BIN))
+            values = self._listed_thresholds[group[STRATEGY]]
+            if values is not None:
+                starts = sorted({math.floor(round(2 * value, 9)) / 2 for value in values})
+            else:
+                starts = [np.nan] if np.isnan(low) else half_decade_starts(10**low, 10 ** (high + LAST_BIN))
             codes += [group] * len(starts)
             thresholds += starts
         rates = np.resize(self._rates, len(codes))  # both ends are among them
@@ -50,7 +59,17 @@ class Candidates:
         low, high = self._thresholds[factors[:, STRATEGY]].T
         thresholds = low + random.random(SPREAD) * (high - low)
         rates = random.uniform(*self._rates, SPREAD)
-        return Settings(factors, thresholds, rates).joined(self._around(best, random))
+        return self._of_the_space(Settings(factors, thresholds, rates).joined(self._around(best, random)))
+
+    def _of_the_space(self, drawn: Settings) -> Settings:
+        """The settings drawn, at the nearest values where the space has values, each once."""
+        thresholds, rates = drawn.thresholds.copy(), _nearest(drawn.learning_rates, self._listed_rates)
+        for strategy, values in enumerate(self._listed_thresholds):
+            mine = drawn.factors[:, STRATEGY] == strategy
+            thresholds[mine] = _nearest(thresholds[mine], values)
+        rows = np.column_stack([drawn.factors, np.nan_to_num(thresholds), rates])
+        _, kept = np.unique(rows, axis=0, return_index=True)
+        return Settings(drawn.factors, thresholds, rates).take(np.sort(kept))
 
     def _around(self, best: Settings, random: np.random.Generator) -> Settings:
         centres = best.take(np.repeat(np.arange(len(best)), AROUND_EACH))
@@ -64,17 +83,29 @@ class Candidates:
         space = self._spec.space
         codes = settings.factors[place]
         strategy = space.strategies[codes[STRATEGY]]
-        bounds = space.threshold_range(strategy)
+        axis = space.threshold_axis(strategy)
         values = {name: space.factors[name][code] for name, code in zip(self._names, codes[2:], strict=True)}
         return Setting(
             cell=space.cells[codes[0]],
             strategy=strategy,
-            threshold=None if bounds is None else _within(settings.thresholds[place], bounds),
+            threshold=None if axis is None else _within(settings.thresholds[place], axis),
             learning_rate=_within(settings.learning_rates[place], space.learning_rate),
             factors=in_order(values),
         )
 
 
-def _within(decade: Floats | float, bounds: tuple[float, float]) -> float:
+def _decades(values: tuple[float, ...] | None) -> Floats | None:
+    return None if values is None else np.log10(values)
+
+
+def _nearest(decades: Floats, values: Floats | None) -> Floats:
+    """The nearest of the values, where there are any."""
+    if values is None:
+        return decades
+    return np.asarray(values[np.abs(decades[:, None] - values).argmin(1)])
+
+
+def _within(decade: Floats | float, axis: Range | ValueList) -> float:
     """A number by its decade; rounding leaves no range."""
-    return float(min(max(10.0 ** float(decade), bounds[0]), bounds[1]))
+    low, high = ends(axis)
+    return float(min(max(10.0 ** float(decade), low), high))

@@ -3,7 +3,7 @@
 import optuna
 from optuna.samplers import BaseSampler
 
-from gradstudy.study.search.points import RandomSampler, SobolSampler
+from gradstudy.study.search.points import GridSampler, RandomSampler, SobolSampler
 from gradstudy.study.spec.study_spec import StudySpec
 
 TPE_STARTUP_SETTINGS = 10
@@ -22,6 +22,8 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
         case "qmc":
             sizes = {name: len(values) for name, values in spec.space.factors.items()}
             return SobolSampler(spec.seed, sizes, spec.trials // spec.seeds)
+        case "grid":
+            return GridSampler(spec)
         case "tpe":
             # Optuna counts trials; what TPE begins with is so many settings.
             startup = TPE_STARTUP_SETTINGS * spec.seeds

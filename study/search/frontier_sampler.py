@@ -14,7 +14,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from gradstudy.storage.bins import half_decade_starts
 from gradstudy.storage.optuna_internals import trial_id_of
 from gradstudy.study.frontier.fit import MOST_TARGETS, Places, Runs
 from gradstudy.study.frontier.posterior import FrontierModel
@@ -197,7 +196,7 @@ class Search:
             (target.group, tuple(low for low, _ in target.bins.values())): place
             for place, target in enumerate(self.targets)
         }
-        lows = {name: [low for low, _ in _half_decades(*self._axes.bounds(name))] for name in self._axes.others}
+        lows = {name: [low for low, _ in self._axes.bins(name)] for name in self._axes.others}
         found = []
         for trial in trials:
             group, params = self._axes.group(trial), trial.params
@@ -214,21 +213,12 @@ def _targets(axes: SearchAxes) -> Sequence[Target]:
     return [
         Target(group, dict(zip(carried, bins, strict=True)))
         for group, carried in axes.carried.items()
-        for bins in product(*(_half_decades(*axes.bounds(name)) for name in carried))
+        for bins in product(*(axes.bins(name) for name in carried))
     ]
-
-
-def _half_decades(low: float, high: float) -> list[tuple[float, float]]:
-    """The report's bins of an axis, cut at the ends of its range; all in decades."""
-    starts = half_decade_starts(10**low, 10**high)
-    return [(max(start, low), min(start + 0.5, high)) for start in starts]
 
 
 def _first(axes: SearchAxes) -> int:
-    choices = [
-        len(found.choices) for found in axes.distributions.values() if isinstance(found, CategoricalDistribution)
-    ]
-    return max(FEWEST_FIRST, 2 * max(choices, default=1))
+    return max(FEWEST_FIRST, 2 * max((axes.choices(name) for name in axes.factors), default=1))
 
 
 def _others(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:

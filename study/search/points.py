@@ -1,4 +1,4 @@
-"""Settings that follow from their place in the budget: Sobol' points and random ones."""
+"""Settings that follow from their place in the budget: Sobol' points, random ones, those of a grid."""
 
 import math
 from abc import abstractmethod
@@ -14,7 +14,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from torch.quasirandom import SobolEngine
 
-from gradstudy.study.search.space import THRESHOLD_PREFIX
+from gradstudy.study.search.space import THRESHOLD_PREFIX, distributions, grid, parameters
+from gradstudy.study.spec.study_spec import StudySpec
 
 _AXES = {"cell": 0, "strategy": 1, "learning_rate": 2}
 _THRESHOLD_AXIS = 3
@@ -127,6 +128,36 @@ class RandomSampler(PointSampler):
     def point(self, place: int) -> NDArray[np.float64]:
         """A draw that only seed and place determine."""
         return np.random.default_rng([self._seed, place]).random(self.dimensions)
+
+
+class GridSampler(PlaceSampler):
+    """Every setting of a space without ranges in turn, in an order that the seed shuffles.
+
+    So what a study shows that is not done yet is of settings from everywhere.
+    """
+
+    def __init__(self, spec: StudySpec) -> None:
+        self._distributions = distributions(spec)
+        settings = grid(spec)
+        order = np.random.default_rng(spec.seed).permutation(len(settings))
+        self._settings = [settings[place] for place in order]
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """All parameters: settings are taken as a whole."""
+        return self._distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The setting of the trial's place."""
+        place = int(trial.system_attrs.get(ORDINAL, trial.number))
+        return parameters(self._settings[place % len(self._settings)])
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Nothing is left to sample."""
+        raise AssertionError(f"a grid has no {param_name}")
 
 
 def scale(coordinate: float, distribution: BaseDistribution) -> Any:

@@ -1,13 +1,16 @@
 """A setting in each of its forms: asked of Optuna by a spec, as Optuna's parameters, as a row of the database."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Protocol, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from gradstudy.storage.queue import SettingRow
-from gradstudy.study.spec.factors import Factors, FactorValue, in_order
+from gradstudy.study.spec.axis import Range, ValueList, ends, listed
+from gradstudy.study.spec.factors import Factors, FactorValue, combinations, in_order
 from gradstudy.study.spec.parts import CellName, SearchSpace
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.wording import three_digits
@@ -42,19 +45,23 @@ def from_row(row: SettingRow) -> Setting:
 
 def rounded(setting: Setting, space: SearchSpace) -> Setting:
     """The setting as it is printed and pasted."""
-    bounds = space.threshold_range(setting.strategy)
+    axis = space.threshold_axis(setting.strategy)
     threshold = setting.threshold
     return replace(
         setting,
-        threshold=None if threshold is None or bounds is None else rounded_within(threshold, bounds),
+        threshold=None if threshold is None or axis is None else rounded_within(threshold, axis),
         learning_rate=rounded_within(setting.learning_rate, space.learning_rate),
     )
 
 
-def rounded_within(value: float, bounds: tuple[float, float]) -> float:
-    """A number of three digits within a range; the number itself where there is none."""
+def rounded_within(value: float, axis: Range | ValueList) -> float:
+    """A number of three digits within a range, the number itself where there is none; of values the nearest one."""
+    values = listed(axis)
+    if values is not None:
+        return min(values, key=lambda each: abs(math.log(each / value)))
+    low, high = ends(axis)
     near = three_digits(value)
-    return near if bounds[0] <= near <= bounds[1] else value
+    return near if low <= near <= high else value
 
 
 class Suggesting(Protocol):
@@ -92,12 +99,12 @@ def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
     found: dict[str, BaseDistribution] = {
         "cell": CategoricalDistribution(space.cells),
         "strategy": CategoricalDistribution(space.strategies),
-        "learning_rate": FloatDistribution(*space.learning_rate, log=True),
+        "learning_rate": _distribution(space.learning_rate),
     }
     for strategy in space.strategies:
-        bounds = space.threshold_range(strategy)
-        if bounds:
-            found[threshold_parameter(strategy)] = FloatDistribution(*bounds, log=True)
+        axis = space.threshold_axis(strategy)
+        if axis is not None:
+            found[threshold_parameter(strategy)] = _distribution(axis)
     return found | {name: CategoricalDistribution(values) for name, values in space.factors.items()}
 
 
@@ -106,12 +113,42 @@ def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
     space = spec.space
     cell = cast("CellName", trial.suggest_categorical("cell", list(space.cells)))
     strategy = trial.suggest_categorical("strategy", list(space.strategies))
-    bounds = space.threshold_range(strategy)
-    threshold = None
-    if bounds:
-        threshold = trial.suggest_float(threshold_parameter(strategy), *bounds, log=True)
-    learning_rate = trial.suggest_float("learning_rate", *space.learning_rate, log=True)
+    axis = space.threshold_axis(strategy)
+    threshold = None if axis is None else _suggest(trial, threshold_parameter(strategy), axis)
+    learning_rate = _suggest(trial, "learning_rate", space.learning_rate)
     factors = {name: trial.suggest_categorical(name, list(values)) for name, values in space.factors.items()}
     return Setting(
         cell=cell, strategy=strategy, threshold=threshold, learning_rate=learning_rate, factors=in_order(factors)
     )
+
+
+def grid(spec: StudySpec) -> list[Setting]:
+    """Every setting of a space without ranges."""
+    space, found = spec.space, []
+    for cell, strategy in product(space.cells, space.strategies):
+        axis = space.threshold_axis(strategy)
+        thresholds = (None,) if axis is None else _values(axis)
+        for threshold, rate, factors in product(thresholds, _values(space.learning_rate), combinations(space.factors)):
+            found.append(
+                Setting(cell=cell, strategy=strategy, threshold=threshold, learning_rate=rate, factors=factors)
+            )
+    return found
+
+
+def _values(axis: Range | ValueList) -> tuple[float, ...]:
+    values = listed(axis)
+    assert values is not None, "a grid has no ranges"
+    return values
+
+
+def _distribution(axis: Range | ValueList) -> BaseDistribution:
+    """ValueList are choices: Optuna's floats have a step, or none."""
+    values = listed(axis)
+    return FloatDistribution(*ends(axis), log=True) if values is None else CategoricalDistribution(values)
+
+
+def _suggest(trial: Suggesting, name: str, axis: Range | ValueList) -> float:
+    values = listed(axis)
+    if values is None:
+        return trial.suggest_float(name, *ends(axis), log=True)
+    return float(trial.suggest_categorical(name, list(values)))

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gradstudy.models.attention_names import AttentionName
 from gradstudy.models.cell_names import Cell
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
+from gradstudy.study.spec.axis import Axis, Range, ValueList, ends
 from gradstudy.study.spec.factors import FactorValue
 
 CellName = Literal[Cell, "module"]
@@ -14,27 +15,11 @@ Precision = Literal["float32", "bfloat16", "float16"]
 MODULE_CELL: CellName = "module"
 """The cell of a module task whose function takes none."""
 
-LARGEST = 3e38
-"""The end of every range: trials compute with float32."""
-
 
 class Part(BaseModel):
     """A part of a spec: fixed once it was validated, and without fields that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = bounds
-    if not 0 < low < high <= LARGEST:
-        raise ValueError(
-            f"must rise from a positive number to a larger one, at most {LARGEST:g}, but got {low:g}:{high:g}"
-        )
-    return bounds
-
-
-LogRange = Annotated[tuple[float, float], AfterValidator(_rising)]
-"""A range that is searched on a logarithmic axis: (low, high) with 0 < low < high."""
 
 
 _SWITCHED: dict[Any, AttentionName] = {True: "dot", False: "none", "true": "dot", "false": "none", None: "none"}
@@ -74,9 +59,11 @@ class SearchSpace(Part):
     strategies: tuple[str, ...] = Field(
         default=SEARCHED_BY_DEFAULT, description="clipping strategies that are compared"
     )
-    learning_rate: LogRange = Field(default=(1e-2, 100.0), description="range, searched on a logarithmic axis")
-    thresholds: dict[str, LogRange] = Field(
-        default_factory=dict, description="strategy -> range; the catalogue's range where not given"
+    learning_rate: Axis = Field(
+        default=(1e-2, 100.0), description="range, searched on a logarithmic axis; or the values that are tried"
+    )
+    thresholds: dict[str, Axis] = Field(
+        default_factory=dict, description="strategy -> range or values; the catalogue's range where not given"
     )
     factors: dict[str, tuple[FactorValue, ...]] = Field(
         default_factory=dict, description="field of the spec or option of the task -> values that are searched"
@@ -104,14 +91,19 @@ class SearchSpace(Part):
             if name not in takes:
                 accepted = ", ".join(takes) or "none of the searched strategies"
                 raise ValueError(f"thresholds are taken by {accepted}, but got one for {name!r}")
-            high, limit = self.thresholds[name][1], STRATEGIES[name].limit
+            high, limit = ends(self.thresholds[name])[1], STRATEGIES[name].limit
             if high > limit:
                 raise ValueError(f"thresholds of {name!r} must be at most {limit:g}, but got {high:g}")
         return self
 
-    def threshold_range(self, strategy: str) -> tuple[float, float] | None:
-        """The range of a strategy's threshold in its own unit; None where it has no threshold."""
+    def threshold_axis(self, strategy: str) -> Range | ValueList | None:
+        """The axis of a strategy's threshold in its own unit; None where it has no threshold."""
         entry = STRATEGIES[strategy]
         if entry.low is None or entry.high is None:
             return None
         return self.thresholds.get(strategy, (entry.low, entry.high))
+
+    def threshold_range(self, strategy: str) -> Range | None:
+        """The lowest and the highest threshold of a strategy; None where it has no threshold."""
+        axis = self.threshold_axis(strategy)
+        return None if axis is None else ends(axis)

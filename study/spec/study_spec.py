@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import (
     Field,
@@ -23,7 +23,9 @@ from gradstudy.models.tasks.options import OptionValue
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
+from gradstudy.study.spec.budget import PrunerName, SamplerName, check_sampler, check_trials, with_grid
 from gradstudy.study.spec.derived_name import LONGEST_NAME
+from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
 from gradstudy.study.spec.model_of_the_task import check_model
 from gradstudy.study.spec.module_options import plain_option
@@ -36,12 +38,10 @@ from gradstudy.study.spec.optimization import (
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
 from gradstudy.study.spec.recurrence import check_recurrence
 
-PrunerName = Literal["none", "median", "hyperband"]
-SamplerName = Literal["auto", "random", "qmc", "tpe", "frontier"]
-
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 
 DEFAULT_TASK = "cmudict"
+LEARNING_RATE = "learning_rate"
 
 
 class StudySpec(Part):
@@ -78,9 +78,14 @@ class StudySpec(Part):
     )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
     batch_size: int = Field(default=32, ge=1, le=65_536, description="sequences in a batch")
-    trials: int = Field(default=120, ge=1, le=1_000_000, description="the budget: training runs, replicates included")
+    trials: int = Field(
+        default=120,
+        ge=1,
+        le=1_000_000,
+        description="the budget: training runs, replicates included; of a grid its size",
+    )
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
-    sampler: SamplerName = Field(default="auto", description="where trials are placed")
+    sampler: SamplerName = Field(default="auto", description="where trials are placed; grid where nothing is a range")
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
         default=None,
@@ -120,6 +125,12 @@ class StudySpec(Part):
             return {name: plain_option(value) for name, value in options.items()}
         return find_task(info.data["task"])[0].accept(options)
 
+    # Of those before, the last one here is the first one.
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_a_grid(cls, values: Any) -> Any:
+        return with_grid(values) if isinstance(values, dict) else values
+
     @model_validator(mode="before")
     @classmethod
     def _cells_of_the_task(cls, values: Any) -> Any:
@@ -155,6 +166,20 @@ class StudySpec(Part):
         understood = {name: _understood(spec, name, places[name], given) for name, given in space["factors"].items()}
         return values | {"space": space | {"factors": understood}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _learning_rates_among_the_factors(cls, values: Any) -> Any:
+        """Values of the learning rate may be given like those of a factor."""
+        space = values.get("space") if isinstance(values, dict) else None
+        if not isinstance(space, dict) or not isinstance(factors := space.get("factors"), dict):
+            return values
+        if LEARNING_RATE not in factors:
+            return values
+        if LEARNING_RATE in space:
+            raise ValueError(f"space.{LEARNING_RATE} and space.factors.{LEARNING_RATE} are one: give one of them")
+        others = {name: given for name, given in factors.items() if name != LEARNING_RATE}
+        return values | {"space": space | {"factors": others, LEARNING_RATE: {"values": factors[LEARNING_RATE]}}}
+
     @model_validator(mode="after")
     def _fit_for_the_task(self) -> Self:
         check_recurrence(self.task, self.space)
@@ -185,23 +210,9 @@ class StudySpec(Part):
         return self
 
     @model_validator(mode="after")
-    def _frontier_without_pruner(self) -> Self:
-        if self.sampler == "frontier" and self.pruner != "none":
-            raise ValueError(
-                "pruner must be 'none' with sampler 'frontier', because a pruned run does not say whether it would "
-                f"have diverged, but got {self.pruner!r}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _every_setting_has_its_seeds(self) -> Self:
-        if self.trials % self.seeds:
-            below = self.trials // self.seeds * self.seeds
-            near = f"{below} or {below + self.seeds}" if below else str(self.seeds)
-            raise ValueError(
-                f"trials counts training runs and must be a multiple of seeds ({self.seeds}), such as {near}, "
-                f"but got {self.trials}"
-            )
+    def _budget(self) -> Self:
+        check_sampler(self.sampler, self.pruner, self.space, self.frontier_width)
+        check_trials(self.trials, self.seeds, self.sampler, self.space)
         return self
 
     @property
@@ -235,7 +246,7 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
     try:
         return StudySpec.model_validate(values)
     except ValidationError as error:
-        raise SpecError(_sentence(error)) from None
+        raise SpecError(error_sentence(error, StudySpec)) from None
 
 
 def stored_values(record: StudyRecord) -> dict[str, Any]:
@@ -248,24 +259,6 @@ def stored_spec(record: StudyRecord) -> StudySpec:
     return parse_spec(stored_values(record))
 
 
-def _sentence(error: ValidationError) -> str:
-    """What is wrong with the first field that is wrong."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        accepted = ", ".join(_fields_beside(first["loc"]))
-        return f"there is no field {field!r} in a spec; accepted here are {accepted}"
-    if first["type"] == "missing":
-        return f"{field} is missing"
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, TaskError):  # it names task and option
-        return str(cause)
-    if first["type"] == "value_error":
-        return f"{field} {first['msg'].removeprefix('Value error, ')}".lstrip()
-    message = first["msg"].removeprefix("Input ")
-    return f"{field} {message[0].lower()}{message[1:]}, but got {first['input']!r}"
-
-
 def _understood(spec: StudySpec, name: str, place: tuple[str, ...], given: Any) -> list[FactorValue]:
     """The values of one factor, each read from a spec that has it; ValueError for what cannot be."""
     if not isinstance(given, (list, tuple)) or not given:
@@ -275,17 +268,11 @@ def _understood(spec: StudySpec, name: str, place: tuple[str, ...], given: Any) 
         try:
             made = StudySpec.model_validate(replaced(spec.model_dump(mode="json"), place, value))
         except ValidationError as error:
-            raise ValueError(f"{value!r} cannot be a value of factor {name!r}: {_sentence(error)}") from None
+            raise ValueError(
+                f"{value!r} cannot be a value of factor {name!r}: {error_sentence(error, StudySpec)}"
+            ) from None
         meaning = put_in(made.model_dump(mode="json"), place)
         if meaning in values:
             raise ValueError(f"factor {name!r} must have different values, but got {value!r} twice")
         values[meaning] = switch if isinstance(switch := plain_option(value), bool) else meaning
     return list(values.values())
-
-
-def _fields_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The fields of the part of a spec that ``place`` is in."""
-    part: Any = StudySpec
-    for name in place[:-1]:
-        part = part.model_fields[name].annotation
-    return list(part.model_fields)

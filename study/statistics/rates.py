@@ -48,12 +48,13 @@ def judged(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[trials["outcome"].isin(["trained", "stalled", "diverged"])]
 
 
-def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def divergence_by(trials: pd.DataFrame, by: Sequence[str], *, of_a_grid: bool = False) -> pd.DataFrame:
     """Divergence of each group of trials.
 
     Args:
         trials: rows of ``trial_result``.
         by: columns to group by, ``factors`` in words; missing values form a group of their own.
+        of_a_grid: whether there are no other settings than these, so that each run counts.
 
     Returns:
         One row for each group, with the columns ``by`` and
@@ -96,8 +97,9 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         best_validation_loss=("best_validation_loss", "min"),
         clipped_fraction=("clipped_fraction", "mean"),
     )
-    intervals = [wilson_interval(k, n) for k, n in zip(table["rate"], table["settings"], strict=True)]
     table["rate"] /= table["settings"]
+    count = table["runs" if of_a_grid else "settings"]
+    intervals = [wilson_interval(rate * n, n) for rate, n in zip(table["rate"], count, strict=True)]
     position = len(by) + 4
     table.insert(position, "rate_low", [low for low, _ in intervals])
     table.insert(position + 1, "rate_high", [high for _, high in intervals])

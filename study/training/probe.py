@@ -16,6 +16,7 @@ from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.trainable import Trainable
 from gradstudy.study.errors import NothingToMeasureError
 from gradstudy.study.search.space import Setting
+from gradstudy.study.spec.axis import ends
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.seeds import PROBING, derived_seed, trial_seed
 from gradstudy.study.spec.study_spec import StudySpec
@@ -93,7 +94,7 @@ def probe(spec: StudySpec, data: Trainable, device: str, advanced: Callable[[flo
         kept = [scales for scales in measured if scales is not None]
         diverged += len(measured) - len(kept)
         if not kept:
-            low, high = spec.space.learning_rate
+            low, high = ends(spec.space.learning_rate)
             raise NothingToMeasureError(
                 f"every run without clipping diverged with {cell} between learning rates {low:g} and {high:g}: "
                 "begin the range lower, or give the thresholds yourself"
@@ -122,7 +123,7 @@ def _measure(
     spec: StudySpec, cell: CellName, data: Trainable, device: str, advanced: Callable[[float], None]
 ) -> list[np.ndarray | None]:
     """The scales [steps, len(SCALES)] of each run of a cell, None of one that diverged."""
-    low, high = spec.space.learning_rate
+    low, high = ends(spec.space.learning_rate)
     rates = [low * (high / low) ** place for place in LEARNING_RATES for _ in range(SEEDS)]
     array = make_array(spec, cell, data, choose_slots(spec, data, device), make_workspace(spec, device))
     seen: list[Tensor] = []

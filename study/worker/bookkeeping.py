@@ -172,7 +172,7 @@ class Bookkeeping:
         """End the study when its frontiers are known as well as was wanted."""
         trials = read_trials(self._job.database, self._job.record.name)
         if are_frontiers_known(trials, self._job.spec):
-            end_study(self._engine, self._job.record, self._job.spec.seeds)
+            end_study(self._engine, self._job.record, self._job.spec.seeds, self._job.spec.trials)
         self._until_check = max(TRIALS_BETWEEN_CHECKS, CHECKED_SHARE * len(trials) / self._workers)
 
     def _claim(self) -> Claim | None:
@@ -191,6 +191,7 @@ class Bookkeeping:
                 held=len(self._held),
                 workers=self._workers,
                 replicates=self._job.spec.seeds,
+                places=self._job.spec.trials,
             )
 
         return self._patiently(claim)

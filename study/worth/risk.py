@@ -16,6 +16,8 @@ FAR_BELOW = 0.5
 """Decades below its frontier from which on a run that diverges tells of no frontier."""
 PRIOR_LAPSE_RUNS, PRIOR_LAPSES = 50.0, 0.5
 """Runs far below their frontier that the prior counts for, and how many of them diverged: one of a hundred."""
+HELD_LOST, HELD_KEPT = 0.5, 0.5
+"""Where one learning rate was tried, what counts are added to: Jeffreys' prior. Frontiers need several."""
 SMALLEST_SD = 1e-3
 MOST_PRIOR_RUNS = 50.0
 """For how many runs of a setting what the frontiers say of it counts at most."""
@@ -73,6 +75,11 @@ class Risk:
         searching = ~observed.fresh
         setting = observed.setting[searching]
         decades = observed.settings.learning_rates[setting] - self._middle
+        self._counts: tuple[Floats, Floats] | None = None
+        if np.ptp(known.learning_rates) == 0:
+            self._counts = self._counted(target[setting], observed.diverged[searching])
+            self.lapse = 0.0
+            return
         for block in _blocks(self._keys):
             number = np.full(len(self._keys), -1)
             number[block] = np.arange(len(block))
@@ -99,6 +106,24 @@ class Risk:
             fresh: [n] how many fresh runs each had.
             fresh_diverged: [n] how many of these diverged.
         """
+        lost, kept = (
+            self._by_frontiers(settings)
+            if self._counts is None
+            else (self._at_thresholds(values, settings) for values in self._counts)
+        )
+        if fresh is None or fresh_diverged is None:
+            return Chances(lost, kept)
+        return Chances(lost + fresh_diverged, kept + fresh - fresh_diverged)
+
+    def _counted(self, target: Ints, diverged: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """How many runs [targets] diverged of each target and how many were kept, on top of the prior."""
+        lost, kept = (
+            np.bincount(target[which], minlength=len(self._keys)).astype(np.float64) for which in (diverged, ~diverged)
+        )
+        return np.asarray(HELD_LOST + lost), np.asarray(HELD_KEPT + kept)
+
+    def _by_frontiers(self, settings: Settings) -> tuple[Floats, Floats]:
+        """The parameters of the beta distribution that the frontiers make probable, [n] each."""
         slope = self._at_thresholds(self._slope, settings)
         log_odds = LEVEL + slope * self.distances(settings)
         spread = slope * self._at_thresholds(self._sd, settings)
@@ -107,10 +132,7 @@ class Risk:
         mean = chance.mean(1)
         variance = np.maximum(chance.var(1), SMALLEST_SD**2)
         strength = np.clip(mean * (1 - mean) / variance - 1, 1.0, MOST_PRIOR_RUNS)
-        lost, kept = mean * strength, (1 - mean) * strength
-        if fresh is None or fresh_diverged is None:
-            return Chances(lost, kept)
-        return Chances(lost + fresh_diverged, kept + fresh - fresh_diverged)
+        return mean * strength, (1 - mean) * strength
 
     def _at_thresholds(self, values: Floats, settings: Settings) -> Floats:
         """What the targets have, at thresholds between the middles of their bins."""

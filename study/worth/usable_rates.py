@@ -24,8 +24,8 @@ class UsableRates:
     Attributes:
         low: its lower end.
         high: its upper end.
-        width: how many decades are usable, the median of what is probable. The range that is expected may be wider:
-            where little is known it is smooth.
+        width: how many decades are usable, the median of what is probable; NaN where one rate was tried. The range
+            that is expected may be wider: where little is known it is smooth.
         width_low: lower end of the 95% interval of it.
         width_high: upper end.
     """
@@ -46,6 +46,8 @@ def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float
         tried: the learning rates between which the range is looked for, in decades.
     """
     low, high = tried
+    if low == high:
+        return UsableRates(low, high, np.nan, np.nan, np.nan)
     grid = np.linspace(low, high, max(2, round((high - low) * STEPS_PER_DECADE) + 1))
     settings = setting.take(np.zeros(len(grid), np.int64)).at(grid)
     worth = model.of(settings)

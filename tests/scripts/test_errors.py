@@ -42,8 +42,30 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
     [
         ("--lr 100:1", "space.learning_rate must rise from a positive number to a larger one, at most 3e+38, "
                        "but got 100:1"),
-        ("--lr fast", "--lr takes LOW:HIGH such as 1e-3:100, but got 'fast'"),
-        ("--lr 1:2:3", "--lr takes LOW:HIGH such as 1e-3:100, but got '1:2:3'"),
+        ("--lr fast", "--lr takes LOW:HIGH such as 1e-3:100, values such as 0.1,1,10, or LOW:HIGH:POINTS such as "
+                      "0.1:10:5, but got 'fast'"),
+        ("--lr 0", "space.learning_rate must have 1 to 1,000 different positive values, at most 3e+38, but got 0"),
+        ("--sampler grid --strategies norm",
+         "sampler 'grid' takes values instead of ranges, but the learning rate is searched from 0.01 to 100 (values: "
+         "--lr 0.1,1,10); ranges of thresholds are searched for norm (points: --threshold norm=0.01:10:5)"),
+        ("--sampler frontier --lr 1", "sampler 'frontier' is about the largest safe learning rate and needs several, "
+                                      "such as --lr 0.01:100, but the learning rate is held at 1"),
+        ("--lr 1 --vary learning_rate=1,2",
+         "space.learning_rate and space.factors.learning_rate are one: give one of them"),
+        ("--lr 1,2 --strategies none --sampler grid --trials 5",
+         "trials must be a multiple of 4 with sampler 'grid', which runs 4 settings, such as 4 or 8, but got 5"),
+        ("--enqueue norm", "--enqueue takes NAME=VALUE such as strategy=norm,threshold=1,learning_rate=0.5, "
+                           "but got 'norm'"),
+        ("--enqueue clip=norm", "a setting of this study has no 'clip'; it has cell, strategy, threshold, "
+                                "learning_rate"),
+        ("--strategies norm --enqueue cell=lstm,learning_rate=0.5",
+         "a chosen setting needs threshold (norm of the gradient), because the study searches 0.01 to 10"),
+        ("--strategies none --enqueue learning_rate=0.5",
+         "a chosen setting needs cell, because the study searches lstm, gru"),
+        ("--strategies none --enqueue cell=gru,learning_rate=500",
+         "learning_rate of a chosen setting must be one that the study searches, 0.01 to 100, but got '500'"),
+        ("--strategies none --enqueue cell=gru,learning_rate=1,threshold=2",
+         "strategy 'none' takes no threshold, but got 2"),
         ("--strategies clip", f"space.strategies must be among {', '.join(STRATEGIES)}, but got 'clip'"),
         ("--task regression --strategies norm,recurrent",
          f"space.strategies of task 'regression' must be among {', '.join(AFTER_BACKWARD)}, but got 'recurrent', which "
@@ -55,7 +77,8 @@ def refused(gradstudy: Run, contents: Contents) -> Callable[..., str]:
         ("--cells rnn",
          "space.cells.0 should be 'lstm', 'gru', 'rnn_tanh', 'rnn_relu', 'dense' or 'module', but got 'rnn'"),
         ("--threshold norm", "--threshold takes NAME=VALUE such as norm=0.01:10, but got 'norm'"),
-        ("--threshold norm=1", "--threshold takes LOW:HIGH such as 1e-3:100, but got '1'"),
+        ("--threshold norm=one", "--threshold takes LOW:HIGH such as 1e-3:100, values such as 0.1,1,10, or "
+                                 "LOW:HIGH:POINTS such as 0.1:10:5, but got 'one'"),
         ("--strategies none --threshold none=1:2",
          "space thresholds are taken by none of the searched strategies, but got one for 'none'"),
         ("--task translate", f"there is no task 'translate': choose from {', '.join(USAGES)}"),

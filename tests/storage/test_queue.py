@@ -1,7 +1,7 @@
 from gradstudy.storage.claims import Claim, attach_trial, claim_trial, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.progress import REMAINING, count_outcomes
-from gradstudy.storage.queue import SettingRow, enqueue_trials
+from gradstudy.storage.queue import SettingRow, enqueue_chosen, enqueue_trials
 from gradstudy.storage.studies import StudyRecord, Versions, create_study
 from gradstudy.storage.workers import register_worker
 
@@ -70,3 +70,24 @@ def test_a_study_grows_by_chosen_settings_once(db: Database) -> None:
     assert count_outcomes(db.engine, study)[REMAINING] == 2
     claims = [claim(db, study, one, 1) for _ in range(3)]
     assert [made and (made.ordinal, made.setting, made.seed) for made in claims] == [(1, ROW, 7), (2, OTHER, 8), None]
+
+
+def test_chosen_settings_come_next_and_take_no_place_of_the_sampler(db: Database) -> None:
+    varied = SettingRow(cell="lstm", strategy="norm", threshold=0.1, learning_rate=0.3, factors={"hidden_size": 32})
+    study, (one, _) = study_of(db, 4)
+
+    def put_in(*settings: SettingRow) -> list[SettingRow]:
+        return enqueue_chosen(db.engine, study, settings, lambda ordinal: 100 + ordinal, places=4, replicates=2)
+
+    def claim_next() -> tuple[int, SettingRow | None, int] | None:
+        made = claim_trial(db.engine, study, one, int, replicates=2, places=4)
+        return made and (made.ordinal, made.setting, made.seed)
+
+    assert claim_next() == (0, None, 0)
+    assert put_in(varied, ROW, varied) == [varied, ROW]
+    assert put_in(ROW) == []
+    assert put_in(OTHER, varied) == [OTHER]
+    assert count_outcomes(db.engine, study)[REMAINING] == 9
+    claims = [claim_next() for _ in range(8)]
+    chosen = [(4, varied, 104), (5, varied, 105), (6, ROW, 106), (7, ROW, 107), (8, OTHER, 108), (9, OTHER, 109)]
+    assert claims == [*chosen, (2, None, 2), None]

@@ -137,3 +137,32 @@ def test_an_interrupted_launch_gives_back_its_trials_and_the_same_command_goes_o
         again = gradstudy(*words)
         assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "done; now: gradstudy report t")
         assert sorted(read_trials(db, "t")["ordinal"]) == list(range(5))
+
+
+def test_what_clipping_does_at_a_learning_rate_is_one_command(gradstudy: Run, flags: list[str]) -> None:
+    own = [flag for flag in flags if not flag.startswith(("--lr", "--trials"))]
+    given = ["--cells=lstm", "--lr=0.5", "--threshold=norm=1", "--seeds=3"]
+    result = gradstudy("launch", "s", *own, *given)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "study s in sqlite:///gradstudy.db: 6 trials (2 settings, 3 seeds each) of 20 steps"
+    said = " ".join(lines)
+    assert "LSTM, learning rate 0.5: norm at 1 instead of none: 0 of 3 runs diverged instead of 0 of 3" in said
+    table = [line.split()[:5] for line in lines if line.startswith("lstm")]
+    assert sorted(table) == [["lstm", "none", "–", "0.5", "0/3"], ["lstm", "norm", "1", "0.5", "0/3"]]
+    again = gradstudy("launch", "s", *own, *given)
+    assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "study s is done: all 6 trials have ended")
+
+
+def test_chosen_settings_run_first_and_once(gradstudy: Run, flags: list[str]) -> None:
+    chosen = "--enqueue=strategy=norm, threshold=1, learning_rate=0.5, cell=gru"
+    first = gradstudy("launch", "s", *flags, chosen)
+    assert first.stdout.splitlines()[:2] == [
+        "GRU, norm at 1, learning rate 0.5: runs first",
+        "study s in sqlite:///gradstudy.db: 9 trials of 20 steps",
+    ]
+    assert gradstudy("launch", "s", chosen).stdout.splitlines()[0] == "GRU, norm at 1, learning rate 0.5: has its runs"
+    with Database.open("sqlite:///gradstudy.db") as db:
+        trials = read_trials(db, "s")
+    assert len(trials) == 9
+    assert trials.loc[trials["learning_rate"] == 0.5, "number"].tolist() == [0]

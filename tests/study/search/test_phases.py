@@ -18,7 +18,10 @@ def fresh_of(places: int) -> int:
 
 
 def spec_of(trials: int, seeds: int = 1, sampler: str = "auto") -> StudySpec:
-    return parse_spec({"name": "s", "task": "copy", "trials": trials, "seeds": seeds, "sampler": sampler})
+    space = {"strategies": ["none"], "learning_rate": 1} if sampler == "grid" else {}
+    return parse_spec(
+        {"name": "s", "task": "copy", "trials": trials, "seeds": seeds, "sampler": sampler, "space": space}
+    )
 
 
 def test_the_phases_follow_each_other_and_add_up_to_the_budget() -> None:
