@@ -158,7 +158,11 @@ class Slots(Generic[Key]):
         monitor = DivergenceMonitor(
             self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=spec.guard
         )
-        self._trials.append(Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
+        self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
+
+    def take_up(self, key: Key, trial: Trial) -> None:
+        """Train on, from where its monitor is, a trial that the array has in its last active slot."""
+        self._trials.append(trial)
         self.keys.append(key)
 
     def advance(self, most: int = BLOCK) -> list[Ended[Key]]:
@@ -259,13 +263,20 @@ def make_array(
             schedule=spec.learning_rates,
             guard=spec.guard,
         )
+    return make_trial_array(spec, cell, data, slots, workspace, spec.learning_rates)
+
+
+def make_trial_array(
+    spec: StudySpec, cell: CellName, data: TaskData, slots: int, workspace: Workspace, schedule: Schedule
+) -> TrialArray:
+    """An array of the built-in models, with a schedule that may differ from the study's."""
     return TrialArray(
         model_shape(spec, cell, data),
         data,
         slots=slots,
         batch_size=spec.batch_size,
         optimizer=spec.named_optimizer,
-        schedule=spec.learning_rates,
+        schedule=schedule,
         guard=spec.guard,
         workspace=workspace,
     )

@@ -1,5 +1,6 @@
 """A trial of a study as it was recorded, with what it takes to train it again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.studies import find_study
 from gradstudy.study.errors import TrialNotFoundError
 from gradstudy.study.search.space import Setting, from_row
+from gradstudy.study.spec.factors import described
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
 from gradstudy.study.spec.variations import varied
 
@@ -50,3 +52,13 @@ def read_trial(database: Database, name: str, number: int) -> RecordedTrial:
         raise TrialNotFoundError(f"trial {number} of study {name!r} has no result to compare with")
     setting = from_row(SettingRow.of(row))
     return RecordedTrial(row=row, setting=setting, seed=int(row["seed"]), spec=varied(spec, setting.factors))
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """The setting and the seed of a row of ``trial_result``."""
+    threshold, factors = row["threshold"], described(row["factors"])
+    with_threshold = "" if pd.isna(threshold) else f" at {threshold:.3g}"
+    return (
+        f"trial {row['number']}: {row['cell']}, {row['strategy']}{with_threshold}, learning rate "
+        f"{row['learning_rate']:.3g}{factors and f', {factors}'}, seed {row['seed']}"
+    )

@@ -1,0 +1,134 @@
+"""What may save a training run that diverged, and the runs that try it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstudy.models.array import TrainingRun
+from gradstudy.models.gradient_scales import SCALES
+from gradstudy.models.schedules import Schedule
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.study.spec.seeds import RESCUING, derived_seed, trial_seed
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.branch_point import BranchPoint
+from gradstudy.study.training.course import Course
+from gradstudy.study.training.probe import SCALES_OF
+from gradstudy.study.training.recorded_trial import RecordedTrial
+
+UNCHANGED = "nothing"
+WARMUP_SHARE = 0.1
+"""Of the study's steps, over which the learning rate rises anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """Something that is changed, and the runs that try it.
+
+    Attributes:
+        name: in words that follow "changed:".
+        runs: what differs from the trial's own training; a run's seed is that of the order of the data.
+        passed_over: batches that each run goes past without a step.
+        warmup: steps over which the learning rate rises anew.
+    """
+
+    name: str
+    runs: tuple[TrainingRun, ...]
+    passed_over: tuple[int, ...]
+    warmup: int = 0
+
+
+@dataclass(frozen=True)
+class Rewarmed(Schedule):
+    """A schedule whose learning rates rise anew, linearly, in the middle of a run.
+
+    Attributes:
+        begins: the first step of the rise.
+        over: how many steps it takes.
+    """
+
+    begins: int = 0
+    over: int = 1
+
+    @property
+    def is_constant(self) -> bool:
+        """It never is."""
+        return False
+
+    def factors(self) -> NDArray[np.float64]:
+        """See Schedule."""
+        rise = (np.arange(self.steps) + 1 - self.begins) / self.over
+        return np.asarray(super().factors() * rise.clip(0, 1), np.float64)
+
+
+def remedies(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int) -> list[Remedy]:
+    """Every remedy with at most so many runs; first, as a check, the trial's own training in one run.
+
+    The first run of a remedy meets the batches that the trial met, the others have an order of their own. Those that
+    pass over the bad batches keep the order and differ in how many they pass over.
+    """
+    spec, setting = trial.spec, trial.setting
+    own = TrainingRun(
+        seed=trial.seed, strategy=setting.strategy, threshold=setting.threshold, learning_rate=setting.learning_rate
+    )
+    study = derived_seed(trial.seed, RESCUING)
+    seeds = [trial.seed, *(trial_seed(study, number) for number in range(1, runs))]
+
+    def changed(name: str, change: Callable[[TrainingRun], TrainingRun], warmup: int = 0) -> Remedy:
+        made = tuple(change(replace(own, seed=seed)) for seed in seeds)
+        return Remedy(name=name, runs=made, passed_over=(0,) * len(made), warmup=warmup)
+
+    def at_rate(share: float) -> Callable[[TrainingRun], TrainingRun]:
+        return lambda run: replace(run, learning_rate=share * run.learning_rate)
+
+    def clipped(strategy: str, threshold: float | None) -> Callable[[TrainingRun], TrainingRun]:
+        return lambda run: replace(run, strategy=strategy, threshold=threshold)
+
+    warmup = max(2, round(WARMUP_SHARE * spec.steps))
+    further = range(1, min(runs, spec.steps - 1 - point.first_bad) + 1)
+    return [
+        Remedy(name=UNCHANGED, runs=(own,), passed_over=(0,)),
+        Remedy(
+            name="another order of the data",
+            runs=tuple(replace(own, seed=seed) for seed in seeds[1:]),
+            passed_over=(0,) * (runs - 1),
+        ),
+        Remedy(
+            name="bad batches passed over",
+            runs=(own,) * len(further),
+            passed_over=tuple(point.first_bad - point.step + number for number in further),
+        ),
+        changed("half the learning rate", at_rate(0.5)),
+        changed("a tenth of the learning rate", at_rate(0.1)),
+        changed(f"warm-up anew, {warmup} steps", lambda run: run, warmup),
+        *(
+            changed(clipping_in_words(strategy, threshold), clipped(strategy, threshold))
+            for strategy in STRATEGIES
+            if strategy != "none"
+            for threshold in [usual_threshold(strategy, spec, course.scales[: max(point.first_bad, 1)])]
+        ),
+    ]
+
+
+def usual_threshold(strategy: str, spec: StudySpec, scales: NDArray[np.float64]) -> float | None:
+    """The threshold that a strategy is tried with.
+
+    Where it is compared with a scale of the gradients (their norm, the largest entry, ...), it is the median of that
+    scale over the healthy steps, ``scales`` [steps, len(SCALES)]: half of them are clipped. Otherwise it is the middle
+    of the range that the study searches, or would search.
+    """
+    bounds = spec.space.threshold_range(strategy)
+    if bounds is None:
+        return None
+    middle = float(np.sqrt(bounds[0] * bounds[1]))
+    if strategy in SCALES_OF:
+        of_strategy = scales[:, SCALES.index(SCALES_OF[strategy][1])]
+        median = float(np.nanmedian(np.where(np.isfinite(of_strategy), of_strategy, np.nan)))
+        middle = median if 0 < median <= STRATEGIES[strategy].limit else middle
+    return float(f"{middle:.3g}")
+
+
+def clipping_in_words(strategy: str, threshold: float | None) -> str:
+    """A strategy with its threshold."""
+    return strategy if threshold is None else f"{strategy} at {threshold:g}"

@@ -1,0 +1,198 @@
+"""What would have saved a trial that diverged: its state, shortly before, branched with remedies."""
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gradstudy.models.tasks.batches import TaskData
+from gradstudy.models.tasks.module_task import is_module_task
+from gradstudy.models.workspace import Workspace
+from gradstudy.storage.database import Database
+from gradstudy.storage.results import Outcome, TrialResult
+from gradstudy.study.divergence import Verdict
+from gradstudy.study.errors import NothingToRescueError
+from gradstudy.study.statistics.rates import wilson_interval
+from gradstudy.study.training.arrays import Slots, Trial, make_trial_array, make_workspace
+from gradstudy.study.training.branch_point import BranchPoint, branch_point
+from gradstudy.study.training.course import begin, follow
+from gradstudy.study.training.data import load_data
+from gradstudy.study.training.recorded_trial import RecordedTrial, read_trial
+from gradstudy.study.training.remedies import UNCHANGED, Remedy, Rewarmed, remedies
+from gradstudy.study.training.slots import choose_slots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescue:
+    """How remedies fared.
+
+    Attributes:
+        trial: that diverged.
+        verdict: how it diverged when it was trained again.
+        point: from where it was branched.
+        untrained: the validation loss of the untrained model.
+        reproduced: whether the run in which nothing was changed diverged as the trial did.
+        table: one row for each remedy, that which saved most first, with
+
+            - ``remedy``, in words,
+            - ``runs``, ``survived``: how many there were, and did not diverge to the study's last step,
+            - ``share``, ``share_low``, ``share_high``: of the runs, with its 95% Wilson interval,
+            - ``loss``: the mean validation loss of those that survived; NaN where none did,
+            - ``untrained_loss``: beside it.
+    """
+
+    trial: RecordedTrial
+    verdict: Verdict
+    point: BranchPoint
+    untrained: float
+    reproduced: bool
+    table: pd.DataFrame
+
+
+def rescue_trial(
+    database: Database,
+    name: str,
+    number: int,
+    *,
+    runs: int = 16,
+    device: str = "cpu",
+    advanced: Callable[[float], None] = lambda share: None,
+) -> Rescue:
+    """Try remedies on a diverged trial of a study; nothing is stored.
+
+    Args:
+        database: where the study is.
+        name: of the study.
+        number: of the trial.
+        runs: of each remedy, each with an order of the data of its own.
+        device: where to train.
+        advanced: is told which share of the work is done.
+
+    Raises:
+        NotFoundError: there is no such study.
+        TrialNotFoundError: there is no such trial, or it has no result yet.
+        NothingToRescueError: it did not diverge, or not because of its training, or is of the user's own model.
+    """
+    trial = read_trial(database, name, number)
+    refuse(trial, f"trial {number} of study {name!r}")
+    data = load_data(trial.spec)
+    assert isinstance(data, TaskData)
+    return try_remedies(trial, data, f"trial {number} of study {name!r}", runs=runs, device=device, advanced=advanced)
+
+
+def refuse(trial: RecordedTrial, called: str) -> None:
+    """Raise NothingToRescueError where a trial's record says that it cannot be rescued; it is ``called`` so."""
+    outcome = trial.row["outcome"]
+    if outcome != Outcome.DIVERGED:
+        raise NothingToRescueError(f"only a trial that diverged can be rescued, but {called} is {outcome}")
+    if is_module_task(trial.spec.task):
+        raise NothingToRescueError(
+            f"a trial of a model of your own cannot be rescued, as what its code keeps between two steps cannot be "
+            f"copied, but {called} trains {trial.spec.task}"
+        )
+
+
+def try_remedies(
+    trial: RecordedTrial,
+    data: TaskData,
+    called: str,
+    *,
+    runs: int,
+    device: str,
+    advanced: Callable[[float], None] = lambda share: None,
+) -> Rescue:
+    """As ``rescue_trial``, with a trial and data that were read."""
+    spec = trial.spec
+    workspace = make_workspace(spec, device)
+    course = follow(trial, data, workspace)
+    if course.verdict.outcome != "diverged":
+        raise NothingToRescueError(
+            f"{called} diverged when it was recorded, but trained here it has {course.verdict.outcome}, so that there "
+            "is nothing to rescue; gradstudy replay compares the two"
+        )
+    point = branch_point(course, spec.divergence)
+    if point.first_bad == 0 and not course.finite[0]:
+        raise NothingToRescueError(
+            f"the first step of {called} has a loss or gradient that is not finite, before anything was trained, so "
+            "that no remedy can save it: look at the data and the loss"
+        )
+    if point.first_bad >= len(course.finite):
+        raise NothingToRescueError(
+            f"{called} ended within noise of its lowest loss, so that there is no bad step to go back from"
+        )
+    tried = remedies(trial, course, point, runs)
+    slots = choose_slots(spec.model_copy(update={"trials": runs}), data, device)
+    waves = [
+        Remedy(
+            name=remedy.name,
+            runs=remedy.runs[first : first + slots],
+            passed_over=remedy.passed_over[first : first + slots],
+            warmup=remedy.warmup,
+        )
+        for remedy in tried
+        for first in range(0, len(remedy.runs), slots)
+    ]
+    results: dict[str, list[TrialResult]] = {remedy.name: [] for remedy in tried}
+    for done, wave in enumerate(waves):
+        advanced(done / len(waves))
+        results[wave.name] += _branched(trial, data, workspace, point, wave)
+    advanced(1.0)
+    (control,) = results[UNCHANGED]
+    table = pd.DataFrame([_row(name, ended, course.untrained) for name, ended in results.items() if ended])
+    return Rescue(
+        trial=trial,
+        verdict=course.verdict,
+        point=point,
+        untrained=course.untrained,
+        reproduced=(control.outcome, control.reason, control.diverged_at_step)
+        == (course.verdict.outcome, course.verdict.reason, course.verdict.step),
+        table=table.sort_values(["share", "loss"], ascending=[False, True], kind="stable", ignore_index=True),
+    )
+
+
+def _branched(
+    trial: RecordedTrial, data: TaskData, workspace: Workspace, point: BranchPoint, wave: Remedy
+) -> list[TrialResult]:
+    """Train a trial to where it is branched, and the runs of a remedy from there to the study's last step.
+
+    The strategies of the runs look on from the first step, so that those with a memory know the norms by then.
+    """
+    spec, schedule = trial.spec, trial.spec.learning_rates
+    if wave.warmup:
+        schedule = Rewarmed(**vars(schedule), begins=point.step, over=wave.warmup)
+    array = make_trial_array(spec, trial.setting.cell, data, len(wave.runs), workspace, schedule)
+    for run in wave.runs:
+        array.admit(run)
+    source, monitor, untrained = begin(trial, data, workspace)
+    source.watch = array.look_on
+    if point.step:
+        telemetry = source.train(point.step)
+        monitor.observe_all(telemetry.loss[:, 0], telemetry.grad_norm[:, 0])
+    array.branch_from(source, wave.passed_over)
+    slots = Slots[int](array, spec)
+    for number, (run, passed_over) in enumerate(zip(wave.runs, wave.passed_over, strict=True)):
+        own = deepcopy(monitor)
+        own.steps += passed_over
+        slots.take_up(number, Trial(run, own, untrained, schedule))
+    results = []
+    while slots.keys:
+        results += [ended.result for ended in slots.advance()]
+    return results
+
+
+def _row(name: str, results: list[TrialResult], untrained: float) -> dict[str, object]:
+    survived = [result for result in results if result.outcome != Outcome.DIVERGED]
+    low, high = wilson_interval(len(survived), len(results))
+    losses = [result.validation_loss for result in survived if result.validation_loss is not None]
+    return {
+        "remedy": name,
+        "runs": len(results),
+        "survived": len(survived),
+        "share": len(survived) / len(results),
+        "share_low": low,
+        "share_high": high,
+        "loss": math.fsum(losses) / len(losses) if losses else math.nan,
+        "untrained_loss": untrained,
+    }

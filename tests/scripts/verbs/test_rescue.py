@@ -1,0 +1,62 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def diverged(finished: Database) -> str:
+    """The number of a trial that diverged."""
+    trials = read_trials(finished, "s")
+    return str(trials.loc[trials["outcome"] == "diverged", "number"].iloc[0])
+
+
+def test_a_rescue_says_from_where_and_which_remedies_save_how_often(gradstudy: Run, diverged: str) -> None:
+    result = gradstudy("rescue", "s", diverged, "--runs", "2")
+    assert result.exit_code == 0, result.output
+    setting, how, control, *table = result.stdout.splitlines()
+    assert setting.startswith(f"trial {diverged}: ")
+    assert how.startswith("It diverged at step ")
+    assert control.endswith("trained to step 20 with nothing changed, it diverged in the same way.")
+    rows = [line for line in table if line.startswith(("half the learning rate", "norm at ", "warm-up anew, 2 steps"))]
+    assert len(rows) == 3
+    assert all(row.split("/2 ")[0].endswith((" 0", " 1", " 2")) for row in rows)
+    assert not any(line.startswith("nothing") for line in table)
+
+
+def test_remedies_are_written_as_rows(gradstudy: Run, diverged: str, folder: Path) -> None:
+    result = gradstudy("rescue", "s", diverged, "--runs", "2", "--format", "json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert {"remedy", "runs", "survived", "share", "share_low", "share_high", "loss", "untrained_loss"} == set(rows[0])
+    assert {"remedy": "nothing", "runs": 1, "survived": 0}.items() <= next(
+        row for row in rows if row["remedy"] == "nothing"
+    ).items()
+    written = gradstudy("rescue", "s", diverged, "--runs", "2", "--format", "csv", "-o", "remedies.csv")
+    assert written.exit_code == 0, written.output
+    assert len((folder / "remedies.csv").read_text().splitlines()) == len(rows) + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["99"], "study 's' has no trial 99; its trials are 0 to 7"),
+        (["0", "-o", "x"], "--output x needs a --format: csv, json or parquet"),
+        (["0", "--format", "parquet"], "--format parquet needs --output FILE"),
+        (["0", "--device", "x"], "device"),
+    ],
+)
+def test_what_cannot_be_rescued_is_said_in_a_sentence(
+    finished: Database, gradstudy: Run, words: list[str], said: str
+) -> None:
+    result = gradstudy("rescue", "s", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.output
