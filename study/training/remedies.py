@@ -1,6 +1,5 @@
 """What may save a training run that diverged, and the runs that try it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,19 +22,19 @@ WARMUP_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remedy:
-    """Something that is changed, and the runs that try it.
+class Branch:
+    """A run that goes on from a trial with one thing changed.
 
     Attributes:
-        name: in words that follow "changed:".
-        runs: what differs from the trial's own training; a run's seed is that of the order of the data.
-        passed_over: batches that each run goes past without a step.
-        warmup: steps over which the learning rate rises anew.
+        remedy: what is changed, in words.
+        run: how it differs from the trial's own training; its seed is that of the order of the data.
+        passed_over: batches that it goes past without a step.
+        warmup: steps over which its learning rate rises anew.
     """
 
-    name: str
-    runs: tuple[TrainingRun, ...]
-    passed_over: tuple[int, ...]
+    remedy: str
+    run: TrainingRun
+    passed_over: int = 0
     warmup: int = 0
 
 
@@ -62,8 +61,8 @@ class Rewarmed(Schedule):
         return np.asarray(super().factors() * rise.clip(0, 1), np.float64)
 
 
-def remedies(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int) -> list[Remedy]:
-    """Every remedy with at most so many runs; first, as a check, the trial's own training in one run.
+def branches(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int) -> list[Branch]:
+    """At most so many runs of every remedy; the first of all is a check, in which nothing is changed.
 
     The first run of a remedy meets the batches that the trial met, the others have an order of their own. Those that
     pass over the bad batches keep the order and differ in how many they pass over.
@@ -74,41 +73,29 @@ def remedies(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int
     )
     study = derived_seed(trial.seed, RESCUING)
     seeds = [trial.seed, *(trial_seed(study, number) for number in range(1, runs))]
-
-    def changed(name: str, change: Callable[[TrainingRun], TrainingRun], warmup: int = 0) -> Remedy:
-        made = tuple(change(replace(own, seed=seed)) for seed in seeds)
-        return Remedy(name=name, runs=made, passed_over=(0,) * len(made), warmup=warmup)
-
-    def at_rate(share: float) -> Callable[[TrainingRun], TrainingRun]:
-        return lambda run: replace(run, learning_rate=share * run.learning_rate)
-
-    def clipped(strategy: str, threshold: float | None) -> Callable[[TrainingRun], TrainingRun]:
-        return lambda run: replace(run, strategy=strategy, threshold=threshold)
-
     warmup = max(2, round(WARMUP_SHARE * spec.steps))
-    further = range(1, min(runs, spec.steps - 1 - point.first_bad) + 1)
-    return [
-        Remedy(name=UNCHANGED, runs=(own,), passed_over=(0,)),
-        Remedy(
-            name="another order of the data",
-            runs=tuple(replace(own, seed=seed) for seed in seeds[1:]),
-            passed_over=(0,) * (runs - 1),
-        ),
-        Remedy(
-            name="bad batches passed over",
-            runs=(own,) * len(further),
-            passed_over=tuple(point.first_bad - point.step + number for number in further),
-        ),
-        changed("half the learning rate", at_rate(0.5)),
-        changed("a tenth of the learning rate", at_rate(0.1)),
-        changed(f"warm-up anew, {warmup} steps", lambda run: run, warmup),
-        *(
-            changed(clipping_in_words(strategy, threshold), clipped(strategy, threshold))
-            for strategy in STRATEGIES
-            if strategy != "none"
-            for threshold in [usual_threshold(strategy, spec, course.scales[: max(point.first_bad, 1)])]
-        ),
-    ]
+    made = [Branch(remedy=UNCHANGED, run=own)]
+    made += [Branch(remedy="another order of the data", run=replace(own, seed=seed)) for seed in seeds[1:]]
+    for further in range(1, min(runs, spec.steps - 1 - point.first_bad) + 1):
+        passed_over = point.first_bad - point.step + further
+        made.append(Branch(remedy="bad batches passed over", run=own, passed_over=passed_over))
+    for seed in seeds:
+        run = replace(own, seed=seed)
+        made += [
+            Branch(remedy="half the learning rate", run=replace(run, learning_rate=own.learning_rate / 2)),
+            Branch(remedy="a tenth of the learning rate", run=replace(run, learning_rate=own.learning_rate / 10)),
+            Branch(remedy=f"warm-up anew, {warmup} steps", run=run, warmup=warmup),
+        ]
+    healthy = course.scales[: max(point.first_bad, 1)]
+    for strategy in STRATEGIES:
+        if strategy != "none":
+            threshold = usual_threshold(strategy, spec, healthy)
+            name = strategy if threshold is None else f"{strategy} at {threshold:g}"
+            made += [
+                Branch(remedy=name, run=replace(own, seed=seed, strategy=strategy, threshold=threshold))
+                for seed in seeds
+            ]
+    return made
 
 
 def usual_threshold(strategy: str, spec: StudySpec, scales: NDArray[np.float64]) -> float | None:
@@ -127,8 +114,3 @@ def usual_threshold(strategy: str, spec: StudySpec, scales: NDArray[np.float64])
         median = float(np.nanmedian(np.where(np.isfinite(of_strategy), of_strategy, np.nan)))
         middle = median if 0 < median <= STRATEGIES[strategy].limit else middle
     return float(f"{middle:.3g}")
-
-
-def clipping_in_words(strategy: str, threshold: float | None) -> str:
-    """A strategy with its threshold."""
-    return strategy if threshold is None else f"{strategy} at {threshold:g}"

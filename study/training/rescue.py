@@ -1,7 +1,7 @@
 """What would have saved a trial that diverged: its state, shortly before, branched with remedies."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from gradstudy.study.training.branch_point import BranchPoint, branch_point
 from gradstudy.study.training.course import begin, follow
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.recorded_trial import RecordedTrial, read_trial
-from gradstudy.study.training.remedies import UNCHANGED, Remedy, Rewarmed, remedies
+from gradstudy.study.training.remedies import UNCHANGED, Branch, Rewarmed, branches
 from gradstudy.study.training.slots import choose_slots
 
 
@@ -122,25 +122,22 @@ def try_remedies(
         raise NothingToRescueError(
             f"{called} ended within noise of its lowest loss, so that there is no bad step to go back from"
         )
-    tried = remedies(trial, course, point, runs)
-    slots = choose_slots(spec.model_copy(update={"trials": runs}), data, device)
+    waiting = branches(trial, course, point, runs)
+    slots = choose_slots(spec.model_copy(update={"trials": len(waiting)}), data, device)
     waves = [
-        Remedy(
-            name=remedy.name,
-            runs=remedy.runs[first : first + slots],
-            passed_over=remedy.passed_over[first : first + slots],
-            warmup=remedy.warmup,
-        )
-        for remedy in tried
-        for first in range(0, len(remedy.runs), slots)
+        of_one_schedule[first : first + slots]
+        for warmup in sorted({branch.warmup for branch in waiting})
+        for of_one_schedule in [[branch for branch in waiting if branch.warmup == warmup]]
+        for first in range(0, len(of_one_schedule), slots)
     ]
-    results: dict[str, list[TrialResult]] = {remedy.name: [] for remedy in tried}
+    results: dict[str, list[TrialResult]] = {branch.remedy: [] for branch in waiting}
     for done, wave in enumerate(waves):
         advanced(done / len(waves))
-        results[wave.name] += _branched(trial, data, workspace, point, wave)
+        for branch, result in _trained(trial, data, workspace, point, wave):
+            results[branch.remedy].append(result)
     advanced(1.0)
     (control,) = results[UNCHANGED]
-    table = pd.DataFrame([_row(name, ended, course.untrained) for name, ended in results.items() if ended])
+    table = pd.DataFrame([_row(remedy, ended, course.untrained) for remedy, ended in results.items()])
     return Rescue(
         trial=trial,
         verdict=course.verdict,
@@ -152,33 +149,33 @@ def try_remedies(
     )
 
 
-def _branched(
-    trial: RecordedTrial, data: TaskData, workspace: Workspace, point: BranchPoint, wave: Remedy
-) -> list[TrialResult]:
-    """Train a trial to where it is branched, and the runs of a remedy from there to the study's last step.
+def _trained(
+    trial: RecordedTrial, data: TaskData, workspace: Workspace, point: BranchPoint, wave: Sequence[Branch]
+) -> list[tuple[Branch, TrialResult]]:
+    """Train a trial to where it is branched, and branches of one schedule from there to the study's last step.
 
-    The strategies of the runs look on from the first step, so that those with a memory know the norms by then.
+    The branches' strategies look on from the first step, so that those with a memory know the norms by then.
     """
     spec, schedule = trial.spec, trial.spec.learning_rates
-    if wave.warmup:
-        schedule = Rewarmed(**vars(schedule), begins=point.step, over=wave.warmup)
-    array = make_trial_array(spec, trial.setting.cell, data, len(wave.runs), workspace, schedule)
-    for run in wave.runs:
-        array.admit(run)
+    if wave[0].warmup:
+        schedule = Rewarmed(**vars(schedule), begins=point.step, over=wave[0].warmup)
+    array = make_trial_array(spec, trial.setting.cell, data, len(wave), workspace, schedule)
+    for branch in wave:
+        array.admit(branch.run)
     source, monitor, untrained = begin(trial, data, workspace)
     source.watch = array.look_on
     if point.step:
         telemetry = source.train(point.step)
         monitor.observe_all(telemetry.loss[:, 0], telemetry.grad_norm[:, 0])
-    array.branch_from(source, wave.passed_over)
-    slots = Slots[int](array, spec)
-    for number, (run, passed_over) in enumerate(zip(wave.runs, wave.passed_over, strict=True)):
+    array.branch_from(source, [branch.passed_over for branch in wave])
+    slots = Slots[Branch](array, spec)
+    for branch in wave:
         own = deepcopy(monitor)
-        own.steps += passed_over
-        slots.take_up(number, Trial(run, own, untrained, schedule))
+        own.steps += branch.passed_over
+        slots.take_up(branch, Trial(branch.run, own, untrained, schedule))
     results = []
     while slots.keys:
-        results += [ended.result for ended in slots.advance()]
+        results += [(ended.key, ended.result) for ended in slots.advance()]
     return results
 
 

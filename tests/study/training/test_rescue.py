@@ -17,7 +17,7 @@ from gradstudy.study.training.branch_point import branch_point
 from gradstudy.study.training.course import follow
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.recorded_trial import RecordedTrial
-from gradstudy.study.training.remedies import Rewarmed, remedies, usual_threshold
+from gradstudy.study.training.remedies import Branch, Rewarmed, branches, usual_threshold
 from gradstudy.study.training.rescue import rescue_trial, try_remedies
 
 
@@ -110,18 +110,23 @@ def test_remedies_differ_from_the_trial_in_one_thing_each() -> None:
     trial = trial_of(30.0)
     course = follow(trial, load_data(trial.spec), make_workspace(trial.spec, "cpu"))
     point = branch_point(course, trial.spec.divergence)
-    tried = {remedy.name: remedy for remedy in remedies(trial, course, point, 4)}
-    (own,) = tried["nothing"].runs
-    half = tried["half the learning rate"].runs
+    tried: dict[str, list[Branch]] = {}
+    for branch in branches(trial, course, point, 4):
+        tried.setdefault(branch.remedy, []).append(branch)
+    (unchanged,) = tried["nothing"]
+    own = unchanged.run
+    half = [branch.run for branch in tried["half the learning rate"]]
     assert [run.learning_rate for run in half] == [15.0] * 4
-    assert half[0].seed == trial.seed
+    assert half[0].seed == own.seed == trial.seed
     assert len({run.seed for run in half}) == 4
-    assert [run.seed for run in half[1:]] == [run.seed for run in tried["another order of the data"].runs]
+    assert [run.seed for run in half[1:]] == [branch.run.seed for branch in tried["another order of the data"]]
     over = tried["bad batches passed over"]
-    assert over.runs == (own,) * 4
-    assert over.passed_over == tuple(point.first_bad - point.step + number for number in (1, 2, 3, 4))
-    assert tried["warm-up anew, 6 steps"].warmup == 6
-    assert {run.strategy for run in tried["standardize"].runs} == {"standardize"}
+    assert [branch.run for branch in over] == [own] * 4
+    assert [branch.passed_over for branch in over] == [
+        point.first_bad - point.step + further for further in (1, 2, 3, 4)
+    ]
+    assert [branch.warmup for branch in tried["warm-up anew, 6 steps"]] == [6] * 4
+    assert {branch.run.strategy for branch in tried["standardize"]} == {"standardize"}
     assert "none" not in tried
 
 
