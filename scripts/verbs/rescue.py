@@ -33,7 +33,10 @@ def rescue(
     from gradstudy.scripts.errors import UsageError, require_extra
     from gradstudy.scripts.output.output_file import opened
     from gradstudy.scripts.output.row_formats import WRITERS
+    from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.device import check_device
 
     if form == "parquet":
@@ -45,6 +48,7 @@ def rescue(
     check_device(device)
     torch.set_num_threads(1)  # as workers do by default: another number of threads rounds differently
     with Database.open(storage) as database:
+        say_import(stored_spec(find_study(database, name)), err=form != "terminal")
         tried = _tried(database, name, number, runs, device)
     if form == "terminal":
         _show(tried)
@@ -74,6 +78,7 @@ def _tried(database: "Database", name: str, number: int, runs: int, device: str)
 
 
 def _show(tried: "Rescue") -> None:
+    from gradstudy.models.tasks.module_task import is_module_task
     from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.report.tables import number
     from gradstudy.study.training.recorded_trial import in_words
@@ -93,8 +98,13 @@ def _show(tried: "Rescue") -> None:
         interval = f"{row['share']:.0%}, {100 * row['share_low']:.0f}-{row['share_high']:.0%}"
         table.add_row(row["remedy"], f"{row['survived']}/{row['runs']}", interval, number(row["loss"]))
     plain_console().print(table)
+    batches = (
+        "All runs meet the batches that your function gave the trial"
+        if is_module_task(tried.trial.spec.task)
+        else "The first run of each remedy meets the trial's own batches, the others meet them in another order; bad "
+        "batches are passed over in the trial's own order, each run one more"
+    )
     typer.echo(
-        "\nThe first run of each remedy meets the trial's own batches, the others meet them in another order; bad "
-        "batches are passed over in the trial's own order, each run one more. Thresholds: the median over the healthy "
-        "steps of what the strategy compares it with, or the middle of its range. Loss: on the validation data."
+        f"\n{batches}. Thresholds: the median over the healthy steps of what the strategy compares it with, or the "
+        "middle of its range. Loss: on the validation data."
     )

@@ -248,9 +248,18 @@ def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> 
 
 
 def make_array(
-    spec: StudySpec, cell: CellName, data: Trainable, slots: int, workspace: Workspace
+    spec: StudySpec,
+    cell: CellName,
+    data: Trainable,
+    slots: int,
+    workspace: Workspace,
+    schedule: Schedule | None = None,
 ) -> TrialArray | ModuleArray:
-    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``."""
+    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``.
+
+    Learning rates go by the study's schedule where none is given.
+    """
+    schedule = schedule or spec.learning_rates
     if isinstance(data, UserModule):
         return ModuleArray(
             data,
@@ -260,16 +269,9 @@ def make_array(
             slots=slots,
             batch_size=spec.batch_size,
             optimizer=None if spec.optimizer == "own" else spec.named_optimizer,
-            schedule=spec.learning_rates,
+            schedule=schedule,
             guard=spec.guard,
         )
-    return make_trial_array(spec, cell, data, slots, workspace, spec.learning_rates)
-
-
-def make_trial_array(
-    spec: StudySpec, cell: CellName, data: TaskData, slots: int, workspace: Workspace, schedule: Schedule
-) -> TrialArray:
-    """An array of the built-in models, with a schedule that may differ from the study's."""
     return TrialArray(
         model_shape(spec, cell, data),
         data,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradstudy.study.divergence_rule import DivergenceRule
+from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.course import Course
 
 
@@ -36,14 +36,17 @@ class BranchPoint:
         return f"{good}; the state is that of {self.first_bad - self.step} steps before the next one."
 
 
-def branch_point(course: Course, rule: DivergenceRule) -> BranchPoint:
+def branch_point(course: Course, spec: StudySpec) -> BranchPoint:
     """Where to branch from a trial with this course.
 
     A step is good while the smoothed loss is within noise of its lowest (or of the untrained loss, where no step was
     better). The first one after the last good step is bad. What made it bad may lie before it: the smoothed loss looks
     back by its half-life, and so far before the first bad step the state is taken.
     """
-    lowest = min(course.initial_loss, float(np.nanmin(course.smoothed, initial=np.inf)))
-    good = np.flatnonzero(course.finite & (course.smoothed <= lowest + course.noise))
+    initial_loss = course.monitor_at(0, spec).initial_loss
+    lowest = min(initial_loss, float(np.nanmin(course.smoothed, initial=np.inf)))
+    is_good = np.isfinite(course.losses + course.norms) & (course.smoothed <= lowest + course.noise)
+    good = np.flatnonzero(is_good)
     first_bad = int(good[-1]) + 1 if good.size else 0
-    return BranchPoint(step=max(0, first_bad - round(rule.half_life)), first_bad=first_bad, lowest=lowest)
+    back = round(spec.divergence.half_life)
+    return BranchPoint(step=max(0, first_bad - back), first_bad=first_bad, lowest=lowest)

@@ -9,10 +9,11 @@ from gradstudy.models.array import TrainingRun
 from gradstudy.models.gradient_scales import SCALES
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
+from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.spec.seeds import RESCUING, derived_seed, trial_seed
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.branch_point import BranchPoint
-from gradstudy.study.training.course import Course
+from gradstudy.study.training.course import Course, own_run
 from gradstudy.study.training.probe import SCALES_OF
 from gradstudy.study.training.recorded_trial import RecordedTrial
 
@@ -57,35 +58,38 @@ class Rewarmed(Schedule):
 
     def factors(self) -> NDArray[np.float64]:
         """See Schedule."""
-        rise = (np.arange(self.steps) + 1 - self.begins) / self.over
-        return np.asarray(super().factors() * rise.clip(0, 1), np.float64)
+        step = np.arange(self.steps)
+        rise = np.where(step < self.begins, 1, (step + 1 - self.begins) / self.over)
+        return np.asarray(super().factors() * rise.clip(max=1), np.float64)
 
 
 def branches(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int) -> list[Branch]:
     """At most so many runs of every remedy; the first of all is a check, in which nothing is changed.
 
     The first run of a remedy meets the batches that the trial met, the others have an order of their own. Those that
-    pass over the bad batches keep the order and differ in how many they pass over.
+    pass over the bad batches keep the order and differ in how many they pass over. The batches of a model of one's own
+    are what they are, and the rates of its own optimizer, too.
     """
-    spec, setting = trial.spec, trial.setting
-    own = TrainingRun(
-        seed=trial.seed, strategy=setting.strategy, threshold=setting.threshold, learning_rate=setting.learning_rate
-    )
+    spec, own = trial.spec, own_run(trial)
     study = derived_seed(trial.seed, RESCUING)
     seeds = [trial.seed, *(trial_seed(study, number) for number in range(1, runs))]
-    warmup = max(2, round(WARMUP_SHARE * spec.steps))
     made = [Branch(remedy=UNCHANGED, run=own)]
-    made += [Branch(remedy="another order of the data", run=replace(own, seed=seed)) for seed in seeds[1:]]
-    for further in range(1, min(runs, spec.steps - 1 - point.first_bad) + 1):
-        passed_over = point.first_bad - point.step + further
-        made.append(Branch(remedy="bad batches passed over", run=own, passed_over=passed_over))
-    for seed in seeds:
-        run = replace(own, seed=seed)
-        made += [
-            Branch(remedy="half the learning rate", run=replace(run, learning_rate=own.learning_rate / 2)),
-            Branch(remedy="a tenth of the learning rate", run=replace(run, learning_rate=own.learning_rate / 10)),
-            Branch(remedy=f"warm-up anew, {warmup} steps", run=run, warmup=warmup),
-        ]
+    if is_module_task(spec.task):
+        seeds = [trial.seed]
+    else:
+        made += [Branch(remedy="another order of the data", run=replace(own, seed=seed)) for seed in seeds[1:]]
+        for further in range(1, min(runs, spec.steps - 1 - point.first_bad) + 1):
+            passed_over = point.first_bad - point.step + further
+            made.append(Branch(remedy="bad batches passed over", run=own, passed_over=passed_over))
+    if spec.optimizer != "own":
+        warmup = max(2, round(WARMUP_SHARE * spec.steps))
+        for seed in seeds:
+            run = replace(own, seed=seed)
+            made += [
+                Branch(remedy="half the learning rate", run=replace(run, learning_rate=own.learning_rate / 2)),
+                Branch(remedy="a tenth of the learning rate", run=replace(run, learning_rate=own.learning_rate / 10)),
+                Branch(remedy=f"warm-up anew, {warmup} steps", run=run, warmup=warmup),
+            ]
     healthy = course.scales[: max(point.first_bad, 1)]
     for strategy in STRATEGIES:
         if strategy != "none":

@@ -5,19 +5,21 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from gradstudy.models.tasks.batches import TaskData
-from gradstudy.models.tasks.module_task import is_module_task
+from gradstudy.models.array import TrialArray
+from gradstudy.models.trainable import Trainable
+from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.workspace import Workspace
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import Verdict
 from gradstudy.study.errors import NothingToRescueError
 from gradstudy.study.statistics.rates import wilson_interval
-from gradstudy.study.training.arrays import Slots, Trial, make_trial_array, make_workspace
+from gradstudy.study.training.arrays import Slots, Trial, make_array, make_workspace
 from gradstudy.study.training.branch_point import BranchPoint, branch_point
-from gradstudy.study.training.course import begin, follow
+from gradstudy.study.training.course import Course, begin, follow, own_run
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.recorded_trial import RecordedTrial, read_trial
 from gradstudy.study.training.remedies import UNCHANGED, Branch, Rewarmed, branches
@@ -73,12 +75,11 @@ def rescue_trial(
     Raises:
         NotFoundError: there is no such study.
         TrialNotFoundError: there is no such trial, or it has no result yet.
-        NothingToRescueError: it did not diverge, or not because of its training, or is of the user's own model.
+        NothingToRescueError: it did not diverge, or not because of its training.
     """
     trial = read_trial(database, name, number)
     refuse(trial, f"trial {number} of study {name!r}")
     data = load_data(trial.spec)
-    assert isinstance(data, TaskData)
     return try_remedies(trial, data, f"trial {number} of study {name!r}", runs=runs, device=device, advanced=advanced)
 
 
@@ -87,16 +88,11 @@ def refuse(trial: RecordedTrial, called: str) -> None:
     outcome = trial.row["outcome"]
     if outcome != Outcome.DIVERGED:
         raise NothingToRescueError(f"only a trial that diverged can be rescued, but {called} is {outcome}")
-    if is_module_task(trial.spec.task):
-        raise NothingToRescueError(
-            f"a trial of a model of your own cannot be rescued, as what its code keeps between two steps cannot be "
-            f"copied, but {called} trains {trial.spec.task}"
-        )
 
 
 def try_remedies(
     trial: RecordedTrial,
-    data: TaskData,
+    data: Trainable,
     called: str,
     *,
     runs: int,
@@ -112,13 +108,13 @@ def try_remedies(
             f"{called} diverged when it was recorded, but trained here it has {course.verdict.outcome}, so that there "
             "is nothing to rescue; gradstudy replay compares the two"
         )
-    point = branch_point(course, spec.divergence)
-    if point.first_bad == 0 and not course.finite[0]:
+    point = branch_point(course, spec)
+    if point.first_bad == 0 and not np.isfinite(course.losses[0] + course.norms[0]):
         raise NothingToRescueError(
             f"the first step of {called} has a loss or gradient that is not finite, before anything was trained, so "
             "that no remedy can save it: look at the data and the loss"
         )
-    if point.first_bad >= len(course.finite):
+    if point.first_bad >= len(course.losses):
         raise NothingToRescueError(
             f"{called} ended within noise of its lowest loss, so that there is no bad step to go back from"
         )
@@ -133,7 +129,7 @@ def try_remedies(
     results: dict[str, list[TrialResult]] = {branch.remedy: [] for branch in waiting}
     for done, wave in enumerate(waves):
         advanced(done / len(waves))
-        for branch, result in _trained(trial, data, workspace, point, wave):
+        for branch, result in _trained(trial, data, workspace, course, point, wave):
             results[branch.remedy].append(result)
     advanced(1.0)
     (control,) = results[UNCHANGED]
@@ -150,37 +146,58 @@ def try_remedies(
 
 
 def _trained(
-    trial: RecordedTrial, data: TaskData, workspace: Workspace, point: BranchPoint, wave: Sequence[Branch]
+    trial: RecordedTrial,
+    data: Trainable,
+    workspace: Workspace,
+    course: Course,
+    point: BranchPoint,
+    wave: Sequence[Branch],
 ) -> list[tuple[Branch, TrialResult]]:
-    """Train a trial to where it is branched, and branches of one schedule from there to the study's last step.
-
-    The branches' strategies look on from the first step, so that those with a memory know the norms by then.
-    """
+    """Train branches of one schedule from where they leave the trial to the study's last step."""
     spec, schedule = trial.spec, trial.spec.learning_rates
     if wave[0].warmup:
         schedule = Rewarmed(**vars(schedule), begins=point.step, over=wave[0].warmup)
-    array = make_trial_array(spec, trial.setting.cell, data, len(wave), workspace, schedule)
-    for branch in wave:
-        array.admit(branch.run)
-    source, monitor, untrained = begin(trial, data, workspace)
-    source.watch = array.look_on
-    if point.step:
-        telemetry = source.train(point.step)
-        monitor.observe_all(telemetry.loss[:, 0], telemetry.grad_norm[:, 0])
-    array.branch_from(source, [branch.passed_over for branch in wave])
+    array = make_array(spec, trial.setting.cell, data, len(wave), workspace, schedule)
+    _branch(array, begin(trial, data, workspace), trial, point, wave)
+    monitor = course.monitor_at(point.step, spec)
     slots = Slots[Branch](array, spec)
     for branch in wave:
         own = deepcopy(monitor)
         own.steps += branch.passed_over
-        slots.take_up(branch, Trial(branch.run, own, untrained, schedule))
+        slots.take_up(branch, Trial(branch.run, own, course.untrained, schedule))
     results = []
     while slots.keys:
         results += [(ended.key, ended.result) for ended in slots.advance()]
     return results
 
 
+def _branch(
+    array: TrialArray | ModuleArray,
+    source: TrialArray | ModuleArray,
+    trial: RecordedTrial,
+    point: BranchPoint,
+    wave: Sequence[Branch],
+) -> None:
+    """Fill an array with branches; their strategies look on from the first step, so that they know all norms.
+
+    What a model of the user's own keeps from step to step cannot be copied: each branch trains it from its beginning.
+    """
+    runs = [branch.run for branch in wave]
+    if isinstance(array, ModuleArray):
+        for _ in runs:
+            array.admit(own_run(trial))
+        array.train_then_change(point.step, runs)
+    elif isinstance(source, TrialArray):
+        for run in runs:
+            array.admit(run)
+        source.watch = array.look_on
+        if point.step:
+            source.train(point.step)
+        array.branch_from(source, [branch.passed_over for branch in wave])
+
+
 def _row(name: str, results: list[TrialResult], untrained: float) -> dict[str, object]:
-    survived = [result for result in results if result.outcome != Outcome.DIVERGED]
+    survived = [result for result in results if result.outcome in (Outcome.TRAINED, Outcome.STALLED)]
     low, high = wilson_interval(len(survived), len(results))
     losses = [result.validation_loss for result in survived if result.validation_loss is not None]
     return {

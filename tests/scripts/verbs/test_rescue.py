@@ -44,6 +44,41 @@ def test_remedies_are_written_as_rows(gradstudy: Run, diverged: str, folder: Pat
     assert len((folder / "remedies.csv").read_text().splitlines()) == len(rows) + 1
 
 
+OWN_MODEL = """
+import torch
+from torch import nn
+
+WEIGHTS = torch.arange(1.0, 5.0)
+
+def problem(seed):
+    torch.manual_seed(seed)
+    model = nn.Linear(4, 1)
+    inputs = torch.randn(64, 4)
+    targets = inputs @ WEIGHTS.unsqueeze(1) + 0.1 * torch.randn(64, 1)
+    batches = [(inputs[n : n + 8], targets[n : n + 8]) for n in range(0, 64, 8)]
+    return model, batches, lambda model, batch: nn.functional.mse_loss(model(batch[0]), batch[1])
+"""
+
+
+def test_a_model_of_ones_own_is_rescued_with_its_own_batches(gradstudy: Run, folder: Path) -> None:
+    (folder / "mine.py").write_text(OWN_MODEL)
+    words = "--task module:mine:problem --loss mse --strategies none --lr 1.5:2 --trials 2 --steps 40 --sampler qmc"
+    assert gradstudy("launch", "own", *words.split()).exit_code == 0
+    result = gradstudy("rescue", "own", "0")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"importing mine from {folder}\n")
+    assert "with nothing changed, it diverged in the same way." in result.stdout
+    rows = {line.split("  ")[0]: line.split("/1 ")[0][-1] for line in result.stdout.splitlines() if "/1 " in line}
+    assert "another order of the data" not in rows
+    assert "bad batches passed over" not in rows
+    # Gradient descent on squares whose curvature is about 2 diverges above a rate of 1.
+    assert rows["a tenth of the learning rate"] == "1"
+    assert any(name.startswith("norm at ") for name in rows)
+    as_rows = gradstudy("rescue", "own", "0", "--format", "json")
+    assert as_rows.stderr.startswith("importing mine from ")
+    assert json.loads(as_rows.stdout)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from gradstudy.study.divergence import DivergenceRule, Verdict
+from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.branch_point import branch_point
 from gradstudy.study.training.course import Course
 
@@ -11,9 +12,10 @@ def course(smoothed: list[float], finite: list[bool] | None = None) -> Course:
     steps = len(smoothed)
     return Course(
         verdict=Verdict("diverged", "blow_up", steps - 1),
-        initial_loss=3.0,
+        initial_losses=[3.0],
         untrained=3.0,
-        finite=np.array(finite or [True] * steps),
+        losses=np.where(finite or [True] * steps, smoothed, np.nan),
+        norms=np.ones(steps),
         smoothed=np.array(smoothed),
         noise=np.full(steps, 0.1),
         scales=np.ones((steps, 7)),
@@ -37,12 +39,13 @@ LEARNED = [3 - 0.05 * step for step in range(30)]
 def test_the_first_bad_step_follows_the_last_one_near_the_lowest_loss(
     smoothed: list[float], step: int, first_bad: int
 ) -> None:
-    point = branch_point(course(smoothed), DivergenceRule())
+    point = branch_point(course(smoothed), StudySpec(name="s"))
     assert (point.step, point.first_bad) == (step, first_bad)
 
 
 def test_a_step_that_is_not_finite_is_bad_though_the_smoothed_loss_knows_nothing_of_it() -> None:
-    point = branch_point(course([*LEARNED, LEARNED[-1]], [True] * 30 + [False]), DivergenceRule(half_life=4))
+    spec = StudySpec(name="s", divergence=DivergenceRule(half_life=4))
+    point = branch_point(course([*LEARNED, LEARNED[-1]], [True] * 30 + [False]), spec)
     assert (point.step, point.first_bad) == (26, 30)
 
 
@@ -55,4 +58,4 @@ def test_a_step_that_is_not_finite_is_bad_though_the_smoothed_loss_knows_nothing
     ],
 )
 def test_it_says_why(smoothed: list[float], said: str) -> None:
-    assert said in branch_point(course(smoothed), DivergenceRule()).reason
+    assert said in branch_point(course(smoothed), StudySpec(name="s")).reason

@@ -73,7 +73,7 @@ def test_a_branch_in_the_middle_of_a_run_repeats_it_too() -> None:
     """A rate that rises all the time first trains the model and then is too much for it."""
     trial = trial_of(60.0, warmup=58, divergence={"half_life": 3})
     course = follow(trial, load_data(trial.spec), make_workspace(trial.spec, "cpu"))
-    point = branch_point(course, trial.spec.divergence)
+    point = branch_point(course, trial.spec)
     assert point.step > 5
     tried = try_remedies(trial, load_data(trial.spec), "trial 0", runs=2, device="cpu")
     assert tried.reproduced
@@ -109,7 +109,7 @@ def test_a_first_step_that_is_not_finite_has_no_remedy(tmp_path: Path) -> None:
 def test_remedies_differ_from_the_trial_in_one_thing_each() -> None:
     trial = trial_of(30.0)
     course = follow(trial, load_data(trial.spec), make_workspace(trial.spec, "cpu"))
-    point = branch_point(course, trial.spec.divergence)
+    point = branch_point(course, trial.spec)
     tried: dict[str, list[Branch]] = {}
     for branch in branches(trial, course, point, 4):
         tried.setdefault(branch.remedy, []).append(branch)
@@ -143,5 +143,5 @@ def test_a_threshold_is_the_median_of_what_it_is_compared_with_or_the_middle_of_
 def test_learning_rates_rise_anew_from_the_step_that_is_branched_from() -> None:
     schedule = Rewarmed("linear", 10, begins=4, over=3)
     falling = np.array([(10 - step) / 10 for step in range(10)])
-    rise = [0, 0, 0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1]
+    rise = [1, 1, 1, 1, 1 / 3, 2 / 3, 1, 1, 1, 1]
     np.testing.assert_allclose(schedule.factors(), falling * rise)
