@@ -161,7 +161,7 @@ class Slots(Generic[Key]):
         self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
 
     def take_up(self, key: Key, trial: Trial) -> None:
-        """Train on, from where its monitor is, a trial that the array has in its last active slot."""
+        """Train on, from where its monitor is, a trial that the array has in the next slot."""
         self._trials.append(trial)
         self.keys.append(key)
 

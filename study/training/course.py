@@ -13,6 +13,7 @@ from gradstudy.models.trainable import Trainable
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.workspace import Workspace
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
+from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import BLOCK, make_array
 from gradstudy.study.training.recorded_trial import RecordedTrial
@@ -50,7 +51,11 @@ class Course:
 
 
 def follow(trial: RecordedTrial, data: Trainable, workspace: Workspace) -> Course:
-    """Train a trial again, alone in an array, and look at each of its steps."""
+    """Train a trial again, alone in an array, and look at each of its steps.
+
+    Raises:
+        TrialsFailError: the user's own code fails.
+    """
     spec = trial.spec
     array = begin(trial, data, workspace)
     initial_losses, untrained = array.initial_losses(0), array.validation_loss(0)
@@ -68,6 +73,8 @@ def follow(trial: RecordedTrial, data: Trainable, workspace: Workspace) -> Cours
                 break
     if verdict is None:
         verdict = monitor.finish(array.validation_loss(0), untrained)
+    if array.failures:
+        raise TrialsFailError(1, array.failures[0])
     losses, norms, smoothed, noise = np.array(rows).T
     return Course(
         verdict=verdict,

@@ -76,18 +76,13 @@ def rescue_trial(
         NotFoundError: there is no such study.
         TrialNotFoundError: there is no such trial, or it has no result yet.
         NothingToRescueError: it did not diverge, or not because of its training.
+        TrialsFailError: the user's own code fails.
     """
-    trial = read_trial(database, name, number)
-    refuse(trial, f"trial {number} of study {name!r}")
-    data = load_data(trial.spec)
-    return try_remedies(trial, data, f"trial {number} of study {name!r}", runs=runs, device=device, advanced=advanced)
-
-
-def refuse(trial: RecordedTrial, called: str) -> None:
-    """Raise NothingToRescueError where a trial's record says that it cannot be rescued; it is ``called`` so."""
+    trial, called = read_trial(database, name, number), f"trial {number} of study {name!r}"
     outcome = trial.row["outcome"]
     if outcome != Outcome.DIVERGED:
         raise NothingToRescueError(f"only a trial that diverged can be rescued, but {called} is {outcome}")
+    return try_remedies(trial, load_data(trial.spec), called, runs=runs, device=device, advanced=advanced)
 
 
 def try_remedies(
@@ -120,12 +115,7 @@ def try_remedies(
         )
     waiting = branches(trial, course, point, runs)
     slots = choose_slots(spec.model_copy(update={"trials": len(waiting)}), data, device)
-    waves = [
-        of_one_schedule[first : first + slots]
-        for warmup in sorted({branch.warmup for branch in waiting})
-        for of_one_schedule in [[branch for branch in waiting if branch.warmup == warmup]]
-        for first in range(0, len(of_one_schedule), slots)
-    ]
+    waves = _waves(waiting, slots)
     results: dict[str, list[TrialResult]] = {branch.remedy: [] for branch in waiting}
     for done, wave in enumerate(waves):
         advanced(done / len(waves))
@@ -143,6 +133,15 @@ def try_remedies(
         == (course.verdict.outcome, course.verdict.reason, course.verdict.step),
         table=table.sort_values(["share", "loss"], ascending=[False, True], kind="stable", ignore_index=True),
     )
+
+
+def _waves(waiting: list[Branch], slots: int) -> list[list[Branch]]:
+    """The branches in groups that an array takes at once: of one schedule, and no more than its slots."""
+    waves = []
+    for warmup in sorted({branch.warmup for branch in waiting}):
+        alike = [branch for branch in waiting if branch.warmup == warmup]
+        waves += [alike[first : first + slots] for first in range(0, len(alike), slots)]
+    return waves
 
 
 def _trained(

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_a_model_of_ones_own_is_rescued_with_its_own_batches(gradstudy: Run, fol
     as_rows = gradstudy("rescue", "own", "0", "--format", "json")
     assert as_rows.stderr.startswith("importing mine from ")
     assert json.loads(as_rows.stdout)
+
+
+def test_code_of_ones_own_that_fails_is_shown(gradstudy: Run, folder: Path) -> None:
+    module = folder / "failing.py"
+    module.write_text(OWN_MODEL)
+    words = "--task module:failing:problem --loss mse --strategies none --lr 1.5:2 --trials 1 --steps 40"
+    assert gradstudy("launch", "own", *words.split()).exit_code == 0
+    module.write_text(OWN_MODEL.replace("nn.functional.mse_loss(", "no_such_function("))
+    sys.modules.pop("failing")
+    result = gradstudy("rescue", "own", "0")
+    assert result.exit_code == 1
+    assert "NameError: name 'no_such_function' is not defined" in result.stderr
 
 
 @pytest.mark.parametrize(
