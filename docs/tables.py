@@ -11,7 +11,7 @@ import typer
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.scripts.main import app
-from gradstudy.study.literature.presets import PRESETS
+from gradstudy.study.literature.presets import PRESETS, planned
 from gradstudy.study.spec.study_spec import StudySpec
 
 ROOT = Path(__file__).parent.parent
@@ -72,8 +72,12 @@ def tasks() -> str:
 
 def presets() -> str:
     """The experiments of the literature, from their catalogue."""
-    rows = [(code(name), preset.description, preset.source) for name, preset in PRESETS.items()]
-    return markdown_table(("preset", "what it compares", "from"), rows)
+    rows = []
+    for name, preset in PRESETS.items():
+        shown = [f"{100 * each.smallest(first, second):.0f}" for each, first, second in planned(name)]
+        runs = str(preset.spec["trials"])
+        rows.append((code(name), preset.description, runs, " / ".join(shown), preset.source))
+    return markdown_table(("preset", "what it compares", "runs", "points seen", "from"), rows)
 
 
 TABLES: Mapping[str, Callable[..., str]] = {

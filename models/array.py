@@ -214,6 +214,29 @@ class TrialArray:
         for state in (self._learning_rate, self._dropout_key, self._step):
             state[slot] = state[last]
 
+    @torch.no_grad()
+    def look_on(self, layout: ParameterLayout, gradients: Tensor, parameters: Tensor) -> None:
+        """Let the strategy of every active trial see a step of another array's only trial; see ``Watch``."""
+        rows = (self.active, -1)
+        self._clipper(gradients.expand(rows).clone(), parameters.expand(rows))
+
+    def branch_from(self, source: "TrialArray", passed_over: Sequence[int]) -> None:
+        """Let every active trial go on from where the only trial of ``source`` is.
+
+        Parameters, optimizer state, dropout and step become those of that trial. Each keeps its strategy, with what
+        that has seen, its learning rate and, from its seed, the order of the data.
+
+        Args:
+            source: an array of the same shape and optimizer.
+            passed_over: how many batches each trial goes further without a training step, [n].
+        """
+        active = slice(self.active)
+        self.parameters[active] = source.parameters[0]
+        for state, other in zip(self._optimizer.state, source._optimizer.state, strict=True):
+            state[active] = other[0]
+        self._step[active] = source._step[0] + np.asarray(passed_over)
+        self._dropout_key[active] = source._dropout_key[0] + torch.tensor(passed_over, device=self.device)
+
     def train(self, steps: int) -> Telemetry:
         """Advance every active trial by ``steps`` training steps and report on them.
 

@@ -6,6 +6,7 @@ StudyError
 ├── DeviceError        a device that this machine does not have
 ├── NothingToConfirmError a study without a setting to confirm
 ├── NothingToMeasureError a probe all of whose runs diverge
+├── NothingToRescueError a trial that no remedy can be tried on
 ├── TrialNotFoundError a trial number that the study does not have
 └── WorkFailedError    a study whose trials fail
     └── TrialsFailError by an exception of the user's code, with its traceback
@@ -34,6 +35,10 @@ class NothingToConfirmError(StudyError):
 
 class NothingToMeasureError(StudyError):
     """Every run of a probe diverged."""
+
+
+class NothingToRescueError(StudyError):
+    """The trial did not diverge, or not because of its training."""
 
 
 class TrialNotFoundError(StudyError, LookupError):

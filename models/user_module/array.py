@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gradstudy.models.array import Telemetry, TrainingRun, Watch, free_slot
 from gradstudy.models.optimizer_settings import OptimizerSettings
+from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.update import update
 from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
@@ -122,6 +123,27 @@ class ModuleArray:
             nothing = torch.full((4, self.active), torch.nan)
             return Telemetry.recorded([nothing] * steps)
         return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
+
+    def train_then_change(self, steps: int, runs: Sequence[TrainingRun]) -> None:
+        """Train every active trial as it is, then change its strategy and learning rate to those of ``runs``, one each.
+
+        The new strategies have seen the gradients of these steps. The seeds of ``runs`` change nothing.
+        """
+        rows = self._rows
+        assert rows is not None
+        clipper = rows.make_clipper()
+        for slot, run in enumerate(runs):
+            clipper.assign(slot, run.strategy, run.threshold)
+
+        def look_on(layout: ParameterLayout, gradients: Tensor, parameters: Tensor) -> None:
+            clipper(gradients.clone(), parameters)
+
+        self.watch = look_on
+        for _ in range(steps):
+            self._train_step(rows)
+        self.watch = None
+        rows.clipper = clipper
+        rows.learning_rate[: self.active] = rows.learning_rate.new_tensor([run.learning_rate for run in runs])
 
     def initial_losses(self, slot: int) -> list[float]:
         """Training loss of a slot's model on each of its first batches; call it before the first step."""

@@ -4,6 +4,7 @@
 # torch documents its foreach operations, whatever their names begin with.
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -59,7 +60,8 @@ class ModuleRows:
             self.optimizer = OwnOptimizers(self.views, fail)
         else:
             self.optimizer = make_optimizer(optimizer, slots, self.layout.size, dtype, device)
-        self.clipper = GradientClipper(self.layout, slots, schedule.steps, dtype, device)
+        self.make_clipper = partial(GradientClipper, self.layout, slots, schedule.steps, dtype, device)
+        self.clipper = self.make_clipper()
 
     def begin(self, slot: int, made: ModuleRun, run: TrainingRun) -> None:
         """Take in a run's untrained parameters; raises TypeError where they are others than the first run's."""

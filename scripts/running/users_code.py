@@ -23,8 +23,8 @@ AllowModules = Annotated[
 ALLOW_MODULES = "--allow-modules"
 
 
-def say_import(spec: "StudySpec") -> None:
-    """Say which code of the user's a study is about to run, if any.
+def say_import(spec: "StudySpec", *, err: bool = False) -> None:
+    """Say which code of the user's a study is about to run, if any; on standard error where rows go to the other one.
 
     Raises:
         TaskError: its name has another form.
@@ -34,7 +34,7 @@ def say_import(spec: "StudySpec") -> None:
     if is_module_task(spec.task):
         module = spec.task.split(":")[1]
         place = _place(spec)
-        typer.echo(f"importing {module} from {place}" if place else f"importing {module}, which is installed")
+        typer.echo(f"importing {module} from {place}" if place else f"importing {module}, which is installed", err=err)
 
 
 def refuse_batch_size(flags: Values, data: "Trainable") -> None:

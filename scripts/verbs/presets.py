@@ -5,10 +5,11 @@ import typer
 
 def presets() -> None:
     """List the literature's experiments: ``gradstudy launch --preset NAME`` runs one and says whether it holds."""
-    from gradstudy.study.literature.presets import PRESETS
+    from gradstudy.study.literature.presets import PRESETS, planned
 
     for name, preset in PRESETS.items():
         typer.echo(f"{name}: {preset.description}")
         typer.echo(f"  from {preset.source}")
-        for expectation in preset.expectations:
+        for expectation, first, second in planned(name):
             typer.echo(f"  expected: {expectation.literature}")
+            typer.echo(f"    about {first} and {second} runs {expectation.power_in_words(first, second)}")

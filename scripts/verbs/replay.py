@@ -21,9 +21,9 @@ def replay(
     from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
-    from gradstudy.study.spec.factors import described
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.device import check_device
+    from gradstudy.study.training.recorded_trial import in_words
     from gradstudy.study.training.replay import TOLERANCE, replay_trial
 
     check_device(device)
@@ -32,13 +32,7 @@ def replay(
         say_import(stored_spec(find_study(database, name)))
         replayed = replay_trial(database, name, number, device)
     recorded, result = replayed.recorded, replayed.result
-    threshold = recorded["threshold"]
-    with_threshold = "" if threshold != threshold else f" at {threshold:.3g}"
-    factors = described(recorded["factors"])
-    typer.echo(
-        f"trial {number}: {recorded['cell']}, {recorded['strategy']}{with_threshold}, learning rate "
-        f"{recorded['learning_rate']:.3g}{factors and f', {factors}'}, seed {recorded['seed']}"
-    )
+    typer.echo(in_words(recorded))
     for label, outcome, steps, final_loss in (
         ("recorded", recorded["outcome"], recorded["steps"], recorded["final_loss"]),
         ("replayed", result.outcome, result.steps, result.final_loss),

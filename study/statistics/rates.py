@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from gradstudy.study.spec.factors import shown
@@ -37,10 +39,18 @@ def rate_difference(diverged_a: float, runs_a: float, diverged_b: float, runs_b:
 
     Source: Newcombe 1998, Statistics in Medicine 17:873, method 10, from the two Wilson intervals.
     """
-    a, b = diverged_a / runs_a, diverged_b / runs_b
-    low_a, high_a = wilson_interval(diverged_a, runs_a)
-    low_b, high_b = wilson_interval(diverged_b, runs_b)
-    return b - a, b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+    known_a, known_b = ((k / n, *wilson_interval(k, n)) for k, n in ((diverged_a, runs_a), (diverged_b, runs_b)))
+    low, high = newcombe_interval(np.array(known_a), np.array(known_b))
+    return known_b[0] - known_a[0], float(low), float(high)
+
+
+def newcombe_interval(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The ends of the interval of the rate of B less that of A, each given as rate, low and high in the first axis."""
+    (rate_a, low_a, high_a), (rate_b, low_b, high_b) = a, b
+    less = rate_b - rate_a
+    return less - np.hypot(rate_b - low_b, high_a - rate_a), less + np.hypot(high_b - rate_b, rate_a - low_a)
 
 
 def judged(trials: pd.DataFrame) -> pd.DataFrame:

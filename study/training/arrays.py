@@ -164,7 +164,11 @@ class Slots(Generic[Key]):
         monitor = DivergenceMonitor(
             self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=guard
         )
-        self._trials.append(Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
+        self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
+
+    def take_up(self, key: Key, trial: Trial) -> None:
+        """Train on, from where its monitor is, a trial that the array has in the next slot."""
+        self._trials.append(trial)
         self.keys.append(key)
 
     def advance(self, most: int = BLOCK) -> list[Ended[Key]]:
@@ -258,9 +262,18 @@ def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> 
 
 
 def make_array(
-    spec: StudySpec, cell: CellName, data: Trainable, slots: int, workspace: Workspace
+    spec: StudySpec,
+    cell: CellName,
+    data: Trainable,
+    slots: int,
+    workspace: Workspace,
+    schedule: Schedule | None = None,
 ) -> TrialArray | ModuleArray:
-    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``."""
+    """An array for the trials of one cell of a study; what a study varies is set in ``spec`` and ``data``.
+
+    Learning rates go by the study's schedule where none is given.
+    """
+    schedule = schedule or spec.learning_rates
     if isinstance(data, UserModule):
         return ModuleArray(
             data,
@@ -270,7 +283,7 @@ def make_array(
             slots=slots,
             batch_size=spec.batch_size,
             optimizer=None if spec.optimizer == "own" else spec.named_optimizer,
-            schedule=spec.learning_rates,
+            schedule=schedule,
             guard=spec.guard,
         )
     return TrialArray(
@@ -279,7 +292,7 @@ def make_array(
         slots=slots,
         batch_size=spec.batch_size,
         optimizer=spec.named_optimizer,
-        schedule=spec.learning_rates,
+        schedule=schedule,
         guard=spec.guard,
         workspace=workspace,
     )

@@ -7,16 +7,11 @@ import numpy as np
 import pandas as pd
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.frames import read_steps, read_trials
-from gradstudy.storage.queue import SettingRow
+from gradstudy.storage.frames import read_steps
 from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.storage.studies import find_study
-from gradstudy.study.errors import TrialNotFoundError
-from gradstudy.study.search.space import from_row
-from gradstudy.study.spec.study_spec import stored_spec
-from gradstudy.study.spec.variations import varied
 from gradstudy.study.training.arrays import BLOCK, Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
+from gradstudy.study.training.recorded_trial import read_trial
 
 TOLERANCE = 1e-3
 """Relative difference of losses up to which a replay agrees: float32 sums in another order, grown by training."""
@@ -59,19 +54,10 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
         NotFoundError: there is no such study.
         TrialNotFoundError: there is no such trial, or it has no result yet.
     """
-    spec = stored_spec(find_study(database, name))
-    trials = read_trials(database, name)
-    rows = trials[trials["number"] == number].to_dict("records")
-    if not rows:
-        known = f"0 to {trials['number'].max()}" if len(trials) else "none yet"
-        raise TrialNotFoundError(f"study {name!r} has no trial {number}; its trials are {known}")
-    recorded = {str(column): value for column, value in rows[0].items()}
-    if pd.isna(recorded["outcome"]) or recorded["outcome"] == "failed":
-        raise TrialNotFoundError(f"trial {number} of study {name!r} has no result to compare with")
-    setting = from_row(SettingRow.of(recorded))
-    spec = varied(spec, setting.factors)
+    trial = read_trial(database, name, number)
+    recorded, setting, spec = trial.row, trial.setting, trial.spec
     slots = Slots[int](make_array(spec, setting.cell, load_data(spec), 1, make_workspace(spec, device)), spec)
-    slots.admit(number, setting, int(recorded["seed"]))
+    slots.admit(number, setting, trial.seed)
     is_pruned = recorded["outcome"] == Outcome.PRUNED
     ended = _trained(slots, number, int(recorded["steps"]) if is_pruned else spec.steps)
     losses = pd.Series(ended.trial.telemetry().loss, name="loss_replayed")

@@ -6,7 +6,7 @@ from typer.testing import Result
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study
-from gradstudy.study.literature.presets import PRESETS
+from gradstudy.study.literature.presets import PRESETS, planned
 
 Run = Callable[..., Result]
 URL = "sqlite:///gradstudy.db"
@@ -59,7 +59,9 @@ def test_the_presets_are_listed_with_what_is_expected(gradstudy: Run) -> None:
     listed = gradstudy("presets").stdout
     for name, preset in PRESETS.items():
         assert f"{name}: {preset.description}" in listed
-        assert all(f"expected: {expectation.literature}" in listed for expectation in preset.expectations)
+        for expectation, first, second in planned(name):
+            power = f"about {first} and {second} runs {expectation.power_in_words(first, second)}"
+            assert f"  expected: {expectation.literature}\n    {power}\n" in listed
 
 
 def test_options_change_a_preset(gradstudy: Run) -> None:
