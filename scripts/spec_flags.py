@@ -140,6 +140,7 @@ OF_THE_MODEL = (
     Flag("--attention", "model.attention", bool, "Attend to the encoder's outputs."),
     Flag("--dropout", "model.dropout", float, "Dropout rate."),
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
+    Flag("--own-draws", "own_draws", bool, "Trials of a model of your own that draws share nothing: one at a time."),
 )
 OF_THE_SEARCH = (
     Flag("--sampler", "sampler", str, "auto, qmc, random, tpe or frontier."),

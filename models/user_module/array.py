@@ -19,7 +19,6 @@ from gradstudy.models.update import update
 from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.rows import ModuleRows
-from gradstudy.models.user_module.random_state import Coins
 from gradstudy.models.user_module.run import Company, ModuleRun
 
 T = TypeVar("T")
@@ -50,7 +49,7 @@ class ModuleArray:
         guard: bool,
         device: torch.device,
         batched: bool,
-        coins: int | None = None,
+        shared_draws: int | None = None,
     ) -> None:
         """Make an empty array.
 
@@ -65,7 +64,7 @@ class ModuleArray:
             guard: whether a step with a non-finite loss or gradient is skipped.
             device: where to train.
             batched: whether ``try_batching`` found that batched runs equal single ones.
-            coins: the seed of draws that batched runs share, see ``Coins``; None where each has its own.
+            shared_draws: the seed of the draws that batched runs share, see ``Company``; None where they share none.
         """
         self.slots = slots
         self.active = 0
@@ -74,7 +73,7 @@ class ModuleArray:
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
         self._optimizer, self._schedule = optimizer, schedule
         self._guard = guard
-        self._company = Company(None if coins is None else Coins(coins)) if batched else None
+        self._company = Company(shared_draws) if batched else None
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
@@ -188,8 +187,7 @@ class ModuleArray:
 
     def _shared_step(self, run: ModuleRun) -> int | None:
         """The step that all runs of a program take; None where it does not matter."""
-        coins = None if self._company is None else self._company.coins
-        return run.steps if coins is not None and coins.drawn else None
+        return run.steps if self._company is not None and self._company.has_coins else None
 
     def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
         """Losses and gradients of several slots at once; alone, where together they fail."""

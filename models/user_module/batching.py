@@ -14,7 +14,7 @@ from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.random_state import DRAWS, Coins
+from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent.mode import BatchedLayers
 from gradstudy.models.user_module.run import Company, ModuleRun
 
@@ -97,7 +97,8 @@ def batched_gradients(
     positions = [i for i, leaf in enumerate(flat[0][0]) if isinstance(leaf, Tensor)]
     leaves = [torch.stack([of_one[i] for of_one, _ in flat]) for i in positions]
     objective = _Loss(skeleton)
-    assert skeleton.company is not None
+    company = skeleton.company
+    assert company is not None
     keys = torch.tensor([run.key(step) for run, step in zip(runs, steps, strict=True)], device=skeleton.device)
 
     def loss_of_one(trained: dict[str, Tensor], other: dict[str, Tensor], given: list[Tensor], key: Tensor) -> Tensor:
@@ -105,13 +106,13 @@ def batched_gradients(
         for i, leaf in zip(positions, given, strict=True):
             filled[i] = leaf
         state = {f"module.{name}": tensor for name, tensor in {**trained, **other}.items()}
-        with BatchedLayers(key, skeleton.rooms):
+        with BatchedLayers(None if company.coins is None else key, skeleton.rooms):
             loss: Tensor = functional_call(objective, state, (tree_unflatten(filled, structure),))
         return loss
 
     views = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
     in_dims = (0, 0 if stacked else None, 0 if leaves else None, 0)
-    with skeleton.company.draws(steps):
+    with company.draws(steps):
         losses = vmap(loss_of_one, in_dims=in_dims, randomness="error")(views, stacked, leaves, keys)
     gradients = torch.autograd.grad(losses.sum(), list(views.values()), allow_unused=True)
     buffers = {name for name, _ in skeleton.module.named_buffers()}
@@ -150,7 +151,7 @@ def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
 
 
 def try_batching(
-    task: UserModule, cell: str, batch_size: int, device: torch.device, coins: int | None = None
+    task: UserModule, cell: str, batch_size: int, device: torch.device, shared_draws: int | None = None
 ) -> Batching:
     """Train two models of the user's for a step, alone and in a batch, and compare.
 
@@ -159,7 +160,7 @@ def try_batching(
         cell: which it is given, where it takes one.
         batch_size: which it is given, where it takes one.
         device: where to train.
-        coins: the seed of draws that trials share, see ``Coins``; None where each has its own.
+        shared_draws: the seed of the draws that trials share, see ``Company``; None where they share none.
     """
     saved: dict[int, int] = {}
 
@@ -167,7 +168,7 @@ def try_batching(
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    company = Company(None if coins is None else Coins(coins))
+    company = Company(shared_draws)
     try:
         runs = [ModuleRun(task, seed, cell, batch_size, device, company) for seed in (0, 1)]
         attributes = _plain_attributes(runs[0])
@@ -187,12 +188,12 @@ def try_batching(
     elif carried is not None:
         reason = f"its attribute {carried} is carried from step to step"
     reason = reason or single.disagreement()
-    if reason is None and company.coins is not None and company.coins.drawn:
+    if reason is None and company.has_coins:
         reason = next(filter(None, (_Step(runs, step).disagreement() for step in range(1, CHECKED_COINS))), None)
     return Batching(
         batched=reason is None,
         reason=reason,
-        shares_coins=reason is None and company.coins is not None and company.coins.drawn,
+        shares_coins=reason is None and company.has_coins,
         trial_bytes=trial_bytes,
         model=model,
         has_optimizer=runs[0].has_optimizer,
@@ -225,7 +226,8 @@ class _Step:
             of_batched = [None if gradient is None else gradient[number] for gradient in gradients]
             reason = disagreement((loss, of_single), (losses[number], of_batched))
             for name, buffer in after[number].items():
-                near = torch.allclose(buffer.double(), buffers[name].double(), rtol=TOLERANCE, atol=1e-6, equal_nan=True)
+                expected = buffers[name].double()
+                near = torch.allclose(buffer.double(), expected, rtol=TOLERANCE, atol=1e-6, equal_nan=True)
                 reason = reason or (None if near else f"its buffer {name} differs")
             if reason:
                 return reason

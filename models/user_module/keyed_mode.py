@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, _VF
+from torch import _VF, Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -59,8 +59,19 @@ class KeyedMode(TorchFunctionMode):
             output, *ended = func(*inputs, given, of_layer, has_biases, 1, 0.0, training, bidirectional, *more)
             last.append(ended)
             if layer < layers - 1:
-                inputs[0] = keyed_dropout(output, rate, self.key, first + layer)
+                inputs[0] = self._between(output, inputs[1:], rate, first + layer)
         return output, *(torch.cat(of_all) for of_all in zip(*last, strict=True))
+
+    def _between(self, output: Tensor, sizes: list[Tensor], rate: float, draw: int) -> Tensor:
+        """The output of a layer as the next one sees it; of packed sequences the mask is that of padded ones."""
+        assert self.key is not None
+        if not sizes:
+            return keyed_dropout(output, rate, self.key, draw)
+        of_steps = sizes[0]
+        shape = (len(of_steps), int(of_steps[0]), output.shape[1])
+        mask = keyed_dropout(output.new_ones(shape), rate, self.key, draw)
+        inside = torch.arange(shape[1]) < of_steps.unsqueeze(1)
+        return output * mask[inside.to(mask.device)]
 
     def _dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0:

@@ -1,6 +1,6 @@
 """Random numbers in a forward pass that depend on a trial's own seed and step only, never on its neighbours.
 
-Each draw of a forward pass has a number, and hashes the trial's key with it: alone, in company and in a replay the same.
+Each draw of a forward pass has a number, and hashes the trial's key with it: the same alone, in company, in a replay.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_map
 from gradstudy.models.array import INITIAL_BATCHES
 from gradstudy.models.dropout import dropout_key
 from gradstudy.models.user_module.carried_state import CarriedState
-from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.keyed_mode import KeyedMode
+from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
 
 NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
@@ -34,18 +34,35 @@ class OwnOptimizer(NamedTuple):
             schedule.step()
 
 
-class Company(NamedTuple):
-    """How runs draw random numbers that are trained together: what is dropped by key.
+class Company:
+    """How runs draw random numbers that are trained together.
 
     Attributes:
-        coins: that they share; None where each has its own, which keeps a model that draws any from company.
+        coins: that they share, while what is dropped goes by key; None where each run draws all for itself, which keeps
+            a model that draws any from company.
     """
 
-    coins: Coins | None
+    def __init__(self, shared_draws: int | None) -> None:
+        """Make it with the seed of what is shared."""
+        self.coins = None if shared_draws is None else Coins(shared_draws)
+
+    @property
+    def has_coins(self) -> bool:
+        """Whether the model was seen to draw any."""
+        return self.coins is not None and self.coins.drawn
 
     def draws(self, steps: Sequence[int]) -> AbstractContextManager[None]:
         """In which a batch of runs draws, each at its step; raises RandomNumbersError where it must not."""
         return no_random_numbers() if self.coins is None else self.coins.of_steps(steps)
+
+    @contextmanager
+    def draws_alone(self, key: Tensor, step: int) -> Iterator[None]:
+        """In which one of the runs draws what it would draw in a batch."""
+        if self.coins is None:
+            yield
+            return
+        with KeyedMode(key), self.coins.of_step(step):
+            yield
 
 
 class ModuleRun:
@@ -158,15 +175,11 @@ class ModuleRun:
                 raise
         return loss.detach(), list(gradients)
 
-    @contextmanager
-    def _draws_of(self, step: int) -> Iterator[None]:
-        """Draw what a run that has company draws in a step."""
-        with ExitStack() as stack:
-            if self.company is not None:
-                stack.enter_context(KeyedMode(torch.tensor(self.key(step), device=self.device)))
-                if self.company.coins is not None:
-                    stack.enter_context(self.company.coins.of_step(step))
-            yield
+    def _draws_of(self, step: int) -> AbstractContextManager[None]:
+        """Draw what a run draws in a step, as it would in company."""
+        if self.company is None:
+            return nullcontext()
+        return self.company.draws_alone(torch.tensor(self.key(step), device=self.device), step)
 
     def note_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Take note of which of ``parameters`` have a gradient in this step."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, _VF
+from torch import _VF, Tensor
 
 from gradstudy.models.user_module.recurrent.calls import ForwardPass, Kind
 from gradstudy.models.user_module.recurrent.rule import recurrent_layers

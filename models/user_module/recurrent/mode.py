@@ -3,11 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import _VF, Tensor
 
 from gradstudy.models.user_module.keyed_mode import KeyedMode, split_arguments
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
 from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
+from gradstudy.models.user_module.recurrent.packed import (
+    PackedRowsError,
+    by_row,
+    is_packed,
+    lengths_of,
+    marked,
+    pack,
+    unpack,
+)
 
 
 class BatchedLayers(KeyedMode):
@@ -21,9 +30,10 @@ class BatchedLayers(KeyedMode):
             rooms: how long the tapes of the pass before were, which this one updates; makes tapes of the right length.
         """
         super().__init__(key)
+        self._packs = False
         self._pass = ForwardPass({} if rooms is None else rooms)
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End the forward pass."""
         self._pass.remember_rooms()
         super().__exit__(*exception)
@@ -34,9 +44,25 @@ class BatchedLayers(KeyedMode):
         """Answer one operation, or leave it to torch."""
         if func in CELLS:
             return cell(CELLS[func], self._pass, args)
+        if func is _VF._pack_padded_sequence:
+            self._packs = True
+            return pack(*args)
+        if func is _VF._pad_packed_sequence:
+            return unpack(*args)
+        if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):
+            return by_row(func, args, kwargs or {})
         return super().__torch_function__(func, types, args, kwargs)
 
     def recurrent(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """See KeyedMode."""
-        _, (_, _, count, *_) = split_arguments(args)
-        return layers(KINDS[func], self._pass, self.key, self.next_draws(count - 1), None, args)
+        before, (_, _, count, *_) = split_arguments(args)
+        draw = self.next_draws(count - 1)
+        if len(before) == 2:
+            return layers(KINDS[func], self._pass, self.key, draw, None, args)
+        rows, sizes, states = before
+        if not is_packed((sizes,)):
+            raise PackedRowsError("its sequences are packed before they reach the model")
+        lengths = lengths_of(sizes)
+        padded = (rows.unflatten(0, (len(sizes), -1)), states, *args[3:], False)
+        output, *last = layers(KINDS[func], self._pass, self.key, draw, lengths, padded)
+        return marked(output.flatten(0, 1), lengths), *last

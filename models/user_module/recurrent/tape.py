@@ -1,7 +1,7 @@
 """What the calls of one direction of one recurrent layer keep during a forward pass, until its backward pass.
 
-A decoder calls its layer once for every symbol. All calls of a pass write their steps one after the other on one tape, so
-that the gradients of the weights are one product over all steps, not one for each call.
+A decoder calls its layer once for every symbol. All calls of a pass write their steps on one tape, one after the other,
+so that the gradients of the weights are one product over all steps, not one for each call.
 
 Shapes: K trials, S steps that a piece of tape has room for, T steps of a call, B sequences, I inputs, H hidden units, R
 entries of the state that goes round (H, or ``proj_size``), G rows of the weights (4H, 3H, H).
@@ -118,7 +118,7 @@ class Piece(ABC):
 
 
 def with_last(outputs: Tensor | None, h: Tensor | None, steps: int, lengths: Tensor | None) -> Tensor | None:
-    """The gradient of all hidden states of a call, [K, T, B, R], with that of the last ones; None where none is given."""
+    """The gradient of all hidden states of a call, [K, T, B, R], with the last ones'; None where there is none."""
     if h is None:
         return outputs
     if outputs is None and lengths is None and steps == 1:
