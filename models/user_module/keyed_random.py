@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from gradstudy.models.dropout import dropout
+from gradstudy.models.dropout import BITS, dropout
+from gradstudy.models.user_module.compiled_masks import fill_masks
 
 
 def dropout_masks(keys: Tensor, draw: int, shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
@@ -27,6 +29,11 @@ def dropout_masks(keys: Tensor, draw: int, shape: Sequence[int], rate: float, dt
     trials = len(keys)
     if rate == 1:
         return torch.zeros(trials, *shape, dtype=dtype, device=keys.device)
+    if keys.device.type == "cpu" and dtype in (torch.float32, torch.float64):
+        masks = torch.empty(trials, prod(shape), dtype=dtype)
+        of_trials = keys.contiguous().numpy().view(np.uint64)
+        fill_masks(masks.numpy(), of_trials, draw, int(rate * 2**BITS), 1 / (1 - rate))
+        return masks.view(trials, *shape)
     ones = torch.ones(trials, 1, 1, prod(shape), dtype=dtype, device=keys.device)
     return dropout(ones, rate, keys, torch.zeros(1, dtype=torch.int64, device=keys.device), draw).view(trials, *shape)
 
