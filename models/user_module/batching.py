@@ -106,7 +106,7 @@ def batched_gradients(
         for i, leaf in zip(positions, given, strict=True):
             filled[i] = leaf
         state = {f"module.{name}": tensor for name, tensor in {**trained, **other}.items()}
-        with BatchedLayers(None if company.coins is None else key, skeleton.rooms):
+        with BatchedLayers(key, drops=company.coins is not None, rooms=skeleton.rooms):
             loss: Tensor = functional_call(objective, state, (tree_unflatten(filled, structure),))
         return loss
 

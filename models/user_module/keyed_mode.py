@@ -59,19 +59,27 @@ class KeyedMode(TorchFunctionMode):
             output, *ended = func(*inputs, given, of_layer, has_biases, 1, 0.0, training, bidirectional, *more)
             last.append(ended)
             if layer < layers - 1:
-                inputs[0] = self._between(output, inputs[1:], rate, first + layer)
+                inputs[0] = self._between(output, inputs[1:] or more, rate, first + layer)
         return output, *(torch.cat(of_all) for of_all in zip(*last, strict=True))
 
-    def _between(self, output: Tensor, sizes: list[Tensor], rate: float, draw: int) -> Tensor:
-        """The output of a layer as the next one sees it; of packed sequences the mask is that of padded ones."""
+    def _between(self, output: Tensor, form: list[Any], rate: float, draw: int) -> Tensor:
+        """The output of a layer as the next one sees it, dropped by the mask of padded sequences, time first.
+
+        Args:
+            output: of the layer.
+            form: of the output: whether it is batch first or, of packed sequences, their batch sizes.
+            rate: of dropout.
+            draw: the number of the mask.
+        """
         assert self.key is not None
-        if not sizes:
-            return keyed_dropout(output, rate, self.key, draw)
-        of_steps = sizes[0]
-        shape = (len(of_steps), int(of_steps[0]), output.shape[1])
-        mask = keyed_dropout(output.new_ones(shape), rate, self.key, draw)
-        inside = torch.arange(shape[1]) < of_steps.unsqueeze(1)
-        return output * mask[inside.to(mask.device)]
+        if isinstance(form[0], Tensor):
+            shape = (len(form[0]), int(form[0][0]), output.shape[1])
+            mask = keyed_dropout(output.new_ones(shape), rate, self.key, draw)
+            inside = torch.arange(shape[1]) < form[0].unsqueeze(1)
+            return output * mask[inside.to(mask.device)]
+        time_first = output.transpose(0, 1) if form[0] else output
+        dropped = keyed_dropout(time_first, rate, self.key, draw)
+        return dropped.transpose(0, 1) if form[0] else dropped
 
     def _dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0:

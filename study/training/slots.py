@@ -81,7 +81,7 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
         how = "many at a time, as one batched program" if tried.batched else "one at a time"
         because = f": {tried.reason}" if tried.reason else ""
         if tried.shares_coins:
-            because = "; it decides by random numbers, and all trials decide the same in a step (--own-draws: not)"
+            because = "; random draws decide what it does, and trials share those of a step (--own-draws: each its own)"
         of_cell = f" ({cell})" if data.takes("cell") and len(spec.space.cells) > 1 else ""
         lines.append(
             f"{data.task}{of_cell} from {data.folder or 'an installed package'}: {tried.model}, {how}{because}"

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import _VF, Tensor
 
 from gradstudy.models.user_module.keyed_mode import KeyedMode, split_arguments
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
 from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
+from gradstudy.models.user_module.recurrent.own_tensors import MAKERS, own_tensor
 from gradstudy.models.user_module.recurrent.packed import (
     PackedRowsError,
     by_row,
@@ -22,14 +24,17 @@ from gradstudy.models.user_module.recurrent.packed import (
 class BatchedLayers(KeyedMode):
     """Answers torch's recurrent layers in one forward pass, too, so that ``vmap`` can batch them."""
 
-    def __init__(self, key: Tensor | None = None, rooms: dict[int, int] | None = None) -> None:
+    def __init__(self, key: Tensor | None = None, *, drops: bool = True, rooms: dict[int, int] | None = None) -> None:
         """Begin a forward pass.
 
         Args:
-            key: of what is dropped, a 64-bit integer; without, dropout is torch's own, which ``vmap`` refuses.
+            key: of a trial, of which it draws what it drops, a 64-bit integer. Without, dropout is torch's own, which
+                ``vmap`` refuses, and trials cannot write to tensors that the pass makes.
+            drops: whether dropout is answered.
             rooms: how long the tapes of the pass before were, which this one updates; makes tapes of the right length.
         """
-        super().__init__(key)
+        super().__init__(key if drops else None)
+        self._trial = key
         self._packs = False
         self._pass = ForwardPass({} if rooms is None else rooms)
 
@@ -51,6 +56,10 @@ class BatchedLayers(KeyedMode):
             return unpack(*args)
         if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):
             return by_row(func, args, kwargs or {})
+        if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
+            return args[0].copy_(torch.scatter(*args))
+        if func in MAKERS and self._trial is not None:
+            return own_tensor(self._trial, func(*args, **(kwargs or {})))
         return super().__torch_function__(func, types, args, kwargs)
 
     def recurrent(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Tensor, ...]:
