@@ -7,7 +7,7 @@ from torch import Tensor
 _GAMMA = 0x9E3779B97F4A7C15 - 2**64
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
 _MIX_2 = 0x94D049BB133111EB - 2**64
-_BITS = 24
+BITS = 24
 """Random bits in a uniform number: as many as a float32 holds."""
 
 
@@ -45,6 +45,6 @@ def dropout(x: Tensor, rate: float, keys: Tensor, positions: Tensor, layer: int)
     units = torch.arange(batch * hidden, device=x.device).view(batch, hidden)
     element = positions.view(-1, 1, 1) * (batch * hidden) + units
     key = _mix(keys + _signed((layer + 1) * _GAMMA)).view(-1, 1, 1, 1)
-    uniform = _shift_right(_mix(key + (element + 1) * _GAMMA), 64 - _BITS)
-    kept = uniform >= int(rate * 2**_BITS)
+    uniform = _shift_right(_mix(key + (element + 1) * _GAMMA), 64 - BITS)
+    kept = uniform >= int(rate * 2**BITS)
     return x * kept * (1 / (1 - rate))

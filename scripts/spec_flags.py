@@ -151,6 +151,7 @@ OF_THE_MODEL = (
     Flag("--label-smoothing", "model.label_smoothing", float, "Share of each target spread over all symbols."),
     Flag("--dropout", "model.dropout", float, "Dropout rate."),
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
+    Flag("--own-draws", "own_draws", bool, "Trials of a model of your own that draws share nothing: one at a time."),
 )
 OF_THE_SEARCH = (
     Flag("--sampler", "sampler", str, "auto, qmc, random, tpe, frontier or grid."),

@@ -48,9 +48,10 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     except NotFoundError:
         record = _create(database, spec)
     stored = stored_spec(record)
-    spec = spec.model_copy(
-        update={"divergence": spec.divergence.model_copy(update={"version": stored.divergence.version})}
-    )
+    kept: dict[str, object] = {"divergence": spec.divergence.model_copy(update={"version": stored.divergence.version})}
+    if "own_draws" not in record.spec:  # it is older than that choice
+        kept["own_draws"] = stored.own_draws
+    spec = spec.model_copy(update=kept)
     if stored.task == spec.task and stored.file_digest and stored.file_digest != spec.file_digest:
         raise SpecChangedError(changed_file(stored.task, stored.file_digest, spec.file_digest))
     changed = differences(stored, spec)

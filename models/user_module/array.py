@@ -5,6 +5,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from itertools import compress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from gradstudy.models.update import update
 from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.rows import ModuleRows
-from gradstudy.models.user_module.run import ModuleRun
+from gradstudy.models.user_module.run import Company, ModuleRun
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class ModuleArray:
         guard: bool,
         device: torch.device,
         batched: bool,
+        shared_draws: int | None = None,
     ) -> None:
         """Make an empty array.
 
@@ -63,6 +65,7 @@ class ModuleArray:
             guard: whether a step with a non-finite loss or gradient is skipped.
             device: where to train.
             batched: whether ``try_batching`` found that batched runs equal single ones.
+            shared_draws: the seed of the draws that batched runs share, see ``Company``; None where they share none.
         """
         self.slots = slots
         self.active = 0
@@ -70,7 +73,8 @@ class ModuleArray:
         self.failures: dict[int, str] = {}
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
         self._optimizer, self._schedule = optimizer, schedule
-        self.guard, self._batched = guard, batched
+        self.guard = guard
+        self._company = Company(shared_draws) if batched else None
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
@@ -87,11 +91,11 @@ class ModuleArray:
         self._runs.append(None)
         self._alone.append(True)
         try:
-            made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device)
+            made = ModuleRun(self._task, run.seed, self._cell, self._batch_size, self._device, self._company)
             if self._rows is None:
                 self._rows = ModuleRows(made, self.slots, self._schedule, self._optimizer, self._device, self._fail)
             self._rows.begin(slot, made, run)
-            if self._batched:
+            if self._company is not None:
                 self._skeleton = self._skeleton or made
                 reason = agreement(self._skeleton, made)
                 self._alone[slot] = reason is not None
@@ -195,13 +199,17 @@ class ModuleArray:
                 continue
             try:
                 batch = run.next_batch()
-                group = groups[slot if self._alone[slot] else signature(batch)]
+                group = groups[slot if self._alone[slot] else (self._shared_step(run), signature(batch))]
             except (Exception, SystemExit):
                 self._fail(slot)
             else:
                 group[0].append(slot)
                 group[1].append(batch)
         return list(groups.values())
+
+    def _shared_step(self, run: ModuleRun) -> int | None:
+        """The step that all runs of a program take; None where it does not matter."""
+        return run.steps if self._company is not None and self._company.has_coins else None
 
     def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
         """Losses and gradients of several slots at once; alone, where together they fail."""
@@ -211,7 +219,7 @@ class ModuleArray:
         together = None
         with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            together = batched_gradients(self._skeleton, runs, parameters, batches)
+            together = batched_gradients(self._skeleton, runs, parameters, batches, [run.steps - 1 for run in runs])
         if together is None:
             for slot, batch in zip(slots, batches, strict=True):
                 self._differentiate_alone(rows, slot, batch)
@@ -233,7 +241,7 @@ class ModuleArray:
         assert run is not None
         try:
             rows.load(slot, run)
-            loss, gradients = run.gradients(batch)
+            loss, gradients = run.gradients(batch, run.steps - 1)
         except (Exception, SystemExit):
             self._fail(slot)
             return
@@ -245,11 +253,11 @@ class ModuleArray:
         rows.loss[slot] = loss
 
     def _fail(self, slot: int) -> None:
-        """Keep the traceback of the exception that is being handled, from the user's code on."""
+        """Keep the traceback of the exception that is being handled, without our own frames."""
         error = sys.exception()
         assert error is not None
-        frames = list(traceback.walk_tb(error.__traceback__))
-        ours = [number for number, (frame, _) in enumerate(frames) if Path(frame.f_code.co_filename).parent == HERE]
+        frames = traceback.walk_tb(error.__traceback__)
+        theirs = [HERE not in Path(frame.f_code.co_filename).parents for frame, _ in frames]
         shown = traceback.TracebackException.from_exception(error)
-        shown.stack = traceback.StackSummary.from_list(shown.stack[ours[-1] + 1 :])
+        shown.stack = traceback.StackSummary.from_list(list(compress(shown.stack, theirs)))
         self.failures[slot] = "".join(shown.format())[-LONGEST_TRACEBACK:]

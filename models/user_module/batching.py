@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,15 @@ from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.random_state import DRAWS, no_random_numbers
-from gradstudy.models.user_module.run import ModuleRun
+from gradstudy.models.user_module.random_state import DRAWS
+from gradstudy.models.user_module.recurrent.mode import BatchedLayers
+from gradstudy.models.user_module.run import Company, ModuleRun
 
 TOLERANCE = 1e-4
 """Relative difference of losses and of gradients up to which a batched run equals a single one, in float32."""
+
+CHECKED_COINS = 5
+"""Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""
 
 SLOW = "There is a performance drop"
 """How torch's warning begins that an operation is looped over, not batched."""
@@ -30,6 +35,7 @@ class Batching:
     Attributes:
         batched: whether it can.
         reason: why not, in one line.
+        shares_coins: whether trials share draws that decide what the model does, see ``Coins``.
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
         has_optimizer: whether the user's function returned one.
@@ -37,6 +43,7 @@ class Batching:
 
     batched: bool
     reason: str | None = None
+    shares_coins: bool = False
     trial_bytes: int = 0
     model: str = "a model whose first step failed"
     has_optimizer: bool = False
@@ -63,7 +70,11 @@ def signature(batch: Any) -> Hashable:
 
 
 def batched_gradients(
-    skeleton: ModuleRun, runs: Sequence[ModuleRun], parameters: dict[str, Tensor], batches: Sequence[Any]
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Losses [K] and the gradients of ``parameters``, each [K, *shape]; buffers of the runs are updated.
 
@@ -72,8 +83,10 @@ def batched_gradients(
         runs: whose buffers and other constants are used.
         parameters: each [K, *shape].
         batches: one for each run, of one signature.
+        steps: that each run takes.
 
     Raises:
+        RandomNumbersError: the model draws from Python's or numpy's generator, and may not, or the steps differ.
         RuntimeError: an operation cannot be batched, draws random numbers, or depends on the values of tensors; buffers
             are as before.
     """
@@ -84,19 +97,23 @@ def batched_gradients(
     positions = [i for i, leaf in enumerate(flat[0][0]) if isinstance(leaf, Tensor)]
     leaves = [torch.stack([of_one[i] for of_one, _ in flat]) for i in positions]
     objective = _Loss(skeleton)
+    company = skeleton.company
+    assert company is not None
+    keys = torch.tensor([run.key(step) for run, step in zip(runs, steps, strict=True)], device=skeleton.device)
 
-    def loss_of_one(trained: dict[str, Tensor], other: dict[str, Tensor], given: list[Tensor]) -> Tensor:
+    def loss_of_one(trained: dict[str, Tensor], other: dict[str, Tensor], given: list[Tensor], key: Tensor) -> Tensor:
         filled = list(flat[0][0])
         for i, leaf in zip(positions, given, strict=True):
             filled[i] = leaf
         state = {f"module.{name}": tensor for name, tensor in {**trained, **other}.items()}
-        loss: Tensor = functional_call(objective, state, (tree_unflatten(filled, structure),))
+        with BatchedLayers(key, drops=company.coins is not None, rooms=skeleton.rooms):
+            loss: Tensor = functional_call(objective, state, (tree_unflatten(filled, structure),))
         return loss
 
     views = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
-    in_dims = (0, 0 if stacked else None, 0 if leaves else None)
-    with no_random_numbers():
-        losses = vmap(loss_of_one, in_dims=in_dims, randomness="error")(views, stacked, leaves)
+    in_dims = (0, 0 if stacked else None, 0 if leaves else None, 0)
+    with company.draws(steps):
+        losses = vmap(loss_of_one, in_dims=in_dims, randomness="error")(views, stacked, leaves, keys)
     gradients = torch.autograd.grad(losses.sum(), list(views.values()), allow_unused=True)
     buffers = {name for name, _ in skeleton.module.named_buffers()}
     for number, one in enumerate(constants):
@@ -121,93 +138,130 @@ def disagreement(
 
 def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
     """Why a run's first step cannot be trusted to a batched program; None where both give the same."""
-    batch = run.first_batch()
+    batch = run.first_batches[0]
     with run.unchanged():
-        single = run.gradients(batch, advance=False)
+        single = run.gradients(batch, 0, advance=False)
     parameters = {name: parameter.detach().unsqueeze(0) for name, parameter in run.parameters.items()}
     try:
         with run.unchanged():
-            losses, gradients = _strictly_batched(skeleton, [run], parameters, [batch])
+            losses, gradients = _strictly_batched(skeleton, [run], parameters, [batch], [0])
     except Exception as error:
         return _first_line(error)
     return disagreement(single, (losses[0], [None if g is None else g[0] for g in gradients]))
 
 
-def try_batching(task: UserModule, cell: str, batch_size: int, device: torch.device) -> Batching:
-    """Train two models of the user's for a step, alone and in a batch, and compare."""
+def try_batching(
+    task: UserModule, cell: str, batch_size: int, device: torch.device, shared_draws: int | None = None
+) -> Batching:
+    """Train two models of the user's for a step, alone and in a batch, and compare.
+
+    Args:
+        task: the user's function.
+        cell: which it is given, where it takes one.
+        batch_size: which it is given, where it takes one.
+        device: where to train.
+        shared_draws: the seed of the draws that trials share, see ``Company``; None where they share none.
+    """
     saved: dict[int, int] = {}
 
     def remember(tensor: Tensor) -> Tensor:
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
+    company = Company(shared_draws)
     try:
-        runs = [ModuleRun(task, seed, cell, batch_size, device) for seed in (0, 1)]
-        batches = [run.first_batch() for run in runs]
+        runs = [ModuleRun(task, seed, cell, batch_size, device, company) for seed in (0, 1)]
         attributes = _plain_attributes(runs[0])
         with saved_tensors_hooks(remember, lambda tensor: tensor):
-            single = [_first_step(run, batch) for run, batch in zip(runs, batches, strict=True)]
-        carried = _carried(runs[0], batches[0])
+            single = _Step(runs, 0)
+        carried = _carried(runs[0], runs[0].first_batches[0])
     except (Exception, SystemExit) as error:  # its trials will say more
         return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
     trial_bytes = sum(saved.values()) // len(runs) + 6 * weight  # module, row, gradient, two of Adam, one to work with
-
-    def alone(reason: str) -> Batching:
-        return Batching(
-            batched=False, reason=reason, trial_bytes=trial_bytes, model=model, has_optimizer=runs[0].has_optimizer
-        )
-
     changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
+    reason = None
     if changed:
-        return alone(f"its attribute {min(changed)} changes from step to step")
-    if carried is not None:
-        return alone(f"its attribute {carried} is carried from step to step")
-    if signature(batches[0]) != signature(batches[1]):
-        return alone("its batches differ in shape, or hold something else than tensors")
-    names = list(runs[0].parameters)
-    try:
-        parameters = {name: torch.stack([run.parameters[name].detach() for run in runs]) for name in names}
-        losses, gradients = _strictly_batched(runs[0], runs, parameters, batches)
-    except Exception as error:
-        return alone(_first_line(error))
-    for number, (loss, of_single, buffers) in enumerate(single):
-        of_batched = [None if gradient is None else gradient[number] for gradient in gradients]
-        reason = disagreement((loss, of_single), (losses[number], of_batched))
-        for name, buffer in runs[number].module.named_buffers():
-            if not torch.allclose(buffer.double(), buffers[name].double(), rtol=TOLERANCE, atol=1e-6, equal_nan=True):
-                reason = reason or f"its buffer {name} differs"
-        if reason:
-            return alone(reason)
-    return Batching(batched=True, trial_bytes=trial_bytes, model=model, has_optimizer=runs[0].has_optimizer)
+        reason = f"its attribute {min(changed)} changes from step to step"
+    elif carried is not None:
+        reason = f"its attribute {carried} is carried from step to step"
+    reason = reason or single.disagreement()
+    if reason is None and company.has_coins:
+        reason = next(filter(None, (_Step(runs, step).disagreement() for step in range(1, CHECKED_COINS))), None)
+    return Batching(
+        batched=reason is None,
+        reason=reason,
+        shares_coins=reason is None and company.has_coins,
+        trial_bytes=trial_bytes,
+        model=model,
+        has_optimizer=runs[0].has_optimizer,
+    )
 
 
-def _first_step(run: ModuleRun, batch: Any) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
-    """Loss, gradients and the buffers after a run's first step, which leaves no trace."""
+class _Step:
+    """A step of several runs, each alone, which leaves no trace."""
+
+    def __init__(self, runs: list[ModuleRun], step: int) -> None:
+        self._runs, self._step = runs, step
+        self._batches = [run.first_batches[step] for run in runs]
+        self._alone = [_first_step(run, batch, step) for run, batch in zip(runs, self._batches, strict=True)]
+
+    def disagreement(self) -> str | None:
+        """How the same step in a batch differs; None where it does not."""
+        runs, batches = self._runs, self._batches
+        if signature(batches[0]) != signature(batches[1]):
+            return "its batches differ in shape, or hold something else than tensors"
+        parameters = {name: torch.stack([run.parameters[name].detach() for run in runs]) for name in runs[0].parameters}
+        with ExitStack() as stack:
+            for run in runs:
+                stack.enter_context(run.unchanged())
+            try:
+                losses, gradients = _strictly_batched(runs[0], runs, parameters, batches, [self._step] * len(runs))
+            except Exception as error:
+                return _first_line(error)
+            after = [{name: buffer.clone() for name, buffer in run.module.named_buffers()} for run in runs]
+        for number, (loss, of_single, buffers) in enumerate(self._alone):
+            of_batched = [None if gradient is None else gradient[number] for gradient in gradients]
+            reason = disagreement((loss, of_single), (losses[number], of_batched))
+            for name, buffer in after[number].items():
+                expected = buffers[name].double()
+                near = torch.allclose(buffer.double(), expected, rtol=TOLERANCE, atol=1e-6, equal_nan=True)
+                reason = reason or (None if near else f"its buffer {name} differs")
+            if reason:
+                return reason
+        return None
+
+
+def _first_step(run: ModuleRun, batch: Any, step: int) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
+    """Loss, gradients and the buffers after a step of a run that is not trained, which leaves no trace."""
     with run.unchanged():
-        loss, gradients = run.gradients(batch, advance=False)
+        loss, gradients = run.gradients(batch, step, advance=False)
         return loss, gradients, {name: buffer.clone() for name, buffer in run.module.named_buffers()}
 
 
 def _carried(run: ModuleRun, batch: Any) -> str | None:
     """The attribute whose tensors a second step takes up from the first; None where there is none."""
     with run.unchanged():
-        loss, _ = run.gradients(batch, advance=False)
+        loss, _ = run.gradients(batch, 0, advance=False)
         attribute = run.carried.changed()
-        if attribute is None or torch.equal(run.gradients(batch, advance=False)[0], loss):
+        if attribute is None or torch.equal(run.gradients(batch, 0, advance=False)[0], loss):
             return None
         return attribute
 
 
 def _strictly_batched(
-    skeleton: ModuleRun, runs: Sequence[ModuleRun], parameters: dict[str, Tensor], batches: Sequence[Any]
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
 ) -> tuple[Tensor, list[Tensor | None]]:
     """As ``batched_gradients``, where an operation that torch would loop over is an error: it gains nothing."""
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=SLOW)
-        return batched_gradients(skeleton, runs, parameters, batches)
+        return batched_gradients(skeleton, runs, parameters, batches, steps)
 
 
 def _constants(run: ModuleRun) -> dict[str, Tensor]:

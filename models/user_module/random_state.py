@@ -2,7 +2,7 @@
 
 import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,27 +42,76 @@ class RandomNumbersError(RuntimeError):
     """Random numbers were drawn where there is no telling whose they are."""
 
 
+class Coins:
+    """Draws of Python's and numpy's global generators, which decide what a forward pass does, as teacher forcing.
+
+    One program cannot do one thing for one trial and another for the next: all trials of a study share those of a step.
+
+    Attributes:
+        drawn: whether a model was seen to draw any.
+    """
+
+    def __init__(self, study_seed: int) -> None:
+        self.drawn = False
+        self._seed = study_seed
+
+    @contextmanager
+    def of_step(self, step: int) -> Iterator[None]:
+        """Draw those of a step; at the end the generators are as before."""
+        before = _read_coins()
+        own = random.Random(f"{self._seed} {step}")
+        np.random.seed(own.getrandbits(32))  # noqa: NPY002
+        random.seed(own.getrandbits(64))
+        try:
+            yield
+        finally:
+            _write_coins(before)
+
+    @contextmanager
+    def of_steps(self, steps: Sequence[int]) -> Iterator[None]:
+        """Draw those of the step that all trials of a batch take.
+
+        Raises:
+            RandomNumbersError: there were draws, and the steps differ.
+        """
+        with self.of_step(steps[0]):
+            before = pickle.dumps(_read_coins())
+            yield
+            if pickle.dumps(_read_coins()) != before:
+                self.drawn = True
+                if len(set(steps)) > 1:
+                    raise RandomNumbersError("draws decide what it does, and trials are at different steps")
+
+
 @contextmanager
 def no_random_numbers() -> Iterator[None]:
     """Raise RandomNumbersError when numpy's or Python's global generator is drawn from; it is as before then."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
+    before = _read_coins()
+    kept = pickle.dumps(before)
     yield
-    drawn = pickle.dumps(np.random.get_state()) != pickle.dumps(of_numpy)  # noqa: NPY002
-    if drawn or random.getstate() != of_python:
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)  # noqa: NPY002
+    if pickle.dumps(_read_coins()) != kept:
+        _write_coins(before)
         raise RandomNumbersError(DRAWS)
+
+
+def _read_coins() -> tuple[Any, Any]:
+    return np.random.get_state(), random.getstate()  # noqa: NPY002
+
+
+def _write_coins(state: tuple[Any, Any]) -> None:
+    of_numpy, of_python = state
+    np.random.set_state(of_numpy)  # noqa: NPY002
+    random.setstate(of_python)
 
 
 def _read(device: torch.device) -> tuple[Any, ...]:
     cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return torch.get_rng_state(), cuda, np.random.get_state(), random.getstate()  # noqa: NPY002
+    return torch.get_rng_state(), cuda, _read_coins()
 
 
 def _write(state: tuple[Any, ...], device: torch.device) -> None:
-    cpu, cuda, of_numpy, of_python = state
+    cpu, cuda, coins = state
     torch.set_rng_state(cpu)
     if cuda is not None:
         torch.cuda.set_rng_state(cuda, device)
-    np.random.set_state(of_numpy)  # noqa: NPY002
-    random.setstate(of_python)
+    _write_coins(coins)

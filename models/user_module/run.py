@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -12,9 +12,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
+from gradstudy.models.dropout import dropout_key
 from gradstudy.models.user_module.carried_state import CarriedState
+from gradstudy.models.user_module.keyed_mode import KeyedMode
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
-from gradstudy.models.user_module.random_state import RandomState
+from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
 
 NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
 
@@ -32,19 +34,69 @@ class OwnOptimizer(NamedTuple):
             schedule.step()
 
 
+class Company:
+    """How runs draw random numbers that are trained together.
+
+    Attributes:
+        coins: that they share, while what is dropped goes by key; None where each run draws all for itself, which keeps
+            a model that draws any from company.
+    """
+
+    def __init__(self, shared_draws: int | None) -> None:
+        """Make it with the seed of what is shared."""
+        self.coins = None if shared_draws is None else Coins(shared_draws)
+
+    @property
+    def has_coins(self) -> bool:
+        """Whether the model was seen to draw any."""
+        return self.coins is not None and self.coins.drawn
+
+    def draws(self, steps: Sequence[int]) -> AbstractContextManager[None]:
+        """In which a batch of runs draws, each at its step; raises RandomNumbersError where it must not."""
+        return no_random_numbers() if self.coins is None else self.coins.of_steps(steps)
+
+    @contextmanager
+    def draws_alone(self, key: Tensor, step: int) -> Iterator[None]:
+        """In which one of the runs draws what it would draw in a batch."""
+        if self.coins is None:
+            yield
+            return
+        with KeyedMode(key), self.coins.of_step(step):
+            yield
+
+
 class ModuleRun:
     """A problem that the user's function made for one seed; the function and all that it draws see that seed only.
 
     Attributes:
+        seed: of the run.
+        steps: how many batches of training it was given.
+        device: where it computes.
+        company: how it draws, see ``__init__``.
+        rooms: how long the tapes of its last forward pass in a batch were, see ``BatchedLayers``.
         module: of the problem.
         carried: what the module keeps from one batch to the next.
+        first_batches: of training.
         parameters: of the module that are trained, by name.
         without_gradient: names of those that play no part in the loss of this step.
     """
 
-    def __init__(self, task: UserModule, seed: int, cell: str, batch_size: int, device: torch.device) -> None:
-        """Have the problem made; raises whatever the user's code raises."""
-        self._device, self._task = device, task.task
+    def __init__(
+        self,
+        task: UserModule,
+        seed: int,
+        cell: str,
+        batch_size: int,
+        device: torch.device,
+        company: Company | None = None,
+    ) -> None:
+        """Have the problem made; raises whatever the user's code raises.
+
+        A run that has ``company`` draws in training as if it were in company, alone as well.
+        """
+        self.seed, self.steps, self.company = seed, 0, company
+        self.device, self._task = device, task.task
+        self.rooms: dict[int, int] = {}
         self._random = RandomState(seed, device)
         given = {"seed": seed, "batch_size": batch_size, "device": device}
         if cell != ONE_CELL:
@@ -56,8 +108,8 @@ class ModuleRun:
             self._loss, self._validation = problem.loss, problem.validation
             self._optimizer = problem.optimizer
             self._coming = _endless(problem.batches)
-            self._first = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
-        self._waiting = deque(self._first)
+            self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
+        self._waiting = deque(self.first_batches)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"the module of {task.task} has no parameter to train")
@@ -93,14 +145,11 @@ class ModuleRun:
 
     def next_batch(self) -> Any:
         """The batch of the next step, on the device."""
+        self.steps += 1
         if self._waiting:
             return self._waiting.popleft()
         with self._random.inside():
             return self._moved(next(self._coming))
-
-    def first_batch(self) -> Any:
-        """The batch of the first step."""
-        return self._first[0]
 
     def loss(self, module: nn.Module, batch: Any) -> Tensor:
         """The user's loss; raises TypeError where it is no tensor without axes."""
@@ -110,9 +159,13 @@ class ModuleRun:
             raise TypeError(f"the loss must be a tensor without axes, but is {given}")
         return loss
 
-    def gradients(self, batch: Any, *, advance: bool = True) -> tuple[Tensor, list[Tensor | None]]:
+    def key(self, step: int) -> int:
+        """Of what is dropped in a step, a 64-bit integer."""
+        return dropout_key(self.seed) + step
+
+    def gradients(self, batch: Any, step: int, *, advance: bool = True) -> tuple[Tensor, list[Tensor | None]]:
         """Loss of a training step and the gradient of each of ``parameters``, None where it plays no part."""
-        with self._random.inside(advance=advance):
+        with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
                 gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
@@ -122,6 +175,12 @@ class ModuleRun:
                 raise
         return loss.detach(), list(gradients)
 
+    def _draws_of(self, step: int) -> AbstractContextManager[None]:
+        """Draw what a run draws in a step, as it would in company."""
+        if self.company is None:
+            return nullcontext()
+        return self.company.draws_alone(torch.tensor(self.key(step), device=self.device), step)
+
     def note_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Take note of which of ``parameters`` have a gradient in this step."""
         named = zip(self.parameters, gradients, strict=True)
@@ -130,9 +189,13 @@ class ModuleRun:
     @torch.no_grad()
     def initial_losses(self) -> list[float]:
         """Training loss on each of the first batches; leaves no trace in buffers, state and random numbers."""
+        losses = []
         with self.unchanged(), self._random.inside(advance=False):
-            losses: list[float] = torch.stack([self.loss(self.module, batch) for batch in self._first]).tolist()
-        return losses
+            for step, batch in enumerate(self.first_batches):
+                with self._draws_of(step):
+                    losses.append(self.loss(self.module, batch))
+        of_all: list[float] = torch.stack(losses).tolist()
+        return of_all
 
     @torch.no_grad()
     def validation_loss(self) -> float:
@@ -141,7 +204,7 @@ class ModuleRun:
         self.module.eval()
         try:
             with self.carried.anew(), self._random.inside(advance=False):
-                batches = self._first if self._validation is None else map(self._moved, self._validation)
+                batches = self.first_batches if self._validation is None else map(self._moved, self._validation)
                 return self._mean(batches)
         finally:
             for module, training in modes.items():
@@ -166,9 +229,9 @@ class ModuleRun:
         return float(torch.stack(losses).mean())
 
     def _moved(self, batch: Any) -> Any:
-        if self._device.type == "cpu":
+        if self.device.type == "cpu":
             return batch
-        return tree_map(lambda leaf: leaf.to(self._device) if hasattr(leaf, "to") else leaf, batch)
+        return tree_map(lambda leaf: leaf.to(self.device) if hasattr(leaf, "to") else leaf, batch)
 
 
 def _listed(given: Any) -> list[Any]:

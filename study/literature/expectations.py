@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from gradstudy.study.literature.power import POWER, smallest_difference, smallest_margin, smallest_share
+from gradstudy.study.spec.axis import ends, listed
 from gradstudy.study.spec.factors import FactorValue, shown
 from gradstudy.study.spec.parts import SearchSpace
 from gradstudy.study.statistics.grouping import setting_of
@@ -51,8 +52,12 @@ class Group:
         for factor in self.factors:
             share /= len(space.factors[factor])
         if self.learning_rates is not None:
-            (low, high), (least, most) = self.learning_rates, space.learning_rate
-            share *= log(min(high, most) / max(low, least)) / log(most / least)
+            (low, high), tried = self.learning_rates, listed(space.learning_rate)
+            if tried is not None:
+                share *= sum(low <= rate < high for rate in tried) / len(tried)
+            else:
+                least, most = ends(space.learning_rate)
+                share *= log(min(high, most) / max(low, least)) / log(most / least)
         return int(settings * share)
 
 

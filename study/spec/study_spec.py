@@ -94,6 +94,7 @@ class StudySpec(Part):
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
+    own_draws: bool = Field(default=False, description="each trial of a model of your own draws for itself alone")
     space: SearchSpace = SearchSpace()
     divergence: DivergenceRule = DivergenceRule()
 
@@ -250,8 +251,8 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
 
 
 def stored_values(record: StudyRecord) -> dict[str, Any]:
-    """What a study was created with, as JSON; a rule of divergence without a version is the first one."""
-    return record.spec | {"divergence": {"version": 1} | record.spec.get("divergence", {})}
+    """What a study was created with, as JSON, with what was there before there was a choice."""
+    return {"own_draws": True} | record.spec | {"divergence": {"version": 1} | record.spec.get("divergence", {})}
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:

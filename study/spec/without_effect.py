@@ -58,8 +58,8 @@ def _reason(spec: StudySpec, name: str) -> str | None:
             return "because the loss is mse: blow_up_squared counts"
         if name == "divergence.blow_up_squared" and not squared:
             return f"because the loss is {spec.trained_loss}: blow_up counts"
-    if name == "task_folder" and not is_module:
-        return "because only a model of your own is imported"
+    if name in ("task_folder", "own_draws") and not is_module:
+        return "because only a model of your own is " + ("imported" if name == "task_folder" else "asked how it draws")
     return None
 
 

@@ -258,7 +258,12 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
 
 def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> Batching:
     """Whether the user's module can be trained many at a time, which is tried once."""
-    return _tried(task, cell, spec.batch_size, torch.device(device))
+    return _tried(task, cell, spec.batch_size, torch.device(device), _draws(spec))
+
+
+def _draws(spec: StudySpec) -> int | None:
+    """The seed of the draws that trials of the user's module share; None where each draws for itself."""
+    return None if spec.own_draws else spec.seed
 
 
 def make_array(
@@ -285,6 +290,7 @@ def make_array(
             optimizer=None if spec.optimizer == "own" else spec.named_optimizer,
             schedule=schedule,
             guard=spec.guard,
+            shared_draws=_draws(spec),
         )
     return TrialArray(
         model_shape(spec, cell, data),
@@ -299,5 +305,5 @@ def make_array(
 
 
 @cache
-def _tried(task: UserModule, cell: str, batch_size: int, device: torch.device) -> Batching:
-    return try_batching(task, cell, batch_size, device)
+def _tried(task: UserModule, cell: str, batch_size: int, device: torch.device, shared_draws: int | None) -> Batching:
+    return try_batching(task, cell, batch_size, device, shared_draws)

@@ -17,6 +17,9 @@ CPU_SLOTS = 16
 CPU_BYTES = 512 * 2**20
 """What the trials of one worker may take on a CPU; torch and the data come on top, some 400 MiB."""
 
+COHORTS = 4
+"""Of trials that share draws, how many a worker has under way at most: each is a program of its own at every step."""
+
 GPU_SLOTS = 256
 GPU_SHARE = 0.5
 """Of a GPU's free memory, what the trials of one worker may take."""
@@ -69,6 +72,17 @@ def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
     return max(1, min(most, room // trial_bytes(spec, data, device), spec.trials))
 
 
+def begin_together(spec: StudySpec, data: Trainable, device: str, slots: int) -> int:
+    """How many free slots a worker waits for before it fills them.
+
+    A user's model whose trials share the draws of a step is batched over those at the same step: they begin together.
+    """
+    if not isinstance(data, UserModule):
+        return 1
+    shares = any(batching(spec, cell, data, device).shares_coins for cell in spec.space.cells)
+    return max(1, slots // COHORTS) if shares else 1
+
+
 def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
     """What a study trains on, in lines; of a user's module, for each cell, also how it is trained and why."""
     if not isinstance(data, UserModule):
@@ -80,6 +94,8 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
         tried = batching(spec, cell, data, device)
         how = "many at a time, as one batched program" if tried.batched else "one at a time"
         because = f": {tried.reason}" if tried.reason else ""
+        if tried.shares_coins:
+            because = "; random draws decide what it does, and trials share those of a step (--own-draws: each its own)"
         of_cell = f" ({cell})" if data.takes("cell") and len(spec.space.cells) > 1 else ""
         lines.append(
             f"{data.task}{of_cell} from {data.folder or 'an installed package'}: {tried.model}, {how}{because}"

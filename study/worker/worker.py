@@ -18,6 +18,7 @@ from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.spec.variations import variations, varied
 from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
+from gradstudy.study.training.slots import begin_together
 from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping
 from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
 from gradstudy.study.worker.heartbeat import heartbeat
@@ -82,6 +83,7 @@ class Worker:
         self._workers = workers
         self._stand_by = stand_by
         self._listener = listener
+        self._together = begin_together(job.spec, job.data, device, slots)
         self._device = device
         self._workspaces = {job.spec.precision: make_workspace(job.spec, device)}
         self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
@@ -177,8 +179,11 @@ class Worker:
             self._asked.append(bookkeeper.submit(books.begin))
 
     def _admit(self) -> None:
-        """Put trials that are ready into free slots; wait for one when nothing runs."""
-        while self._asked and self._running() < self._slots and (self._asked[0].done() or not self._running()):
+        """Put trials that are ready into free slots; wait for one when nothing runs, for all that begin together."""
+        if self._running() and self._slots - self._running() < self._together:
+            return
+        waits = self._together > 1
+        while self._asked and self._running() < self._slots and (self._asked[0].done() or waits or not self._running()):
             begun = self._asked[0].result()
             if begun is None:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN

@@ -244,8 +244,7 @@ def of_every_seed(seed):
 @pytest.mark.parametrize(
     ("user", "reason"),
     [
-        (task(Lstm), "aten::lstm"),
-        (task(lambda: nn.Sequential(Recurrent(), nn.Dropout())), "random numbers"),
+        (task(lambda: nn.Sequential(Recurrent(), nn.AlphaDropout())), "random numbers"),
         (task(loss=teacher_forcing), "random numbers"),
         (task(Branching), "item()"),
         (task(Counting), "attribute step changes"),

@@ -121,7 +121,10 @@ def test_a_tutorials_model_is_studied_in_thirty_lines(users_folder: Path) -> Non
     lines = launched.stdout.splitlines()
     assert lines[0] == f"importing mine from {users_folder}"
     assert lines[2].startswith(f"module:mine:problem from {users_folder}: Seq2Seq of ")
-    assert "one at a time: it draws random numbers" in lines[2]
+    assert lines[2].endswith(
+        "many at a time, as one batched program; random draws decide what it does, and trials share those of a step "
+        "(--own-draws: each its own)"
+    )
     with Database.open(f"sqlite:///{users_folder}/gradstudy.db") as database:
         trials = read_trials(database, "s")
     assert set(trials["cell"]) == {"module"}

@@ -1,0 +1,145 @@
+"""The calls of recurrent layers in one forward pass, as operations of autograd over K trials."""
+
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.autograd import Function
+
+from gradstudy.models.user_module.recurrent.gru_piece import GruPiece
+from gradstudy.models.user_module.recurrent.lstm_piece import LstmPiece
+from gradstudy.models.user_module.recurrent.rnn_piece import RnnPiece
+from gradstudy.models.user_module.recurrent.tape import Piece, StateGradients, Weights, last_of
+
+Kind = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
+
+TWICE = "a backward pass through this forward pass has been made, and its intermediate results are gone"
+
+
+def _make_piece(kind: Kind, weights: Weights, batch: int, room: int) -> Piece:
+    if kind == "lstm":
+        return LstmPiece(weights, batch, room)
+    if kind == "gru":
+        return GruPiece(weights, batch, room)
+    return RnnPiece(weights, batch, room, "tanh" if kind == "rnn_tanh" else "relu")
+
+
+class Tape:
+    """One direction of one layer: pieces that calls fill, and what their backward passes wait for.
+
+    Attributes:
+        token: an input of every call, so that the gradients of the weights are computed after those of all calls.
+        steps: how many there are.
+    """
+
+    def __init__(self, kind: Kind, weights: Weights, batch: int, room: int) -> None:
+        """Make an empty tape with room for so many steps; it grows."""
+        self.kind, self.batch, self.steps = kind, batch, 0
+        self.pieces: list[Piece] = []
+        self.spent = False
+        self._weights = Weights(
+            weights.input.detach(),
+            weights.recurrent.detach(),
+            tuple(bias.detach() for bias in weights.biases),
+            None if weights.projection is None else weights.projection.detach(),
+        )
+        self._room = room
+        self.token: Tensor = _Weights.apply(self, *weights.tensors)  # type: ignore[no-untyped-call]
+
+    def place(self, steps: int) -> Piece:
+        """The piece for the next call."""
+        if not self.pieces or self.pieces[-1].used + steps > self.pieces[-1].room:
+            room = max(self._room if not self.pieces else self.pieces[-1].room, steps)
+            self.pieces.append(_make_piece(self.kind, self._weights, self.batch, room))
+        self.steps += steps
+        return self.pieces[-1]
+
+
+class _Weights(Function):
+    """The weights of a tape; their gradients come from the tape."""
+
+    @staticmethod
+    def forward(ctx: Any, tape: Tape, *weights: Tensor) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.tape = tape
+        return weights[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        tape: Tape = ctx.tape
+        tape.spent = True
+        found = [piece.weight_gradients() for piece in tape.pieces]
+        return None, *(sum(parts[1:], parts[0]) for parts in zip(*found, strict=True))
+
+
+class _Call(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, token: Tensor, inputs: Tensor, h0: Tensor, c0: Tensor | None, lengths: Tensor | None, tape: Tape
+    ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        steps = inputs.shape[1]
+        piece = tape.place(steps)
+        first = piece.used
+        piece.forward(inputs, h0, c0)
+        piece.used += steps
+        ctx.made = (tape, piece, first, steps, lengths)
+        outputs = piece.h[:, first + 1 : first + steps + 1].clone()
+        states = (last_of(piece.h, first, steps, lengths),)
+        cells = piece.cell_states()
+        return outputs, *states, *(() if cells is None else (last_of(cells, first, steps, lengths),))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        tape, piece, first, steps, lengths = ctx.made
+        if tape.spent:
+            raise RuntimeError(TWICE)
+        given = StateGradients(grads[0], grads[1], grads[2] if len(grads) > 2 else None)
+        of_inputs, of_h, *of_c = piece.backward(first, steps, given, lengths)
+        return None, of_inputs, of_h, of_c[0] if of_c else None, None, None
+
+
+class ForwardPass:
+    """The tapes of one forward pass.
+
+    Args:
+        rooms: of the tapes in the order in which they were begun, from a pass before; taken up by the next one.
+    """
+
+    def __init__(self, rooms: dict[int, int]) -> None:
+        self._rooms = rooms
+        self._tapes: dict[tuple[Any, ...], Tape] = {}
+
+    def run(
+        self,
+        kind: Kind,
+        weights: Weights,
+        inputs: Tensor,
+        states: tuple[Tensor, ...],
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Run one direction of one layer over T steps of K trials.
+
+        Args:
+            kind: of cell.
+            weights: of the direction.
+            inputs: [K, T, B, I].
+            states: the initial hidden state [K, B, R] and, for an LSTM, the cell state [K, B, H].
+            lengths: of the sequences, [K, B]; None where all are of T steps.
+
+        Returns:
+            The hidden states [K, T, B, R] and the last states; what comes after a sequence's end means nothing.
+        """
+        key = (kind, inputs.shape[2], *((tensor.data_ptr(), tensor._version) for tensor in weights.tensors))
+        tape = self._tapes.get(key)
+        if tape is None:
+            tape = Tape(kind, weights, inputs.shape[2], self._rooms.get(len(self._tapes), inputs.shape[1]))
+            self._tapes[key] = tape
+        c0 = states[1] if len(states) > 1 else None
+        results: tuple[Tensor, ...] = _Call.apply(  # type: ignore[no-untyped-call]
+            tape.token, inputs, states[0], c0, lengths, tape
+        )
+        return results
+
+    def remember_rooms(self) -> None:
+        """Keep how long the tapes became for the next pass."""
+        self._rooms.update(enumerate(tape.steps for tape in self._tapes.values()))

@@ -1,0 +1,77 @@
+"""The steps of ``nn.LSTM`` and ``nn.LSTMCell`` on a piece of tape, by the kernels of the built-in cell."""
+
+import torch
+from torch import Tensor
+
+from gradstudy.models.kernels import bind
+from gradstudy.models.user_module.recurrent.tape import Piece, StateGradients, Weights, with_last
+
+
+class LstmPiece(Piece):
+    """Gates are in torch's order: input, forget, candidate, output."""
+
+    def __init__(self, weights: Weights, batch: int, room: int) -> None:
+        """See Piece."""
+        super().__init__(weights, batch, room)
+        hidden = weights.recurrent.shape[1] // 4
+        self.gates = self._empty(room, batch, 4 * hidden)
+        self.c = self._empty(room + 1, batch, hidden)
+        self.tanh_c = self._empty(room, batch, hidden)
+        self.output = self.h if weights.projection is None else self._empty(room + 1, batch, hidden)
+        self._bias = sum(weights.biases[1:], weights.biases[0]) if weights.biases else None
+        self._projected = self._empty(room, batch, weights.recurrent.shape[2]) if self.output is not self.h else None
+        """Gradients of the projected states, [K, S, B, R]."""
+
+    def cell_states(self) -> Tensor | None:
+        """See Piece."""
+        return self.c
+
+    def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
+        """See Piece."""
+        assert c0 is not None
+        first = self.used
+        rows = self.project(inputs, self._bias)
+        self.h[:, first], self.c[:, first] = h0, c0
+        arrays = (rows, self.index, self.before, self.gates, self.c, self.tanh_c, self.output)
+        step = bind("lstm_forward", self.workspace, *arrays)
+        recurrent, projection = self.weights.recurrent.transpose(1, 2), self.weights.projection
+        for t in range(first, first + inputs.shape[1]):
+            torch.bmm(self.h[:, t], recurrent, out=self.before)
+            step(t)
+            if projection is not None:
+                self.h[:, t + 1] = torch.bmm(self.output[:, t + 1], projection.transpose(1, 2))
+
+    def backward(self, first: int, steps: int, given: StateGradients, lengths: Tensor | None) -> tuple[Tensor, ...]:
+        """See Piece."""
+        leaving = with_last(given.outputs, given.h, steps, lengths)
+        d = torch.zeros_like(self.h[:, 0])
+        dc = torch.zeros_like(self.c[:, 0])
+        if given.c is not None and lengths is None:
+            dc += given.c
+        dh = d if self._projected is None else torch.empty_like(dc)
+        nothing = d.new_empty(0, 0, 0, 0)
+        arrays = (nothing, dh, dc, self.gates, self.c, self.tanh_c, self.index, nothing.flatten(0, 2), *self.unlimited)
+        step = bind("lstm_backward", self.workspace, *arrays)
+        for i in range(steps - 1, -1, -1):
+            t = first + i
+            if leaving is not None:
+                d += leaving[:, i]
+            if given.c is not None and lengths is not None:
+                dc += torch.where((lengths == i + 1).unsqueeze(-1), given.c, 0)
+            if self._projected is not None and self.weights.projection is not None:
+                self._projected[:, t] = d
+                torch.bmm(d, self.weights.projection, out=dh)
+            step(t)
+            torch.bmm(self.gates[:, t], self.weights.recurrent, out=d)
+        return self.inputs_gradient(self.gates, first, steps), d, dc
+
+    def weight_gradients(self) -> tuple[Tensor, ...]:
+        """See Piece."""
+        gates = self.gates[:, : self.used].flatten(1, 2)
+        before = self.h[:, : self.used].flatten(1, 2)
+        of_bias = (gates.sum(1),) * len(self.weights.biases)
+        found = (torch.bmm(gates.mT, self.inputs_of_calls()), torch.bmm(gates.mT, before), *of_bias)
+        if self._projected is None:
+            return found
+        output = self.output[:, 1 : self.used + 1].flatten(1, 2)
+        return *found, torch.bmm(self._projected[:, : self.used].flatten(1, 2).mT, output)

@@ -1,0 +1,77 @@
+"""The mode in which a model's forward pass can be batched over trials."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import _VF, Tensor
+
+from gradstudy.models.user_module.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.recurrent.calls import ForwardPass
+from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
+from gradstudy.models.user_module.recurrent.own_tensors import MAKERS, own_tensor
+from gradstudy.models.user_module.recurrent.packed import (
+    PackedRowsError,
+    by_row,
+    is_packed,
+    lengths_of,
+    marked,
+    pack,
+    unpack,
+)
+
+
+class BatchedLayers(KeyedMode):
+    """Answers torch's recurrent layers in one forward pass, too, so that ``vmap`` can batch them."""
+
+    def __init__(self, key: Tensor | None = None, *, drops: bool = True, rooms: dict[int, int] | None = None) -> None:
+        """Begin a forward pass.
+
+        Args:
+            key: of a trial, of which it draws what it drops, a 64-bit integer. Without, dropout is torch's own, which
+                ``vmap`` refuses, and trials cannot write to tensors that the pass makes.
+            drops: whether dropout is answered.
+            rooms: how long the tapes of the pass before were, which this one updates; makes tapes of the right length.
+        """
+        super().__init__(key if drops else None)
+        self._trial = key
+        self._packs = False
+        self._pass = ForwardPass({} if rooms is None else rooms)
+
+    def __exit__(self, *exception: object) -> None:
+        """End the forward pass."""
+        self._pass.remember_rooms()
+        super().__exit__(*exception)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Answer one operation, or leave it to torch."""
+        if func in CELLS:
+            return cell(CELLS[func], self._pass, args)
+        if func is _VF._pack_padded_sequence:
+            self._packs = True
+            return pack(*args)
+        if func is _VF._pad_packed_sequence:
+            return unpack(*args)
+        if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):
+            return by_row(func, args, kwargs or {})
+        if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
+            return args[0].copy_(torch.scatter(*args))
+        if func in MAKERS and self._trial is not None:
+            return own_tensor(self._trial, func(*args, **(kwargs or {})))
+        return super().__torch_function__(func, types, args, kwargs)
+
+    def recurrent(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """See KeyedMode."""
+        before, (_, _, count, *_) = split_arguments(args)
+        draw = self.next_draws(count - 1)
+        if len(before) == 2:
+            return layers(KINDS[func], self._pass, self.key, draw, None, args)
+        rows, sizes, states = before
+        if not is_packed((sizes,)):
+            raise PackedRowsError("its sequences are packed before they reach the model")
+        lengths = lengths_of(sizes)
+        padded = (rows.unflatten(0, (len(sizes), -1)), states, *args[3:], False)
+        output, *last = layers(KINDS[func], self._pass, self.key, draw, lengths, padded)
+        return marked(output.flatten(0, 1), lengths), *last

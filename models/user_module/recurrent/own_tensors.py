@@ -1,0 +1,47 @@
+"""Tensors that a forward pass makes and then writes to: in a batch each trial has its own.
+
+Tutorials make ``outputs = torch.zeros(...)`` and fill it step by step. A tensor that all trials share has no room for
+what each of them writes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+MAKERS: frozenset[Callable[..., Any]] = frozenset(
+    (
+        *(torch.zeros, torch.ones, torch.empty, torch.full),
+        *(torch.zeros_like, torch.ones_like, torch.empty_like, torch.full_like),
+        *(Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_full),
+    )
+)
+
+
+class _Own(Function):
+    """A tensor without history for each trial that ``key`` is one of."""
+
+    @staticmethod
+    def forward(key: Tensor, made: Tensor) -> Tensor:
+        return made.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
+        return None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, key: Tensor, made: Tensor) -> tuple[Tensor, int]:
+        dim = in_dims[1]
+        return (made.expand(info.batch_size, *made.shape) if dim is None else made.movedim(dim, 0)).clone(), 0
+
+
+def own_tensor(key: Tensor, made: Tensor) -> Tensor:
+    """What was made, once for each trial of a ``vmap``."""
+    own: Tensor = _Own.apply(key, made)  # type: ignore[no-untyped-call]
+    return own
