@@ -11,6 +11,8 @@ from scipy.special import ndtr
 
 from gradstudy.models.strategies import code_length
 from gradstudy.study.answer.appraisal import Appraisal
+from gradstudy.study.answer.confidence_sequence import anytime_interval
+from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.worth.preference import best_place, is_tested
@@ -48,12 +50,12 @@ def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
     again = may_be & (fresh > 0)
     tested = again if again.any() else may_be
     pool = tested & is_tested(np.where(tested, fresh, 0))
-    effort = _effort(settings)
-    best = best_place(worth, pool, effort)
+    confirmed, effort = _confirmed(settings), _effort(settings)
+    best = best_place(worth, pool, confirmed, effort)
     others = tested & _elsewhere(settings, best)
     if not others.any():
         return Choice(best, None, np.nan)
-    runner_up = best_place(worth, others, effort)
+    runner_up = best_place(worth, others, confirmed, effort)
     away = worth.expected[best] - worth.expected[runner_up]
     sd = float(np.hypot(worth.sd[best], worth.sd[runner_up]))
     return Choice(best, runner_up, float(ndtr(away / sd)))
@@ -63,13 +65,20 @@ def ranking(appraisal: Appraisal, most: int) -> Iterator["pd.Series[Any]"]:
     """The best settings of a study, the best first, each of another cell, strategy or choice of factors."""
     settings, worth = appraisal.settings, appraisal.worth
     left = np.array(settings["trained"] > 0, bool)
-    effort = _effort(settings)
+    confirmed, effort = _confirmed(settings), _effort(settings)
     for _ in range(most):
         if worth is None or not left.any():
             return
-        best = settings.iloc[best_place(worth, left, effort)]
+        best = settings.iloc[best_place(worth, left, confirmed, effort)]
         yield best
         left &= ~settings[[*GROUP, "factors"]].eq(best[[*GROUP, "factors"]]).all(axis=1).to_numpy()
+
+
+def _confirmed(settings: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the fresh runs of each setting show that its risk is acceptable."""
+    counts = settings[["fresh_diverged", "fresh"]].to_numpy(np.int64)
+    highest = [anytime_interval(int(diverged), int(runs))[1] for diverged, runs in counts]
+    return np.array(highest) <= ACCEPTABLE_UPPER_BOUND
 
 
 def _effort(settings: pd.DataFrame) -> Floats:

@@ -20,16 +20,17 @@ def is_tested(fresh: Ints) -> NDArray[np.bool_]:
     return np.asarray(2 * fresh >= fresh.max(initial=0))
 
 
-def best_place(worth: Worth, pool: NDArray[np.bool_], effort: Floats) -> int:
+def best_place(worth: Worth, pool: NDArray[np.bool_], confirmed: NDArray[np.bool_], effort: Floats) -> int:
     """The place of the best one in the pool.
 
     It has the lowest J among those whose risk is known to be acceptable; where there are none, the best rating. Of
-    those that are about as good, the lower risk decides, in whole percent, then the wider distance to the frontier, in
-    tenths of a decade, then the effort.
+    those that are about as good, one that fresh runs have confirmed comes first; then the lower risk decides, in whole
+    percent, then the wider distance to the frontier, in tenths of a decade, then the effort.
 
     Args:
         worth: of the settings.
         pool: [n] which of them count, at least one.
+        confirmed: [n] whether fresh runs alone show that its risk is acceptable.
         effort: [n] how much code each takes.
     """
     safe = pool & worth.is_safe
@@ -37,4 +38,8 @@ def best_place(worth: Worth, pool: NDArray[np.bool_], effort: Floats) -> int:
     best = int(np.argmin(rating))
     tied = np.flatnonzero(rating <= rating[best] + min(TIE, worth.sd[best]))
     risk, distance = worth.chances.mean.round(2), worth.distances.round(1)
-    return int(min(tied, key=lambda place: (risk[place], distance[place], effort[place], rating[place])))
+
+    def order(place: int) -> tuple[float, ...]:
+        return not confirmed[place], risk[place], distance[place], effort[place], rating[place]
+
+    return int(min(tied, key=order))

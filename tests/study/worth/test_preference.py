@@ -21,9 +21,15 @@ def worth_of(expected: list[float], chances: list[tuple[float, float]] | None = 
     return Worth(expected=shares, share=shares, chances=Chances(lost, kept), **arrays)
 
 
-def best_of(worth: Worth, pool: list[bool] | None = None, effort: list[float] | None = None) -> int:
+def best_of(
+    worth: Worth,
+    pool: list[bool] | None = None,
+    effort: list[float] | None = None,
+    confirmed: list[bool] | None = None,
+) -> int:
     count = len(worth.expected)
-    return best_place(worth, np.array(pool or [True] * count), np.array(effort or [1.0] * count))
+    given = [np.array(pool or [True] * count), np.array(confirmed or [False] * count)]
+    return best_place(worth, *given, np.array(effort or [1.0] * count))
 
 
 def test_the_three_kinds_of_settings_are_what_they_are_called() -> None:
@@ -65,6 +71,12 @@ def test_where_none_is_safe_the_loss_counts_together_with_what_is_missing_to_saf
 def test_only_what_is_in_the_pool_wins() -> None:
     assert best_of(worth_of([0.3, 0.4, 0.5]), [False, True, True]) == 1
     assert best_of(worth_of([0.3, 0.301, 0.5], [SAFE, SAFER, SAFE]), [True, False, True]) == 0
+
+
+def test_of_equals_a_confirmed_one_wins_whatever_its_risk() -> None:
+    equals = worth_of([0.4, 0.4 + TIE / 2, 0.4], [SAFER, SAFE, SAFER])
+    assert best_of(equals, confirmed=[False, True, False]) == 1
+    assert best_of(worth_of([0.4, 0.4 + 2 * TIE]), confirmed=[False, True]) == 0
 
 
 def test_of_equals_the_lower_risk_wins() -> None:
