@@ -10,7 +10,12 @@ from torch import Tensor
 
 
 class Slots(NamedTuple):
-    """The K slots that are stepped: on the host, and as an index on the device."""
+    """The K slots that are stepped.
+
+    Attributes:
+        host: their numbers, ascending.
+        rows: the same as an index on the device.
+    """
 
     host: npt.NDArray[np.int64]
     rows: Tensor
@@ -19,6 +24,11 @@ class Slots(NamedTuple):
     def of(cls, host: npt.NDArray[np.int64], device: torch.device) -> "Slots":
         """These slots, given on the host."""
         return cls(host, torch.from_numpy(host).to(device))
+
+    def span(self) -> slice | None:
+        """The slots as a slice where they follow each other, so that a view will do."""
+        first, last = int(self.host[0]), int(self.host[-1])
+        return slice(first, last + 1) if last - first + 1 == len(self.host) else None
 
 
 class SlotMemory:

@@ -12,6 +12,8 @@ CLIPPED_FROM = 20
 """The step, counted from 1, from which entries are clipped, as in the authors' code."""
 DECAY = 0.999
 """Weight of the past in the running mean of an entry's square; it begins at 0 and is not corrected for that."""
+IN_CACHE = 2**16
+"""Entries that a processor works on at once: what it computes of them stays in its cache."""
 
 
 class SpamEntry(TensorMemory):
@@ -54,13 +56,26 @@ class SpamEntry(TensorMemory):
         if name not in self.kept:
             self.kept[name] = torch.zeros(self._slots, *gradient.shape[1:], dtype=self._dtype, device=gradient.device)
         across = (-1, *[1] * (gradient.ndim - 1))
+        kept, span = self.kept[name], slots.span()
         rows = slots.rows.to(gradient.device)
-        square = self.kept[name].index_select(0, rows)
-        bound = (square * threshold.to(gradient.device, self._dtype).view(across)).sqrt_()
-        bound.masked_fill_((square == 0) | ~clips.to(gradient.device).view(across), torch.inf)
-        clipped = torch.maximum(torch.minimum(gradient, bound), bound.neg_())
-        changed = (clipped != gradient).flatten(1).any(dim=1) & clips.to(gradient.device)
-        mean = torch.addcmul(square * DECAY, clipped, clipped, value=1 - DECAY)
-        self.kept[name].index_copy_(0, rows, torch.where(seen.to(gradient.device).view(across), mean, square))
-        gradient.copy_(clipped)
-        return changed.to(self._device)
+        square = kept.index_select(0, rows) if span is None else kept[span]
+        limits = torch.where(clips, threshold, torch.inf).to(gradient.device, self._dtype).view(across)
+        seen = seen.to(gradient.device).view(across)
+        at_once = max(1, IN_CACHE // gradient[0].numel()) if gradient.device.type == "cpu" else len(gradient)
+        blocks = zip(*(each.split(at_once) for each in (gradient, square, limits, seen)), strict=True)
+        changed = torch.cat([_clip_block(*block) for block in blocks])
+        if span is None:
+            kept.index_copy_(0, rows, square)
+        return changed.to(self._device) & clips
+
+
+def _clip_block(gradient: Tensor, square: Tensor, limit: Tensor, seen: Tensor) -> Tensor:
+    """Clip some rows and go on with their mean squares, both in place; returns which of them changed."""
+    bound = (square * limit).sqrt_().masked_fill_(square == 0, torch.inf)
+    clipped = torch.clamp(gradient, bound.neg(), bound)
+    changed = (clipped != gradient).flatten(1).any(dim=1)
+    latest = torch.mul(clipped, clipped, out=bound)
+    torch.where(seen, latest, square, out=latest)
+    square.lerp_(latest, 1 - DECAY)
+    gradient.copy_(clipped)
+    return changed

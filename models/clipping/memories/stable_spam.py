@@ -49,4 +49,5 @@ def _scale_entries(gradients: Sequence[Tensor], bound: Tensor, coefficient: Tens
     for gradient, *numbers in zip(gradients, bound.unbind(1), coefficient.unbind(1), strict=True):
         shape = (-1, *[1] * (gradient.ndim - 1))
         limit, factor = (number.to(gradient.device).view(shape) for number in numbers)
-        gradient.copy_(torch.where(gradient.abs() > limit, gradient * factor, gradient))
+        scaled = (gradient * factor).to(gradient.dtype)
+        torch.where(gradient.abs() > limit, scaled, gradient, out=gradient)
