@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstudy.models.compiled_math import exp, sigmoid, tanh
-from gradstudy.models.compiled_state_clipping import clip_state
+from gradstudy.models.compiled_state_clipping import add_to, clip_state
 from gradstudy.models.compiling import compiled
 
 Array = NDArray[Any]
@@ -100,7 +100,7 @@ def lstm_backward(
         summed = limit.size > 0 and limit[k] < np.inf
         if summed:
             if grad_outputs.size > 0:
-                dh[k] += grad_outputs[k, t]
+                add_to(dh[k], grad_outputs[k, t])
             clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
             for b in range(dh.shape[1]):
                 d_h, d_c, o, squashed = dh[k, b], dc[k, b], gates[k, t, b, 3 * hidden :], tanh_c[k, t, b]
@@ -207,8 +207,8 @@ def gru_backward(
         summed = limit.size > 0 and limit[k] < np.inf
         if summed:
             if grad_outputs.size > 0:
-                dh[k] += grad_outputs[k, t]
-            dh[k] += direct[k]
+                add_to(dh[k], grad_outputs[k, t])
+            add_to(dh[k], direct[k])
             clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
         for b in range(dh.shape[1]):
             d_h, past, gate, h_before = dh[k, b], direct[k, b], gates[k, t, b], h[k, t, b]

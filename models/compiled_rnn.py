@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstudy.models.compiled_math import tanh
-from gradstudy.models.compiled_state_clipping import clip_state
+from gradstudy.models.compiled_state_clipping import add_to, clip_state
 from gradstudy.models.compiling import compiled
 
 Array = NDArray[Any]
@@ -78,7 +78,7 @@ def rnn_backward(
     zero, one = dh.dtype.type(0), dh.dtype.type(1)
     for k in range(dh.shape[0]):
         if grad_outputs.size > 0:
-            dh[k] += grad_outputs[k, t]
+            add_to(dh[k], grad_outputs[k, t])
         if limit.size > 0 and limit[k] < np.inf:
             clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
         for b in range(dh.shape[1]):

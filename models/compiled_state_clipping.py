@@ -12,11 +12,19 @@ Array = NDArray[Any]
 
 
 @compiled
+def add_to(total: Array, part: Array) -> None:
+    """Add one contiguous array to another of its shape, in place."""
+    totals, parts = total.reshape(-1), part.reshape(-1)
+    for j in range(totals.shape[0]):
+        totals[j] += parts[j]
+
+
+@compiled
 def clip_state(gradient: Array, absent: Array, limit: float, by_value: bool, t: int, k: int) -> bool:
     """Clip one trial's gradient of a state in place; returns whether that changed it.
 
     Args:
-        gradient: of the state after one step, [B, H].
+        gradient: of the state after one step, contiguous, [B, H].
         absent: which sequences have not begun, so that their state has no gradient, [T, K, B]; of no elements where
             all have.
         limit: of the norm of the gradient, or of the value of its entries.
@@ -28,30 +36,21 @@ def clip_state(gradient: Array, absent: Array, limit: float, by_value: bool, t: 
         for b in range(gradient.shape[0]):
             if absent[t, k, b]:
                 gradient[b] = 0
+    entries = gradient.reshape(-1)  # one long loop: rows may be short
     if by_value:
-        largest = gradient.dtype.type(0)
-        for b in range(gradient.shape[0]):
-            row = gradient[b]
-            for j in range(row.shape[0]):
-                size = abs(row[j])
-                largest = max(largest, size)
-        if largest <= limit:
-            return False
-        for b in range(gradient.shape[0]):
-            row = gradient[b]
-            for j in range(row.shape[0]):
-                row[j] = limit if row[j] > limit else (-limit if row[j] < -limit else row[j])  # noqa: FURB136 (NaN stays)
-        return True
+        zero, one = gradient.dtype.type(0), gradient.dtype.type(1)
+        beyond = zero
+        for j in range(entries.shape[0]):
+            entry = entries[j]
+            entries[j] = limit if entry > limit else (-limit if entry < -limit else entry)  # noqa: FURB136 (NaN stays)
+            beyond += one if abs(entry) > limit else zero
+        return bool(beyond > 0)
     squares = gradient.dtype.type(0)
-    for b in range(gradient.shape[0]):
-        row = gradient[b]
-        for j in range(row.shape[0]):
-            squares += row[j] * row[j]
+    for j in range(entries.shape[0]):
+        squares += entries[j] * entries[j]
     scale = limit / (np.sqrt(squares) + gradient.dtype.type(NORM_EPSILON))
     if scale >= 1:
         return False
-    for b in range(gradient.shape[0]):
-        row = gradient[b]
-        for j in range(row.shape[0]):
-            row[j] *= scale
+    for j in range(entries.shape[0]):
+        entries[j] *= scale
     return True
