@@ -23,7 +23,7 @@ from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.loading import Problem, UserModule
 
 TRIALS, BATCH, LENGTH, VOCABULARY = 16, 32, 12, 30
-ROUNDS, SECONDS = 5, 2.0
+ROUNDS, SECONDS = 5, 1.0
 LEARNING_RATE, THRESHOLD = 0.1, 1.0
 CPU = torch.device("cpu")
 

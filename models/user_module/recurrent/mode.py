@@ -41,7 +41,7 @@ class BatchedLayers(KeyedMode):
     def __exit__(self, *exception: object) -> None:
         """End the forward pass."""
         self._pass.remember_rooms()
-        super().__exit__(*exception)
+        super().__exit__(*exception)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -71,7 +71,7 @@ class BatchedLayers(KeyedMode):
         rows, sizes, states = before
         if not is_packed((sizes,)):
             raise PackedRowsError("its sequences are packed before they reach the model")
-        lengths = lengths_of(sizes)
+        lengths = lengths_of(sizes).to(rows.device)
         padded = (rows.unflatten(0, (len(sizes), -1)), states, *args[3:], False)
         output, *last = layers(KINDS[func], self._pass, self.key, draw, lengths, padded)
         return marked(output.flatten(0, 1), lengths), *last

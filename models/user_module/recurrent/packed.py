@@ -31,7 +31,7 @@ BY_ROW: frozenset[Callable[..., Any]] = frozenset(
 """Operations that do to each row the same, and keep rows in their place."""
 
 ABOUT: frozenset[Callable[..., Any]] = frozenset(
-    (Tensor.dim, Tensor.dtype.__get__, Tensor.device.__get__, Tensor.is_cuda.__get__, Tensor.ndim.__get__)
+    (Tensor.dim, *(vars(torch._C.TensorBase)[name].__get__ for name in ("dtype", "device", "is_cuda", "ndim")))
 )
 """What may be asked of packed rows."""
 
@@ -111,10 +111,12 @@ def by_row(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """The mean over packed rows of logits [T * B, V] and targets [T * B]."""
-    lengths = _Same.apply(lengths_of(logits), lengths_of(targets))  # type: ignore[no-untyped-call]
+    lengths = _Same.apply(lengths_of(logits).cpu(), lengths_of(targets).cpu())  # type: ignore[no-untyped-call]
+    lengths = lengths.to(logits.device)
     each = functional.cross_entropy(logits, targets, reduction="none")
     steps = len(each) // lengths.shape[-1]
-    return torch.where(within(lengths, steps).flatten(), each, 0).sum() / lengths.sum()
+    total: Tensor = torch.where(within(lengths, steps).flatten(), each, 0).sum()
+    return total / lengths.sum()
 
 
 def _like(inside: Tensor, inputs: Tensor) -> Tensor:
