@@ -36,10 +36,10 @@ def best_place(worth: Worth, pool: NDArray[np.bool_], confirmed: NDArray[np.bool
     safe = pool & worth.is_safe
     rating = np.where(safe, worth.expected, np.inf) if safe.any() else np.where(pool, worth.rating, np.inf)
     best = int(np.argmin(rating))
-    tied = np.flatnonzero(rating <= rating[best] + min(TIE, worth.sd[best]))
+    tied = [int(place) for place in np.flatnonzero(rating <= rating[best] + min(TIE, worth.sd[best]))]
     risk, distance = worth.chances.mean.round(2), worth.distances.round(1)
 
     def order(place: int) -> tuple[float, ...]:
         return not confirmed[place], risk[place], distance[place], effort[place], rating[place]
 
-    return int(min(tied, key=order))
+    return min(tied, key=order)
