@@ -115,8 +115,8 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     lengths = lengths.to(logits.device)
     each = functional.cross_entropy(logits, targets, reduction="none")
     steps = len(each) // lengths.shape[-1]
-    total: Tensor = torch.where(within(lengths, steps).flatten(), each, 0).sum()
-    return total / lengths.sum()
+    mean: Tensor = torch.where(within(lengths, steps).flatten(), each, 0).sum() / lengths.sum()
+    return mean
 
 
 def _like(inside: Tensor, inputs: Tensor) -> Tensor:
