@@ -97,8 +97,8 @@ class _Call(Function):
         if tape.spent:
             raise RuntimeError(TWICE)
         given = StateGradients(*(*grads, None)[:3])
-        of_inputs, of_h, *of_c = piece.backward(first, steps, given, lengths)
-        return None, of_inputs, of_h, of_c[0] if of_c else None, None, None
+        found: tuple[Tensor | None, ...] = (*piece.backward(first, steps, given, lengths), None)
+        return None, *found[:3], None, None
 
 
 class ForwardPass:
