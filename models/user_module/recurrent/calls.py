@@ -137,9 +137,9 @@ class ForwardPass:
         if tape is None:
             tape = Tape(kind, weights, inputs.shape[2], self._rooms.get(len(self._tapes), inputs.shape[1]))
             self._tapes[key] = tape
-        c0 = states[1] if len(states) > 1 else None
+        h0, c0 = (*states, None)[:2]
         results: tuple[Tensor, ...] = _Call.apply(  # type: ignore[no-untyped-call]
-            tape.token, inputs, states[0], c0, lengths, tape
+            tape.token, inputs, h0, c0, lengths, tape
         )
         return results
 
