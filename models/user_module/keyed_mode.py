@@ -58,9 +58,9 @@ class KeyedMode(TorchFunctionMode):
             of_layer = weights[layer * each : (layer + 1) * each]
             output, *ended = func(*inputs, given, of_layer, has_biases, 1, 0.0, training, bidirectional, *more)
             last.append(ended)
-            if layer < layers - 1:
-                inputs[0] = self._between(output, inputs[1:] or more, rate, first + layer)
-        return output, *(torch.cat(of_all) for of_all in zip(*last, strict=True))
+            is_last = layer == layers - 1
+            inputs[0] = output if is_last else self._between(output, inputs[1:] or more, rate, first + layer)
+        return inputs[0], *(torch.cat(of_all) for of_all in zip(*last, strict=True))
 
     def _between(self, output: Tensor, form: list[Any], rate: float, draw: int) -> Tensor:
         """The output of a layer as the next one sees it, dropped by the mask of padded sequences, time first.

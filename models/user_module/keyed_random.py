@@ -54,8 +54,8 @@ class _Mask(Function):
         return (None,) * 5
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, key: Tensor, *more: Any) -> tuple[Tensor, int]:
-        return dropout_masks(key, *more), 0
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        return dropout_masks(*args), 0
 
 
 def keyed_dropout(x: Tensor, rate: float, key: Tensor, draw: int) -> Tensor:

@@ -1,7 +1,9 @@
 """The calls of recurrent layers in one forward pass, as operations of autograd over K trials."""
 
+from functools import reduce
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -33,7 +35,8 @@ class Tape:
 
     def __init__(self, kind: Kind, weights: Weights, batch: int, room: int) -> None:
         """Make an empty tape with room for so many steps; it grows."""
-        self.kind, self.batch, self.steps = kind, batch, 0
+        self.kind: Kind = kind
+        self.batch, self.steps = batch, 0
         self.pieces: list[Piece] = []
         self.spent = False
         self._weights = Weights(
@@ -68,7 +71,7 @@ class _Weights(Function):
         tape: Tape = ctx.tape
         tape.spent = True
         found = [piece.weight_gradients() for piece in tape.pieces]
-        return None, *(sum(parts[1:], parts[0]) for parts in zip(*found, strict=True))
+        return None, *(reduce(torch.add, parts) for parts in zip(*found, strict=True))
 
 
 class _Call(Function):
@@ -93,9 +96,9 @@ class _Call(Function):
         tape, piece, first, steps, lengths = ctx.made
         if tape.spent:
             raise RuntimeError(TWICE)
-        given = StateGradients(grads[0], grads[1], grads[2] if len(grads) > 2 else None)
-        of_inputs, of_h, *of_c = piece.backward(first, steps, given, lengths)
-        return None, of_inputs, of_h, of_c[0] if of_c else None, None, None
+        given = StateGradients(*(*grads, None)[:3])
+        found: tuple[Tensor | None, ...] = (*piece.backward(first, steps, given, lengths), None)
+        return None, *found[:3], None, None
 
 
 class ForwardPass:
@@ -134,9 +137,9 @@ class ForwardPass:
         if tape is None:
             tape = Tape(kind, weights, inputs.shape[2], self._rooms.get(len(self._tapes), inputs.shape[1]))
             self._tapes[key] = tape
-        c0 = states[1] if len(states) > 1 else None
+        h0, c0 = (*states, None)[:2]
         results: tuple[Tensor, ...] = _Call.apply(  # type: ignore[no-untyped-call]
-            tape.token, inputs, states[0], c0, lengths, tape
+            tape.token, inputs, h0, c0, lengths, tape
         )
         return results
 

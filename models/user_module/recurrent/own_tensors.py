@@ -36,8 +36,8 @@ class _Own(Function):
         return None, None
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, key: Tensor, made: Tensor) -> tuple[Tensor, int]:
-        dim = in_dims[1]
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        (_, made), dim = args, in_dims[1]
         return (made.expand(info.batch_size, *made.shape) if dim is None else made.movedim(dim, 0)).clone(), 0
 
 

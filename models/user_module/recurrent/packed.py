@@ -61,7 +61,7 @@ def lengths_of(packed: Tensor) -> Tensor:
 
 def marked(rows: Tensor, lengths: Tensor) -> Tensor:
     """The same tensor, whose rows are known to be packed."""
-    rows.__dict__[MARK] = lengths
+    vars(rows)[MARK] = lengths
     return rows
 
 
@@ -76,7 +76,7 @@ def pack(inputs: Tensor, lengths: Tensor, batch_first: bool) -> tuple[Tensor, Te
     inside = _like(within(lengths, steps), inputs)
     rows = torch.where(inside, inputs[:steps], inputs.new_zeros(())).flatten(0, 1)
     sizes = marked(torch.full((steps,), inputs.shape[1]), lengths)
-    sizes.__dict__[SIZES] = True
+    vars(sizes)[SIZES] = True
     return marked(rows, lengths), sizes
 
 
@@ -115,8 +115,8 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     lengths = lengths.to(logits.device)
     each = functional.cross_entropy(logits, targets, reduction="none")
     steps = len(each) // lengths.shape[-1]
-    total: Tensor = torch.where(within(lengths, steps).flatten(), each, 0).sum()
-    return total / lengths.sum()
+    mean: Tensor = torch.where(within(lengths, steps).flatten(), each, 0).sum() / lengths.sum()
+    return mean
 
 
 def _like(inside: Tensor, inputs: Tensor) -> Tensor:
@@ -150,7 +150,8 @@ class _Longest(_Check):
         return _Longest._found(lengths.unsqueeze(0), found).squeeze(0)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, lengths: Tensor, found: _Found) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        lengths, found = args
         return _Longest._found(lengths.movedim(in_dims[0], 0), found), 0
 
     @staticmethod
@@ -174,7 +175,7 @@ class _Same(_Check):
         return lengths.clone()
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, lengths: Tensor, others: Tensor) -> tuple[Tensor, int]:
-        pairs = zip((lengths, others), in_dims, strict=True)
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        pairs = zip(args, in_dims, strict=True)
         first, second = (one if dim is None else one.movedim(dim, 0) for one, dim in pairs)
         return _Same.forward(*torch.broadcast_tensors(first, second)), 0

@@ -54,8 +54,9 @@ class _Layers(Function):
         return None, None, None, None, *(next(found) if there else None for there in ctx.there[2:])
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, stack: Stack, forward_pass: ForwardPass, *given: Any) -> Any:
-        results = _run(stack, forward_pass, stacked(info.batch_size, in_dims[2:], given))
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        stack, forward_pass, *given = args
+        results = _run(stack, forward_pass, stacked(info.batch_size, in_dims[2:], tuple(given)))
         return results, (0,) * len(results)
 
 
@@ -76,8 +77,9 @@ class _LayersBackward(Function):
         raise NotImplementedError("recurrent layers in a batch have no second derivative")
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, stack: Stack, count: int, *given: Any) -> Any:
-        all_given = stacked(info.batch_size, in_dims[2:], given)
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        stack, count, *given = args
+        all_given = stacked(info.batch_size, in_dims[2:], tuple(given))
         gradients = _gradients(stack, all_given[:count], all_given[count:])
         return gradients, (0,) * len(gradients)
 
