@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstudy.models.compiled_math import exp, sigmoid, tanh
-from gradstudy.models.compiled_state_clipping import add_to, clip_state
+from gradstudy.models.compiled_state_clipping import add_to, clip_lstm_states, clip_state
 from gradstudy.models.compiling import compiled
 
 Array = NDArray[Any]
@@ -96,17 +96,10 @@ def lstm_backward(
     """
     hidden = dh.shape[2]
     one = dh.dtype.type(1)  # of the arrays' type: an integer would make float32 arithmetic float64
+    if limit.size > 0:
+        clip_lstm_states(grad_outputs, dh, dc, gates, tanh_c, absent, limit, by_value, clipped, t)
     for k in range(dh.shape[0]):
         summed = limit.size > 0 and limit[k] < np.inf
-        if summed:
-            if grad_outputs.size > 0:
-                add_to(dh[k], grad_outputs[k, t])
-            clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
-            for b in range(dh.shape[1]):
-                d_h, d_c, o, squashed = dh[k, b], dc[k, b], gates[k, t, b, 3 * hidden :], tanh_c[k, t, b]
-                for j in range(hidden):
-                    d_c[j] += d_h[j] * o[j] * (one - squashed[j] * squashed[j])
-            clipped[k] |= clip_state(dc[k], absent, limit[k], by_value[k], t, k)
         for b in range(dh.shape[1]):
             d_h, d_c, gate, squashed, c_before = dh[k, b], dc[k, b], gates[k, t, b], tanh_c[k, t, b], c[k, t, b]
             i, f, g, o = gate[:hidden], gate[hidden : 2 * hidden], gate[2 * hidden : 3 * hidden], gate[3 * hidden :]

@@ -54,3 +54,34 @@ def clip_state(gradient: Array, absent: Array, limit: float, by_value: bool, t: 
     for j in range(entries.shape[0]):
         entries[j] *= scale
     return True
+
+
+@compiled
+def clip_lstm_states(
+    grad_outputs: Array,
+    dh: Array,
+    dc: Array,
+    gates: Array,
+    tanh_c: Array,
+    absent: Array,
+    limit: Array,
+    by_value: Array,
+    clipped: Array,
+    t: int,
+) -> None:
+    """Sum up and clip the gradients of hidden and cell state after one step, of the trials that have a limit.
+
+    The arguments are those of ``compiled_kernels.lstm_backward``; ``dh`` and ``dc`` become the clipped sums.
+    """
+    hidden = dh.shape[2]
+    one = dh.dtype.type(1)
+    for k in range(dh.shape[0]):
+        if limit[k] < np.inf:
+            if grad_outputs.size > 0:
+                add_to(dh[k], grad_outputs[k, t])
+            clipped[k] |= clip_state(dh[k], absent, limit[k], by_value[k], t, k)
+            for b in range(dh.shape[1]):
+                d_h, d_c, o, squashed = dh[k, b], dc[k, b], gates[k, t, b, 3 * hidden :], tanh_c[k, t, b]
+                for j in range(hidden):
+                    d_c[j] += d_h[j] * o[j] * (one - squashed[j] * squashed[j])
+            clipped[k] |= clip_state(dc[k], absent, limit[k], by_value[k], t, k)
