@@ -100,8 +100,8 @@ def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
     """
     from gradstudy.study.launch import with_file
     from gradstudy.study.literature.presets import preset_values
+    from gradstudy.study.spec.checks.without_effect import beside_factors, without_defaults, without_effect
     from gradstudy.study.spec.study_spec import parse_spec
-    from gradstudy.study.spec.without_effect import beside_factors, without_defaults, without_effect
 
     from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
     values = merged(({"name": name} if name else {}) | from_file, flags)

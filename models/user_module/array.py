@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gradstudy.models.array import Telemetry, TrainingRun, Watch, free_slot
+from gradstudy.models.array import TrainingRun, Watch, free_slot
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
 from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
 from gradstudy.models.user_module.loading import UserModule

@@ -23,11 +23,12 @@ from gradstudy.models.tasks.options import OptionValue
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
-from gradstudy.study.spec.budget import PrunerName, SamplerName, check_sampler, check_trials, with_grid
+from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sampler, check_trials, with_grid
+from gradstudy.study.spec.checks.model_of_the_task import check_model
+from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
-from gradstudy.study.spec.model_of_the_task import check_model
 from gradstudy.study.spec.module_options import plain_option
 from gradstudy.study.spec.optimization import (
     check_hyperparameters,
@@ -36,7 +37,6 @@ from gradstudy.study.spec.optimization import (
     schedule_of,
 )
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
-from gradstudy.study.spec.recurrence import check_recurrence
 
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 

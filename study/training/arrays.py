@@ -1,129 +1,38 @@
 """Trials in the slots of an array: each from its first step to its result."""
 
 import math
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from gradstudy.models.array import Telemetry, TrainingRun, TrialArray
+from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.batches import TaskData
+from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.trainable import Trainable
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import Batching, try_batching
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.workspace import Workspace
-from gradstudy.storage.results import Outcome, TrialResult
+from gradstudy.storage.results import TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.device import check_precision
-from gradstudy.study.training.summary import count_spikes, summarize_gradients
-from gradstudy.study.wording import not_finite
+from gradstudy.study.training.trial import Trial
 
 if TYPE_CHECKING:
     from gradstudy.models.cell_names import Cell
 
 Key = TypeVar("Key")
 
-EXCEPTION = "exception"
-"""The reason of a trial that failed because the user's code did."""
-
 BLOCK = 10
 """Steps between two looks at the losses: a diverged trial trains this many steps in vain at most."""
-
-
-@dataclass
-class Trial:
-    """A trial that is being trained in a slot of an array."""
-
-    run: TrainingRun
-    monitor: DivergenceMonitor
-    initial_validation_loss: float
-    schedule: Schedule
-    started: float = field(default_factory=time.monotonic)
-    blocks: list[Telemetry] = field(default_factory=list)
-
-    def observe(self, telemetry: Telemetry, slot: int) -> Verdict | None:
-        """Take in a block of steps; what comes after a divergence is forgotten."""
-        before = self.monitor.steps
-        verdict = self.monitor.observe_all(telemetry.loss[:, slot], telemetry.grad_norm[:, slot])
-        self.blocks.append(telemetry.of_slot(slot, self.monitor.steps - before))
-        return verdict
-
-    def learning_rates(self) -> NDArray[np.float64]:
-        """That of each step so far, [steps]."""
-        return self.run.learning_rate * self.schedule.factors()[: self.monitor.steps]
-
-    def telemetry(self) -> Telemetry:
-        """Every step so far; each array is [steps]."""
-        return Telemetry.concatenated(self.blocks) if self.blocks else Telemetry.none()
-
-    def untrained_not_finite(self) -> str | None:
-        """What is wrong with a trial whose untrained model has no finite loss, so that no setting can mend it."""
-        measured = {
-            "training": self.monitor.initial_loss,
-            "validation": self.initial_validation_loss,
-        }
-        bad = [name for name, loss in measured.items() if not math.isfinite(loss)]
-        if not bad:
-            return None
-        return (
-            f"{not_finite(bad)}: look at the {bad[0]} data and the loss, as no learning rate, threshold or strategy "
-            "mends that"
-        )
-
-    def failed(self, error: str, reason: str = EXCEPTION) -> TrialResult:
-        """The result of a trial that failed, with what is known of the cause; steps are those before its last block."""
-        return self._ended(Outcome.FAILED, reason, error=error)
-
-    def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
-        """The trial's result; ``validation_loss`` is NaN for a diverged trial.
-
-        The objective is the validation loss, at most that of the untrained model, which a diverged trial gets; a pruned
-        trial has none.
-        """
-        telemetry = self.telemetry()
-        gradients = summarize_gradients(telemetry.grad_norm, telemetry.clipped)
-        objective: float | None = self.initial_validation_loss
-        if verdict.outcome == "pruned":
-            objective = None
-        elif verdict.outcome != "diverged" and validation_loss < self.initial_validation_loss:
-            objective = validation_loss
-        return self._ended(
-            Outcome(verdict.outcome),
-            verdict.reason,
-            diverged_at_step=verdict.step,
-            validation_loss=validation_loss,
-            objective=objective,
-            grad_norm_p50=gradients.p50,
-            grad_norm_p90=gradients.p90,
-            grad_norm_max=gradients.largest,
-            clipped_fraction=gradients.clipped_fraction,
-            spikes=count_spikes(telemetry.loss),
-            skipped_steps=self.monitor.skipped_steps,
-        )
-
-    def _ended(self, outcome: Outcome, reason: str | None, **more: Any) -> TrialResult:
-        """The result with what is known of every trial."""
-        return TrialResult(
-            outcome=outcome,
-            reason=reason,
-            steps=self.monitor.steps,
-            initial_loss=self.monitor.initial_loss,
-            final_loss=self.monitor.smoothed_loss,
-            initial_validation_loss=self.initial_validation_loss,
-            seconds=time.monotonic() - self.started,
-            **more,
-        )
 
 
 @dataclass(frozen=True)

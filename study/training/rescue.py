@@ -17,13 +17,14 @@ from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import Verdict
 from gradstudy.study.errors import NothingToRescueError
 from gradstudy.study.statistics.rates import wilson_interval
-from gradstudy.study.training.arrays import Slots, Trial, make_array, make_workspace
+from gradstudy.study.training.arrays import Slots, make_array, make_workspace
 from gradstudy.study.training.branch_point import BranchPoint, branch_point
 from gradstudy.study.training.course import Course, begin, follow, own_run
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.recorded_trial import RecordedTrial, read_trial
 from gradstudy.study.training.remedies import UNCHANGED, Branch, Rewarmed, branches
 from gradstudy.study.training.slots import choose_slots
+from gradstudy.study.training.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

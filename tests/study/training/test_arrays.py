@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from gradstudy.models.array import Telemetry, TrainingRun
+from gradstudy.models.array import TrainingRun
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.pairs import TokenPairs
+from gradstudy.models.telemetry import Telemetry
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
-from gradstudy.study.training.arrays import Ended, Slots, Trial, make_array, make_workspace
+from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
+from gradstudy.study.training.trial import Trial
 
 SETTING = Setting(cell="gru", strategy="norm", threshold=1.0, learning_rate=0.5)
 

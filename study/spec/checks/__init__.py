@@ -1,0 +1,1 @@
+"""What of a spec fits together, and what of it means nothing."""
