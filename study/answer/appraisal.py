@@ -64,8 +64,9 @@ class Appraisal:
         rated = np.where(settings["trained"] > 0, worth.rating, np.inf)
         groups = settings.groupby(keys).ngroup().to_numpy()
         for group in range(int(groups.max(initial=-1)) + 1):
-            best = int(np.argmin(np.where(groups == group, rated, np.inf)))
-            if np.isfinite(rated[best]):
+            in_group = np.where(groups == group, rated, np.inf)
+            best = int(np.argmin(in_group))
+            if np.isfinite(in_group[best]):
                 rates = self.usable_rates(best)
                 found = (rates.width, rates.width_low, rates.width_high)
                 rows.append((*settings[keys].iloc[best], self.loss(best, float(worth.expected[best])), *found))

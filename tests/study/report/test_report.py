@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from simulated import appraised
+from simulated import appraised, frame_of
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.database import Database
@@ -46,6 +46,14 @@ def test_a_study_that_diverged_altogether_recommends_nothing(
     report = read_report(finished, "s")
     assert report.recommendation is None
     assert report.strategies["rate"].tolist() == [1.0] * len(report.strategies)
+
+
+def test_a_strategy_of_which_all_runs_diverged_does_not_repeat_the_row_of_another() -> None:
+    trained = [{"number": n, "strategy": "none", "threshold": None, "learning_rate": 0.1 * (n + 1)} for n in range(4)]
+    lost = {"outcome": "diverged", "reason": "blow_up", "diverged_at_step": 3, "validation_loss": None}
+    trials = frame_of([*trained, *({"number": n, "learning_rate": 10.0 * n, **lost} for n in range(4, 7))])
+    groups = appraised(trials).by_group()
+    assert groups["strategy"].tolist() == ["none"]
 
 
 def test_an_unknown_study_has_no_report(finished: Database) -> None:
