@@ -19,7 +19,7 @@ def rescue(
     name: StudyName,
     number: Annotated[int, typer.Argument(metavar="N", help="Number of the trial.")],
     storage: Storage = DEFAULT_STORAGE,
-    runs: Annotated[int, typer.Option(min=2, max=1000, metavar="N", help="Runs of each remedy.")] = 16,
+    runs: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Runs of each remedy.")] = 16,
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
     form: Annotated[Form, typer.Option("--format", help="How the remedies are written.")] = "terminal",
     output: Annotated[

@@ -72,12 +72,12 @@ def branches(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int
     """
     spec, own = trial.spec, own_run(trial)
     study = derived_seed(trial.seed, RESCUING)
-    seeds = [trial.seed, *(trial_seed(study, number) for number in range(1, runs))]
+    others = [trial_seed(study, number) for number in range(1, max(runs, 2))]
     made = [Branch(remedy=UNCHANGED, run=own)]
-    if is_module_task(spec.task):
-        seeds = [trial.seed]
-    else:
-        made += [Branch(remedy="another order of the data", run=replace(own, seed=seed)) for seed in seeds[1:]]
+    seeds = [trial.seed]
+    if not is_module_task(spec.task):
+        seeds += others[: runs - 1]
+        made += [Branch(remedy="another order of the data", run=replace(own, seed=seed)) for seed in others]
         for further in range(1, min(runs, spec.steps - 1 - point.first_bad) + 1):
             passed_over = point.first_bad - point.step + further
             made.append(Branch(remedy="bad batches passed over", run=own, passed_over=passed_over))

@@ -10,6 +10,7 @@ those that went wrong at their start, as remedies for these begin anew.
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -20,35 +21,38 @@ from gradstudy.storage.default_storage import DEFAULT_STORAGE
 from gradstudy.storage.frames import read_trials
 from gradstudy.study.errors import NothingToRescueError
 from gradstudy.study.statistics.rates import wilson_interval
-from gradstudy.study.training.rescue import rescue_trial
+from gradstudy.study.training.data import load_data
+from gradstudy.study.training.recorded_trial import read_trial
+from gradstudy.study.training.rescue import try_remedies
 
 LEARNED = 0.9
 """Of the untrained loss: below it a trial had learned something."""
 
 
-def rescued(storage: str, name: str, trials: int, runs: int) -> pd.DataFrame:
-    """The tables of the first diverged trials of a study that can be rescued."""
-    parts: list[pd.DataFrame] = []
+def rescued(storage: str, name: str, first: int, trials: int, runs: int) -> Iterator[pd.DataFrame]:
+    """The tables of so many diverged trials of a study that can be rescued, from number ``first`` on."""
+    data, done = None, 0
     with Database.open(storage) as database:
         recorded = read_trials(database, name)
-        for number in recorded.loc[recorded["outcome"] == "diverged", "number"]:
+        wanted = (recorded["outcome"] == "diverged") & (recorded["number"] >= first)
+        for number in recorded.loc[wanted, "number"]:
             try:
-                tried = rescue_trial(database, name, int(number), runs=runs)
+                trial = read_trial(database, name, int(number))
+                data = data or load_data(trial.spec)  # the same for all, as nothing of it is varied
+                tried = try_remedies(trial, data, f"trial {number}", runs=runs, device="cpu")
             except NothingToRescueError as error:
                 print(error, flush=True)
                 continue
             initial_loss = tried.trial.row["initial_loss"]
-            parts.append(
-                tried.table.assign(
-                    number=number,
-                    learned=tried.point.lowest < LEARNED * initial_loss,
-                    reproduced=tried.reproduced,
-                    strategy=tried.trial.setting.strategy,
-                )
+            yield tried.table.assign(
+                number=number,
+                learned=tried.point.lowest < LEARNED * initial_loss,
+                reproduced=tried.reproduced,
+                strategy=tried.trial.setting.strategy,
             )
-            if len(parts) == trials:
+            done += 1
+            if done == trials:
                 break
-    return pd.concat(parts, ignore_index=True)
 
 
 def summary(tables: pd.DataFrame) -> pd.DataFrame:
@@ -71,15 +75,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study")
     parser.add_argument("--storage", default=DEFAULT_STORAGE)
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial that is looked at")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--runs", type=int, default=4)
-    parser.add_argument("--output", type=Path, help="where the tables of the trials are kept")
+    parser.add_argument("--output", type=Path, help="where the tables of the trials are kept, as they come")
     given = parser.parse_args()
     torch.set_num_threads(1)
     start = time.monotonic()
-    tables = rescued(given.storage, given.study, given.trials, given.runs)
-    if given.output is not None:
-        tables.to_csv(given.output, index=False)
+    parts: list[pd.DataFrame] = []
+    for part in rescued(given.storage, given.study, given.first, given.trials, given.runs):
+        parts.append(part)
+        if given.output is not None:
+            pd.concat(parts).to_csv(given.output, index=False)
+    tables = pd.concat(parts, ignore_index=True)
     of_trials = tables.drop_duplicates("number")
     print(
         f"{len(of_trials)} trials, {int(of_trials['learned'].sum())} had learned something, "

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from thresholds import AFTER_BACKWARD
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.parameters import ParameterLayout
@@ -31,9 +32,9 @@ def new_clipper(names, slots=None, steps=100, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_a_broken_trial_leaves_its_neighbours_alone(name, broken):
-    names = [name, *STRATEGIES, name]
+    names = [name, *AFTER_BACKWARD, name]
     clip, reference = new_clipper(names), new_clipper(names)
     for step in range(40):
         gradients, weights = random_rows(step, len(names)), random_rows(-step - 1, len(names))
@@ -75,7 +76,7 @@ def test_a_broken_step_leaves_no_trace_in_the_state(name, broken):
         torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_zero_gradients_stay_zero_and_count_as_unclipped(name):
     clip = new_clipper([name, "norm"])
     for _ in range(30):
@@ -107,14 +108,14 @@ def test_slots_without_a_trial_are_not_touched():
 
 def test_a_call_reads_nothing_back_from_the_device():
     """A meta tensor has no values: whatever would wait for some raises."""
-    clip = GradientClipper(LAYOUT, len(STRATEGIES), 10, torch.float32, "meta")
-    for slot, name in enumerate(STRATEGIES):
+    clip = GradientClipper(LAYOUT, len(AFTER_BACKWARD), 10, torch.float32, "meta")
+    for slot, name in enumerate(AFTER_BACKWARD):
         clip.assign(slot, name, THRESHOLDS[name])
-    gradients = torch.zeros(len(STRATEGIES), SIZE, device="meta")
-    assert clip(gradients, gradients.clone()).clipped.shape == (len(STRATEGIES),)
+    gradients = torch.zeros(len(AFTER_BACKWARD), SIZE, device="meta")
+    assert clip(gradients, gradients.clone()).clipped.shape == (len(AFTER_BACKWARD),)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_a_moved_trial_continues_as_if_it_had_stayed(name):
     moved, stayed = new_clipper(["norm", "agc", name]), new_clipper([name])
     for step in range(60):
@@ -129,7 +130,7 @@ def test_a_moved_trial_continues_as_if_it_had_stayed(name):
         torch.testing.assert_close(batch[-1], gradient[0], rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_an_assigned_slot_has_no_memory(name):
     used, fresh = new_clipper([name]), new_clipper([name])
     for step in range(30):
