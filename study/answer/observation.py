@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from gradstudy.study.frontier.margins import NON_FINITE, bounded_margins
-from gradstudy.study.statistics.grouping import GROUP, SETTING, in_words, setting_of
+from gradstudy.study.statistics.grouping import GROUP, SETTING, all_values, in_words, setting_of
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.worth.observed import Observed, Settings
 from gradstudy.study.worth.scale import shares, units
@@ -54,7 +54,7 @@ class Observation:
             runs: rows of ``trial_result`` with ``fresh``, see ``mark_fresh``.
         """
         runs = judged(runs).dropna(subset=["learning_rate"])
-        runs = in_words(runs.assign(values=runs["factors"])).reset_index(drop=True)
+        runs = in_words(runs.assign(values=all_values(runs))).reset_index(drop=True)
         lost = (runs["outcome"] == "diverged").to_numpy()
         untrained = runs["initial_validation_loss"].to_numpy(float)
         losses = np.where(lost, untrained, runs["validation_loss"].to_numpy(float))

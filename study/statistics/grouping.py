@@ -1,5 +1,7 @@
 """Settings and their replicates: runs are of one setting when all that was searched agrees."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,8 +14,15 @@ SETTING = ["cell", "strategy", "threshold", "learning_rate"]
 
 def setting_of(trials: pd.DataFrame) -> "pd.Series[int]":
     """A number for each row of ``trial_result``, the same for the runs of one setting."""
-    keys = trials[SETTING].assign(factors=trials["factors"].map(str))
+    keys = trials[SETTING].assign(factors=[str(values) for values in all_values(trials)])
     return keys.groupby([*SETTING, "factors"], dropna=False, sort=False).ngroup()
+
+
+def all_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each row of ``trial_result`` has beside ``SETTING``: its factors, and what is searched on a range."""
+    searched = trials["searched"] if "searched" in trials else [{}] * len(trials)
+    pairs = zip(trials["factors"], searched, strict=True)
+    return [(factors if isinstance(factors, dict) else {}) | ranges for factors, ranges in pairs]
 
 
 def in_words(trials: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,10 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -150,13 +152,23 @@ class Slots(Generic[Key]):
         self._spec = spec
         self._trials: list[Trial] = []
 
-    def admit(self, key: Key, setting: Setting, seed: int) -> None:
-        """Put a trial into a free slot and measure its untrained model."""
+    def admit(
+        self, key: Key, setting: Setting, seed: int, hyperparameters: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Put a trial into a free slot and measure its untrained model.
+
+        Args:
+            key: which the trial is known by.
+            setting: of the trial.
+            seed: of the trial.
+            hyperparameters: of its optimizer, that differ from those of the array.
+        """
         run = TrainingRun(
             seed=seed,
             strategy=setting.strategy,
             threshold=setting.threshold,
             learning_rate=setting.learning_rate,
+            hyperparameters=hyperparameters,
         )
         slot = self.array.admit(run)
         spec = self._spec

@@ -56,7 +56,8 @@ def read_trial(database: Database, name: str, number: int) -> RecordedTrial:
 
 def in_words(row: Mapping[str, Any]) -> str:
     """The setting and the seed of a row of ``trial_result``."""
-    threshold, factors = row["threshold"], described(row["factors"])
+    searched = {name: float(f"{value:.4g}") for name, value in row.get("searched", {}).items()}
+    threshold, factors = row["threshold"], described({**row["factors"], **searched})
     with_threshold = "" if pd.isna(threshold) else f" at {threshold:.3g}"
     return (
         f"trial {row['number']}: {row['cell']}, {row['strategy']}{with_threshold}, learning rate "
