@@ -1,6 +1,7 @@
 """Hyperparameters of an optimizer for each slot of an array."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,10 +14,10 @@ class SlotValues:
     def __init__(self, values: Mapping[str, float], slots: int, dtype: torch.dtype, device: torch.device) -> None:
         """Begin with the same ``values`` in every slot."""
         self._numbers = {name: np.full(slots, value) for name, value in values.items()}
-        made = {"dtype": dtype, "device": device}
-        self._values = {name: torch.full((slots, 1), value, **made) for name, value in values.items()}
+        column = partial(torch.full, (slots, 1), dtype=dtype, device=device)
+        self._values: dict[str, Tensor] = {name: column(value) for name, value in values.items()}
         # Taken from 1 before it is rounded: of 1 - 0.9999, float32 would keep three digits.
-        self._lacks = {name: torch.full((slots, 1), 1 - value, **made) for name, value in values.items()}
+        self._lacks: dict[str, Tensor] = {name: column(1 - value) for name, value in values.items()}
 
     def assign(self, slot: int, values: Mapping[str, float]) -> None:
         """Give a slot its values."""

@@ -157,7 +157,9 @@ class StudySpec(Part):
         space = values.get("space") if isinstance(values, dict) else None
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values
-        alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
+        alone = values | {
+            "space": {name: part for name, part in space.items() if name not in ("factors", "hyperparameters")}
+        }
         for name in ("optimizer", "schedule"):  # which say what else can be given
             if isinstance(several := space["factors"].get(name), (list, tuple)) and several:
                 alone |= {name: several[0]}

@@ -31,6 +31,11 @@ def in_words(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(factors=pd.Series(words, index=trials.index, dtype="str"))
 
 
+def searched_in_words(searched: Any) -> str:
+    """What is searched on a range, of one row of ``trial_result``, with four digits."""
+    return described({name: float(f"{value:.4g}") for name, value in (searched or {}).items()})
+
+
 def group_keys(trials: pd.DataFrame) -> list[str]:
     """``GROUP``, with ``factors`` where the trials vary any: a run says nothing about other values of a factor."""
     return [*GROUP, "factors"] if is_varied(trials) else GROUP
