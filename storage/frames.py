@@ -32,7 +32,7 @@ def read_trials(db: Database, study: str) -> pd.DataFrame:
         NotFoundError: there is no such study.
     """
     frame = _read(db, study, "SELECT * FROM trial_result WHERE study = :study ORDER BY number")
-    ranges = find_study(db, study).spec["space"].get("hyperparameters", {})
+    ranges = find_study(db, study).spec.get("space", {}).get("hyperparameters", {})
     factors = [_decoded(given) for given in frame["factors"]]
     for column, is_searched in (("factors", False), ("searched", True)):
         chosen = [{name: row[name] for name in row if (name in ranges) == is_searched} for row in factors]

@@ -20,9 +20,13 @@ def setting_of(trials: pd.DataFrame) -> "pd.Series[int]":
 
 def all_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
     """What each row of ``trial_result`` has beside ``SETTING``: its factors, and what is searched on a range."""
-    searched = trials["searched"] if "searched" in trials else [{}] * len(trials)
-    pairs = zip(trials["factors"], searched, strict=True)
-    return [(factors if isinstance(factors, dict) else {}) | ranges for factors, ranges in pairs]
+    pairs = zip(trials["factors"], searched_values(trials), strict=True)
+    return [(factors if isinstance(factors, dict) else {}) | searched for factors, searched in pairs]
+
+
+def searched_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each row of ``trial_result`` has of what is searched on a range."""
+    return trials["searched"].tolist() if "searched" in trials else [{} for _ in range(len(trials))]
 
 
 def in_words(trials: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from gradstudy.study.spec.factors import shown
-from gradstudy.study.statistics.grouping import all_values, in_words, setting_of
+from gradstudy.study.statistics.grouping import all_values, in_words, searched_values, setting_of
 
 CONFIDENCE = 0.95
 AGGRESSIVE_CLIPPING = 0.5
@@ -131,7 +131,7 @@ def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
         of different data or units. Empty where nothing is varied.
     """
     factors = pd.DataFrame(all_values(trials), trials.index)
-    in_ranges = pd.DataFrame(list(trials["searched"]) if "searched" in trials else [], trials.index)
+    in_ranges = pd.DataFrame(searched_values(trials), trials.index)
     parts = []
     for name in factors:
         known = factors[name].dropna()

@@ -52,8 +52,10 @@ def array_of(strategy: str, hidden: int, optimizer: OptimizerName = "sgd") -> Ca
     )
     entry = STRATEGIES[strategy]
     threshold = None if entry.low is None or entry.high is None else (entry.low * entry.high) ** 0.5
+    # At 0.1 those that divide by gradients saturate every gate, and numbers too small for float32 are slow ones.
+    rate = 0.1 if optimizer == "sgd" else 1e-3
     for seed in range(TRIALS):
-        array.admit(TrainingRun(seed=seed, strategy=strategy, threshold=threshold, learning_rate=0.1))
+        array.admit(TrainingRun(seed=seed, strategy=strategy, threshold=threshold, learning_rate=rate))
     array.train(WARM_UP)
 
     def turn() -> float:
