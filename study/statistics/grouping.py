@@ -14,8 +14,9 @@ SETTING = ["cell", "strategy", "threshold", "learning_rate"]
 
 def setting_of(trials: pd.DataFrame) -> "pd.Series[int]":
     """A number for each row of ``trial_result``, the same for the runs of one setting."""
-    keys = trials[SETTING].assign(factors=[str(values) for values in all_values(trials)])
-    return keys.groupby([*SETTING, "factors"], dropna=False, sort=False).ngroup()
+    searched = pd.Series([str(each) for each in searched_values(trials)], trials.index, dtype="str")
+    keys = trials[SETTING].assign(factors=trials["factors"].map(str), searched=searched)
+    return keys.groupby([*SETTING, "factors", "searched"], dropna=False, sort=False).ngroup()
 
 
 def all_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
