@@ -1,7 +1,7 @@
 """The trial array: K training runs of one shape as one batched program."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -39,12 +39,14 @@ class TrainingRun:
         strategy: clipping strategy, a name in ``STRATEGIES``.
         threshold: in the unit of the strategy; None where it has none.
         learning_rate: of the optimizer.
+        hyperparameters: of the optimizer, that differ from those of the array.
     """
 
     seed: int
     strategy: str
     threshold: float | None
     learning_rate: float
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
 
 Watch = Callable[[ParameterLayout, Tensor, Tensor], None]
@@ -89,7 +91,7 @@ class TrialArray:
             data: training and validation examples.
             slots: the largest number of trials at once, K.
             batch_size: sequences in each training batch.
-            optimizer: of every trial.
+            optimizer: of every trial, with the hyperparameters of those that have none of their own.
             schedule: of every trial's learning rate, over the longest training run; strategies with memory size it
                 by this.
             guard: whether a step with a non-finite loss or gradient is skipped.
@@ -131,6 +133,7 @@ class TrialArray:
         self.active += 1
         self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)
+        self._optimizer.assign(slot, run.hyperparameters)
         if self._scaling:
             self._scaling.reset(slot)
         self._state_clipper.assign(slot, run.strategy, run.threshold)

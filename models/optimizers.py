@@ -1,4 +1,4 @@
-"""The optimizers of ``torch.optim`` with a learning rate per trial.
+"""The optimizers of ``torch.optim`` with a learning rate and hyperparameters per trial.
 
 Shapes: n active trials of at most K slots, P parameters. Updates are in place. A trial whose ``taken`` is 0 skips
 the step: neither its parameters nor its optimizer state change; its gradients must be finite all the same (zero).
@@ -6,11 +6,13 @@ Each equals the class of ``torch.optim`` that ``OPTIMIZERS`` names, from whose p
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from gradstudy.models.optimizer_settings import OptimizerName, OptimizerSettings
+from gradstudy.models.slot_values import SlotValues
 
 OPTIMIZER_STATES: dict[OptimizerName, int] = {
     "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "adadelta": 2, "rmsprop": 1, "adam": 2, "adamw": 2,
@@ -54,18 +56,38 @@ class NamedOptimizer(Optimizer):
     def __init__(
         self, settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._name, self._values = settings.name, settings.values
-        self._weight_decay = self._values["weight_decay"]
+        self._settings = settings
+        self._values = SlotValues(settings.values, slots, dtype, device)
         self.state = tuple(torch.zeros(slots, size, dtype=dtype, device=device) for _ in range(self.moments))
+
+    def assign(self, slot: int, given: Mapping[str, float]) -> None:
+        """Give the trial of a slot its own hyperparameters; those that are not ``given`` are the settings'."""
+        self._values.assign(slot, {**self._settings.values, **given})
+
+    def move(self, source: int, target: int) -> None:
+        """See Optimizer."""
+        super().move(source, target)
+        self._values.move(source, target)
 
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
         """See Optimizer."""
+        count = len(parameters)
         rate, column = (learning_rate * taken).unsqueeze(1), taken.unsqueeze(1)
-        if self._weight_decay and self._name == "adamw":
-            parameters.mul_(1 - self._weight_decay * rate)
-        elif self._weight_decay:
-            gradients.add_(parameters, alpha=self._weight_decay)
-        self._update(parameters, gradients, rate, column, [tensor[: len(parameters)] for tensor in self.state])
+        if self._values.any("weight_decay", count):
+            decay = self._values.value("weight_decay", count)
+            if self._settings.name == "adamw":
+                parameters.mul_(1 - decay * rate)
+            else:
+                gradients.addcmul_(parameters, decay)
+        self._update(parameters, gradients, rate, column, [tensor[:count] for tensor in self.state])
+
+    def _value(self, name: str, like: Tensor) -> Tensor:
+        """A hyperparameter of the trials that ``like`` has a row of, [n, 1]."""
+        return self._values.value(name, len(like))
+
+    def _lack(self, name: str, like: Tensor) -> Tensor:
+        """What it lacks to 1, [n, 1]."""
+        return self._values.lack(name, len(like))
 
     @abstractmethod
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
@@ -85,10 +107,10 @@ class Momentum(NamedOptimizer):
     moments = 1
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        momentum, velocity = self._values["momentum"], kept[0]
-        velocity.mul_(_decay(momentum, taken)).addcmul_(gradients, taken)
-        if self._name == "nesterov":
-            parameters.addcmul_(gradients, rate, value=-1).addcmul_(velocity, rate, value=-momentum)
+        velocity = kept[0].mul_(1 - taken * self._lack("momentum", taken)).addcmul_(gradients, taken)
+        if self._settings.name == "nesterov":
+            parameters.addcmul_(gradients, rate, value=-1)
+            parameters.addcmul_(velocity, rate * self._value("momentum", taken), value=-1)
         else:
             parameters.addcmul_(velocity, rate, value=-1)
 
@@ -100,7 +122,7 @@ class Adagrad(NamedOptimizer):
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
         square = kept[0].addcmul_(gradients * gradients, taken)
-        parameters.addcdiv_(gradients * rate, square.sqrt().add_(self._values["epsilon"]), value=-1)
+        parameters.addcdiv_(gradients * rate, square.sqrt().add_(self._value("epsilon", taken)), value=-1)
 
 
 class Adadelta(NamedOptimizer):
@@ -110,10 +132,10 @@ class Adadelta(NamedOptimizer):
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
         square, moved = kept
-        epsilon = self._values["epsilon"]
-        _average(square, gradients * gradients, ADADELTA_DECAY, taken)
+        epsilon = self._value("epsilon", taken)
+        _average(square, gradients * gradients, taken * (1 - ADADELTA_DECAY))
         change = (moved + epsilon).sqrt_().div_((square + epsilon).sqrt_()).mul_(gradients)
-        _average(moved, change * change, ADADELTA_DECAY, taken)
+        _average(moved, change * change, taken * (1 - ADADELTA_DECAY))
         parameters.addcmul_(change, rate, value=-1)
 
 
@@ -123,8 +145,8 @@ class RMSprop(NamedOptimizer):
     moments = 1
 
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        _average(kept[0], gradients * gradients, RMSPROP_DECAY, taken)
-        parameters.addcdiv_(gradients * rate, kept[0].sqrt().add_(self._values["epsilon"]), value=-1)
+        _average(kept[0], gradients * gradients, taken * (1 - RMSPROP_DECAY))
+        parameters.addcdiv_(gradients * rate, kept[0].sqrt().add_(self._value("epsilon", taken)), value=-1)
 
 
 class Moments(NamedOptimizer):
@@ -141,12 +163,12 @@ class Moments(NamedOptimizer):
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
         mean, square, count = kept[:3]
         count.add_(taken)
-        beta_1, beta_2 = self._values["beta1"], self._values["beta2"]
-        _average(mean, gradients, beta_1, taken)
-        _average(square, gradients * gradients, beta_2, taken)
+        lack_1, lack_2 = self._lack("beta1", taken), self._lack("beta2", taken)
+        _average(mean, gradients, taken * lack_1)
+        _average(square, gradients * gradients, taken * lack_2)
         # A trial that has skipped every step so far has a count of 0 and must not divide by zero.
         steps = count.clamp(min=1)
-        self._move(parameters, gradients, rate, kept, steps, 1 - beta_1**steps, 1 - beta_2**steps)
+        self._move(parameters, gradients, rate, kept, steps, _known(lack_1, steps), _known(lack_2, steps))
 
     @abstractmethod
     def _move(
@@ -163,7 +185,7 @@ class Adam(Moments):
         self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
         known_2: Tensor,
     ) -> None:  # fmt: skip
-        denominator = kept[1].sqrt().div_(known_2.sqrt()).add_(self._values["epsilon"])
+        denominator = kept[1].sqrt().div_(known_2.sqrt()).add_(self._value("epsilon", rate))
         parameters.addcdiv_(kept[0] * (rate / known_1), denominator, value=-1)
 
 
@@ -186,14 +208,14 @@ class NAdam(Moments):
         mean, square, _, lacking = kept
         now, coming = self._momentum(steps), self._momentum(steps + 1)
         lacking.copy_(torch.where(rate != 0, lacking * now + (1 - now), lacking))
-        denominator = square.sqrt().div_(known_2.sqrt()).add_(self._values["epsilon"])
+        denominator = square.sqrt().div_(known_2.sqrt()).add_(self._value("epsilon", rate))
         # A trial that has skipped every step so far has no product yet and must not divide by zero.
         known = torch.where(lacking == 0, 1.0, lacking)
         parameters.addcdiv_(gradients * (rate * (1 - now) / known), denominator, value=-1)
         parameters.addcdiv_(mean * (rate * coming / (1 - (1 - lacking) * coming)), denominator, value=-1)
 
     def _momentum(self, steps: Tensor) -> Tensor:
-        return self._values["beta1"] * (1 - 0.5 * 0.96 ** (steps * NADAM_MOMENTUM_DECAY))
+        return self._value("beta1", steps) * (1 - 0.5 * 0.96 ** (steps * NADAM_MOMENTUM_DECAY))
 
 
 class RAdam(Moments):
@@ -203,23 +225,23 @@ class RAdam(Moments):
         self, parameters: Tensor, gradients: Tensor, rate: Tensor, kept: list[Tensor], steps: Tensor, known_1: Tensor,
         known_2: Tensor,
     ) -> None:  # fmt: skip
-        most = 2 / (1 - self._values["beta2"]) - 1
+        most = 2 / self._lack("beta2", rate) - 1
         length = most - 2 * steps * (1 - known_2) / known_2
         adapts = length > RECTIFIED_FROM
         held = torch.where(adapts, length, RECTIFIED_FROM)
         rectified = ((held - 4) * (held - 2) * most / ((most - 4) * (most - 2) * held)).sqrt()
-        factor = known_2.sqrt() / (kept[1].sqrt() + self._values["epsilon"])
+        factor = known_2.sqrt() / (kept[1].sqrt() + self._value("epsilon", rate))
         parameters.addcmul_(kept[0] * (rate / known_1), torch.where(adapts, rectified * factor, 1.0), value=-1)
 
 
-def _average(kept: Tensor, new: Tensor, decay: float, taken: Tensor) -> None:
-    """Move a mean [n, P] towards what is new where the step is taken, in place."""
-    kept.mul_(_decay(decay, taken)).addcmul_(new, taken, value=1 - decay)
+def _average(kept: Tensor, new: Tensor, share: Tensor) -> None:
+    """Move a mean [n, P] by a share [n, 1] of the way to what is new, in place."""
+    kept.mul_(1 - share).addcmul_(new, share)
 
 
-def _decay(rate: float, taken: Tensor) -> Tensor:
-    """``rate`` where the step is taken and 1 elsewhere, [n, 1]."""
-    return 1 - taken * (1 - rate)
+def _known(lack: Tensor, steps: Tensor) -> Tensor:
+    """1 - (1 - lack)^steps without the digits that float32 would lose, [n, 1]."""
+    return -torch.expm1(steps * torch.log1p(-lack))
 
 
 CLASSES: dict[OptimizerName, type[NamedOptimizer]] = {
@@ -230,6 +252,6 @@ CLASSES: dict[OptimizerName, type[NamedOptimizer]] = {
 
 def make_optimizer(
     settings: OptimizerSettings, slots: int, size: int, dtype: torch.dtype, device: torch.device
-) -> Optimizer:
+) -> NamedOptimizer:
     """An optimizer for ``slots`` trials of ``size`` parameters each."""
     return CLASSES[settings.name](settings, slots, size, dtype, device)

@@ -7,14 +7,16 @@ From a flag here a value goes to its field in ``study.spec.study_spec``. What is
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from gradstudy.models.optimizer_settings import OPTIMIZERS
+from gradstudy.models.optimizer_settings import HYPERPARAMETERS, OPTIMIZERS
 from gradstudy.models.schedule_names import SCHEDULES
 from gradstudy.scripts.spec_input import Values, assignments, axis, merged, names
+from gradstudy.study.errors import SpecError
 
 MANY = list[str]
 Read = Callable[[Any], Any]
@@ -83,6 +85,18 @@ def _factors(given: list[str]) -> Values:
     return {name: names(text) for name, text in assignments("--vary", given, "hidden_size=32,64").items()}
 
 
+def _hyperparameters(given: list[str]) -> Values:
+    ranges = assignments("--search", given, "beta2=0.9:0.9999")
+    return {name: _ends(name, text) for name, text in ranges.items()}
+
+
+def _ends(name: str, text: str) -> tuple[float, float]:
+    with suppress(ValueError):
+        low, high = map(float, text.split(":"))
+        return low, high
+    raise SpecError(f"--search takes LOW:HIGH such as {name}=0.9:0.99, and --vary values, but got {text!r}")
+
+
 def _learning_rates(given: str) -> Any:
     return axis("--lr", given)
 
@@ -120,6 +134,14 @@ OF_THE_SPACE = (
     ),
     Flag(
         "--vary", "space.factors", MANY, "Search a field or task option, too; repeatable.", "NAME=A,B,C", read=_factors
+    ),
+    Flag(
+        "--search",
+        "space.hyperparameters",
+        MANY,
+        f"Search the optimizer's {', '.join(HYPERPARAMETERS[:-1])} or {HYPERPARAMETERS[-1]} on a range; repeatable.",
+        "NAME=LOW:HIGH",
+        read=_hyperparameters,
     ),
 )
 OF_TRAINING = (

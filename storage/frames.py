@@ -26,11 +26,17 @@ TYPES = dict.fromkeys(WORDS, "str") | dict.fromkeys(COUNTS, "Int64") | dict.from
 def read_trials(db: Database, study: str) -> pd.DataFrame:
     """The view ``trial_result`` of a study, by number; ``factors`` are dictionaries, times are UTC.
 
+    ``searched`` has what the view has among the factors and is searched on a range: each setting has another value.
+
     Raises:
         NotFoundError: there is no such study.
     """
     frame = _read(db, study, "SELECT * FROM trial_result WHERE study = :study ORDER BY number")
-    frame["factors"] = frame["factors"].map(_decoded).astype("object")
+    ranges = find_study(db, study).spec.get("space", {}).get("hyperparameters", {})
+    factors = [_decoded(given) for given in frame["factors"]]
+    for column, is_searched in (("factors", False), ("searched", True)):
+        chosen = [{name: row[name] for name in row if (name in ranges) == is_searched} for row in factors]
+        frame[column] = pd.Series(chosen, frame.index, dtype="object")
     for column in ("started_at", "finished_at"):
         frame[column] = pd.to_datetime(frame[column], format="ISO8601")
     return frame

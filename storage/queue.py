@@ -23,7 +23,7 @@ class SettingRow:
         strategy: clipping strategy.
         threshold: in the strategy's unit; None where it has none.
         learning_rate: of the optimizer.
-        factors: what else the study varies.
+        factors: what else the study varies or searches.
     """
 
     cell: str
@@ -41,7 +41,7 @@ class SettingRow:
             strategy=row["strategy"],
             threshold=None if threshold is None or math.isnan(threshold) else float(threshold),
             learning_rate=float(row["learning_rate"]),
-            factors=row["factors"] or {},
+            factors={**(row["factors"] or {}), **row.get("searched", {})},
         )
 
     def columns(self) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class ModuleArray:
             cell: which it is given, where it takes one.
             slots: the largest number of trials at once, K.
             batch_size: which it is given, where it takes one.
-            optimizer: of every trial; None is the one that the user's function returns.
+            optimizer: of every trial, with the hyperparameters of those that have none of their own; None is the one
+                that the user's function returns.
             schedule: of every trial's learning rate, over the longest training run; strategies with memory size it
                 by this. An optimizer that the function returns goes by its own.
             guard: whether a step with a non-finite loss or gradient is skipped.

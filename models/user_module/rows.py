@@ -13,7 +13,7 @@ from torch import Tensor
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.optimizers import Optimizer, make_optimizer
+from gradstudy.models.optimizers import NamedOptimizer, make_optimizer
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.step_rates import StepRates
@@ -55,7 +55,7 @@ class ModuleRows:
         self.learning_rate = torch.zeros_like(self.loss)
         self.step = np.zeros(slots, np.int64)
         self._rates = StepRates(schedule, dtype, device)
-        self.optimizer: Optimizer
+        self.optimizer: OwnOptimizers | NamedOptimizer
         if optimizer is None:
             self.optimizer = OwnOptimizers(self.views, fail)
         else:
@@ -74,6 +74,8 @@ class ModuleRows:
         self.optimizer.reset(slot)
         if isinstance(self.optimizer, OwnOptimizers):
             self.optimizer.begin(slot, made, run.learning_rate)
+        else:
+            self.optimizer.assign(slot, run.hyperparameters)
         self.clipper.assign(slot, run.strategy, run.threshold)
 
     def next_rates(self, count: int) -> Tensor:

@@ -5,7 +5,7 @@ from textwrap import indent
 from typing import Any
 
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.study.spec.optimization import optimizer_settings, schedule_of
+from gradstudy.study.spec.optimizer.optimization import optimizer_settings, schedule_of
 
 AUTOCAST = "# model and loss are computed within torch.autocast(device_type, torch.{precision})"
 SMOOTHING = "# loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing={smoothing:g})"

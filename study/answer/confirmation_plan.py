@@ -12,7 +12,7 @@ from gradstudy.study.answer.choice import ranking
 from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
 from gradstudy.study.answer.recommendation import or_none, written
-from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
+from gradstudy.study.statistics.grouping import SETTING, all_values, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.wording import three_digits
 
@@ -52,7 +52,7 @@ def choose(
         top: how many settings, without their steps and their rival, at most.
         space: of the study, as JSON: where it has values, these are confirmed as they are.
     """
-    factors = dict(zip(trials["number"], trials["factors"], strict=True))
+    factors = dict(zip(trials["number"], all_values(trials), strict=True))
     chosen: list[Chosen] = []
     for place, best in enumerate(ranking(appraisal, top + 1)):
         number, found = int(best["number"]), (best["strategy"], or_none(best["threshold"]), best["learning_rate"])

@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 
 from gradstudy.study.frontier.margins import NON_FINITE, bounded_margins
-from gradstudy.study.statistics.grouping import GROUP, SETTING, in_words, setting_of
+from gradstudy.study.statistics.grouping import (
+    GROUP,
+    SETTING,
+    all_values,
+    in_words,
+    searched_in_words,
+    searched_values,
+    setting_of,
+)
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.worth.observed import Observed, Settings
 from gradstudy.study.worth.scale import shares, units
@@ -54,7 +62,9 @@ class Observation:
             runs: rows of ``trial_result`` with ``fresh``, see ``mark_fresh``.
         """
         runs = judged(runs).dropna(subset=["learning_rate"])
-        runs = in_words(runs.assign(values=runs["factors"])).reset_index(drop=True)
+        values = pd.Series(all_values(runs), runs.index, dtype="object")
+        ranges = pd.Series([searched_in_words(each) for each in searched_values(runs)], runs.index, dtype="object")
+        runs = in_words(runs.assign(values=values, in_ranges=ranges)).reset_index(drop=True)
         lost = (runs["outcome"] == "diverged").to_numpy()
         untrained = runs["initial_validation_loss"].to_numpy(float)
         losses = np.where(lost, untrained, runs["validation_loss"].to_numpy(float))
@@ -85,6 +95,7 @@ class Observation:
         return ordered.groupby("setting").agg(
             **{name: (name, "first") for name in (*GROUP, "factors", "threshold", "threshold_bin", "learning_rate")},
             values=("values", "first"),
+            in_ranges=("in_ranges", "first"),
             number=("number", "first"),
             runs=("lost", "size"),
             trained=("trained", "sum"),

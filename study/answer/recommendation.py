@@ -107,7 +107,7 @@ def _setting(row: "pd.Series[Any]") -> RecommendedSetting:
         strategy=str(row["strategy"]),
         threshold=or_none(row["threshold"]),
         learning_rate=float(row["learning_rate"]),
-        factors=str(row["factors"]),
+        factors=", ".join(filter(None, (row["factors"], row["in_ranges"]))),
     )
 
 

@@ -19,6 +19,8 @@ def title(report: Report) -> str:
     data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
     factors = spec["space"].get("factors", {})
     varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
+    ranges = spec["space"].get("hyperparameters", {})
+    varied += [f"{name} {low:g} to {high:g}" for name, (low, high) in ranges.items()]
     fixed = {"optimizer": "own optimizer" if spec["optimizer"] == "own" else spec["optimizer"]}
     fixed |= {name: f"{name} {spec[name]:g}" for name in HYPERPARAMETERS if spec.get(name) is not None}
     fixed |= {"schedule": f"{spec['schedule']} schedule"} if spec.get("schedule", "constant") != "constant" else {}

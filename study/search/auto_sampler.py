@@ -78,7 +78,7 @@ class AutoSampler(PlaceSampler):
         known = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
         known = [other for other in known if other.number != trial.number]
         setting = self._searched(known, place) if place < self._phases.searched else self._fresh(known, place)
-        return parameters(rounded(setting, self._spec.space))
+        return parameters(rounded(setting, self._spec.space), self._spec.space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -103,7 +103,7 @@ class AutoSampler(PlaceSampler):
         tried = {tuple(sorted(trial.params.items())) for trial in trials}
         setting = self._tpe.ask(trials)
         for _ in range(ATTEMPTS):
-            if tuple(sorted(parameters(rounded(setting, self._spec.space)).items())) not in tried:
+            if tuple(sorted(parameters(rounded(setting, self._spec.space), self._spec.space).items())) not in tried:
                 break
             setting = self._tpe.ask(trials)
         return setting

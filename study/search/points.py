@@ -35,17 +35,18 @@ class PlaceSampler(BaseSampler):
 
 
 class PointSampler(PlaceSampler):
-    """Points over cell, strategy, learning rate and threshold; the setting at place n of the study takes point n.
+    """Points over the axes of a study; the setting at place n takes point n.
 
     So a study that was interrupted goes on with the settings that it would have had, whichever workers ask. In a
     study without places the trial's number counts. Thresholds share one axis, because a trial has one at most. Each
     factor has an axis of its own, after these.
     """
 
-    def __init__(self, seed: int, factors: Sequence[str] = ()) -> None:
+    def __init__(self, seed: int, others: Sequence[str] = ()) -> None:
+        """Begin with axes for the parameters of every study, and for these ``others``."""
         self._seed = seed
-        self._axes = _AXES | {name: _THRESHOLD_AXIS + 1 + place for place, name in enumerate(factors)}
-        self.dimensions = _THRESHOLD_AXIS + 1 + len(factors)
+        self._axes = _AXES | {name: _THRESHOLD_AXIS + 1 + place for place, name in enumerate(others)}
+        self.dimensions = _THRESHOLD_AXIS + 1 + len(others)
         self._last: tuple[int, NDArray[np.float64]] | None = None
 
     def has_axis(self, param_name: str) -> bool:
@@ -91,19 +92,22 @@ class SobolSampler(PointSampler):
     Source: Sobol' 1967; scrambling of Matousek 1998, as ``torch.quasirandom.SobolEngine``.
     """
 
-    def __init__(self, seed: int, factors: Mapping[str, int] | None = None, settings: int = 0) -> None:
+    def __init__(
+        self, seed: int, factors: Mapping[str, int] | None = None, settings: int = 0, searched: Sequence[str] = ()
+    ) -> None:
         """Begin the sequence.
 
         Args:
             seed: of its scrambling.
             factors: how many values each has.
             settings: how many the study has.
+            searched: parameters of hyperparameters, which are further axes of the sequence.
         """
-        super().__init__(seed, list(factors or ()))
+        super().__init__(seed, [*searched, *(factors or ())])
         self._sizes = tuple((factors or {}).values())
         self._combinations = math.prod(self._sizes)
         self._crossed = settings >= FEWEST_POINTS * self._combinations
-        self._sequence = SobolEngine(_THRESHOLD_AXIS + 1, scramble=True, seed=seed)
+        self._sequence = SobolEngine(_THRESHOLD_AXIS + 1 + len(searched), scramble=True, seed=seed)
 
     def point(self, place: int) -> NDArray[np.float64]:
         """The next point of the sequence with each combination of factors in turn, shuffled.
@@ -137,7 +141,7 @@ class GridSampler(PlaceSampler):
     """
 
     def __init__(self, spec: StudySpec) -> None:
-        self._distributions = distributions(spec)
+        self._distributions, self._space = distributions(spec), spec.space
         settings = grid(spec)
         order = np.random.default_rng(spec.seed).permutation(len(settings))
         self._settings = [settings[place] for place in order]
@@ -151,7 +155,7 @@ class GridSampler(PlaceSampler):
     ) -> dict[str, Any]:
         """The setting of the trial's place."""
         place = int(trial.system_attrs.get(ORDINAL, trial.number))
-        return parameters(self._settings[place % len(self._settings)])
+        return parameters(self._settings[place % len(self._settings)], self._space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

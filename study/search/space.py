@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from gradstudy.storage.queue import SettingRow
 from gradstudy.study.spec.axis import Range, ValueList, ends, listed
 from gradstudy.study.spec.factors import Factors, FactorValue, combinations, in_order
+from gradstudy.study.spec.optimizer import searched
 from gradstudy.study.spec.parts import CellName, SearchSpace
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.wording import three_digits
@@ -18,7 +19,10 @@ from gradstudy.study.wording import three_digits
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is searched, for one trial, as ``SettingRow`` has it; the factors are in order, by name."""
+    """What is searched, for one trial, as ``SettingRow`` has it.
+
+    The factors are in order, by name; hyperparameters of the optimizer that are searched on a range are among them.
+    """
 
     cell: CellName
     strategy: str
@@ -85,12 +89,19 @@ def threshold_parameter(strategy: str) -> str:
     return THRESHOLD_PREFIX + strategy
 
 
-def parameters(setting: Setting) -> dict[str, FactorValue]:
+def parameters(setting: Setting, space: SearchSpace) -> dict[str, FactorValue]:
     """A setting as Optuna's parameters."""
     values: dict[str, FactorValue] = {"cell": setting.cell, "strategy": setting.strategy}
     if setting.threshold is not None:
         values[threshold_parameter(setting.strategy)] = setting.threshold
-    return values | {"learning_rate": setting.learning_rate} | dict(setting.factors)
+    values |= {"learning_rate": setting.learning_rate}
+    for name, value in setting.factors:
+        if name in space.hyperparameters:
+            low, high = searched.bounds(name, space.hyperparameters[name])
+            values[searched.parameter(name)] = min(max(searched.turned(name, float(value)), low), high)
+        else:
+            values[name] = value
+    return values
 
 
 def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
@@ -105,6 +116,8 @@ def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
         axis = space.threshold_axis(strategy)
         if axis is not None:
             found[threshold_parameter(strategy)] = _distribution(axis)
+    for name, ends_of_it in space.hyperparameters.items():
+        found[searched.parameter(name)] = _distribution(searched.bounds(name, ends_of_it))
     return found | {name: CategoricalDistribution(values) for name, values in space.factors.items()}
 
 
@@ -117,6 +130,8 @@ def suggest(trial: Suggesting, spec: StudySpec) -> Setting:
     threshold = None if axis is None else _suggest(trial, threshold_parameter(strategy), axis)
     learning_rate = _suggest(trial, "learning_rate", space.learning_rate)
     factors = {name: trial.suggest_categorical(name, list(values)) for name, values in space.factors.items()}
+    for name, of_name in space.hyperparameters.items():
+        factors[name] = searched.turned(name, _suggest(trial, searched.parameter(name), searched.bounds(name, of_name)))
     return Setting(
         cell=cell, strategy=strategy, threshold=threshold, learning_rate=learning_rate, factors=in_order(factors)
     )

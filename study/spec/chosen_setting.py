@@ -19,7 +19,7 @@ def chosen_setting(given: Mapping[str, str], spec: StudySpec) -> SettingRow:
         SpecError: something is missing, unknown, or not in the space that the study searches.
     """
     space = spec.space
-    accepted = ["cell", "strategy", "threshold", "learning_rate", *space.factors]
+    accepted = ["cell", "strategy", "threshold", "learning_rate", *space.factors, *space.hyperparameters]
     for name in given:
         if name not in accepted:
             raise SpecError(f"a setting of this study has no {name!r}; it has {', '.join(accepted)}")
@@ -32,7 +32,10 @@ def chosen_setting(given: Mapping[str, str], spec: StudySpec) -> SettingRow:
         strategy=strategy,
         threshold=None if axis is None else _number("threshold", given, axis, f" ({STRATEGIES[strategy].unit})"),
         learning_rate=_number("learning_rate", given, space.learning_rate),
-        factors={name: _choice(name, given, values) for name, values in space.factors.items()},
+        factors={
+            **{name: _choice(name, given, values) for name, values in space.factors.items()},
+            **{name: _number(name, given, ends) for name, ends in space.hyperparameters.items()},
+        },
     )
 
 

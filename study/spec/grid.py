@@ -31,4 +31,5 @@ def ranges(space: SearchSpace) -> list[str]:
             f"ranges of thresholds are searched for {', '.join(searched)} (points: --threshold "
             f"{searched[0]}={low:g}:{high:g}:5)"
         )
+    found += [f"{name} is searched from {low:g} to {high:g}" for name, (low, high) in space.hyperparameters.items()]
     return found

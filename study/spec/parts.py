@@ -9,6 +9,7 @@ from gradstudy.models.cell_names import Cell
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.axis import Axis, Range, ValueList, ends
 from gradstudy.study.spec.factors import FactorValue
+from gradstudy.study.spec.optimizer.searched import checked
 
 CellName = Literal[Cell, "module"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -68,6 +69,15 @@ class SearchSpace(Part):
     factors: dict[str, tuple[FactorValue, ...]] = Field(
         default_factory=dict, description="field of the spec or option of the task -> values that are searched"
     )
+
+    hyperparameters: dict[str, Range] = Field(
+        default_factory=dict, description="momentum, beta1, beta2, epsilon or weight_decay -> range that is searched"
+    )
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _can_be_searched(cls, given: dict[str, Range]) -> dict[str, Range]:
+        return {name: checked(name, ends) for name, ends in given.items()}
 
     @field_validator("cells", "strategies")
     @classmethod

@@ -23,19 +23,20 @@ from gradstudy.models.tasks.options import OptionValue
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
-from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sampler, check_trials, with_grid
+from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sampler, check_trials, with_sampler
 from gradstudy.study.spec.checks.model_of_the_task import check_model
 from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
 from gradstudy.study.spec.module_options import plain_option
-from gradstudy.study.spec.optimization import (
+from gradstudy.study.spec.optimizer.optimization import (
     check_hyperparameters,
     check_schedule,
     optimizer_settings,
     schedule_of,
 )
+from gradstudy.study.spec.optimizer.searched import check_searched
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
 
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
@@ -85,7 +86,10 @@ class StudySpec(Part):
         description="the budget: training runs, replicates included; of a grid its size",
     )
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
-    sampler: SamplerName = Field(default="auto", description="where trials are placed; grid where nothing is a range")
+    sampler: SamplerName = Field(
+        default="auto",
+        description="where trials are placed; grid where nothing is a range, qmc where hyperparameters are searched",
+    )
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
         default=None,
@@ -129,8 +133,8 @@ class StudySpec(Part):
     # Of those before, the last one here is the first one.
     @model_validator(mode="before")
     @classmethod
-    def _size_of_a_grid(cls, values: Any) -> Any:
-        return with_grid(values) if isinstance(values, dict) else values
+    def _sampler_that_fits(cls, values: Any) -> Any:
+        return with_sampler(values) if isinstance(values, dict) else values
 
     @model_validator(mode="before")
     @classmethod
@@ -153,7 +157,9 @@ class StudySpec(Part):
         space = values.get("space") if isinstance(values, dict) else None
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values
-        alone = values | {"space": {name: part for name, part in space.items() if name != "factors"}}
+        alone = values | {
+            "space": {name: part for name, part in space.items() if name not in ("factors", "hyperparameters")}
+        }
         for name in ("optimizer", "schedule"):  # which say what else can be given
             if isinstance(several := space["factors"].get(name), (list, tuple)) and several:
                 alone |= {name: several[0]}
@@ -206,12 +212,14 @@ class StudySpec(Part):
         # With an optimizer of its own they are options of the user's function.
         factors = {} if has_own_optimizer(self.optimizer, self.space.factors) else self.space.factors
         given = [name for name in HYPERPARAMETERS if getattr(self, name) is not None or name in factors]
+        given += self.space.hyperparameters
         check_hyperparameters(optimizers, given)
         check_schedule(dict(self), optimizers, factors.get("schedule", (self.schedule,)))
         return self
 
     @model_validator(mode="after")
     def _budget(self) -> Self:
+        check_searched(dict(self))
         check_sampler(self.sampler, self.pruner, self.space, self.frontier_width)
         check_trials(self.trials, self.seeds, self.sampler, self.space)
         return self

@@ -1,5 +1,7 @@
 """Settings and their replicates: runs are of one setting when all that was searched agrees."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,14 +14,31 @@ SETTING = ["cell", "strategy", "threshold", "learning_rate"]
 
 def setting_of(trials: pd.DataFrame) -> "pd.Series[int]":
     """A number for each row of ``trial_result``, the same for the runs of one setting."""
-    keys = trials[SETTING].assign(factors=trials["factors"].map(str))
-    return keys.groupby([*SETTING, "factors"], dropna=False, sort=False).ngroup()
+    searched = pd.Series([str(each) for each in searched_values(trials)], trials.index, dtype="str")
+    keys = trials[SETTING].assign(factors=trials["factors"].map(str), searched=searched)
+    return keys.groupby([*SETTING, "factors", "searched"], dropna=False, sort=False).ngroup()
+
+
+def all_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each row of ``trial_result`` has beside ``SETTING``: its factors, and what is searched on a range."""
+    pairs = zip(trials["factors"], searched_values(trials), strict=True)
+    return [(factors if isinstance(factors, dict) else {}) | searched for factors, searched in pairs]
+
+
+def searched_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each row of ``trial_result`` has of what is searched on a range."""
+    return trials["searched"].tolist() if "searched" in trials else [{} for _ in range(len(trials))]
 
 
 def in_words(trials: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``trial_result`` with ``factors`` in words, see ``described``; empty where nothing is varied."""
     words = [described(factors) if isinstance(factors, dict) else "" for factors in trials["factors"]]
     return trials.assign(factors=pd.Series(words, index=trials.index, dtype="str"))
+
+
+def searched_in_words(searched: Any) -> str:
+    """What is searched on a range, of one row of ``trial_result``, with four digits."""
+    return described({name: float(f"{value:.4g}") for name, value in (searched or {}).items()})
 
 
 def group_keys(trials: pd.DataFrame) -> list[str]:

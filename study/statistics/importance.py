@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import entr, rel_entr
 
-from gradstudy.study.statistics.grouping import weights
+from gradstudy.study.statistics.grouping import all_values, weights
 from gradstudy.study.statistics.rates import judged
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ def _factors(runs: pd.DataFrame) -> Iterator[tuple[str, Codes, Codes]]:
     strategy = pd.factorize(runs["strategy"])[0]
     yield "strategy", strategy, everywhere
     yield "threshold", pd.factorize(runs["threshold_bin"], use_na_sentinel=False)[0], strategy
-    varied = pd.DataFrame(runs["factors"].tolist(), index=runs.index)
+    varied = pd.DataFrame(all_values(runs), index=runs.index)
     for name in varied:
         values = varied[name]
         if pd.api.types.is_numeric_dtype(values) and values.nunique() > LEVELS:

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from gradstudy.study.spec.factors import shown
-from gradstudy.study.statistics.grouping import in_words, setting_of
+from gradstudy.study.statistics.grouping import all_values, in_words, searched_values, setting_of
 
 CONFIDENCE = 0.95
 AGGRESSIVE_CLIPPING = 0.5
 """Share of clipped updates above which the Deep Learning Tuning Playbook lowers the learning rate instead."""
+PARTS = 4
+"""Into how many parts of equally many runs what is searched on a range is cut."""
 ALWAYS_CHANGING = ("normalize", "standardize", "spectral", "stable_spam")
 """Strategies that change every update by their rule: a share of 100% says nothing about them."""
 
@@ -119,6 +121,8 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str], *, of_a_grid: bool = 
 def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
     """Divergence at each value of each factor that is varied, over everything else.
 
+    What is searched on a range is cut into ``PARTS``.
+
     Args:
         trials: rows of ``trial_result``.
 
@@ -126,15 +130,22 @@ def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
         ``factor``, ``value`` and the columns of ``divergence_by``, but for losses: those of different values are often
         of different data or units. Empty where nothing is varied.
     """
-    factors = pd.DataFrame([given if isinstance(given, dict) else {} for given in trials["factors"]], trials.index)
+    factors = pd.DataFrame(all_values(trials), trials.index)
+    in_ranges = pd.DataFrame(searched_values(trials), trials.index)
     parts = []
     for name in factors:
         known = factors[name].dropna()
+        if name in in_ranges:
+            known = pd.qcut(known, PARTS, duplicates="drop")
         values = trials.loc[known.index].assign(value=known)
         table = divergence_by(values, ["value"]).drop(columns="best_validation_loss")
-        table["value"] = table["value"].map(shown).astype("str")
+        table["value"] = table["value"].map(_part if name in in_ranges else shown).astype("str")
         parts.append(table.assign(factor=str(name))[["factor", *table.columns]])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _part(values: "pd.Interval[float]") -> str:
+    return f"{values.left:.4g} to {values.right:.4g}"
 
 
 def mostly_clipped(table: pd.DataFrame) -> pd.Series:

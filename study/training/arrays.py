@@ -1,8 +1,10 @@
 """Trials in the slots of an array: each from its first step to its result."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import torch
@@ -59,13 +61,23 @@ class Slots(Generic[Key]):
         self._spec = spec
         self._trials: list[Trial] = []
 
-    def admit(self, key: Key, setting: Setting, seed: int) -> None:
-        """Put a trial into a free slot and measure its untrained model."""
+    def admit(
+        self, key: Key, setting: Setting, seed: int, hyperparameters: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Put a trial into a free slot and measure its untrained model.
+
+        Args:
+            key: which the trial is known by.
+            setting: of the trial.
+            seed: of the trial.
+            hyperparameters: of its optimizer, that differ from those of the array.
+        """
         run = TrainingRun(
             seed=seed,
             strategy=setting.strategy,
             threshold=setting.threshold,
             learning_rate=setting.learning_rate,
+            hyperparameters=hyperparameters,
         )
         slot = self.array.admit(run)
         spec = self._spec

@@ -15,6 +15,7 @@ from gradstudy.study.search.space import Setting, from_row
 from gradstudy.study.spec.factors import described
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
 from gradstudy.study.spec.variations import varied
+from gradstudy.study.statistics.grouping import searched_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,14 @@ def read_trial(database: Database, name: str, number: int) -> RecordedTrial:
 
 def in_words(row: Mapping[str, Any]) -> str:
     """The setting and the seed of a row of ``trial_result``."""
-    threshold, factors = row["threshold"], described(row["factors"])
+    threshold = row["threshold"]
     with_threshold = "" if pd.isna(threshold) else f" at {threshold:.3g}"
-    return (
-        f"trial {row['number']}: {row['cell']}, {row['strategy']}{with_threshold}, learning rate "
-        f"{row['learning_rate']:.3g}{factors and f', {factors}'}, seed {row['seed']}"
-    )
+    words = [
+        f"trial {row['number']}: {row['cell']}",
+        f"{row['strategy']}{with_threshold}",
+        f"learning rate {row['learning_rate']:.3g}",
+        described(row["factors"]),
+        searched_in_words(row.get("searched")),
+        f"seed {row['seed']}",
+    ]
+    return ", ".join(filter(None, words))

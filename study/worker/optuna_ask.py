@@ -32,7 +32,7 @@ def ask(study: optuna.Study, spec: StudySpec, place: int, known: Setting | None 
     template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: place})
     storage, study_id = storage_of(study), study_id_of(study)
     if known is not None or isinstance(study.sampler, PlaceSampler):
-        setting = suggest(_Draft(study, template, parameters(known) if known else {}), spec)
+        setting = suggest(_Draft(study, template, parameters(known, spec.space) if known else {}), spec)
         return setting, storage.create_new_trial(study_id, template)
     # The sampler is to look at the trials that there are by now.
     trial = optuna.Trial(without_memory(study), storage.create_new_trial(study_id, template))

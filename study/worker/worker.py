@@ -15,7 +15,7 @@ from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.search.pruning import steps_between_rungs
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.spec.variations import variations, varied
+from gradstudy.study.spec.variations import in_common, own_hyperparameters, variations, varied
 from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.slots import begin_together
@@ -189,7 +189,9 @@ class Worker:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
             else:
                 self._ask_again = 0.0
-                self._slots_of(begun.setting).admit(begun, begun.setting, begun.claim.seed)
+                setting = begun.setting
+                own = own_hyperparameters(self._job.spec, setting.factors)
+                self._slots_of(setting).admit(begun, setting, begun.claim.seed, own)
                 self._listener.started(begun.claim.ordinal)
             self._asked.popleft()
 
@@ -205,12 +207,13 @@ class Worker:
         return sum(len(slots.keys) for slots in self._arrays.values())
 
     def _slots_of(self, setting: Setting) -> Slots[Begun]:
-        """The array for trials of one cell and one choice of factors."""
-        key = (setting.cell, setting.factors)
+        """The array for trials of one cell and one choice of factors, but for hyperparameters of the optimizer."""
+        factors = in_common(self._job.spec, setting.factors)
+        key = (setting.cell, factors)
         if key not in self._arrays:
-            if setting.factors:  # there may be many: those without trials make room
+            if factors:  # there may be many: those without trials make room
                 self._arrays = {known: slots for known, slots in self._arrays.items() if slots.keys}
-            spec = varied(self._job.spec, setting.factors)
+            spec = varied(self._job.spec, factors)
             if spec.precision not in self._workspaces:
                 self._workspaces[spec.precision] = make_workspace(spec, self._device)
             workspace = self._workspaces[spec.precision]

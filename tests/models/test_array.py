@@ -1,6 +1,7 @@
 """The trial array against training loops of torch's own modules, and against itself in a batch."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -365,11 +366,13 @@ GIVEN = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", [Schedule("constant", 50), Schedule("cosine", 50, warmup=8)])
 def test_hyperparameters_and_schedules_are_those_of_the_pasted_code(data, torch_model, optimizer, schedule):
-    """In company that comes and goes."""
+    """In company that comes and goes, each with hyperparameters of its own."""
     given = GIVEN[optimizer]
-    array = array_for(data, dtype=torch.float64, optimizer=optimizer, schedule=schedule, given=given, slots=3)
-    training = run(3, "norm", 0.3, 0.05 * SMALL.get(optimizer, 1.0))
-    for other in (run(1, "value", 0.1, 0.01), run(2), training):
+    halved = {name: value / 2 for name, value in given.items()}
+    array = array_for(data, dtype=torch.float64, optimizer=optimizer, schedule=schedule, given=halved, slots=3)
+    training = replace(run(3, "norm", 0.3, 0.05 * SMALL.get(optimizer, 1.0)), hyperparameters=given)
+    of_others = {name: value / 3 for name, value in given.items()}
+    for other in (run(1, "value", 0.1, 0.01), replace(run(2), hyperparameters=of_others), training):
         array.admit(other)
     losses = [array.train(10).loss[:, 2]]
     array.evict(0)  # the last one moves into its place
@@ -395,3 +398,15 @@ def test_hyperparameters_and_schedules_are_those_of_the_pasted_code(data, torch_
             names["schedule"].step()
         expected.append(loss.item())
     np.testing.assert_allclose(np.concatenate(losses), expected, rtol=1e-10)
+
+
+def test_a_slot_has_nothing_left_of_the_trial_before(data):
+    given = {"momentum": 0.99, "weight_decay": 0.5}
+    used = array_for(data, optimizer="momentum", slots=1)
+    used.admit(replace(run(1), hyperparameters=given))
+    used.train(2)
+    used.evict(0)
+    used.admit(run(2))
+    alone = array_for(data, optimizer="momentum", slots=1)
+    alone.admit(run(2))
+    np.testing.assert_array_equal(used.train(5).loss, alone.train(5).loss)

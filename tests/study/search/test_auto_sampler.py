@@ -236,7 +236,7 @@ def test_half_and_twice_the_best_learning_rate_are_run_where_the_budget_allows_i
         for cell, strategy in groups:
             rate = float(f"{10**decade:.3g}")
             setting = Setting(cell=cell, strategy=strategy, threshold=thresholds[strategy], learning_rate=rate)
-            study.enqueue_trial(parameters(setting))
+            study.enqueue_trial(parameters(setting, spec.space))
             assert run() == setting
     best = min((suggest(optuna.trial.FixedTrial(trial.params), spec) for trial in study.trials), key=worth)
     fresh = Counter(run() for _ in range(40))

@@ -40,7 +40,7 @@ def test_a_setting_comes_back_from_what_optuna_was_asked() -> None:
     for _ in range(20):
         trial = study.ask()
         setting = suggest(trial, SPEC)
-        assert parameters(setting) == trial.params
+        assert parameters(setting, SPEC.space) == trial.params
         assert suggest(optuna.trial.FixedTrial(trial.params), SPEC) == setting
 
 

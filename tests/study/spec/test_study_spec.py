@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.differences import differences
+from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
-from gradstudy.study.spec.variations import variations
+from gradstudy.study.spec.variations import in_common, own_hyperparameters, variations, varied
 
 
 def error(**values: Any) -> str:
@@ -203,3 +205,75 @@ def test_what_every_optimizer_of_a_study_takes_can_be_given_or_varied() -> None:
     assert {one.named_optimizer.values["beta2"] for one in each} == {0.9, 0.99}
     assert {one.learning_rates.warmup for one in each} == {0, 30}
     assert {one.named_optimizer.values["epsilon"] for one in each} == {1e-3}
+
+
+SEARCHED = {"beta2": [0.9, 0.9999], "weight_decay": [1e-5, 1]}
+
+
+def test_what_an_optimizer_takes_can_be_searched_on_a_range_and_is_spread_evenly_then() -> None:
+    spec = parse_spec({"name": "s", "optimizer": "adam", "space": {"hyperparameters": SEARCHED}})
+    assert spec.space.hyperparameters == {"beta2": (0.9, 0.9999), "weight_decay": (1e-5, 1.0)}
+    assert spec.sampler == "qmc"
+    assert parse_spec(spec.model_dump(mode="json")) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "sgd"}, "beta2 is taken by adam, adamw, nadam, radam, but not by optimizer 'sgd'"),
+        ({"beta2": 0.5}, "beta2 is searched and cannot be given, too, but got 0.5"),
+        ({"sampler": "auto"}, "sampler 'auto' cannot search beta2, weight_decay: use qmc, random or tpe"),
+        ({"sampler": "frontier"}, "sampler 'frontier' cannot search beta2, weight_decay: use qmc, random or tpe"),
+        ({"sampler": "grid"}, "beta2 is searched from 0.9 to 0.9999"),
+        (
+            {"task": "module:x:f", "optimizer": "own"},
+            "beta2 is not taken by optimizer 'own': set it in your own function",
+        ),
+    ],
+)
+def test_a_range_that_cannot_be_searched_is_refused(changes: dict[str, object], message: str) -> None:
+    values = {"name": "s", "optimizer": "adam", "space": {"hyperparameters": SEARCHED}}
+    with pytest.raises(SpecError, match=re.escape(message)):
+        parse_spec(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"hyperparameters": {"beta2": [0.9, 1]}}, "beta2 must rise from at least 0 to less than 1, but got 0.9:1"),
+        (
+            {"hyperparameters": {"epsilon": [0, 1]}},
+            "epsilon must rise from a positive number to at most 1",
+        ),
+        (
+            {"hyperparameters": {"dropout": [0.1, 0.2]}},
+            "'dropout' cannot be searched on a range: accepted are",
+        ),
+        (
+            {"hyperparameters": {"beta2": [0.9, 0.99]}, "factors": {"beta2": [0.9, 0.99]}},
+            "beta2 is searched on a range or varied by values: give one of the two",
+        ),
+    ],
+)
+def test_a_range_that_is_none_is_refused(space: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        parse_spec({"name": "s", "optimizer": "adam", "space": space})
+
+
+def test_trials_share_an_array_whatever_hyperparameters_they_have() -> None:
+    """What it has in common with each, and what each has of its own, make the trial's own spec."""
+    factors = {"beta2": ["none", 0.99], "optimizer": ["adam", "nadam"]}
+    spec = parse_spec({"name": "s", "beta2": 0.5, "space": {"factors": factors}})
+    trials = [in_order({"beta2": beta2, "optimizer": name}) for beta2 in factors["beta2"] for name in ("adam", "nadam")]
+    assert len({in_common(spec, each) for each in trials}) == 2
+    for each in trials:
+        in_array = varied(spec, in_common(spec, each)).named_optimizer
+        own = {**in_array.values, **own_hyperparameters(spec, each)}
+        assert (in_array.name, own) == (each[1][1], varied(spec, each).named_optimizer.values)
+
+
+def test_an_option_of_ones_own_function_is_no_hyperparameter_of_a_slot() -> None:
+    factors = {"beta2": [0.9, 0.99]}
+    spec = parse_spec({"name": "s", "task": "module:x:f", "optimizer": "own", "space": {"factors": factors}})
+    assert in_common(spec, (("beta2", 0.9),)) == (("beta2", 0.9),)
+    assert own_hyperparameters(spec, (("beta2", 0.9),)) == {}

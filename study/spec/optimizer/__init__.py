@@ -1,0 +1,1 @@
+"""The optimizer of a study: what fits together, and what of it is searched."""
