@@ -92,7 +92,7 @@ def loop_of_cells(model, shape, source, target, hooked):
     begin = torch.full_like(target[:, :1], BEGIN)
     steps = model.decoder_embedding(torch.cat([begin, target[:, :-1]], 1)).unbind(1)
     hidden, _ = run(model.decoder, steps, states, torch.zeros_like(target, dtype=torch.bool).unbind(1))
-    if shape.attention:
+    if shape.attention == "dot":
         scores = (hidden @ memory.transpose(1, 2)).masked_fill((source == PAD).unsqueeze(1), -math.inf)
         context = torch.softmax(scores, 2) @ memory
         hidden = torch.tanh(model.attention(torch.cat([context, hidden], 2)))
@@ -127,7 +127,7 @@ def gradients_of(shape, rows, batch, runs, compiled):
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "tensors"])
-@pytest.mark.parametrize(("layers", "attention"), [(1, False), (2, True)])
+@pytest.mark.parametrize(("layers", "attention"), [(1, "none"), (2, "dot")])
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_gradient_is_that_of_cells_with_hooks(cell, layers, attention, compiled, torch_model, token_batch):
     shape = shape_of(cell, layers, attention)

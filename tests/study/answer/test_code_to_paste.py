@@ -195,7 +195,8 @@ def test_in_float16_the_scaled_gradients_are_clipped_as_those_without_a_scale(st
     for step in range(30):
         before = scaled.parameters()
         scaled.step(float("inf") if step == 20 else 1.0)
-        assert torch.equal(scaled.parameters(), before) == (step == 20)
+        changed = not torch.equal(scaled.parameters(), before)
+        assert changed if step != 20 and not STRATEGIES[strategy].skips else not (changed and step == 20)
         if step != 20:
             plain.step()
     if strategy not in ("autoclip", "zclip"):  # these remember the norm of the step that was skipped
