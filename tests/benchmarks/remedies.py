@@ -4,8 +4,8 @@ A trial counts once, as the share of its runs that survived; intervals are Wilso
 learned something (the smoothed loss lay 10% below the untrained one) before they went wrong are counted apart from
 those that went wrong at their start, as remedies for these begin anew.
 
-    gradstudy launch copy --task copy --hidden 32 --steps 200 --sampler qmc --trials 500
-    python tests/benchmarks/remedies.py copy --trials 100 --runs 4 --output copy.csv
+    gradstudy launch copy --task copy --hidden 16 --steps 200 --sampler qmc --trials 500
+    python tests/benchmarks/remedies.py copy --trials 100 --runs 2 --output copy.csv
 """
 
 import argparse
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--storage", default=DEFAULT_STORAGE)
     parser.add_argument("--first", type=int, default=0, help="number of the first trial that is looked at")
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--output", type=Path, help="where the tables of the trials are kept, as they come")
     given = parser.parse_args()
     torch.set_num_threads(1)
