@@ -10,6 +10,7 @@ from gradstudy.models.gradient_scales import SCALES
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.module_task import is_module_task
+from gradstudy.study.spec.checks.recurrence import has_recurrent_layers
 from gradstudy.study.spec.seeds import RESCUING, derived_seed, trial_seed
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.branch_point import BranchPoint
@@ -91,8 +92,9 @@ def branches(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int
                 Branch(remedy=f"warm-up anew, {warmup} steps", run=run, warmup=warmup),
             ]
     healthy = course.scales[: max(point.first_bad, 1)]
-    for strategy in STRATEGIES:
-        if strategy != "none":
+    recurrent = has_recurrent_layers(spec.task, spec.space)
+    for strategy, entry in STRATEGIES.items():
+        if strategy != "none" and (recurrent or not entry.inside):
             threshold = usual_threshold(strategy, spec, healthy)
             name = strategy if threshold is None else f"{strategy} at {threshold:g}"
             made += [
