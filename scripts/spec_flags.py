@@ -115,7 +115,7 @@ OF_THE_TASK = (
 )
 OF_THE_SPACE = (
     Flag("--cells", "space.cells", str, "Comma-separated: lstm, gru, rnn_tanh, rnn_relu.", read=names),
-    Flag("--strategies", "space.strategies", str, "Comma-separated, or all; see `gradstudy strategies`.", read=_named),
+    Flag("--strategies", "space.strategies", str, "Comma-separated; all: those searched by default.", read=_named),
     Flag(
         "--lr",
         "space.learning_rate",

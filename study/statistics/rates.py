@@ -136,7 +136,7 @@ def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
     for name in factors:
         known = factors[name].dropna()
         if name in in_ranges:
-            known = pd.qcut(known, PARTS, duplicates="drop")
+            known = pd.qcut(known, PARTS, duplicates="drop", precision=9)
         values = trials.loc[known.index].assign(value=known)
         table = divergence_by(values, ["value"]).drop(columns="best_validation_loss")
         table["value"] = table["value"].map(_part if name in in_ranges else shown).astype("str")

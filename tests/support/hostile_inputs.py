@@ -64,7 +64,7 @@ TOML = (
     b"trials = 1e400", b"trials = nan", b"trials = inf", b"trials = []", b"trials = {}", b"steps = 0",
     b"steps = 99999999999999999999999", b"task = 3", b"task = ''", b"task = '\\u0000'", b"task = 'nosuch'",
     b"task = 'pairs:/dev/null'", b"task = 'series:/nosuch'", b"task = 'series:\\u0000'", b"task = 'pairs:.'",
-    b"name = ''", b"name = '../x'", b"name = 'a\\u001b[31m'", b"name = 3", b"space = 3", b"[space]\nlearning_rate = 3",
+    b"name = ''", b"name = '../x'", b"name = 'a\\u001b[31m'", b"name = 3", b"space = 3", b"[space]\nlearning_rate = -3",
     b"[space]\nlearning_rate = [1, 0]", b"[space]\nlearning_rate = [nan, 1]", b"[space]\nlearning_rate = ['a', 'b']",
     b"[space]\ncells = 'lstm'", b"[space]\ncells = []", b"[space]\nstrategies = ['nosuch']",
     b"[space.thresholds]\nnorm = [0, 0]", b"[space.factors]\nnosuch = [1, 2]", b"[space.factors]\nhidden_size = []",

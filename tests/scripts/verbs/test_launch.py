@@ -96,6 +96,7 @@ def test_flags_replace_what_a_toml_file_says(folder: Path, gradstudy: Run) -> No
         "strategies": list(SEARCHED_BY_DEFAULT),
         "learning_rate": [0.01, 1000],
         "thresholds": {"norm": [1, 2]},
+        "hyperparameters": {},
         "factors": {},
     }
     assert (spec["trials"], spec["steps"], spec["seed"], spec["guard"]) == (2, 3, 4, True)

@@ -299,7 +299,10 @@ def test_a_study_whose_trials_all_fail_has_failed(
         (["--task=module:needs_more:problem"], "No module named 'not_installed' ("),
         (["--task=module:no_python:problem"], "no_python.py, line 1)"),
         (["--task=copy", "--optimizer=own"], "the built-in tasks take sgd, momentum, nesterov"),
-        (["--task=copy", "--cells=module"], "space.cells of task 'copy' must be lstm or gru, but got 'module'"),
+        (
+            ["--task=copy", "--cells=module"],
+            "or rnn_tanh or rnn_relu, but got 'module'",
+        ),
     ],
 )
 def test_what_cannot_be_studied_is_said_in_a_sentence(

@@ -36,7 +36,9 @@ def test_a_wrong_factor_is_wrong_usage(gradstudy: Run) -> None:
     )
     result = gradstudy("launch", "s", "--vary", "depth=1,2")
     assert result.exit_code == 2
-    assert result.stderr.startswith("gradstudy: there is no factor 'depth' to vary: accepted are loss, batch_size")
+    assert result.stderr.startswith(
+        "gradstudy: there is no factor 'depth' to vary: accepted are loss, precision, batch_size"
+    )
 
 
 def test_a_preset_runs_under_its_name_and_tells_its_verdict(gradstudy: Run, folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_slots_train_no_more_steps_than_the_spec_says(spec: StudySpec, data: Tok
 
 def test_the_shape_of_the_models_is_that_of_the_spec(spec: StudySpec, data: TokenPairs) -> None:
     sizes = []
-    for changes in ({}, {"layers": 2}, {"attention": True}, {"embedding_size": 8}, {"embedding_size": 9}):
+    for changes in ({}, {"layers": 2}, {"attention": "dot"}, {"embedding_size": 8}, {"embedding_size": 9}):
         model = spec.model.model_copy(update=changes)
         array = make_array(spec.model_copy(update={"model": model}), "lstm", data, 1, make_workspace(spec, "cpu"))
         sizes.append(array.parameters.shape[1])
