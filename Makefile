@@ -43,6 +43,8 @@ docs: $(READY)  ## make the tables of docs/ from the code and build the pages in
 
 bench: $(READY)  ## time training steps, whole studies, claims, reports and clipping
 	$(BIN)/python tests/benchmarks/training_step.py
+	$(BIN)/python tests/benchmarks/strategy_steps.py
+	$(BIN)/python tests/benchmarks/own_model.py
 	$(BIN)/python tests/benchmarks/whole_study.py
 	$(BIN)/python tests/benchmarks/where_time_goes.py
 	$(BIN)/python tests/benchmarks/claims.py

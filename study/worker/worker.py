@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from gradstudy.models.trainable import Trainable
@@ -83,7 +84,6 @@ class Worker:
         self._workers = workers
         self._stand_by = stand_by
         self._listener = listener
-        self._together = begin_together(job.spec, job.data, device, slots)
         self._device = device
         self._workspaces = {job.spec.precision: make_workspace(job.spec, device)}
         self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
@@ -177,6 +177,11 @@ class Worker:
             wanted = min(wanted, 1 - len(self._asked))
         for _ in range(wanted):
             self._asked.append(bookkeeper.submit(books.begin))
+
+    @cached_property
+    def _together(self) -> int:
+        """How many slots are filled at once; to find out, a user's model is tried, and trials are claimed meanwhile."""
+        return begin_together(self._job.spec, self._job.data, self._device, self._slots)
 
     def _admit(self) -> None:
         """Put trials that are ready into free slots; wait for one when nothing runs, for all that begin together."""
