@@ -49,8 +49,8 @@ class TrainingRun:
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
 
-Watch = Callable[[ParameterLayout, Tensor, Tensor], None]
-"""What looks at the gradients ``[n, P]`` of every step, before clipping, and at the parameters ``[n, P]``."""
+Watch = Callable[[ParameterLayout, Tensor, Tensor, Tensor], None]
+"""What looks at every step before clipping: at gradients and parameters, both ``[n, P]``, and losses ``[n]``."""
 
 
 def free_slot(active: int, slots: int) -> int:
@@ -130,6 +130,8 @@ class TrialArray:
             IndexError: all slots are taken.
         """
         slot = free_slot(self.active, self.slots)
+        strategy = find_strategy(run.strategy)
+        strategy.check(run.threshold)
         self.active += 1
         self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)
@@ -137,7 +139,7 @@ class TrialArray:
         if self._scaling:
             self._scaling.reset(slot)
         self._state_clipper.assign(slot, run.strategy, run.threshold)
-        if find_strategy(run.strategy).inside:
+        if strategy.inside:
             self._clipper.assign(slot, "none", None)
         else:
             self._clipper.assign(slot, run.strategy, run.threshold)
@@ -164,16 +166,17 @@ class TrialArray:
             state[slot] = state[last]
 
     @torch.no_grad()
-    def look_on(self, layout: ParameterLayout, gradients: Tensor, parameters: Tensor) -> None:
+    def look_on(self, layout: ParameterLayout, gradients: Tensor, parameters: Tensor, loss: Tensor) -> None:
         """Let the strategy of every active trial see a step of another array's only trial; see ``Watch``."""
-        rows = (self.active, -1)
-        self._clipper(gradients.expand(rows).clone(), parameters.expand(rows))
+        rows, loss = (self.active, -1), loss.expand(self.active)
+        skipped = ~torch.isfinite(loss) if self.guard else None
+        self._clipper.look_on(gradients.expand(rows), parameters.expand(rows), loss, skipped)
 
     def branch_from(self, source: "TrialArray", passed_over: Sequence[int]) -> None:
         """Let every active trial go on from where the only trial of ``source`` is.
 
-        Parameters, optimizer state, dropout and step become those of that trial. Each keeps its strategy, with what
-        that has seen, its learning rate and, from its seed, the order of the data.
+        Parameters, optimizer state, loss scale, dropout and step become those of that trial. Each keeps its strategy,
+        with what that has seen, its learning rate and, from its seed, the order of the data.
 
         Args:
             source: an array of the same shape and optimizer.
@@ -183,6 +186,8 @@ class TrialArray:
         self.parameters[active] = source.parameters[0]
         for state, other in zip(self._optimizer.state, source._optimizer.state, strict=True):
             state[active] = other[0]
+        if self._scaling and source._scaling:
+            self._scaling.take_up(source._scaling, self.active)
         self._step[active] = source._step[0] + np.asarray(passed_over)
         self._dropout_key[active] = source._dropout_key[0] + torch.tensor(passed_over, device=self.device)
 
@@ -200,6 +205,8 @@ class TrialArray:
         parameters, gradients = self.parameters[active], self.gradients[active]
         views = {name: view.detach().requires_grad_() for name, view in self.model.layout.views(parameters).items()}
         limits = self._state_clipper.limits(self.active)
+        if self._scaling and limits.any:  # the gradients inside the backward pass are those of scaled losses
+            limits = limits._replace(limit=self._scaling.scaled(limits.limit))
         smoothing = self.model.shape.label_smoothing
         loss = self._loss(views, batch, self._dropout_key[active], limits, smoothing=smoothing)
         total = (self._scaling.scaled(loss) if self._scaling else loss).sum()
@@ -209,7 +216,7 @@ class TrialArray:
         if self._scaling:
             self._scaling.unscale(gradients)
         if self.watch is not None:
-            self.watch(self.model.layout, gradients, parameters)
+            self.watch(self.model.layout, gradients, parameters, loss.detach())
         recorded = update(
             parameters,
             gradients,

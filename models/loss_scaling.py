@@ -40,6 +40,11 @@ class LossScaling:
         self.scale[target] = self.scale[source]
         self._good_steps[target] = self._good_steps[source]
 
+    def take_up(self, source: "LossScaling", count: int) -> None:
+        """Let the first ``count`` slots go on from where the first slot of ``source`` is."""
+        self.scale[:count] = source.scale[0]
+        self._good_steps[:count] = source._good_steps[0]
+
     def scaled(self, loss: Tensor) -> Tensor:
         """The losses to take gradients of, [n]."""
         return loss * self.scale[: len(loss)]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradstudy.models.strategies.inside_backward import BY_NORM, BY_VALUE
+from gradstudy.models.strategies import find_strategy
+from gradstudy.models.strategies.inside_backward import BY_VALUE
 
 
 class StateLimits(NamedTuple):
@@ -54,7 +55,7 @@ class StateClipper:
 
     def assign(self, slot: int, strategy: str, threshold: float | None) -> None:
         """Begin a trial in ``slot``; strategies that clip after the backward pass leave it without a limit."""
-        self._limited[slot] = strategy in (BY_NORM, BY_VALUE)
+        self._limited[slot] = find_strategy(strategy).inside
         self._limit[slot] = threshold if self._limited[slot] and threshold is not None else math.inf
         self._by_value[slot] = strategy == BY_VALUE
 

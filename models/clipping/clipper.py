@@ -135,6 +135,18 @@ class GradientClipper:
             clipped.index_copy_(0, rows, differs)
         return ClipResult(norm, applied, clipped, skips)
 
+    @torch.no_grad()
+    def look_on(self, gradients: Tensor, parameters: Tensor, loss: Tensor, skipped: Tensor | None) -> None:
+        """Let the strategies that remember see a step that others take; arguments as of a call, nothing is changed."""
+        norm = vector_norm(gradients, dim=1, dtype=self._dtype)
+        seen = norm if skipped is None else norm.masked_fill(skipped, torch.nan)
+        for group in self._active(len(gradients)):
+            threshold = self._threshold.index_select(0, group.slots.rows)
+            if group.strategy in NORM_MEMORIES:
+                self._scale(group, seen, loss, threshold)
+            elif group.strategy in PARAMETER_MEMORIES:
+                self._clip_rows(group, gradients.clone(), parameters, seen, threshold)
+
     def _memories(self) -> list[NormMemory | ParameterMemory]:
         return [*self._norm_memories.values(), *self._parameter_memories.values()]
 

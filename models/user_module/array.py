@@ -141,8 +141,8 @@ class ModuleArray:
         for slot, run in enumerate(runs):
             clipper.assign(slot, run.strategy, run.threshold)
 
-        def look_on(layout: ParameterLayout, gradients: Tensor, parameters: Tensor) -> None:
-            clipper(gradients.clone(), parameters)
+        def look_on(layout: ParameterLayout, gradients: Tensor, parameters: Tensor, loss: Tensor) -> None:
+            clipper.look_on(gradients, parameters, loss, ~torch.isfinite(loss) if self.guard else None)
 
         self.watch = look_on
         for _ in range(steps):
@@ -182,7 +182,7 @@ class ModuleArray:
             else:
                 self._differentiate(rows, slots, batches)
         if self.watch is not None:
-            self.watch(rows.layout, rows.gradients[active], rows.parameters[active])
+            self.watch(rows.layout, rows.gradients[active], rows.parameters[active], rows.loss[active])
         return update(
             rows.parameters[active],
             rows.gradients[active],

@@ -81,10 +81,10 @@ def slot_count(work: Work, job: "Job") -> int:
 
 def run_worker(job: "Job", work: Work, *, stand_by: bool, listener: "Listener", stop: threading.Event) -> None:
     """Let a worker work until no trial is left or ``stop`` is set; see ``study.worker.Worker``."""
-    from gradstudy.study.training.device import limit_threads
+    from gradstudy.study.training.device import set_up_process
     from gradstudy.study.worker.worker import Worker
 
-    limit_threads(work.threads)
+    set_up_process(work.threads)
     Worker(
         job,
         slots=slot_count(work, job),

@@ -43,12 +43,12 @@ class _Silent:
 def _work(url: str, name: str, slots: int | None, device: str, allowed: list[str], threads: int, workers: int) -> None:
     """Be a worker of a study, on whatever node this runs."""
     from gradstudy.models.user_module.trusted import trusting_only
-    from gradstudy.study.training.device import limit_threads
+    from gradstudy.study.training.device import set_up_process
     from gradstudy.study.training.slots import choose_slots
     from gradstudy.study.worker.job import Job
     from gradstudy.study.worker.worker import Worker
 
-    limit_threads(threads)
+    set_up_process(threads)
     with trusting_only(allowed), Database.open(url) as database:
         job = Job.of(database, find_study(database, name))
         Worker(

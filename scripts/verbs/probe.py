@@ -32,18 +32,16 @@ def probe(
     device: Device = "cpu",
 ) -> None:
     """Measure gradients in a few short runs, and create the study with threshold ranges that fit them."""
-    import torch
-
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_or_resume
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import load_data
-    from gradstudy.study.training.device import check_device
+    from gradstudy.study.training.device import check_device, set_up_process
 
     check_device(device)
     work = fitted(Work(workers=1, slots=AUTO, threads=threads, device=device))
-    torch.set_num_threads(work.threads)
+    set_up_process(work.threads)
     spec, more_than_name = given_spec(name, flags)
     stored = stored_study(storage, spec.name)
     if stored is not None and not more_than_name:

@@ -16,18 +16,16 @@ def replay(
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
 ) -> None:
     """Retrain one trial alone and compare with what was recorded."""
-    import torch
-
     from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.device import check_device
+    from gradstudy.study.training.device import check_device, set_up_process
     from gradstudy.study.training.recorded_trial import in_words
     from gradstudy.study.training.replay import TOLERANCE, replay_trial
 
     check_device(device)
-    torch.set_num_threads(1)  # as workers do by default: another number of threads rounds differently
+    set_up_process()
     with Database.open(storage) as database:
         say_import(stored_spec(find_study(database, name)))
         replayed = replay_trial(database, name, number, device)

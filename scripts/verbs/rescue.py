@@ -28,8 +28,6 @@ def rescue(
     ] = None,
 ) -> None:
     """Go back to before a diverged trial went wrong, try remedies from there, and say which of them save it."""
-    import torch
-
     from gradstudy.scripts.errors import UsageError, require_extra
     from gradstudy.scripts.output.output_file import opened
     from gradstudy.scripts.output.row_formats import WRITERS
@@ -37,7 +35,7 @@ def rescue(
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.device import check_device
+    from gradstudy.study.training.device import check_device, set_up_process
 
     if form == "parquet":
         require_extra("parquet", "--format parquet", "pyarrow")
@@ -46,7 +44,7 @@ def rescue(
     if form == "terminal" and output is not None:
         raise UsageError(f"--output {output} needs a --format: csv, json or parquet")
     check_device(device)
-    torch.set_num_threads(1)  # as workers do by default: another number of threads rounds differently
+    set_up_process()
     with Database.open(storage) as database:
         say_import(stored_spec(find_study(database, name)), err=form != "terminal")
         tried = _tried(database, name, number, runs, device)

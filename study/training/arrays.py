@@ -80,12 +80,13 @@ class Slots(Generic[Key]):
             hyperparameters=hyperparameters,
         )
         slot = self.array.admit(run)
-        spec = self._spec
-        guard = self.array.guard or STRATEGIES[setting.strategy].skips
         monitor = DivergenceMonitor(
-            self.array.initial_losses(slot), spec.divergence, loss=spec.trained_loss, guard=guard
+            self.array.initial_losses(slot),
+            self._spec.divergence,
+            loss=self._spec.trained_loss,
+            guard=skips_steps(self.array, run),
         )
-        self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), spec.learning_rates))
+        self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), self._spec.learning_rates))
 
     def take_up(self, key: Key, trial: Trial) -> None:
         """Train on, from where its monitor is, a trial that the array has in the next slot."""
@@ -145,6 +146,11 @@ class Slots(Generic[Key]):
         self.keys.pop()
         self._trials.pop()
         return key
+
+
+def skips_steps(array: TrialArray | ModuleArray, run: TrainingRun) -> bool:
+    """Whether a step that is not finite is skipped in a run: by the array's guard, or by its strategy."""
+    return array.guard or STRATEGIES[run.strategy].skips
 
 
 def make_workspace(spec: StudySpec, device: str) -> Workspace:

@@ -15,7 +15,7 @@ from gradstudy.models.workspace import Workspace
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.training.arrays import BLOCK, make_array
+from gradstudy.study.training.arrays import BLOCK, make_array, skips_steps
 from gradstudy.study.training.recorded_trial import RecordedTrial
 
 
@@ -25,6 +25,7 @@ class Course:
 
     Attributes:
         verdict: how it ended.
+        guarded: whether it skipped steps that are not finite.
         initial_losses: of the untrained model, on each of the first batches.
         untrained: the validation loss of the untrained model.
         losses: before each step, [T].
@@ -35,6 +36,7 @@ class Course:
     """
 
     verdict: Verdict
+    guarded: bool
     initial_losses: list[float]
     untrained: float
     losses: NDArray[np.float64]
@@ -45,7 +47,7 @@ class Course:
 
     def monitor_at(self, step: int, spec: StudySpec) -> DivergenceMonitor:
         """The monitor of the trial after so many steps."""
-        monitor = make_monitor(self.initial_losses, spec)
+        monitor = _monitor(self.initial_losses, spec, guard=self.guarded)
         monitor.observe_all(self.losses[:step], self.norms[:step])
         return monitor
 
@@ -59,9 +61,10 @@ def follow(trial: RecordedTrial, data: Trainable, workspace: Workspace) -> Cours
     spec = trial.spec
     array = begin(trial, data, workspace)
     initial_losses, untrained = array.initial_losses(0), array.validation_loss(0)
-    monitor = make_monitor(initial_losses, spec)
+    guarded = skips_steps(array, own_run(trial))
+    monitor = _monitor(initial_losses, spec, guard=guarded)
     seen: list[Tensor] = []
-    array.watch = lambda *given: seen.append(gradient_scales(*given))
+    array.watch = lambda *given: seen.append(gradient_scales(*given[:3]))
     verdict: Verdict | None = None
     rows: list[tuple[float, float, float, float]] = []
     while verdict is None and monitor.steps < spec.steps:
@@ -78,6 +81,7 @@ def follow(trial: RecordedTrial, data: Trainable, workspace: Workspace) -> Cours
     losses, norms, smoothed, noise = np.array(rows).T
     return Course(
         verdict=verdict,
+        guarded=guarded,
         initial_losses=initial_losses,
         untrained=untrained,
         losses=losses,
@@ -103,6 +107,6 @@ def own_run(trial: RecordedTrial) -> TrainingRun:
     )
 
 
-def make_monitor(initial_losses: list[float], spec: StudySpec) -> DivergenceMonitor:
+def _monitor(initial_losses: list[float], spec: StudySpec, *, guard: bool) -> DivergenceMonitor:
     """A monitor of a trial of a study before its first step."""
-    return DivergenceMonitor(initial_losses, spec.divergence, loss=spec.trained_loss, guard=spec.guard)
+    return DivergenceMonitor(initial_losses, spec.divergence, loss=spec.trained_loss, guard=guard)

@@ -29,14 +29,17 @@ def check_precision(spec: StudySpec, device: str) -> None:
         )
 
 
-def limit_threads(threads: int) -> None:
-    """Let this process compute with so many threads: torch, and NumPy, with which samplers compute beside the training.
+def set_up_process(threads: int = 1) -> None:
+    """Let this process compute as workers do: what trains a trial again must round as they did.
 
-    NumPy's own threads, one for each processor, would take the processors from the training.
+    So many threads are used by torch, and by NumPy, with which samplers compute beside the training: NumPy's own, one
+    for each processor, would take the processors from it. Numbers too small for a normal float are zero: where the
+    gates of a model are saturated, gradients are full of them, and a step would take five times as long.
     """
     import scipy.linalg  # noqa: F401  (loaded now: what is loaded later is not limited)
     import torch
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     threadpool_limits(limits=threads, user_api="blas")

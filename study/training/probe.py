@@ -127,7 +127,7 @@ def _measure(
     rates = [low * (high / low) ** place for place in LEARNING_RATES for _ in range(SEEDS)]
     array = make_array(spec, cell, data, choose_slots(spec, data, device), make_workspace(spec, device))
     seen: list[Tensor] = []
-    array.watch = lambda *given: seen.append(gradient_scales(*given))
+    array.watch = lambda *given: seen.append(gradient_scales(*given[:3]))
     slots, waiting = Slots[int](array, spec), deque(enumerate(rates))
     seed = derived_seed(spec.seed, PROBING)
     blocks: list[list[np.ndarray]] = [[] for _ in rates]

@@ -96,6 +96,8 @@ def branches(trial: RecordedTrial, course: Course, point: BranchPoint, runs: int
     for strategy, entry in STRATEGIES.items():
         if strategy != "none" and (recurrent or not entry.inside):
             threshold = usual_threshold(strategy, spec, healthy)
+            if (strategy, threshold) == (own.strategy, own.threshold):
+                continue  # which the trial itself has
             name = strategy if threshold is None else f"{strategy} at {threshold:g}"
             made += [
                 Branch(remedy=name, run=replace(own, seed=seed, strategy=strategy, threshold=threshold))

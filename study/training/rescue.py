@@ -17,7 +17,7 @@ from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import Verdict
 from gradstudy.study.errors import NothingToRescueError
 from gradstudy.study.statistics.rates import wilson_interval
-from gradstudy.study.training.arrays import Slots, make_array, make_workspace
+from gradstudy.study.training.arrays import Slots, make_array, make_workspace, skips_steps
 from gradstudy.study.training.branch_point import BranchPoint, branch_point
 from gradstudy.study.training.course import Course, begin, follow, own_run
 from gradstudy.study.training.data import load_data
@@ -105,7 +105,7 @@ def try_remedies(
             "is nothing to rescue; gradstudy replay compares the two"
         )
     point = branch_point(course, spec)
-    if point.first_bad == 0 and not np.isfinite(course.losses[0] + course.norms[0]):
+    if course.verdict.step == 0 and not np.isfinite(course.losses[0] + course.norms[0]):
         raise NothingToRescueError(
             f"the first step of {called} has a loss or gradient that is not finite, before anything was trained, so "
             "that no remedy can save it: look at the data and the loss"
@@ -158,11 +158,19 @@ def _trained(
     if wave[0].warmup:
         schedule = Rewarmed(**vars(schedule), begins=point.step, over=wave[0].warmup)
     array = make_array(spec, trial.setting.cell, data, len(wave), workspace, schedule)
-    _branch(array, begin(trial, data, workspace), trial, point, wave)
+    runs = [branch.run for branch in wave]
+    if isinstance(array, ModuleArray):
+        # What a model of the user's own keeps from step to step cannot be copied: it is trained from its beginning.
+        for _ in runs:
+            array.admit(own_run(trial))
+        array.train_then_change(point.step, runs)
+    else:
+        _branch(array, trial, data, workspace, point, wave)
     monitor = course.monitor_at(point.step, spec)
     slots = Slots[Branch](array, spec)
     for branch in wave:
         own = deepcopy(monitor)
+        own.guard = skips_steps(array, branch.run)
         own.steps += branch.passed_over
         slots.take_up(branch, Trial(branch.run, own, course.untrained, schedule))
     results = []
@@ -172,28 +180,22 @@ def _trained(
 
 
 def _branch(
-    array: TrialArray | ModuleArray,
-    source: TrialArray | ModuleArray,
+    array: TrialArray,
     trial: RecordedTrial,
+    data: Trainable,
+    workspace: Workspace,
     point: BranchPoint,
     wave: Sequence[Branch],
 ) -> None:
-    """Fill an array with branches; their strategies look on from the first step, so that they know all norms.
-
-    What a model of the user's own keeps from step to step cannot be copied: each branch trains it from its beginning.
-    """
-    runs = [branch.run for branch in wave]
-    if isinstance(array, ModuleArray):
-        for _ in runs:
-            array.admit(own_run(trial))
-        array.train_then_change(point.step, runs)
-    elif isinstance(source, TrialArray):
-        for run in runs:
-            array.admit(run)
-        source.watch = array.look_on
-        if point.step:
-            source.train(point.step)
-        array.branch_from(source, [branch.passed_over for branch in wave])
+    """Fill an array with branches; their strategies look on from the first step, so that they know all norms."""
+    source = begin(trial, data, workspace)
+    assert isinstance(source, TrialArray)
+    for branch in wave:
+        array.admit(branch.run)
+    source.watch = array.look_on
+    if point.step:
+        source.train(point.step)
+    array.branch_from(source, [branch.passed_over for branch in wave])
 
 
 def _row(name: str, results: list[TrialResult], untrained: float) -> dict[str, object]:

@@ -22,6 +22,7 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
+from gradstudy.study.training.device import set_up_process
 
 TRIALS = 16
 STEPS = 3
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--optimizers", nargs="*", choices=OPTIMIZERS)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_process()
     for hidden in options.hidden:
         norm = array_of("norm", hidden)
         compared: dict[str, Callable[[], Callable[[], float]]] = {

@@ -11,6 +11,7 @@ from gradstudy.models.array import INITIAL_BATCHES, TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.optimizer_settings import OPTIMIZERS, OptimizerSettings
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.strategies import StrategyError
 from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.workspace import Workspace
@@ -330,6 +331,13 @@ def test_a_full_array_refuses_another_trial(data):
     array.admit(run(0))
     with pytest.raises(IndexError, match="all 1 slots"):
         array.admit(run(1))
+
+
+def test_a_strategy_that_clips_inside_needs_its_threshold_and_a_wrong_one_takes_no_slot(data):
+    array = array_for(data, slots=1)
+    with pytest.raises(StrategyError, match="strategy 'recurrent' needs a threshold"):
+        array.admit(run(0, "recurrent"))
+    assert array.active == 0
 
 
 def test_dropout_depends_on_seed_and_step_and_hits_its_rate():

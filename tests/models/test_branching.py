@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from thresholds import THRESHOLDS
 
 from gradstudy.models.array import TrainingRun, TrialArray
 from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.models.workspace import Workspace
@@ -20,7 +22,13 @@ def data() -> TokenPairs:
     return load_task("reverse", max_length=6, symbols=7, examples=300)
 
 
-def array_of(data: TokenPairs, runs: list[TrainingRun], optimizer: str = "sgd", **shape: float) -> TrialArray:
+def array_of(
+    data: TokenPairs,
+    runs: list[TrainingRun],
+    optimizer: str = "sgd",
+    dtype: torch.dtype = torch.float64,
+    **shape: float,
+) -> TrialArray:
     array = TrialArray(
         ModelShape(cell="lstm", **data.sizes, embedding_size=5, hidden_size=6, **shape),
         data,
@@ -28,7 +36,7 @@ def array_of(data: TokenPairs, runs: list[TrainingRun], optimizer: str = "sgd", 
         batch_size=8,
         optimizer=OptimizerSettings(optimizer),
         schedule=Schedule("cosine", STEPS, warmup=5),
-        workspace=Workspace(torch.float64, torch.device("cpu")),
+        workspace=Workspace(dtype, torch.device("cpu")),
     )
     for run in runs:
         array.admit(run)
@@ -46,14 +54,10 @@ def branched(source: TrialArray, array: TrialArray, passed_over: int = 0) -> Tri
     return array
 
 
-@pytest.mark.parametrize(
-    ("strategy", "threshold"), [("norm", 0.3), ("autoclip", 30.0), ("zclip", 0.7), ("agc", 0.05), ("none", None)]
-)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("optimizer", ["momentum", "nadam"])
-def test_a_branch_without_a_change_goes_on_as_its_trial_does(
-    data: TokenPairs, optimizer: str, strategy: str, threshold: float | None
-) -> None:
-    run = run_of(strategy, threshold)
+def test_a_branch_without_a_change_goes_on_as_its_trial_does(data: TokenPairs, optimizer: str, strategy: str) -> None:
+    run = run_of(strategy, THRESHOLDS[strategy])
     straight = array_of(data, [run], optimizer, dropout=0.2)
     expected = straight.train(STEPS)
     array = branched(array_of(data, [run], optimizer, dropout=0.2), array_of(data, [run] * 3, optimizer, dropout=0.2))
@@ -94,3 +98,22 @@ def test_batches_that_are_passed_over_are_not_trained_on(data: TokenPairs) -> No
     array.branch_from(source, [7])
     first = array.train(1).loss[0, 0]
     assert first == pytest.approx(array_of(data, [run_of()]).initial_losses(0)[7], rel=1e-12)
+
+
+def test_a_branch_in_float16_goes_on_with_the_scale_of_its_trial(data: TokenPairs) -> None:
+    source, array = (array_of(data, [run_of()], dtype=torch.float16) for _ in range(2))
+    assert source._scaling is not None
+    assert array._scaling is not None
+    source._scaling.scale[0] = 2.0**10
+    array.branch_from(source, [0])
+    assert array._scaling.scale[0] == 2.0**10
+
+
+def test_what_looks_on_under_a_guard_forgets_a_loss_that_is_not_finite(data: TokenPairs) -> None:
+    array = array_of(data, [run_of("skip_z", 2.0)] * 2)
+    array.guard = True
+    gradients, parameters = torch.ones(1, array.model.layout.size, dtype=torch.float64), array.parameters[:1]
+    for loss in (1.0, float("inf"), 2.0):
+        array.look_on(array.model.layout, gradients, parameters, torch.tensor([loss], dtype=torch.float64))
+    memory = array._clipper._norm_memories["skip_z"]
+    assert [int(memory.state(slot)["count"]) for slot in range(2)] == [2, 2]

@@ -76,7 +76,8 @@ def test_a_trial_takes_its_scale_along():
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_float16_follows_float32_within_its_precision(cell):
+@pytest.mark.parametrize(("strategy", "threshold"), [("norm", 1.0), ("recurrent", 0.01), ("recurrent_value", 1e-3)])
+def test_float16_follows_float32_within_its_precision(cell, strategy, threshold):
     data = load_task("copy", max_length=6, symbols=8, examples=300)
 
     def trained(dtype):
@@ -91,13 +92,14 @@ def test_float16_follows_float32_within_its_precision(cell):
             workspace=Workspace(dtype, CPU),
         )
         for seed in range(2):
-            array.admit(TrainingRun(seed=seed, strategy="norm", threshold=1.0, learning_rate=0.5))
+            array.admit(TrainingRun(seed=seed, strategy=strategy, threshold=threshold, learning_rate=0.5))
         return array, array.train(20)
 
     (_, expected), (array, found) = trained(torch.float32), trained(torch.float16)
     assert array.parameters.dtype == torch.float32
     np.testing.assert_allclose(found.loss, expected.loss, rtol=0.01)
     np.testing.assert_allclose(found.grad_norm, expected.grad_norm, rtol=0.05)
+    np.testing.assert_array_equal(found.clipped, expected.clipped)
     assert not np.array_equal(found.loss, expected.loss)
 
 

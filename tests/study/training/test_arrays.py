@@ -108,7 +108,7 @@ def test_a_step_that_a_rule_skipped_is_no_divergence(
     array = make_array(spec, "gru", data, 1, make_workspace(spec, "cpu"))
     steps = itertools.count()
 
-    def spoil(layout: ParameterLayout, gradients: Tensor, parameters: Tensor) -> None:
+    def spoil(layout: ParameterLayout, gradients: Tensor, parameters: Tensor, loss: Tensor) -> None:
         if next(steps) in (3, 4):
             gradients[0, 0] = math.inf
 

@@ -12,6 +12,7 @@ def course(smoothed: list[float], finite: list[bool] | None = None) -> Course:
     steps = len(smoothed)
     return Course(
         verdict=Verdict("diverged", "blow_up", steps - 1),
+        guarded=False,
         initial_losses=[3.0],
         untrained=3.0,
         losses=np.where(finite or [True] * steps, smoothed, np.nan),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,26 @@ def test_a_trial_that_does_not_diverge_here_is_not_rescued(finished: Database) -
         rescue_trial(finished, "s", number)
 
 
-def test_a_first_step_that_is_not_finite_has_no_remedy(tmp_path: Path) -> None:
+@pytest.fixture
+def without_finite_gradients(tmp_path: Path) -> RecordedTrial:
     """Squares of these values can be held in single precision, the squares of their gradients cannot."""
     file = tmp_path / "large.csv"
     file.write_text("x\n" + "".join(f"{5e18 * (-1) ** row}\n" for row in range(200)))
-    trial = trial_of(0.1, task=f"series:{file}", task_options={"standardize": False})
+    return trial_of(0.1, task=f"series:{file}", task_options={"standardize": False})
+
+
+def test_a_trial_whose_strategy_skips_steps_is_judged_as_one_with_the_guard(
+    without_finite_gradients: RecordedTrial,
+) -> None:
+    skipping = Setting(cell="lstm", strategy="skip_norm", threshold=1.0, learning_rate=0.1)
+    trial = replace(without_finite_gradients, setting=skipping)
+    course = follow(trial, load_data(trial.spec), make_workspace(trial.spec, "cpu"))
+    assert course.guarded
+    assert course.verdict.step == trial.spec.divergence.skipped_in_a_row - 1
+
+
+def test_a_first_step_that_is_not_finite_has_no_remedy(without_finite_gradients: RecordedTrial) -> None:
+    trial = without_finite_gradients
     with pytest.raises(NothingToRescueError, match="the first step of trial 0 has a loss or gradient that is not fin"):
         try_remedies(trial, load_data(trial.spec), "trial 0", runs=2, device="cpu")
 
