@@ -41,7 +41,7 @@ docs: $(READY)  ## make the tables of docs/ from the code and build the pages in
 	$(BIN)/python docs/tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-bench: $(READY)  ## time training steps, whole studies, claims, reports and clipping
+bench: $(READY)  ## time training steps, own models, whole studies, claims, reports, clipping and confirmations
 	$(BIN)/python tests/benchmarks/training_step.py
 	$(BIN)/python tests/benchmarks/strategy_steps.py
 	$(BIN)/python tests/benchmarks/own_model.py

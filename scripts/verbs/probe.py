@@ -77,6 +77,7 @@ def _measure(spec: "StudySpec", data: "Trainable", device: str) -> "Probe":
 
 def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float, float] | ValueList]") -> None:
     """Print the norms of each cell, and the range of each strategy with where it comes from."""
+    from gradstudy.models.clipping.training_loop import MEMORIES
     from gradstudy.models.strategies import STRATEGIES
     from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.spec.axis import described
@@ -92,7 +93,7 @@ def _show(spec: "StudySpec", measured: "Probe", given: "Mapping[str, tuple[float
         entry = STRATEGIES[strategy]
         if entry.low is None or entry.high is None:
             continue
-        why = "not measured" if entry.inside else "relative to the norms seen"
+        why = "relative to what a run has seen" if strategy in MEMORIES else "not measured"
         axis, source = described((entry.low, entry.high)), f"the catalogue: {why}"
         if strategy in given:
             axis, source = described(given[strategy]), "the command line or file"

@@ -7,7 +7,7 @@ from typing import Any
 from gradstudy.study.literature.expectations import Expectation, Group
 
 AT_ONE = (0.99, 1.01)
-"""As good as 1: a range has two ends."""
+"""As good as 1. From when an axis had to have two ends: with the value 1 the presets would be other studies."""
 
 UNCLIPPED = Group(name="without clipping", strategies=("none",))
 BY_NORM = Group(name="clipped by norm", strategies=("norm",))

@@ -88,7 +88,8 @@ class StudySpec(Part):
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
     sampler: SamplerName = Field(
         default="auto",
-        description="where trials are placed; grid where nothing is a range, qmc where hyperparameters are searched",
+        description="where trials are placed; qmc where hyperparameters are searched; grid where nothing is a range and "
+        "neither sampler nor trials are given",
     )
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(

@@ -45,8 +45,8 @@ SCALES_OF: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """For each strategy the scale below which a threshold changes most of the gradient, and that above which it changes
-nothing. Thresholds that are relative to what a run has seen, such as those of autoclip and zclip, fit any norms; those
-of rms and spectral are not measured."""
+nothing. The others keep the catalogue's range: thresholds of those that remember earlier steps are relative to what a
+run has seen and fit gradients of any size, those of rms, spectral, recurrent and recurrent_value are not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

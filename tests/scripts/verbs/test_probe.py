@@ -34,6 +34,18 @@ def test_a_probe_creates_the_study_with_ranges_and_without_trials(gradstudy: Run
         assert found.query("strategy == 'norm'")["threshold"].between(*thresholds["norm"]).all()
 
 
+def test_a_probe_says_why_a_range_is_the_catalogues(gradstudy: Run, flags: list[str]) -> None:
+    given = [flag for flag in flags if not flag.startswith("--workers")]
+    of_what_was_seen = {"autoclip", "zclip", "adagc", "spam_entry", "median_norm", "skip_z"}
+    others = {"rms", "spectral", "recurrent", "recurrent_value"}
+    result = gradstudy("probe", "s", *given, "--strategies", ",".join(["none", *of_what_was_seen, *others]))
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line for line in result.stdout.splitlines() if line]
+    said = {line.split()[0]: line.partition("the catalogue: ")[2].strip() for line in lines}
+    assert {name for name, why in said.items() if why == "relative to what a run has seen"} == of_what_was_seen
+    assert {name for name, why in said.items() if why == "not measured"} == others
+
+
 def test_a_study_that_exists_keeps_its_ranges(
     finished: Database, gradstudy: Run, contents: Callable[[], dict[str, bytes]]
 ) -> None:
