@@ -6,6 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from thresholds import AFTER_BACKWARD
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gradstudy.models.clipping import GradientClipper
 from gradstudy.models.parameters import ParameterLayout
@@ -113,6 +115,18 @@ def test_a_call_reads_nothing_back_from_the_device():
         clip.assign(slot, name, THRESHOLDS[name])
     gradients = torch.zeros(len(AFTER_BACKWARD), SIZE, device="meta")
     assert clip(gradients, gradients.clone()).clipped.shape == (len(AFTER_BACKWARD),)
+    with NothingFromTheHost():  # after the first call, which tells the device which slots hold what
+        clip(gradients, gradients.clone())
+
+
+class NothingFromTheHost(TorchDispatchMode):
+    """Fails where a tensor of the host is made or read: to copy it to a device waits for the device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves((args, kwargs, result)):
+            assert not isinstance(tensor, torch.Tensor) or tensor.device.type == "meta", func
+        return result
 
 
 @pytest.mark.parametrize("name", AFTER_BACKWARD)

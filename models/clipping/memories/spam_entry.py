@@ -32,13 +32,14 @@ class SpamEntry(TensorMemory):
         self, slots: Slots, places: Sequence[int], gradients: Sequence[Tensor], norm: Tensor, threshold: Tensor
     ) -> Tensor:
         """Clip in place; returns which of the K gradients it changed, bool. See ``ParameterMemory``."""
-        count = self._at(slots, places)["count"] + 1
+        columns = self._columns(places)
+        count = self._at(slots, columns)["count"] + 1
         seen = (self._norms(gradients) > 0) & norm.isfinite().unsqueeze(1)
         clips = seen & (count >= CLIPPED_FROM)
         changed = torch.zeros_like(norm, dtype=torch.bool)
         for number, (place, gradient) in enumerate(zip(places, gradients, strict=True)):
             changed |= self._clip(slots, place, gradient, threshold, seen[:, number], clips[:, number])
-        self._keep_at(slots, places, seen, count=count)
+        self._keep_at(slots, columns, seen, count=count)
         return changed
 
     def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
