@@ -12,4 +12,4 @@ def upload(numbers: NDArray[Any], device: torch.device) -> Tensor:
     tensor = torch.from_numpy(numbers)
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor
+    return tensor.to(device)

@@ -42,9 +42,9 @@ class _Group(NamedTuple):
 class GradientClipper:
     """Holds a strategy, a threshold and the strategy's state per slot; slots start with ``none``.
 
-    The host knows which slots hold which strategy, so a call waits for nothing on the device. Strategies that
-    scale the gradient as a whole share one pass for the norm and one for the product; the others gather
-    their rows.
+    The host knows which slots hold which strategy, so a call waits for nothing on the device, but for the
+    decomposition of ``spectral``, which tells the host whether it converged. Strategies that scale the gradient as a
+    whole share one pass for the norm and one for the product; the others gather their rows.
     """
 
     def __init__(

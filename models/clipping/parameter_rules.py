@@ -53,9 +53,9 @@ def clip_param_norm(
 def clip_rms(gradients: list[Tensor], weights: list[Tensor], unit_axes: list[int | None], threshold: Tensor) -> Tensor:
     """``g_p / max(1, RMS(g_p) / c)``: ``optax.clip_by_block_rms``."""
     # The entries are those of the parameter: a sparse gradient has only some of them.
-    root = torch.tensor([math.sqrt(weight[0].numel()) for weight in weights], dtype=threshold.dtype)
-    norm = torch.stack([vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
-    divisor = (norm / root.to(norm.device).unsqueeze(1) / threshold).clamp(min=1.0)
+    pairs = zip(gradients, weights, strict=True)
+    rms = torch.stack([vector_norm(g.flatten(1), dim=1) / math.sqrt(weight[0].numel()) for g, weight in pairs])
+    divisor = (rms / threshold).clamp(min=1.0)
     torch._foreach_div_(gradients, _each_across(divisor, gradients))
     return (divisor != 1).any(dim=0)
 

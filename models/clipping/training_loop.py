@@ -1,7 +1,6 @@
 """Clipping in any training loop: the gradients of ``model.parameters()``, by any strategy."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -171,13 +170,13 @@ def clip_gradients(parameters: Parameters, strategy: str = "norm", threshold: fl
             f"strategy {strategy!r} remembers earlier steps: make clip = Clipper({strategy!r}, threshold) "
             "before the loop and call clip(model.parameters()) in it"
         )
-    return _without_memory(strategy, threshold)(parameters)
+    clip = Clipper(strategy, threshold)
+    clip._unscaled = _UNSCALED
+    return clip(parameters)
 
 
-@lru_cache(maxsize=8)
-def _without_memory(strategy: str, threshold: float | None) -> Clipper:
-    """A clipper that serves every call of ``clip_gradients`` alike; all it keeps is its ``UnscaleCheck``."""
-    return Clipper(strategy, threshold)
+_UNSCALED = UnscaleCheck()
+"""Of all calls of ``clip_gradients``: the threshold may be another in each."""
 
 
 class _Memory:

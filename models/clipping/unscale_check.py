@@ -4,6 +4,7 @@ import math
 import warnings
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -33,10 +34,14 @@ class UnscaleCheck:
         self._owner: weakref.ref[Tensor] | None = None
         self._before = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the gradient, which a copy of this object has no part in."""
+        return {**self.__dict__, "_gradient": None, "_owner": None}
+
     def look(self) -> None:
         """Look at the gradient of the step before; warns with a UserWarning, once."""
         owner = self._owner() if self._owner is not None else None
-        gradient, self._gradient = self._gradient, None
+        gradient, self._gradient, self._owner = self._gradient, None, None
         if gradient is None or owner is None or owner.grad is gradient:
             return
         now = float(gradient.detach().float().norm())
@@ -50,8 +55,10 @@ class UnscaleCheck:
 
     def keep(self, owners: Sequence[Tensor]) -> None:
         """Keep the smallest of the gradients that were clipped until the next step."""
+        if not self._tries:
+            return
         dense = [owner for owner in owners if owner.grad is not None and not owner.grad.is_sparse]
-        if not self._tries or not dense:
+        if not dense:
             return
         self._tries -= 1
         owner = min(dense, key=Tensor.numel)

@@ -89,7 +89,8 @@ BY_DEFAULT = (
             "if numpy.isfinite(norm):\n"
             "    norms.append(norm)\n"
             "    max_norm = numpy.percentile(norms, {c})\n"
-            "torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)"
+            "for gradient in gradients:\n"
+            "    gradient.mul_(min(max_norm / (norm + 1e-6), 1.0))"
         ),
     ),
     Strategy(
@@ -107,7 +108,8 @@ BY_DEFAULT = (
             "    z = (norm - mean) / (std + 1e-6)\n"
             "    if not z <= {c}:\n"
             "        seen = mean + {c} * std * {c} / z\n"
-            "        torch.nn.utils.clip_grad_norm_(model.parameters(), seen)\n"
+            "        for gradient in gradients:\n"
+            "            gradient.mul_(min(seen / (norm + 1e-6), 1.0))\n"
             "    if math.isfinite(norm):\n"
             "        mean = 0.97 * mean + 0.03 * seen\n"
             "        variance = 0.97 * variance + 0.03 * (seen - mean) ** 2\n"

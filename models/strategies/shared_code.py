@@ -2,15 +2,9 @@
 
 TOTAL_NORM = (
     "gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
-    "norm = torch.nn.utils.get_total_norm(gradients)"
-)
-"""The norm of the whole gradient, in the type of the gradients."""
-
-TOTAL_NORM_FLOAT32 = (
-    "gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
     "norm = torch.nn.utils.get_total_norm([g.to(torch.promote_types(g.dtype, torch.float32)) for g in gradients])"
 )
-"""The same at least in float32: in float16, norms beyond 65,504 would be infinite."""
+"""The norm of the whole gradient, at least in float32: in float16, norms beyond 65,504 would be infinite."""
 
 FLOAT32 = "torch.promote_types(p.dtype, torch.float32)"
 """The type to compute in: that of the parameter, but at least float32."""

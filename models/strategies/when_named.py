@@ -3,7 +3,7 @@
 Their warm-ups are scaled to runs of some hundred steps. docs/clipping.md says how.
 """
 
-from gradstudy.models.strategies.shared_code import EACH_FINITE, EACH_SEEN, FLOAT32, TAKE_AWAY, TOTAL_NORM_FLOAT32
+from gradstudy.models.strategies.shared_code import EACH_FINITE, EACH_SEEN, FLOAT32, TAKE_AWAY, TOTAL_NORM
 from gradstudy.models.strategies.strategy import Strategy
 
 WHEN_NAMED = (
@@ -44,7 +44,7 @@ WHEN_NAMED = (
         source="AdaGC, arXiv 2502.11034 (there c = 1.05)",
         setup="running, steps = {}, {}",
         step=(
-            f"{TOTAL_NORM_FLOAT32}\n"
+            f"{TOTAL_NORM}\n"
             f"{EACH_SEEN}\n"
             f"    own_norm = torch.linalg.vector_norm(p.grad, dtype={FLOAT32})\n"
             "    steps[p] = steps.get(p, 0) + 1\n"
@@ -106,7 +106,7 @@ WHEN_NAMED = (
         source="clipping_scale of icefall's ScaledAdam (there c = 2)",
         setup="import math\n\nnorms, max_norm = [], math.inf",
         step=(
-            f"{TOTAL_NORM_FLOAT32}.item()\n"
+            f"{TOTAL_NORM}.item()\n"
             "if math.isfinite(norm):\n"
             "    norms.append(norm)\n"
             "    if len(norms) in (10, 20) or len(norms) % 40 == 0:\n"
@@ -125,7 +125,7 @@ WHEN_NAMED = (
         high=100.0,
         skips=True,
         source="grad_norm_skip_threshold of Megatron-LM; drop_norm of axlearn",
-        step=f"{TOTAL_NORM_FLOAT32}\nif not norm < {{c}}:\n    {TAKE_AWAY}",
+        step=f"{TOTAL_NORM}\nif not norm < {{c}}:\n    {TAKE_AWAY}",
     ),
     Strategy(
         name="skip_z",
@@ -137,7 +137,7 @@ WHEN_NAMED = (
         source="SkipStepOptimizer of OLMo-core (there c = 6)",
         setup="import math\nimport statistics\n\nlosses, norms = [], []",
         step=(
-            f"{TOTAL_NORM_FLOAT32}.item()\n"
+            f"{TOTAL_NORM}.item()\n"
             "skip = not (math.isfinite(norm) and math.isfinite(loss.item()))\n"
             "if not skip:\n"
             "    for seen, latest in ((losses, loss.item()), (norms, norm)):\n"

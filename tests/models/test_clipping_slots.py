@@ -6,8 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from thresholds import AFTER_BACKWARD
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gradstudy.models.clipping import GradientClipper
+from gradstudy.models.clipping.memories.parameter_memory import PARAMETER_MEMORIES
+from gradstudy.models.clipping.memories.slot_memory import Slots
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.strategies import STRATEGIES, StrategyError
 
@@ -113,6 +117,18 @@ def test_a_call_reads_nothing_back_from_the_device():
         clip.assign(slot, name, THRESHOLDS[name])
     gradients = torch.zeros(len(AFTER_BACKWARD), SIZE, device="meta")
     assert clip(gradients, gradients.clone()).clipped.shape == (len(AFTER_BACKWARD),)
+    with NothingFromTheHost():  # after the first call, which tells the device which slots hold what
+        clip(gradients, gradients.clone())
+
+
+class NothingFromTheHost(TorchDispatchMode):
+    """Fails where a tensor of the host is made or read: to copy it to a device waits for the device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves((args, kwargs, result)):
+            assert not isinstance(tensor, torch.Tensor) or tensor.device.type == "meta", func
+        return result
 
 
 @pytest.mark.parametrize("name", AFTER_BACKWARD)
@@ -189,3 +205,18 @@ def test_bounds_hold_for_any_gradient(entries, threshold):
     np.testing.assert_allclose(result.applied_norm, gradients.norm(dim=1), rtol=1e-9, atol=1e-300)
     untouched = ~result.clipped
     assert (gradients[untouched] == before[untouched]).all()
+
+
+@pytest.mark.parametrize("name", PARAMETER_MEMORIES)
+def test_a_restored_memory_goes_on_in_the_place_and_the_type_of_its_own(name):
+    """A meta tensor stands for one on a GPU: what another device holds cannot be computed with it."""
+    saved, gradients = PARAMETER_MEMORIES[name](1, 2, torch.float64, torch.device("cpu")), [torch.ones(1, 3)] * 2
+    saved(Slots.of(np.zeros(1, np.int64), torch.device("cpu")), [0, 1], gradients, torch.ones(1), torch.ones(1))
+    for device in (torch.device("meta"), torch.device("cpu")):
+        restored = PARAMETER_MEMORIES[name](2, 2, torch.float32, device)
+        restored.restore(1, saved.state(0))
+        places = [(each.device.type, each.dtype, len(each)) for each in restored.kept.values()]
+        assert places == [(device.type, torch.float32, 2)] * len(places)
+        rows = [gradient.to(device) for gradient in gradients]
+        ones = torch.ones(1, device=device)
+        restored(Slots.of(np.ones(1, np.int64), device), [0, 1], rows, ones, ones)

@@ -1,12 +1,15 @@
 """A ``scaler.unscale_(optimizer)`` that was forgotten before clipping is noticed, and nothing else is."""
 
+import itertools
+import pickle
 import warnings
 
 import pytest
 import torch
 from torch import nn
 
-from gradstudy.models.clipping import Clipper, clip_gradients
+from gradstudy.models.clipping import Clipper, clip_gradients, training_loop
+from gradstudy.models.clipping.unscale_check import UnscaleCheck
 
 
 def losses(clip, *, unscale, steps=4, set_to_none=True, overflows=0, scaled=True):
@@ -36,9 +39,38 @@ def test_it_is_noticed_once_with_the_way_out(name, overflows):
     assert seen[0].filename == __file__
 
 
-def test_the_function_notices_it_too():
-    with pytest.warns(UserWarning, match="scaler"):
-        losses(lambda parameters: clip_gradients(parameters, "norm", 0.123), unscale=False)
+@pytest.fixture
+def check_of_the_function(monkeypatch):
+    monkeypatch.setattr(training_loop, "_UNSCALED", UnscaleCheck())
+
+
+@pytest.mark.usefixtures("check_of_the_function")
+@pytest.mark.parametrize("thresholds", [itertools.repeat(0.123), itertools.count(1.0, 0.01)], ids=["same", "rising"])
+def test_the_function_notices_it_too(thresholds):
+    with pytest.warns(UserWarning, match="scaler") as seen:
+        losses(lambda parameters: clip_gradients(parameters, "norm", next(thresholds)), unscale=False, steps=6)
+    assert len(seen) == 1
+
+
+@pytest.mark.usefixtures("check_of_the_function")
+def test_the_function_looks_at_a_few_steps_only_whatever_the_threshold():
+    kept, thresholds = [], itertools.count(1.0, 0.01)
+
+    def clip(parameters):
+        clip_gradients(parameters, "norm", next(thresholds))
+        kept.append(training_loop._UNSCALED._gradient is not None)
+
+    losses(clip, unscale=True, steps=15)
+    assert kept == [True] + [False] * 14
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_clipper_that_was_used_can_be_pickled(steps):
+    clip = Clipper("zclip", 2.0)
+    losses(clip, unscale=True, steps=steps)
+    copied = pickle.loads(pickle.dumps(clip))
+    torch.testing.assert_close(copied.state_dict()["memory"], clip.state_dict()["memory"])
+    losses(copied, unscale=True, steps=2)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ class AdaGC(TensorMemory):
         self, slots: Slots, places: Sequence[int], gradients: Sequence[Tensor], norm: Tensor, threshold: Tensor
     ) -> Tensor:
         """Clip in place; returns which of the K gradients it changed, bool. See ``ParameterMemory``."""
-        now, norms = self._at(slots, places), self._norms(gradients)
+        columns = self._columns(places)
+        now, norms = self._at(slots, columns), self._norms(gradients)
         count, running = now["count"] + 1, now["running"]
         in_warm_up = count < WARM_UP
         bound = torch.where(in_warm_up, norms * (WARM_UP_NORM / norm.unsqueeze(1)), threshold.unsqueeze(1) * running)
@@ -37,6 +38,6 @@ class AdaGC(TensorMemory):
         lowest = torch.where(count == 1, clipped, torch.minimum(running, clipped))
         running = torch.where(in_warm_up, lowest, DECAY * running + (1 - DECAY) * clipped)
         seen = (norms > 0) & norm.isfinite().unsqueeze(1)
-        self._keep_at(slots, places, seen, count=count, running=running)
+        self._keep_at(slots, columns, seen, count=count, running=running)
         scale_each(gradients, coefficient)
         return (coefficient != 1).any(dim=1)

@@ -32,21 +32,26 @@ class SpamEntry(TensorMemory):
         self, slots: Slots, places: Sequence[int], gradients: Sequence[Tensor], norm: Tensor, threshold: Tensor
     ) -> Tensor:
         """Clip in place; returns which of the K gradients it changed, bool. See ``ParameterMemory``."""
-        count = self._at(slots, places)["count"] + 1
+        columns = self._columns(places)
+        count = self._at(slots, columns)["count"] + 1
         seen = (self._norms(gradients) > 0) & norm.isfinite().unsqueeze(1)
         clips = seen & (count >= CLIPPED_FROM)
         changed = torch.zeros_like(norm, dtype=torch.bool)
         for number, (place, gradient) in enumerate(zip(places, gradients, strict=True)):
             changed |= self._clip(slots, place, gradient, threshold, seen[:, number], clips[:, number])
-        self._keep_at(slots, places, seen, count=count)
+        self._keep_at(slots, columns, seen, count=count)
         return changed
 
     def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
         """Take up what ``state`` gave."""
         for name, tensor in state.items():
             if name not in self.kept:
-                self.kept[name] = tensor.new_zeros(self._slots, *tensor.shape)
+                self._make(name, tensor)
         super().restore(slot, state)
+
+    def _make(self, name: str, entries: Tensor) -> None:
+        """Make room for the mean squares of ``entries``, a parameter's gradient in one slot or what is kept of it."""
+        self.kept[name] = torch.zeros(self._slots, *entries.shape, dtype=self._dtype, device=self._device)
 
     def _clip(
         self, slots: Slots, place: int, gradient: Tensor, threshold: Tensor, seen: Tensor, clips: Tensor
@@ -54,9 +59,10 @@ class SpamEntry(TensorMemory):
         """Clip the gradient ``[K, *shape]`` of one parameter; returns which of the K changed."""
         name = f"square_{place}"
         if name not in self.kept:
-            self.kept[name] = torch.zeros(self._slots, *gradient.shape[1:], dtype=self._dtype, device=gradient.device)
+            self._make(name, gradient[0])
+        kept = self.kept[name] = self.kept[name].to(gradient.device)  # a restored one may be elsewhere
         across = (-1, *[1] * (gradient.ndim - 1))
-        kept, span = self.kept[name], slots.span()
+        span = slots.span()
         rows = slots.rows.to(gradient.device)
         square = kept.index_select(0, rows) if span is None else kept[span]
         limits = torch.where(clips, threshold, torch.inf).to(gradient.device, self._dtype).view(across)

@@ -27,7 +27,8 @@ class StableSpam(TensorMemory):
         self, slots: Slots, places: Sequence[int], gradients: Sequence[Tensor], norm: Tensor, threshold: Tensor
     ) -> Tensor:
         """Change in place; returns which of the K gradients it changed, bool. See ``ParameterMemory``."""
-        now, top = self._at(slots, places), self._norms(gradients, torch.inf)
+        columns = self._columns(places)
+        now, top = self._at(slots, columns), self._norms(gradients, torch.inf)
         count = now["count"] + 1
         seen = (top > 0) & norm.isfinite().unsqueeze(1)
         largest = LARGEST_DECAY * now["largest"] + (1 - LARGEST_DECAY) * top
@@ -39,7 +40,7 @@ class StableSpam(TensorMemory):
         square = SQUARE_DECAY * now["square"] + (1 - SQUARE_DECAY) * norms.square()
         target = mean / (1 - NORM_DECAY**count) / ((square / (1 - SQUARE_DECAY**count)).sqrt() + EPSILON)
         coefficient = torch.where(seen, target / norms, 1.0)
-        self._keep_at(slots, places, seen, count=count, largest=largest, norm=mean, square=square)
+        self._keep_at(slots, columns, seen, count=count, largest=largest, norm=mean, square=square)
         scale_each(gradients, coefficient)
         return ((coefficient != 1) | (seen & (top > bound))).any(dim=1)
 

@@ -5,11 +5,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from gradstudy.models.clipping.memories.slot_memory import SlotMemory, Slots
+from gradstudy.models.upload import upload
 
 
 class TensorMemory(SlotMemory):
@@ -29,14 +31,12 @@ class TensorMemory(SlotMemory):
         norms = [vector_norm(gradient.flatten(1), order, dim=1, dtype=self._dtype) for gradient in gradients]
         return torch.stack([norm.to(self._device) for norm in norms], dim=1)
 
-    def _at(self, slots: Slots, places: Sequence[int]) -> dict[str, Tensor]:
-        """What these slots have seen of the parameters at these places, ``[K, n]`` each."""
-        columns = self._columns(places)
+    def _at(self, slots: Slots, columns: Tensor | None) -> dict[str, Tensor]:
+        """What these slots have seen of the parameters in these columns, ``[K, n]`` each."""
         return {name: kept if columns is None else kept[:, columns] for name, kept in self._of(slots).items()}
 
-    def _keep_at(self, slots: Slots, places: Sequence[int], seen: Tensor, **new: Tensor) -> None:
+    def _keep_at(self, slots: Slots, columns: Tensor | None, seen: Tensor, **new: Tensor) -> None:
         """Replace it where ``seen`` ``[K, n]`` is true."""
-        columns = self._columns(places)
         for name, value in new.items():
             whole = self.kept[name].index_select(0, slots.rows)
             if columns is None:
@@ -47,7 +47,7 @@ class TensorMemory(SlotMemory):
 
     def _columns(self, places: Sequence[int]) -> Tensor | None:
         """The places as an index; None where they are all there are."""
-        return None if len(places) == self._parameters else torch.tensor(places, device=self._device)
+        return None if len(places) == self._parameters else upload(np.array(places), self._device)
 
 
 def scale_each(gradients: Sequence[Tensor], coefficient: Tensor) -> None:
