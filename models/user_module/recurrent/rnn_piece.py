@@ -13,10 +13,8 @@ class RnnPiece(Piece):
 
     def __init__(self, weights: Weights, batch: int, room: int, nonlinearity: Literal["tanh", "relu"]) -> None:
         """See Piece."""
-        super().__init__(weights, batch, room)
+        super().__init__(weights, batch, room, weights.recurrent.shape[1])
         self._nonlinearity = nonlinearity
-        self._activations = self._empty(room, batch, weights.recurrent.shape[1])
-        """Which the backward pass replaces by the gradients before them, [K, S, B, H]."""
         self._bias = sum(weights.biases[1:], weights.biases[0]) if weights.biases else None
 
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
@@ -28,7 +26,7 @@ class RnnPiece(Piece):
         for i in range(steps):
             before = torch.baddbmm(rows[:, i], self.h[:, first + i], recurrent)
             after = before.tanh_() if self._nonlinearity == "tanh" else before.relu_()
-            self.h[:, first + i + 1] = self._activations[:, first + i] = after
+            self.h[:, first + i + 1] = self.gates[:, first + i] = after
 
     def backward(self, first: int, steps: int, given: StateGradients, lengths: Tensor | None) -> tuple[Tensor, ...]:
         """See Piece."""
@@ -37,14 +35,14 @@ class RnnPiece(Piece):
         for i in range(steps - 1, -1, -1):
             if leaving is not None:
                 dh += leaving[:, i]
-            after = self._activations[:, first + i]
+            after = self.gates[:, first + i]
             after.copy_(dh * (1 - after * after if self._nonlinearity == "tanh" else after > 0))
             torch.bmm(after, self.weights.recurrent, out=dh)
-        return self.inputs_gradient(self._activations, first, steps), dh
+        return self.inputs_gradient(self.gates, first, steps), dh
 
     def weight_gradients(self) -> tuple[Tensor, ...]:
         """See Piece."""
-        gradients = self._activations[:, : self.used].flatten(1, 2)
+        gradients = self.gates[:, : self.used].flatten(1, 2)
         before = self.h[:, : self.used].flatten(1, 2)
         of_bias = (gradients.sum(1),) * len(self.weights.biases)
         return torch.bmm(gradients.mT, self.inputs_of_calls()), torch.bmm(gradients.mT, before), *of_bias
