@@ -37,7 +37,7 @@ def rnn_forward(rows: Array, index: Array, before: Array, absent: Array, h: Arra
             elif relu:
                 for j in range(h_after.shape[0]):
                     total = x[j] + product[j]
-                    h_after[j] = max(zero, total)
+                    h_after[j] = max(total, zero)  # in this order NaN stays NaN
             else:
                 for j in range(h_after.shape[0]):
                     h_after[j] = tanh(x[j] + product[j])

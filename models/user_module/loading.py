@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -38,9 +38,9 @@ class Problem(NamedTuple):
     optimizer: Callable[[list[nn.Parameter], float], torch.optim.Optimizer] | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class UserModule:
-    """A function of the user's, imported.
+    """A function of the user's, imported; the same one with the same options is the same, however often it is loaded.
 
     Attributes:
         task: its name, ``module:package.module:function``.
@@ -52,7 +52,7 @@ class UserModule:
 
     task: str
     function: Callable[..., Any]
-    options: Mapping[str, object]
+    options: Mapping[str, object] = field(hash=False)
     folder: str | None
     code: str
 

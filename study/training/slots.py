@@ -1,11 +1,17 @@
 """How many trials a worker trains at once."""
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 import torch
 
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.model_shape import parameter_layout
 from gradstudy.models.trainable import Trainable
+from gradstudy.models.user_module.batching import Batching
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.study.spec.factors import described as factors_in_words
+from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.spec.variations import variations
 from gradstudy.study.training.arrays import batching, model_shape
@@ -27,12 +33,33 @@ GPU_SHARE = 0.5
 
 def trial_bytes(spec: StudySpec, data: Trainable, device: str = "cpu") -> int:
     """The memory that one more trial takes, in bytes: that of the study's largest cell and factors."""
-    first, *others = variations(spec)
-    sizes = [_trial_bytes(first, data, device)]
-    for other in others:
-        same = other.task_options == first.task_options
-        sizes.append(_trial_bytes(other, data if same else load_data(other), device))
-    return max(sizes)
+    return max(_trial_bytes(one, of_one, device) for one, of_one in _varied_with_data(spec, data))
+
+
+def _varied_with_data(spec: StudySpec, data: Trainable) -> Iterator[tuple[StudySpec, Trainable]]:
+    """The spec of each combination of factors with its data, which are loaded once for each choice of options.
+
+    Args:
+        spec: of the study.
+        data: with the first of its factors.
+    """
+    loaded: list[tuple[object, Trainable]] = []
+    for one in variations(spec):
+        found = next((known for options, known in loaded if options == one.task_options), None)
+        if found is None:
+            found = load_data(one) if loaded else data
+            loaded.append((one.task_options, found))
+        yield one, found
+
+
+def _tried(spec: StudySpec, data: Trainable, device: str) -> list[tuple[StudySpec, CellName, Batching]]:
+    """How a user's module is trained with each combination of factors and each cell; of a task of ours, nothing."""
+    return [
+        (one, cell, batching(one, cell, of_one, device))
+        for one, of_one in _varied_with_data(spec, data)
+        if isinstance(of_one, UserModule)
+        for cell in one.space.cells
+    ]
 
 
 def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
@@ -58,11 +85,9 @@ def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
 def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
     """As many slots as the device gains from, within the memory that they may take; at least one.
 
-    A user's module that cannot be batched is trained one at a time.
+    A user's module that cannot be batched, with whichever of its factors, is trained one at a time.
     """
-    if isinstance(data, UserModule) and not all(
-        batching(spec, cell, data, device).batched for cell in spec.space.cells
-    ):
+    if not all(tried.batched for _, _, tried in _tried(spec, data, device)):
         return 1
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -77,31 +102,47 @@ def begin_together(spec: StudySpec, data: Trainable, device: str, slots: int) ->
 
     A user's model whose trials share the draws of a step is batched over those at the same step: they begin together.
     """
-    if not isinstance(data, UserModule):
-        return 1
-    shares = any(batching(spec, cell, data, device).shares_coins for cell in spec.space.cells)
+    shares = any(tried.shares_coins for _, _, tried in _tried(spec, data, device))
     return max(1, slots // COHORTS) if shares else 1
 
 
 def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
-    """What a study trains on, in lines; of a user's module, for each cell, also how it is trained and why."""
+    """What a study trains on, in lines; of a user's module, for each cell, also how it is trained and why.
+
+    Where that differs by its options and batch size, there is a line for each choice of those that the study varies.
+    """
     if not isinstance(data, UserModule):
         trained, held_out = len(data.train), len(data.validation)
         examples = f"{data.origin}: {trained:,} examples to train on, {held_out:,} to validate on"
         return [examples, *data.reading, data.details]
-    lines = []
-    for cell in spec.space.cells:
-        tried = batching(spec, cell, data, device)
-        how = "many at a time, as one batched program" if tried.batched else "one at a time"
-        because = f": {tried.reason}" if tried.reason else ""
-        if tried.shares_coins:
-            because = "; random draws decide what it does, and trials share those of a step (--own-draws: each its own)"
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    of_all = _tried(spec, data, device)
+    for one, cell, tried in of_all:
         of_cell = f" ({cell})" if data.takes("cell") and len(spec.space.cells) > 1 else ""
-        lines.append(
-            f"{data.task}{of_cell} from {data.folder or 'an installed package'}: {tried.model}, {how}{because}"
-        )
-        optimizers = spec.space.factors.get("optimizer", (spec.optimizer,))
-        if tried.has_optimizer and "own" not in optimizers:
-            used = " and ".join(map(str, optimizers))
-            lines.append(f"the optimizer that {data.task} returns is not used, but {used}: --optimizer own takes it")
+        found[of_cell][_choice(spec, one)] = _way(tried)
+    origin = f"from {data.folder or 'an installed package'}"
+    lines = []
+    for of_cell, ways in found.items():
+        differ = len(set(ways.values())) > 1
+        shown = ways if differ else {"": next(iter(ways.values()))}
+        lines += [f"{data.task}{of_cell}{choice} {origin}: {way}" for choice, way in shown.items()]
+    optimizers = spec.space.factors.get("optimizer", (spec.optimizer,))
+    if "own" not in optimizers and any(tried.has_optimizer for _, _, tried in of_all):
+        used = " and ".join(map(str, optimizers))
+        lines.append(f"the optimizer that {data.task} returns is not used, but {used}: --optimizer own takes it")
     return lines
+
+
+def _choice(spec: StudySpec, one: StudySpec) -> str:
+    """The options and the batch size that a study varies, as one of its variations has them."""
+    values = {"batch_size": one.batch_size, **one.task_options}
+    varied = factors_in_words({name: value for name, value in values.items() if name in spec.space.factors})
+    return f" with {varied}" if varied else ""
+
+
+def _way(tried: Batching) -> str:
+    how = "many at a time, as one batched program" if tried.batched else "one at a time"
+    because = f": {tried.reason}" if tried.reason else ""
+    if tried.shares_coins:
+        because = "; random draws decide what it does, and trials share those of a step (--own-draws: each its own)"
+    return f"{tried.model}, {how}{because}"

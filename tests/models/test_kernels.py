@@ -94,3 +94,15 @@ def test_bfloat16_is_computed_by_torch_operations(cell):
     found = [tensor.double() for tensor in results(cell, torch.bfloat16, compiled=None)]
     for a, b in zip(found, expected, strict=True):
         assert torch.linalg.vector_norm(a - b) < 0.05 * torch.linalg.vector_norm(b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_plain_layer_hides_no_state_that_is_not_a_number(dtype, relu):
+    table = torch.tensor([[[1.0, torch.nan, torch.inf, -torch.inf]]], dtype=dtype)
+    inputs = token_inputs(table, torch.zeros(1, 1, 1, dtype=torch.int64))
+    state, limits = torch.zeros(1, 1, 4, dtype=dtype), StateLimits.none(dtype, torch.device("cpu"))
+    space = Workspace(dtype, torch.device("cpu"), compiled=True)
+    outputs, _ = rnn(inputs, torch.zeros(1, 4, 4, dtype=dtype), state, limits, space, "layer", relu=relu)
+    expected = torch.relu(table) if relu else torch.tanh(table)
+    torch.testing.assert_close(outputs[0, 0], expected[0], equal_nan=True)

@@ -1,7 +1,7 @@
 """The calls of recurrent layers in one forward pass, as operations of autograd over K trials."""
 
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,12 +25,21 @@ def _make_piece(kind: Kind, weights: Weights, batch: int, room: int) -> Piece:
     return RnnPiece(weights, batch, room, "tanh" if kind == "rnn_tanh" else "relu")
 
 
+class Call(NamedTuple):
+    """A call's place on a tape: its first step on a piece, and how many it has."""
+
+    piece: Piece
+    first: int
+    steps: int
+
+
 class Tape:
     """One direction of one layer: pieces that calls fill, and what their backward passes wait for.
 
     Attributes:
         token: an input of every call, so that the gradients of the weights are computed after those of all calls.
         steps: how many there are.
+        waiting: calls without a backward pass: those that are never used for the loss, until the end.
     """
 
     def __init__(self, kind: Kind, weights: Weights, batch: int, room: int) -> None:
@@ -38,7 +47,7 @@ class Tape:
         self.kind: Kind = kind
         self.batch, self.steps = batch, 0
         self.pieces: list[Piece] = []
-        self.spent = False
+        self.waiting: set[Call] = set()
         self._weights = Weights(
             weights.input.detach(),
             weights.recurrent.detach(),
@@ -46,15 +55,25 @@ class Tape:
             None if weights.projection is None else weights.projection.detach(),
         )
         self._room = room
-        self.token: Tensor = _Weights.apply(self, *weights.tensors)  # type: ignore[no-untyped-call]
+        with torch.enable_grad():  # the first call may be one without gradients, and the next one not
+            self.token: Tensor = _Weights.apply(self, *weights.tensors)  # type: ignore[no-untyped-call]
 
-    def place(self, steps: int) -> Piece:
-        """The piece for the next call."""
+    def place(self, steps: int) -> Call:
+        """Where the next call writes its steps."""
         if not self.pieces or self.pieces[-1].used + steps > self.pieces[-1].room:
             room = max(self._room if not self.pieces else self.pieces[-1].room, steps)
             self.pieces.append(_make_piece(self.kind, self._weights, self.batch, room))
         self.steps += steps
-        return self.pieces[-1]
+        call = Call(self.pieces[-1], self.pieces[-1].used, steps)
+        self.waiting.add(call)
+        return call
+
+    def weight_gradients(self) -> list[tuple[Tensor, ...]]:
+        """Those of each piece, after the backward passes of all calls that have a part in the loss."""
+        for call in self.waiting:
+            call.piece.forget(call.first, call.steps)
+        self.waiting.clear()
+        return [piece.weight_gradients() for piece in self.pieces]
 
 
 class _Weights(Function):
@@ -68,9 +87,7 @@ class _Weights(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        tape: Tape = ctx.tape
-        tape.spent = True
-        found = [piece.weight_gradients() for piece in tape.pieces]
+        found: list[tuple[Tensor, ...]] = ctx.tape.weight_gradients()
         return None, *(reduce(torch.add, parts) for parts in zip(*found, strict=True))
 
 
@@ -80,12 +97,11 @@ class _Call(Function):
         ctx: Any, token: Tensor, inputs: Tensor, h0: Tensor, c0: Tensor | None, lengths: Tensor | None, tape: Tape
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        steps = inputs.shape[1]
-        piece = tape.place(steps)
-        first = piece.used
+        call = tape.place(inputs.shape[1])
+        piece, first, steps = call
         piece.forward(inputs, h0, c0)
         piece.used += steps
-        ctx.made = (tape, piece, first, steps, lengths)
+        ctx.made = (tape, call, lengths)
         outputs = piece.h[:, first + 1 : first + steps + 1].clone()
         states = (last_of(piece.h, first, steps, lengths),)
         cells = piece.cell_states()
@@ -93,11 +109,12 @@ class _Call(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        tape, piece, first, steps, lengths = ctx.made
-        if tape.spent:
+        tape, call, lengths = ctx.made
+        if call not in tape.waiting:
             raise RuntimeError(TWICE)
+        tape.waiting.remove(call)
         given = StateGradients(*(*grads, None)[:3])
-        found: tuple[Tensor | None, ...] = (*piece.backward(first, steps, given, lengths), None)
+        found: tuple[Tensor | None, ...] = (*call.piece.backward(call.first, call.steps, given, lengths), None)
         return None, *found[:3], None, None
 
 

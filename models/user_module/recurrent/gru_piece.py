@@ -12,9 +12,8 @@ class GruPiece(Piece):
 
     def __init__(self, weights: Weights, batch: int, room: int) -> None:
         """See Piece."""
-        super().__init__(weights, batch, room)
         self._hidden = hidden = weights.recurrent.shape[2]
-        self.gates = self._empty(room, batch, 4 * hidden)
+        super().__init__(weights, batch, room, 4 * hidden)
         self._bias = None
         self._outer = torch.zeros_like(weights.recurrent[:, :hidden, 0])
         if weights.biases:

@@ -12,9 +12,8 @@ class LstmPiece(Piece):
 
     def __init__(self, weights: Weights, batch: int, room: int) -> None:
         """See Piece."""
-        super().__init__(weights, batch, room)
+        super().__init__(weights, batch, room, weights.recurrent.shape[1])
         hidden = weights.recurrent.shape[1] // 4
-        self.gates = self._empty(room, batch, 4 * hidden)
         self.c = self._empty(room + 1, batch, hidden)
         self.tanh_c = self._empty(room, batch, hidden)
         self.output = self.h if weights.projection is None else self._empty(room + 1, batch, hidden)
@@ -64,6 +63,13 @@ class LstmPiece(Piece):
             step(t)
             torch.bmm(self.gates[:, t], self.weights.recurrent, out=d)
         return self.inputs_gradient(self.gates, first, steps), d, dc
+
+    def forget(self, first: int, steps: int) -> None:
+        """See Piece."""
+        super().forget(first, steps)
+        if self._projected is not None:
+            self._projected[:, first : first + steps] = 0
+            self.output[:, first + 1 : first + steps + 1] = 0
 
     def weight_gradients(self) -> tuple[Tensor, ...]:
         """See Piece."""

@@ -1,10 +1,12 @@
-"""The steps of ``nn.RNN`` and ``nn.RNNCell`` on a piece of tape."""
+"""The steps of ``nn.RNN`` and ``nn.RNNCell`` on a piece of tape, by the kernels of the built-in cell."""
 
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from gradstudy.models.kernels import bind
 from gradstudy.models.user_module.recurrent.tape import Piece, StateGradients, Weights, with_last
 
 
@@ -13,38 +15,50 @@ class RnnPiece(Piece):
 
     def __init__(self, weights: Weights, batch: int, room: int, nonlinearity: Literal["tanh", "relu"]) -> None:
         """See Piece."""
-        super().__init__(weights, batch, room)
-        self._nonlinearity = nonlinearity
-        self._activations = self._empty(room, batch, weights.recurrent.shape[1])
-        """Which the backward pass replaces by the gradients before them, [K, S, B, H]."""
+        super().__init__(weights, batch, room, weights.recurrent.shape[1])
+        self._relu = nonlinearity == "relu"
         self._bias = sum(weights.biases[1:], weights.biases[0]) if weights.biases else None
+        self._initial: dict[int, Tensor] = {}
+        """The initial state of each call by its first step; its place in ``h`` is that of the last state before it,
+        which that one's backward pass needs."""
 
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
         """See Piece."""
-        first, steps = self.used, inputs.shape[1]
-        rows = self.project(inputs, self._bias).view(self.trials, steps, self.batch, -1)
-        self.h[:, first] = h0
+        first = self.used
+        rows = self.project(inputs, self._bias)
+        self._initial[first] = h0
+        everybody, *_ = self.unlimited
+        arrays = (rows, self.index, self.before, everybody, self.h)
+        step = partial(bind("rnn_forward", self.workspace, *arrays), self._relu)
         recurrent = self.weights.recurrent.transpose(1, 2)
-        for i in range(steps):
-            before = torch.baddbmm(rows[:, i], self.h[:, first + i], recurrent)
-            after = before.tanh_() if self._nonlinearity == "tanh" else before.relu_()
-            self.h[:, first + i + 1] = self._activations[:, first + i] = after
+        for t in range(first, first + inputs.shape[1]):
+            torch.bmm(h0 if t == first else self.h[:, t], recurrent, out=self.before)
+            step(t)
 
     def backward(self, first: int, steps: int, given: StateGradients, lengths: Tensor | None) -> tuple[Tensor, ...]:
         """See Piece."""
         leaving = with_last(given.outputs, given.h, steps, lengths)
         dh = torch.zeros_like(self.h[:, 0])
+        nothing = dh.new_empty(0, 0, 0, 0)
+        arrays = (nothing, dh, self.gates, self.h, self.index, nothing.flatten(0, 2), *self.unlimited)
+        step = partial(bind("rnn_backward", self.workspace, *arrays), self._relu)
         for i in range(steps - 1, -1, -1):
             if leaving is not None:
                 dh += leaving[:, i]
-            after = self._activations[:, first + i]
-            after.copy_(dh * (1 - after * after if self._nonlinearity == "tanh" else after > 0))
-            torch.bmm(after, self.weights.recurrent, out=dh)
-        return self.inputs_gradient(self._activations, first, steps), dh
+            step(first + i)
+            torch.bmm(self.gates[:, first + i], self.weights.recurrent, out=dh)
+        return self.inputs_gradient(self.gates, first, steps), dh
+
+    def forget(self, first: int, steps: int) -> None:
+        """See Piece."""
+        super().forget(first, steps)
+        del self._initial[first]
 
     def weight_gradients(self) -> tuple[Tensor, ...]:
         """See Piece."""
-        gradients = self._activations[:, : self.used].flatten(1, 2)
+        for first, state in self._initial.items():
+            self.h[:, first] = state
+        gradients = self.gates[:, : self.used].flatten(1, 2)
         before = self.h[:, : self.used].flatten(1, 2)
         of_bias = (gradients.sum(1),) * len(self.weights.biases)
         return torch.bmm(gradients.mT, self.inputs_of_calls()), torch.bmm(gradients.mT, before), *of_bias

@@ -14,10 +14,13 @@ Given = tuple[Any, ...]
 
 
 def stacked(size: int, in_dims: tuple[int | None, ...], given: Given) -> Given:
-    """Each tensor with the axis of trials first; what all trials share is repeated without copying."""
+    """Each tensor with the axis of trials first; what all trials share is repeated without copying.
+
+    Where the axis is first already, it is the tensor itself: under ``torch.no_grad`` another would have no gradient.
+    """
     return tuple(
         one
-        if not isinstance(one, Tensor)
+        if not isinstance(one, Tensor) or dim == 0
         else one.unsqueeze(0).expand(size, *one.shape)
         if dim is None
         else one.movedim(dim, 0)

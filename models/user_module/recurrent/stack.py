@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from gradstudy.models.user_module.keyed_random import dropout_masks
+from gradstudy.models.user_module.random_state import DRAWS, RandomNumbersError
 from gradstudy.models.user_module.recurrent.calls import ForwardPass, Kind
 from gradstudy.models.user_module.recurrent.tape import Weights
 
@@ -58,7 +59,7 @@ def run_stack(
     Args:
         stack: what is asked for.
         forward_pass: that the call belongs to.
-        keys: of the masks between layers, [K]; None where nothing is dropped.
+        keys: of the masks between layers, [K]; None where nothing may be dropped.
         lengths: of the sequences, [K, B]; None where all are of T steps.
         inputs: [K, T, B, I].
         states: initial ones, [K, L * D, B, R] and, for an LSTM, of cells.
@@ -66,6 +67,9 @@ def run_stack(
 
     Returns:
         The outputs of the last layer [K, T, B, D * R], zero after a sequence's end, and the last states.
+
+    Raises:
+        RandomNumbersError: there are no keys, and the layers drop something.
     """
     parts = stack.split(weights)
     backwards = _Order(lengths, inputs.shape[1]) if stack.directions == 2 else None
@@ -81,7 +85,8 @@ def run_stack(
             last.append(tuple(ended))
         inputs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
         if stack.dropout > 0 and layer < stack.layers - 1:
-            assert keys is not None
+            if keys is None:
+                raise RandomNumbersError(DRAWS)
             inputs = inputs * dropout_masks(keys, stack.draw + layer, inputs.shape[1:], stack.dropout, inputs.dtype)
     if lengths is not None:
         inputs = inputs * within(lengths, inputs.shape[1]).unsqueeze(-1)

@@ -57,12 +57,14 @@ class StateGradients:
 class Piece(ABC):
     """Room for S steps; the cells say what a step is."""
 
-    def __init__(self, weights: Weights, batch: int, room: int) -> None:
-        """Make an empty piece."""
+    def __init__(self, weights: Weights, batch: int, room: int, gates: int) -> None:
+        """Make an empty piece, which keeps so many gates of a sequence and step."""
         self.weights, self.room, self.used = weights, room, 0
         self.trials, self.batch = len(weights.input), batch
-        self.entering: list[Tensor] = []
-        """The inputs of each call, [K, T * B, I]."""
+        self.entering: dict[int, Tensor] = {}
+        """The inputs of each call, [K, T * B, I], by its first step."""
+        self.gates = self._empty(room, batch, gates)
+        """What the backward pass replaces by gradients."""
         self.workspace = Workspace(weights.input.dtype, weights.input.device)
         self.before = self._empty(batch, weights.input.shape[1])
         self.index = torch.arange(self.trials * batch, device=weights.input.device)
@@ -80,7 +82,7 @@ class Piece(ABC):
         """What inputs [K, T, B, I] add to the gates, [K * T * B, G]; ``index`` then tells the row of each step."""
         trials, steps, batch, _ = inputs.shape
         rows = inputs.reshape(trials, steps * batch, -1)
-        self.entering.append(rows)
+        self.entering[self.used] = rows
         weight = self.weights.input.transpose(1, 2)
         made = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight)
         if steps > 1:
@@ -107,13 +109,22 @@ class Piece(ABC):
     def weight_gradients(self) -> tuple[Tensor, ...]:
         """Of all weights, in the order of ``Weights.tensors``, after the backward passes of all calls."""
 
+    def forget(self, first: int, steps: int) -> None:
+        """Let a call that had no backward pass add nothing to the gradients of the weights, be it not finite.
+
+        Call it after the backward passes of all others, which may have begun with its states.
+        """
+        self.gates[:, first : first + steps] = 0
+        self.h[:, first : first + steps] = 0
+        self.entering[first] = torch.zeros_like(self.entering[first])
+
     def cell_states(self) -> Tensor | None:
         """[K, S + 1, B, H], as ``h``; None for cells that have none."""
         return None
 
     def inputs_of_calls(self) -> Tensor:
         """Of all steps that are used, [K, S * B, I]."""
-        return self.entering[0] if len(self.entering) == 1 else torch.cat(self.entering, 1)
+        return torch.cat(list(self.entering.values()), 1) if len(self.entering) > 1 else self.entering[0]
 
     def inputs_gradient(self, gates: Tensor, first: int, steps: int) -> Tensor:
         """Of a call's inputs, from that of its gates [K, S, B, G]."""

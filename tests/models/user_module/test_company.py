@@ -18,6 +18,7 @@ from gradstudy.models.user_module import keyed_random
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent import calls, lstm_piece, stack
 from gradstudy.models.user_module.run import Company
 
@@ -189,6 +190,24 @@ def test_with_own_draws_a_model_that_drops_is_trained_alone_with_the_trials_own_
         optimizer.step()
         losses.append(loss.item())
     np.testing.assert_allclose(recorded, losses, rtol=1e-9)
+
+
+def test_dropout_between_layers_is_a_draw_as_any_other():
+    def make():
+        class Layers(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lstm = nn.LSTM(3, HIDDEN, num_layers=2, dropout=0.5)
+
+            def forward(self, x):
+                return self.lstm(x)[0].mean()
+
+        batches = [torch.randn(LENGTH, BATCH, 3) for _ in range(20)]
+        return Layers(), batches, lambda model, x: model(x)
+
+    user = UserModule("module:m:p", lambda seed: make(), {}, None, "")
+    assert tried(user).batched
+    assert tried(user, None).reason == DRAWS
 
 
 def halved(function):

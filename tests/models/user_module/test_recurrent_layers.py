@@ -133,6 +133,29 @@ def test_a_decoder_in_a_batch_is_each_of_its_models_alone(layer, options):
     compare([Decoding(layer, **options) for _ in range(TRIALS)], torch.randn(TRIALS, STEPS, BATCH, INPUTS))
 
 
+class Wasting(Net):
+    """Calls layer and cell without gradients first, and once more than it uses; what it wastes is not finite."""
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.run(x / 0, None)
+            guess, _ = self.run(x, None)
+            self.cell(x[0] / 0)
+        outputs, state = self.run(x, None)
+        of_cell, loss = self.cell(x[0]), outputs.sin().sum() + guess.sum()
+        for t in range(STEPS):
+            of_cells = of_cell[0] if isinstance(of_cell, tuple) else of_cell
+            loss = loss + (of_cells**2).sum() + (outputs**2).sum()
+            outputs, state = self.run(x[t : t + 1], state)
+            of_cell = self.cell(x[t] if t < STEPS - 1 else x[t] / 0, of_cell)
+        return loss
+
+
+@pytest.mark.parametrize(("layer", "options"), LAYERS)
+def test_a_call_that_has_no_part_in_the_loss_has_none_in_the_gradients(layer, options):
+    compare([Wasting(layer, **options) for _ in range(TRIALS)], torch.randn(TRIALS, STEPS, BATCH, INPUTS))
+
+
 @pytest.mark.parametrize("is_sorted", [True, False])
 @pytest.mark.parametrize(("layer", "options"), LAYERS)
 def test_packed_sequences_of_different_lengths_are_those_of_each_model_alone(layer, options, is_sorted):
