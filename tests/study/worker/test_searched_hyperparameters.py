@@ -108,5 +108,12 @@ def test_trials_are_trained_recorded_and_reported_with_their_own_values(
     work(db, stored_spec(find_study(db, "s-confirm")))
     table, fresh = confirmation_results(db, confirmation)
     assert table["runs"].sum() == len(fresh) > 0
-    chosen = {str(setting.factors["beta2"]) for setting in confirmation.chosen}
-    assert {str(factors["beta2"]) for factors in fresh["factors"]} <= chosen
+    chosen = {str(setting.factors) for setting in confirmation.chosen}
+    assert {str(searched) for searched in fresh["searched"]} <= chosen
+
+    confirmed = read_report(db, "s").recommendation
+    assert confirmed is not None
+    assert confirmed.evidence.fresh is not None  # its fresh runs, which may be at a rate that no trial of the study had
+    at = table["learning_rate"] == confirmed.evidence.fresh.learning_rate
+    assert confirmed.evidence.fresh.runs == table.loc[at, "runs"].sum() > 0
+    assert sum(beside.runs for beside in confirmed.evidence.beside) <= table.loc[~at, "runs"].sum()
