@@ -1,5 +1,6 @@
 """The optimizers by name, and what can be set of each. Does not import torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,6 +13,7 @@ AnyOptimizerName = Literal[OptimizerName, "own"]
 
 HYPERPARAMETERS = ("momentum", "beta1", "beta2", "epsilon", "weight_decay")
 """What can be set of an optimizer beside its learning rate; each takes some of them."""
+CODE_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,22 @@ class OptimizerSettings:
         entry = OPTIMIZERS[self.name]
         written = [f"lr={learning_rate:g}"]
         if "momentum" in entry.defaults:
-            written.append(f"momentum={self.values['momentum']:g}")
+            written.append(f"momentum={below_one(self.values['momentum'], CODE_DIGITS)}")
         if entry.arguments:
             written.append(entry.arguments)
         if self.given.keys() & {"beta1", "beta2"}:
-            written.append(f"betas=({self.values['beta1']:g}, {self.values['beta2']:g})")
+            betas = [below_one(self.values[name], CODE_DIGITS) for name in ("beta1", "beta2")]
+            written.append(f"betas=({betas[0]}, {betas[1]})")
         if "epsilon" in self.given:
             written.append(f"eps={self.given['epsilon']:g}")
         if "weight_decay" in self.given:
             written.append(f"weight_decay={self.given['weight_decay']:g}")
         return f"torch.optim.{entry.torch_class}(model.parameters(), {', '.join(written)})"
+
+
+def below_one(value: float, digits: int) -> float:
+    """A number from 0 to below 1, with so many digits of what it lacks to 1: 0.9999995 is not 1."""
+    return round(value, digits - 1 - math.floor(math.log10(1 - value)))
 
 
 def takers(hyperparameter: str) -> list[OptimizerName]:

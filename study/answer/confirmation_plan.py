@@ -97,7 +97,8 @@ def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFra
 
 def _by_setting(trials: pd.DataFrame) -> pd.DataFrame:
     """How the runs of each setting fared together."""
-    runs = in_words(judged(trials))
+    runs = judged(trials)
+    runs = in_words(runs.assign(factors=pd.Series(all_values(runs), runs.index, dtype="object")))
     diverged = runs["outcome"] == "diverged"
     measured = runs.assign(
         diverged=diverged,

@@ -117,14 +117,6 @@ def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> Stu
         "strategies": list(dict.fromkeys(setting.strategy for setting in chosen)),
         "thresholds": thresholds,
         "learning_rate": (min(learning_rates), max(learning_rates)),
-        "hyperparameters": {},
-        "factors": {
-            **spec.space.factors,
-            **{
-                name: list(dict.fromkeys(setting.factors[name] for setting in chosen))
-                for name in spec.space.hyperparameters
-            },
-        },
     }
     changes: dict[str, Any] = {
         "name": derived_name(spec.name, SUFFIX),

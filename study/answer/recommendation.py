@@ -172,12 +172,10 @@ def _fresh(appraisal: Appraisal, place: int) -> FreshRuns | None:
 
 
 def _beside(appraisal: Appraisal, best: int) -> Iterator[FreshRuns]:
-    """Fresh runs at other learning rates of the same cell, strategy, threshold and factors, the lowest first."""
-    settings = appraisal.settings
+    """Fresh runs at other learning rates of what is the best setting otherwise, the lowest first."""
+    settings, others = appraisal.settings, (*GROUP, "factors", "in_ranges", "threshold")
     for place in np.argsort(settings["learning_rate"].to_numpy()):
-        same = all(
-            _equal(settings[key].iloc[place], settings[key].iloc[best]) for key in (*GROUP, "factors", "threshold")
-        )
+        same = all(_equal(settings[key].iloc[place], settings[key].iloc[best]) for key in others)
         away = abs(np.log2(settings["learning_rate"].iloc[place] / settings["learning_rate"].iloc[best]))
         if same and away > NEARER and (fresh := _fresh(appraisal, int(place))) is not None:
             yield fresh

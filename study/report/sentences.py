@@ -11,6 +11,9 @@ from gradstudy.study.report.report import Report
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.wording import counted
 
+EXACT = ".12g"
+"""How numbers that a person gave are written: 0.9999995 is not 1."""
+
 
 def title(report: Report) -> str:
     """What was searched."""
@@ -20,9 +23,9 @@ def title(report: Report) -> str:
     factors = spec["space"].get("factors", {})
     varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
     ranges = spec["space"].get("hyperparameters", {})
-    varied += [f"{name} {low:g} to {high:g}" for name, (low, high) in ranges.items()]
+    varied += [f"{name} {low:{EXACT}} to {high:{EXACT}}" for name, (low, high) in ranges.items()]
     fixed = {"optimizer": "own optimizer" if spec["optimizer"] == "own" else spec["optimizer"]}
-    fixed |= {name: f"{name} {spec[name]:g}" for name in HYPERPARAMETERS if spec.get(name) is not None}
+    fixed |= {name: f"{name} {spec[name]:{EXACT}}" for name in HYPERPARAMETERS if spec.get(name) is not None}
     fixed |= {"schedule": f"{spec['schedule']} schedule"} if spec.get("schedule", "constant") != "constant" else {}
     fixed |= {"warmup": f"warm-up {spec['warmup']:g}"} if spec.get("warmup") else {}
     if not is_module:  # whose function may take no size

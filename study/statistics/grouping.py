@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gradstudy.study.spec.factors import described
+from gradstudy.study.spec.optimizer.searched import in_words as hyperparameter_in_words
 
 GROUP = ["cell", "strategy"]
 """What runs are compared within, beside the factors that a study varies."""
@@ -37,8 +38,9 @@ def in_words(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def searched_in_words(searched: Any) -> str:
-    """What is searched on a range, of one row of ``trial_result``, with four digits."""
-    return described({name: float(f"{value:.4g}") for name, value in (searched or {}).items()})
+    """What is searched on a range, of one row of ``trial_result``, with four digits, see ``hyperparameter_in_words``."""
+    values = sorted((searched or {}).items())
+    return ", ".join(f"{name} {hyperparameter_in_words(name, value)}" for name, value in values)
 
 
 def group_keys(trials: pd.DataFrame) -> list[str]:

@@ -1,7 +1,8 @@
 """Divergence rates with their intervals, from the frame of ``trial_result`` rows to frames."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from gradstudy.study.spec.factors import shown
+from gradstudy.study.spec.optimizer.searched import in_words as hyperparameter_in_words
 from gradstudy.study.statistics.grouping import all_values, in_words, searched_values, setting_of
 
 CONFIDENCE = 0.95
@@ -121,7 +123,7 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str], *, of_a_grid: bool = 
 def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
     """Divergence at each value of each factor that is varied, over everything else.
 
-    What is searched on a range is cut into ``PARTS``.
+    What is searched on a range is cut into ``PARTS``, as soon as two different values have ended.
 
     Args:
         trials: rows of ``trial_result``.
@@ -130,22 +132,26 @@ def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
         ``factor``, ``value`` and the columns of ``divergence_by``, but for losses: those of different values are often
         of different data or units. Empty where nothing is varied.
     """
-    factors = pd.DataFrame(all_values(trials), trials.index)
-    in_ranges = pd.DataFrame(searched_values(trials), trials.index)
+    runs = judged(trials)
+    ranges = {name for searched in searched_values(runs) for name in searched}
+    values = pd.DataFrame(all_values(runs), runs.index)
     parts = []
-    for name in factors:
-        known = factors[name].dropna()
-        if name in in_ranges:
-            known = pd.qcut(known, PARTS, duplicates="drop", precision=9)
-        values = trials.loc[known.index].assign(value=known)
-        table = divergence_by(values, ["value"]).drop(columns="best_validation_loss")
-        table["value"] = table["value"].map(_part if name in in_ranges else shown).astype("str")
-        parts.append(table.assign(factor=str(name))[["factor", *table.columns]])
+    for name in map(str, values):
+        known = values[name].dropna()
+        if name in ranges and known.nunique() < 2:  # there is nothing to cut yet
+            continue
+        known, words = _parts(name, known) if name in ranges else (known, shown)
+        table = divergence_by(runs.loc[known.index].assign(value=known), ["value"]).drop(columns="best_validation_loss")
+        table["value"] = table["value"].map(words).astype("str")
+        parts.append(table.assign(factor=name)[["factor", *table.columns]])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _part(values: "pd.Interval[float]") -> str:
-    return f"{values.left:.4g} to {values.right:.4g}"
+def _parts(name: str, values: pd.Series) -> tuple[pd.Series, Mapping[int, str]]:
+    """The part of each value, by number, and each part in words."""
+    parts, edges = pd.qcut(values, PARTS, labels=False, retbins=True, duplicates="drop")
+    words = [hyperparameter_in_words(name, float(edge)) for edge in edges]
+    return parts, {place: f"{low} to {high}" for place, (low, high) in enumerate(pairwise(words))}
 
 
 def mostly_clipped(table: pd.DataFrame) -> pd.Series:

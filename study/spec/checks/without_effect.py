@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.study.spec.study_spec import StudySpec
@@ -19,7 +20,7 @@ def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
         given: the part of it that was given, in the form of a spec file.
     """
     factors = given.get("space", {}).get("factors", {})
-    varied = [spec.place_of(factor) for factor in factors]
+    varied = [spec.place_of(factor) for factor in spec.space.factors if factor in factors]
     names = dict.fromkeys(".".join(place) for place in [*_places(given), *varied])
     reasons = {name: _reason(spec, name) for name in names}
     return [f"{name} has no effect, {reason}" for name, reason in reasons.items() if reason is not None]
@@ -64,9 +65,10 @@ def _reason(spec: StudySpec, name: str) -> str | None:
 
 
 def _skips(spec: StudySpec) -> bool:
-    """Whether any trial skips steps that are not finite, by the guard or by the loss scaling of float16."""
+    """Whether any trial skips steps that are not finite: by the guard, the loss scaling of float16 or its strategy."""
     factors = spec.space.factors
-    return spec.guard or "guard" in factors or "float16" in factors.get("precision", (spec.precision,))
+    by_rule = any(STRATEGIES[strategy].skips for strategy in spec.space.strategies)
+    return spec.guard or by_rule or "guard" in factors or "float16" in factors.get("precision", (spec.precision,))
 
 
 def _places(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

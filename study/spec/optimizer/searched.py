@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gradstudy.models.optimizer_settings import HYPERPARAMETERS
+from gradstudy.models.optimizer_settings import HYPERPARAMETERS, below_one
 from gradstudy.study.spec.axis import Range
 
 LACKS = "one_minus_"
 """Begins the name of Optuna's parameter for what a hyperparameter lacks to 1."""
 NEAR_ONE = ("momentum", "beta1", "beta2")
 """They are averages over 1 / (1 - value) steps: searched by the logarithm of what they lack to 1."""
+WORD_DIGITS = 4
 HIGHEST = {"epsilon": 1.0, "weight_decay": 100.0}
 
 
@@ -41,6 +42,11 @@ def bounds(name: str, given: Range) -> Range:
     """The ends of the axis of Optuna's parameter."""
     low, high = sorted(turned(name, end) for end in given)
     return low, high
+
+
+def in_words(name: str, value: float) -> str:
+    """A value of a hyperparameter with four digits; of one near 1 of what it lacks to 1, as it is searched."""
+    return f"{below_one(value, WORD_DIGITS)}" if name in NEAR_ONE else f"{value:.{WORD_DIGITS}g}"
 
 
 def check_searched(spec: Mapping[str, Any]) -> None:

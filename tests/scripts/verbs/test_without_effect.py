@@ -93,6 +93,8 @@ def test_a_probe_refuses_a_batch_size_that_nobody_takes(gradstudy: Run, folder: 
         # A file that a program wrote has every default.
         ('task = "module:mine:problem"\n[model]\nhidden_size = 64\nlayers = 1\nattention = false', []),
         ("guard = true\n[divergence]\nskipped_in_a_row = 9", []),
+        ('[divergence]\nskipped_in_a_row = 9\n[space]\nstrategies = ["none", "skip_norm"]', []),
+        ("[space.factors]\nlearning_rate = [0.1, 1]", []),
     ],
 )
 def test_in_a_file_it_is_said(gradstudy: Run, folder: Path, text: str, said: list[str]) -> None:
@@ -123,6 +125,11 @@ def test_in_a_file_it_is_said(gradstudy: Run, folder: Path, text: str, said: lis
 def test_a_value_beside_those_that_are_varied_is_said(gradstudy: Run, words: tuple[str, ...], said: str) -> None:
     result = gradstudy("launch", "x", "--trials=2", "--steps=2", "--detach", *words)
     assert (result.exit_code, result.stderr) == (0, f"gradstudy: {said}\n")
+
+
+def test_learning_rates_may_be_varied_like_anything_else(gradstudy: Run) -> None:
+    result = gradstudy("launch", "x", "--trials=2", "--steps=2", "--detach", "--vary=learning_rate=0.1,1")
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_what_an_experiment_of_the_literature_sets_is_not_what_somebody_gave(gradstudy: Run) -> None:

@@ -219,3 +219,11 @@ def test_no_line_is_too_long_to_paste(strategy: str) -> None:
     assert max(map(len, code.splitlines())) <= 120
     assert code.startswith(BEFORE)
     assert code.count(AFTER) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.9, 0.99996, 0.9999995, 0.123456])
+def test_averages_near_one_are_pasted_as_they_were(value: float) -> None:
+    adam = code_to_paste("none", None, RATE, {"optimizer": "adam", "beta1": value, "beta2": value})
+    assert Loop(adam).names["optimizer"].defaults["betas"] == (value, value)
+    momentum = code_to_paste("none", None, RATE, {"optimizer": "momentum", "momentum": value})
+    assert Loop(momentum).names["optimizer"].defaults["momentum"] == value

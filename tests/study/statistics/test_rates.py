@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from simulated import frame_of
 
-from gradstudy.study.statistics.rates import divergence_by, judged, mostly_clipped, wilson_interval
+from gradstudy.study.statistics.grouping import searched_in_words
+from gradstudy.study.statistics.rates import divergence_by, divergence_by_factor, judged, mostly_clipped, wilson_interval
 
 Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
@@ -153,3 +155,44 @@ def test_of_no_trials_there_are_no_groups(trials: pd.DataFrame) -> None:
         table = divergence_by(none, ["cell", "strategy"])
         assert table.empty
         assert {"runs", "rate", "rate_low", "best_validation_loss"} <= set(table.columns)
+
+
+def searching(values: list[dict[str, float]]) -> pd.DataFrame:
+    rows = [{"number": number, "learning_rate": 1 + number} for number in range(len(values))]
+    return frame_of(rows).assign(searched=values)
+
+
+def test_what_is_searched_is_cut_as_soon_as_two_values_have_ended() -> None:
+    assert divergence_by_factor(searching([{"beta2": 0.99}])).empty
+    assert divergence_by_factor(searching([{"beta2": 0.99}] * 3)).empty  # runs of one setting
+    running = searching([{"beta2": 0.99}, {"beta2": 0.9}]).assign(outcome=["trained", None])
+    assert divergence_by_factor(running).empty
+    table = divergence_by_factor(searching([{"beta2": 0.99}, {"beta2": 0.9}]))
+    assert table["runs"].sum() == 2
+    ends = [text.split(" to ") for text in table["value"]]
+    assert (ends[0][0], ends[-1][-1]) == ("0.9", "0.99")
+
+
+def test_parts_of_a_range_are_told_apart_however_near_to_one_or_to_zero_they_are() -> None:
+    lacks = 10.0 ** -np.linspace(4, 7, 12)
+    table = divergence_by_factor(searching([{"beta2": 1 - lack, "epsilon": lack * 1e-5} for lack in lacks]))
+    for name, first, last in (("beta2", 0.9999, 0.9999999), ("epsilon", 1e-12, 1e-9)):
+        ends = [[float(end) for end in text.split(" to ")] for text in table.loc[table["factor"] == name, "value"]]
+        assert len(ends) == 4
+        assert all(low < high for low, high in ends)
+        assert (ends[0][0], ends[-1][1]) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"beta2": 0.99996}, "beta2 0.99996"),
+        ({"beta2": 0.9999995, "beta1": 0.9}, "beta1 0.9, beta2 0.9999995"),
+        ({"momentum": 1 - 1.23456e-5}, "momentum 0.99998765"),
+        ({"beta1": 0.0, "epsilon": 1.23456e-9}, "beta1 0.0, epsilon 1.235e-09"),
+        ({"weight_decay": 2.0}, "weight_decay 2"),
+        (None, ""),
+    ],
+)
+def test_what_lies_near_one_is_not_rounded_to_one(values: dict[str, float] | None, words: str) -> None:
+    assert searched_in_words(values) == words

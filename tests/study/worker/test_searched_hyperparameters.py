@@ -1,5 +1,6 @@
 """Hyperparameters of the optimizer that are searched on a range, from the sampler to the answer."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study
 from gradstudy.study.answer.confirmation_study import begin_confirmation, confirmation_results, enqueue_round
+from gradstudy.study.report.html import html_report, read_drawn_steps
 from gradstudy.study.report.report import read_report
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.space import from_row, parameters, suggest, to_row
@@ -28,6 +30,12 @@ SPACE = {"strategies": ["none", "norm"], "cells": ["gru"], "learning_rate": [1e-
 def searching(spec: StudySpec) -> StudySpec:
     values = {"optimizer": "adam", "trials": 24, "seeds": 2, "space": SPACE}
     return parse_spec(spec.model_dump(mode="json") | values)
+
+
+def is_said(beta2: float, words: str) -> bool:
+    """Whether a sentence has it, to four digits of what it lacks to one."""
+    said = float(re.findall(r"beta2 ([\d.]+\d)", words)[0])
+    return 1 - said == pytest.approx(1 - beta2, rel=1e-3)
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "random", "tpe"])
@@ -59,6 +67,16 @@ def test_a_chosen_setting_has_a_value_of_the_range(searching: StudySpec) -> None
     assert chosen_setting(given, searching).factors == {"beta2": 0.95, "epsilon": 1e-4}
 
 
+def test_a_study_that_searches_has_a_report_from_its_first_trial_on(
+    db: Database, work: Callable[..., None], searching: StudySpec
+) -> None:
+    work(db, searching.model_copy(update={"trials": 1, "seeds": 1}))
+    report = read_report(db, "s")
+    assert len(report.trials) == 1
+    assert report.factors.empty
+    assert "1 of 1 trials: 1 " in html_report(report, read_drawn_steps(db, report))
+
+
 def test_trials_are_trained_recorded_and_reported_with_their_own_values(
     db: Database, work: Callable[..., None], searching: StudySpec
 ) -> None:
@@ -70,8 +88,7 @@ def test_trials_are_trained_recorded_and_reported_with_their_own_values(
     assert values["beta2"].nunique() == 12  # two runs of each setting
     for number in (0, 7, 13):
         assert replay_trial(db, "s", number).agrees
-    beta2 = values["beta2"][0]
-    assert f"beta2 {beta2:.4g}," in in_words(trials.iloc[0].to_dict())
+    assert is_said(values["beta2"][0], in_words(trials.iloc[0].to_dict()))
 
     report = read_report(db, "s")
     assert sorted(report.strategies["strategy"]) == ["none", "norm"]
@@ -82,13 +99,21 @@ def test_trials_are_trained_recorded_and_reported_with_their_own_values(
     assert report.recommendation is not None
     best = trials.set_index("number").loc[report.recommendation.setting.number, "searched"]
     assert f"eps={best['epsilon']:g}" in report.recommendation.pytorch
-    assert f", {best['beta2']:g})" in report.recommendation.pytorch
-    assert f"beta2 {best['beta2']:.4g}" in report.recommendation.setting.factors
+    betas = report.recommendation.pytorch.partition("betas=(0.9, ")[2].partition(")")[0]
+    assert 1 - float(betas) == pytest.approx(1 - best["beta2"], rel=1e-5)
+    assert is_said(best["beta2"], report.recommendation.setting.factors)
 
     confirmation = begin_confirmation(db, find_study(db, "s"), 1, 24)
     assert enqueue_round(db, confirmation, 0.9, 24)
     work(db, stored_spec(find_study(db, "s-confirm")))
     table, fresh = confirmation_results(db, confirmation)
     assert table["runs"].sum() == len(fresh) > 0
-    chosen = {str(setting.factors["beta2"]) for setting in confirmation.chosen}
-    assert {str(factors["beta2"]) for factors in fresh["factors"]} <= chosen
+    chosen = {str(setting.factors) for setting in confirmation.chosen}
+    assert {str(searched) for searched in fresh["searched"]} <= chosen
+
+    confirmed = read_report(db, "s").recommendation
+    assert confirmed is not None
+    assert confirmed.evidence.fresh is not None  # its fresh runs, which may be at a rate that no trial of the study had
+    at = table["learning_rate"] == confirmed.evidence.fresh.learning_rate
+    assert confirmed.evidence.fresh.runs == table.loc[at, "runs"].sum() > 0
+    assert sum(beside.runs for beside in confirmed.evidence.beside) <= table.loc[~at, "runs"].sum()
