@@ -16,6 +16,7 @@ from gradstudy.models.optimizers import make_optimizer
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.seq2seq import EncoderDecoder
+from gradstudy.models.slot_state import named, part_of
 from gradstudy.models.state_clipping import StateClipper, StateLimits
 from gradstudy.models.step_rates import StepRates
 from gradstudy.models.strategies import find_strategy
@@ -164,6 +165,33 @@ class TrialArray:
         self._batches.move(last, slot)
         for state in (self._learning_rate, self._dropout_key, self._step):
             state[slot] = state[last]
+
+    def state(self, slot: int) -> dict[str, Tensor]:
+        """What the further training of a trial depends on, beside its run: tensors by name, copies."""
+        scaling = self._scaling.state(slot) if self._scaling else {}
+        return {
+            "parameters": self.parameters[slot].clone(),
+            "step": torch.tensor(self._step[slot]),
+            **named("optimizer", self._optimizer.of_slot(slot)),
+            **named("clipping", self._clipper.state(slot)),
+            **named("scaling", scaling),
+        }
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Let a trial that was admitted to ``slot`` go on from a ``state`` of one with the same run.
+
+        Raises:
+            KeyError: something is missing.
+            RuntimeError: it is of a model of another shape.
+        """
+        self.parameters[slot] = state["parameters"]
+        steps = int(state["step"])
+        self._dropout_key[slot] += steps - self._step[slot]
+        self._step[slot] = steps
+        self._optimizer.restore(slot, part_of("optimizer", state))
+        self._clipper.restore(slot, part_of("clipping", state))
+        if self._scaling:
+            self._scaling.restore(slot, part_of("scaling", state))
 
     @torch.no_grad()
     def look_on(self, layout: ParameterLayout, gradients: Tensor, parameters: Tensor, loss: Tensor) -> None:

@@ -6,6 +6,8 @@ whose gradient overflows is skipped and halves the scale, and many steps without
 Shapes: K slots, n active trials, P parameters of one.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -44,6 +46,14 @@ class LossScaling:
         """Let the first ``count`` slots go on from where the first slot of ``source`` is."""
         self.scale[:count] = source.scale[0]
         self._good_steps[:count] = source._good_steps[0]
+
+    def state(self, slot: int) -> dict[str, Tensor]:
+        """Of one slot, by name."""
+        return {"scale": self.scale[slot].clone(), "good_steps": self._good_steps[slot].clone()}
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``state`` gave."""
+        self.scale[slot], self._good_steps[slot] = state["scale"], state["good_steps"]
 
     def scaled(self, loss: Tensor) -> Tensor:
         """The losses to take gradients of, [n]."""

@@ -46,6 +46,15 @@ class Optimizer(ABC):
         for tensor in self.state:
             tensor[target].copy_(tensor[source])
 
+    def of_slot(self, slot: int) -> dict[str, Tensor]:
+        """The state of one slot, by name."""
+        return {str(place): tensor[slot].clone() for place, tensor in enumerate(self.state)}
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``of_slot`` gave."""
+        for place, tensor in enumerate(self.state):
+            tensor[slot] = state[str(place)]
+
 
 class NamedOptimizer(Optimizer):
     """An optimizer of the catalogue. All but AdamW take weight decay as a part of the gradient, as torch does."""

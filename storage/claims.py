@@ -37,6 +37,7 @@ class Claim:
         trial_id: Optuna's; None until the worker has asked Optuna and attached the trial.
         setting: None where the sampler is to be asked for it; an enqueued trial has one before it is attached.
         seed: of the trial; every attempt has the same.
+        losses: how many workers were lost with it since it was last checkpointed.
     """
 
     id: int
@@ -48,6 +49,7 @@ class Claim:
     trial_id: int | None
     setting: SettingRow | None
     seed: int
+    losses: int = 0
 
 
 def claim_trial(
@@ -264,6 +266,6 @@ def _insert(connection: Connection, study: StudyRecord, ordinal: int, worker_id:
 
 def _read(connection: Connection, trial: int, study: StudyRecord) -> Claim:
     row = connection.execute(select(*Trial.__table__.c).where(Trial.id == trial)).mappings().one()
-    kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed")
+    kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed", "losses")
     setting = None if row["cell"] is None else SettingRow.of({**row})
     return Claim(**{name: row[name] for name in kept}, identity=study.identity, setting=setting)

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, or_, select, update
 
+from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Step, Trial, Worker
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import GRACE_SECONDS, alive, visible_from
 
-MAX_RETRIES = 3
-"""How many times a trial is begun anew after its worker was lost; then it has failed."""
+SAME_STEP = 3
+"""How many workers in a row may be lost with a trial at the same step; then it has failed: it is what ends them."""
+MOST_LOSSES = 30
+"""How many may be lost with it in all since it was last checkpointed."""
 
 WORKER_LOST = "worker_lost"
 """The reason of a trial that failed because every worker that had it was lost."""
@@ -27,24 +30,31 @@ class Released:
 
 
 def release_worker(engine: Engine, worker_id: int) -> Released:
-    """Give back every open trial of a lost worker, without its steps; those that are out of retries fail."""
+    """Give back every open trial of a lost worker, without its steps; one that ends its workers has failed.
+
+    A trial that was lost before says at which step it is, see ``tell_steps``.
+    """
     open_rows = (Trial.worker_id == worker_id, Trial.outcome.is_(None))
+    waiting: list[int] = []
+    failed: list[int] = []
     with writing(engine) as connection:
-        query = select(Trial.id, Trial.trial_id, Trial.failures).where(*open_rows).order_by(Trial.ordinal)
-        rows = connection.execute(query.with_for_update()).all()
-        failed = [row for row in rows if row.trial_id and row.failures >= MAX_RETRIES]
-        connection.execute(delete(Step).where(Step.trial_id.in_([row.trial_id for row in rows if row.trial_id])))
-        connection.execute(
-            update(Trial)
-            .where(Trial.id.in_([row.id for row in failed]))
-            .values(outcome=Outcome.FAILED, reason=WORKER_LOST, failures=Trial.failures + 1, finished_at=utc_now())
+        rows = connection.execute(
+            select(*Trial.__table__.c).where(*open_rows).order_by(Trial.ordinal).with_for_update()
         )
-        connection.execute(update(Trial).where(*open_rows).values(worker_id=None, steps=0, failures=Trial.failures + 1))
-    lost = {row.trial_id for row in failed}
-    return Released(
-        waiting=[row.trial_id for row in rows if row.trial_id and row.trial_id not in lost],
-        failed=[row.trial_id for row in failed],
-    )
+        for row in rows.all():
+            failures = row.failures + 1 if row.lost_at == row.steps else 1
+            counted = {"failures": failures, "losses": row.losses + 1, "lost_at": row.steps}
+            ends_workers = failures >= SAME_STEP or row.losses + 1 >= MOST_LOSSES
+            if row.trial_id is not None:
+                connection.execute(delete(Step).where(Step.trial_id == row.trial_id))
+                (failed if ends_workers else waiting).append(row.trial_id)
+            if row.trial_id is not None and ends_workers:
+                discard_checkpoints(connection, row.id)
+                counted |= {"outcome": Outcome.FAILED, "reason": WORKER_LOST, "finished_at": utc_now()}
+            else:
+                counted |= {"worker_id": None, "steps": 0}
+            connection.execute(update(Trial).where(Trial.id == row.id).values(counted))
+    return Released(waiting=waiting, failed=failed)
 
 
 def abandoned_workers(

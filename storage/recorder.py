@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sqlalchemy import Connection, Engine, TableClause, insert, select, update
 
+from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.claims import Claim, finished_by, still_owned
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_internals import SYSTEM_ATTRIBUTES, USER_ATTRIBUTES
@@ -76,6 +77,7 @@ def record(
     with writing(engine) as connection:
         if connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount != 1:
             return connection.scalar(select(Trial.id).where(finished_by(claim))) is not None
+        discard_checkpoints(connection, claim.id)
         if steps is not None and np.size(steps.loss):
             connection.exec_driver_sql(_insert_statement(engine), _rows(claim, steps))
         if attributes is not None:

@@ -17,12 +17,14 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.mysql import LONGBLOB
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -151,7 +153,11 @@ class Trial(Base):
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("gradstudy_worker.worker_id"))
     attempt: Mapped[int]
     failures: Mapped[int] = mapped_column(server_default="0")
-    """How many workers were lost while they had it."""
+    """How many workers in a row were lost with it at the same step."""
+    losses: Mapped[int] = mapped_column(server_default="0")
+    """How many workers were lost with it since it was last checkpointed."""
+    lost_at: Mapped[int | None]
+    """The step at which the last of them had it; of a trial that had not been lost before, where it began."""
     seed: Mapped[int] = mapped_column(BigInteger)
 
     cell: Mapped[Word | None]
@@ -186,6 +192,19 @@ class Trial(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)
     """The traceback of a failed trial."""
+
+
+class Checkpoint(Base):
+    """A part of the state of a trial that is not at its end, after so many steps; see ``storage.checkpoints``."""
+
+    __tablename__ = "gradstudy_checkpoint"
+
+    id: Mapped[int] = mapped_column(
+        ForeignKey("gradstudy_trial.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[bytes] = mapped_column(LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb"))
 
 
 class Step(Base):

@@ -1,5 +1,6 @@
 """Clip K gradients at once, each slot by its own strategy and threshold."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -146,6 +147,20 @@ class GradientClipper:
                 self._scale(group, seen, loss, threshold)
             elif group.strategy in PARAMETER_MEMORIES:
                 self._clip_rows(group, gradients.clone(), parameters, seen, threshold)
+
+    def state(self, slot: int) -> dict[str, Tensor]:
+        """What the strategy of ``slot`` has seen, by name."""
+        memory = self._memory_of(slot)
+        return {} if memory is None else memory.state(slot)
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``state`` gave of a slot with the same strategy."""
+        if memory := self._memory_of(slot):
+            memory.restore(slot, state)
+
+    def _memory_of(self, slot: int) -> NormMemory | ParameterMemory | None:
+        strategy = self._strategy[slot]
+        return self._norm_memories.get(strategy) or self._parameter_memories.get(strategy)
 
     def _memories(self) -> list[NormMemory | ParameterMemory]:
         return [*self._norm_memories.values(), *self._parameter_memories.values()]

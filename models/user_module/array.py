@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from itertools import compress
 from pathlib import Path
@@ -150,6 +150,13 @@ class ModuleArray:
         self.watch = None
         rows.clipper = clipper
         rows.learning_rate[: self.active] = rows.learning_rate.new_tensor([run.learning_rate for run in runs])
+
+    def state(self, slot: int) -> dict[str, Tensor] | None:
+        """What the further training of a trial depends on; None: the user's loader cannot be put where it was."""
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """No trial goes on from a state; raises TypeError."""
+        raise TypeError("a trial of a user's own model begins anew")
 
     def initial_losses(self, slot: int) -> list[float]:
         """Training loss of a slot's model on each of its first batches; call it before the first step."""

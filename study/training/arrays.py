@@ -1,7 +1,8 @@
 """Trials in the slots of an array: each from its first step to its result."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from gradstudy.study.divergence import DivergenceMonitor, Verdict
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.checkpoint import Checkpoint, CheckpointError, to_bytes
 from gradstudy.study.training.device import check_precision
 from gradstudy.study.training.trial import Trial
 
@@ -62,15 +64,24 @@ class Slots(Generic[Key]):
         self._trials: list[Trial] = []
 
     def admit(
-        self, key: Key, setting: Setting, seed: int, hyperparameters: Mapping[str, float] = MappingProxyType({})
-    ) -> None:
-        """Put a trial into a free slot and measure its untrained model.
+        self,
+        key: Key,
+        setting: Setting,
+        seed: int,
+        hyperparameters: Mapping[str, float] = MappingProxyType({}),
+        states: Sequence[bytes] = (),
+    ) -> int:
+        """Put a trial into a free slot and measure its untrained model, or go on from where it was.
 
         Args:
             key: which the trial is known by.
             setting: of the trial.
             seed: of the trial.
             hyperparameters: of its optimizer, that differ from those of the array.
+            states: of the same trial, see ``state``; it goes on from the first that can be read.
+
+        Returns:
+            The step that it goes on from.
         """
         run = TrainingRun(
             seed=seed,
@@ -79,6 +90,9 @@ class Slots(Generic[Key]):
             learning_rate=setting.learning_rate,
             hyperparameters=hyperparameters,
         )
+        for state in states:
+            with suppress(CheckpointError):
+                return self._resume(key, run, Checkpoint(state))
         slot = self.array.admit(run)
         monitor = DivergenceMonitor(
             self.array.initial_losses(slot),
@@ -87,6 +101,32 @@ class Slots(Generic[Key]):
             guard=skips_steps(self.array, run),
         )
         self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), self._spec.learning_rates))
+        return 0
+
+    def _resume(self, key: Key, run: TrainingRun, checkpoint: Checkpoint) -> int:
+        """Put a trial into a free slot as it was; raises CheckpointError where that is of another model."""
+        slot = self.array.admit(run)
+        try:
+            self.array.restore(slot, checkpoint.slot)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            self.array.evict(slot)
+            raise CheckpointError(str(error)) from None
+        guard = skips_steps(self.array, run)
+        monitor = DivergenceMonitor(math.nan, self._spec.divergence, loss=self._spec.trained_loss, guard=guard)
+        trial = Trial(run, monitor, math.nan, self._spec.learning_rates)
+        checkpoint.take_up(trial)
+        self.take_up(key, trial)
+        return trial.monitor.steps
+
+    def steps(self) -> list[tuple[Key, int]]:
+        """How many steps each trial has made."""
+        return [(key, trial.monitor.steps) for key, trial in zip(self.keys, self._trials, strict=True)]
+
+    def state(self, key: Key) -> bytes | None:
+        """The state of a trial, see ``checkpoint``; None where it cannot be gone on from."""
+        slot = self._slot(key)
+        state = self.array.state(slot)
+        return None if state is None else to_bytes(self._trials[slot], state)
 
     def take_up(self, key: Key, trial: Trial) -> None:
         """Train on, from where its monitor is, a trial that the array has in the next slot."""
@@ -134,9 +174,12 @@ class Slots(Generic[Key]):
 
     def prune(self, key: Key) -> Ended[Key]:
         """End a trial before its time."""
-        slot = next(slot for slot, held in enumerate(self.keys) if held is key)
+        slot = self._slot(key)
         trial = self._trials[slot]
         return Ended(self._evict(slot), trial, trial.result(Verdict("pruned"), math.nan))
+
+    def _slot(self, key: Key) -> int:
+        return next(slot for slot, held in enumerate(self.keys) if held is key)
 
     def _evict(self, slot: int) -> Key:
         self.array.evict(slot)

@@ -22,13 +22,14 @@ EXCEPTION = "exception"
 
 @dataclass
 class Trial:
-    """A trial that is being trained in a slot of an array."""
+    """A trial that is being trained in a slot of an array; ``seconds_before`` it was trained by other workers."""
 
     run: TrainingRun
     monitor: DivergenceMonitor
     initial_validation_loss: float
     schedule: Schedule
     started: float = field(default_factory=time.monotonic)
+    seconds_before: float = 0.0
     blocks: list[Telemetry] = field(default_factory=list)
 
     def observe(self, telemetry: Telemetry, slot: int) -> Verdict | None:
@@ -37,6 +38,11 @@ class Trial:
         verdict = self.monitor.observe_all(telemetry.loss[:, slot], telemetry.grad_norm[:, slot])
         self.blocks.append(telemetry.of_slot(slot, self.monitor.steps - before))
         return verdict
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been trained."""
+        return self.seconds_before + time.monotonic() - self.started
 
     def learning_rates(self) -> NDArray[np.float64]:
         """That of each step so far, [steps]."""
@@ -100,6 +106,6 @@ class Trial:
             initial_loss=self.monitor.initial_loss,
             final_loss=self.monitor.smoothed_loss,
             initial_validation_loss=self.initial_validation_loss,
-            seconds=time.monotonic() - self.started,
+            seconds=self.seconds,
             **more,
         )

@@ -11,6 +11,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from gradstudy.storage.checkpoints import read_checkpoints, save_checkpoint, tell_steps
 from gradstudy.storage.claims import (
     Claim,
     attach_trial,
@@ -46,10 +47,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Begun:
-    """A trial that the worker has claimed, with its setting."""
+    """A trial that the worker has claimed, with its setting, and its last states where it goes on."""
 
     claim: Claim
     setting: Setting
+    states: tuple[bytes, ...] = ()
 
 
 class Bookkeeping:
@@ -139,6 +141,14 @@ class Bookkeeping:
             return True  # nobody waits for its result
         return self._patiently(lambda: falls_behind(self._study, trial_id, step, smoothed_loss))
 
+    def save(self, claim: Claim, step: int, state: bytes) -> bool:
+        """Keep a trial's state; False when it is too large, or the trial was lost meanwhile."""
+        return self._patiently(lambda: save_checkpoint(self._engine, claim, step, state))
+
+    def tell_steps(self, steps: list[tuple[Claim, int]]) -> None:
+        """Write down how far trials are."""
+        self._patiently(lambda: tell_steps(self._engine, steps))
+
     def give_back(self, claim: Claim) -> None:
         """Let another worker have a trial."""
         self._held.discard(claim.id)
@@ -203,7 +213,8 @@ class Bookkeeping:
         """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
-            return Begun(claim, from_row(claim.setting))
+            states = self._patiently(lambda: read_checkpoints(self._engine, claim))
+            return Begun(claim, from_row(claim.setting), tuple(state for _, state in states))
         known = None if claim.setting is None else from_row(claim.setting)
         place = claim.ordinal // self._job.spec.seeds
         setting, trial_id = self._patiently(lambda: ask(self._study, self._job.spec, place, known))

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back_unknown
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
-from gradstudy.storage.lost_workers import MAX_RETRIES, abandoned_workers
+from gradstudy.storage.lost_workers import SAME_STEP, abandoned_workers
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.recorder import OptunaAttributes, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
@@ -90,11 +90,11 @@ def test_a_lost_trial_is_tried_again_with_its_setting_and_seed_and_fails_in_the_
     db: Database, begin: Begin, execute: Execute, states: Any
 ) -> None:
     claims = []
-    for _ in range(MAX_RETRIES + 1):
+    for _ in range(SAME_STEP):
         claims.append(begin("elsewhere"))
         execute(db, LONG_AGO)
         recover_study(db)
-    assert [claim.attempt for claim in claims] == list(range(1, MAX_RETRIES + 2))
+    assert [claim.attempt for claim in claims] == list(range(1, SAME_STEP + 1))
     assert len({(claim.id, claim.trial_id, claim.seed, str(claim.setting)) for claim in claims}) == 1
     assert counts(db) == (0, 11, 1)
     assert states(db) == ["FAIL"]
