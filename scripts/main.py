@@ -18,8 +18,8 @@ from gradstudy.scripts.verbs import (
     confirm,
     dashboard,
     delete,
+    extend,
     launch,
-    presets,
     probe,
     query,
     replay,
@@ -27,10 +27,9 @@ from gradstudy.scripts.verbs import (
     rescue,
     serve,
     status,
-    strategies,
-    tasks,
     work,
 )
+from gradstudy.scripts.verbs.catalogue import presets, strategies, tasks
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 """Of the garbage collector: with Python's 700 a fifth of the start is spent on looking for garbage among modules."""
@@ -69,6 +68,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     status.status,
     report.report,
     confirm.confirm,
+    extend.extend,
     replay.replay,
     rescue.rescue,
     query.query,

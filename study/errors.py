@@ -5,6 +5,7 @@ StudyError
 ├── SpecChangedError   a spec that differs from the stored one of the same name
 ├── DeviceError        a device that this machine does not have
 ├── NothingToConfirmError a study without a setting to confirm
+├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
 ├── NothingToRescueError a trial that no remedy can be tried on
 ├── TrialNotFoundError a trial number that the study does not have
@@ -31,6 +32,10 @@ class DeviceError(StudyError, ValueError):
 
 class NothingToConfirmError(StudyError):
     """No trial of the study trained, or it is itself a confirmation."""
+
+
+class NothingToExtendError(StudyError):
+    """No trial of the study trained, or longer training is not longer."""
 
 
 class NothingToMeasureError(StudyError):

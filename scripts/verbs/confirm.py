@@ -1,7 +1,6 @@
 """``gradstudy confirm NAME``: fresh runs of the best settings, until their divergence rates are known."""
 
 import os
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.answer.confirmation_study import Confirmation
-    from gradstudy.study.worker.job import Job
 
 
 def confirm(
@@ -39,6 +37,7 @@ def confirm(
     ] = False,
 ) -> None:
     """Rerun the best setting, half and twice its learning rate, and its rival anew, until their risks are known."""
+    from gradstudy.scripts.running.chosen_runs import run_chosen
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.study.training.device import check_device
@@ -57,7 +56,7 @@ def confirm(
             if detach:
                 _say_where(database, confirmation)
                 return
-            job = _run(database, storage, confirmation, work, job)
+            job = run_chosen(database, storage, confirmation.record, work, job)
         _show(database, study, width, ran=job is not None)
 
 
@@ -83,33 +82,6 @@ def _with_open_runs(database: "Database", study: "StudyRecord", width: float, ma
     if is_open(database, confirmation):
         return confirmation
     return find_confirmation(database, study) if enqueue_round(database, confirmation, width, max_runs) else None
-
-
-def _run(database: "Database", storage: str, confirmation: "Confirmation", work: Work, last: "Job | None") -> "Job":
-    """Run what was put in, with the data of the last round; Ctrl-C stops in order, and the same command goes on."""
-    from gradstudy.scripts.running.progress import counts_of_open_study
-    from gradstudy.scripts.running.run_study import make_pool, run_study
-    from gradstudy.scripts.running.users_code import say_import
-    from gradstudy.study.answer.confirmation_study import is_open
-    from gradstudy.study.spec.study_spec import stored_spec
-    from gradstudy.study.training.device import check_precision
-    from gradstudy.study.worker.job import Job
-
-    record = confirmation.record
-    check_precision(stored_spec(record), work.device)
-    if last is None:
-        say_import(stored_spec(record))
-    with ExitStack() as stack:
-        pool = make_pool(storage, stored_spec(record), work) if work.workers > 1 else None
-        if pool is not None:
-            stack.push(pool)
-        job = Job.of(database, record, None if last is None else last.data)
-        counts = counts_of_open_study(database, record)
-        if counts is not None:
-            run_study(job, counts, work, pool, goes_on=True)
-    if is_open(database, confirmation):  # the rest is left to other workers, which run_study has said
-        raise typer.Exit
-    return job
 
 
 def _say_where(database: "Database", confirmation: "Confirmation") -> None:

@@ -1,6 +1,6 @@
 """Confirming a setting: fresh runs of it and of a step in learning rate on each side, as many as it takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,26 @@ def choose(
         top: how many settings, without their steps and their rival, at most.
         space: of the study, as JSON: where it has values, these are confirmed as they are.
     """
+    multiples = [STEPS] * top + [STEPS[:1]]
+    return best_settings(appraisal, trials, multiples, space or {})
+
+
+def best_settings(
+    appraisal: Appraisal, trials: pd.DataFrame, multiples: Sequence[Sequence[float]], space: Mapping[str, Any]
+) -> list[Chosen]:
+    """The best settings of a study, of different cells, strategies or factors, each at some learning rates.
+
+    Args:
+        appraisal: of the runs of the study.
+        trials: rows of ``trial_result`` of the study.
+        multiples: of the learning rate of each, the best setting first.
+        space: of the study, as JSON.
+    """
     factors = dict(zip(trials["number"], all_values(trials), strict=True))
     chosen: list[Chosen] = []
-    for place, best in enumerate(ranking(appraisal, top + 1)):
+    for steps, best in zip(multiples, ranking(appraisal, len(multiples)), strict=False):
         number, found = int(best["number"]), (best["strategy"], or_none(best["threshold"]), best["learning_rate"])
-        threshold, learning_rate = written(*found, space or {})
+        threshold, learning_rate = written(*found, space)
         chosen += [
             Chosen(
                 cell=best["cell"],
@@ -67,7 +82,7 @@ def choose(
                 number=number,
                 factors=factors[number],
             )
-            for step in (STEPS if place < top else STEPS[:1])
+            for step in steps
         ]
     return chosen
 

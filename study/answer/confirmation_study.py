@@ -48,7 +48,7 @@ def find_confirmation(database: Database, study: StudyRecord) -> Confirmation | 
     except NotFoundError:
         return None
     kept = read_attribute(database, record.study_id, ATTRIBUTE)
-    if kept is None or kept["study"] != _identity(study):
+    if kept is None or kept["study"] != identity_of(study):
         return None
     return Confirmation(record=record, chosen=[Chosen(**setting) for setting in kept["settings"]])
 
@@ -58,7 +58,7 @@ def confirmed_study(database: Database, study: StudyRecord) -> StudyRecord | Non
     kept = read_attribute(database, study.study_id, ATTRIBUTE)
     if kept is None:
         return None
-    return next((record for record in list_studies(database) if _identity(record) == kept["study"]), None)
+    return next((record for record in list_studies(database) if identity_of(record) == kept["study"]), None)
 
 
 def begin_confirmation(database: Database, study: StudyRecord, top: int, max_runs: int) -> Confirmation:
@@ -94,16 +94,29 @@ def begin_confirmation(database: Database, study: StudyRecord, top: int, max_run
             raise StudyExistsError(
                 f"there is a study {spec.name!r} that does not confirm this one; delete it to confirm {study.name!r}"
             ) from None
-    kept = {"study": _identity(study), "settings": [asdict(setting) for setting in chosen]}
+    kept = {"study": identity_of(study), "settings": [asdict(setting) for setting in chosen]}
     replace_attributes(database, record.study_id, [ATTRIBUTE], {ATTRIBUTE: kept})
     return Confirmation(record=find_study(database, spec.name), chosen=chosen)
 
 
 def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> StudySpec:
-    """The spec of a confirmation: that of the study, with a seed of its own and a space that holds what was chosen.
+    """The spec of a confirmation."""
+    return spec_of_chosen(
+        spec, chosen, max_runs, name=derived_name(spec.name, SUFFIX), seed=derived_seed(spec.seed, CONFIRMING)
+    )
+
+
+def spec_of_chosen(spec: StudySpec, chosen: list[Chosen], max_runs: int, **given: Any) -> StudySpec:
+    """The spec of a study that runs chosen settings of another one: its space holds them.
 
     Each of its runs is made to its end and counts: nothing is pruned, and no frontier ends it. It is not the experiment
     of the literature that the study may be made from, whose settings are others.
+
+    Args:
+        spec: of the study whose settings they are.
+        chosen: the settings.
+        max_runs: how many runs it may have.
+        given: its name and seed, and what else differs.
     """
     thresholds = {}
     for strategy in dict.fromkeys(setting.strategy for setting in chosen):
@@ -119,11 +132,10 @@ def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> Stu
         "learning_rate": (min(learning_rates), max(learning_rates)),
     }
     changes: dict[str, Any] = {
-        "name": derived_name(spec.name, SUFFIX),
+        **given,
         "preset": None,
         "pruner": "none",
         "frontier_width": None,
-        "seed": derived_seed(spec.seed, CONFIRMING),
         "sampler": "random",
         "trials": max_runs,
         "seeds": 1,
@@ -170,6 +182,6 @@ def enqueue_round(database: Database, confirmation: Confirmation, width: float, 
     return bool(rows)
 
 
-def _identity(study: StudyRecord) -> dict[str, Any]:
+def identity_of(study: StudyRecord) -> dict[str, Any]:
     """What tells a study from a later one of the same name."""
     return {"study_id": study.study_id, "created_at": study.created_at.isoformat()}

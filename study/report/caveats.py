@@ -54,6 +54,15 @@ def caveats(
     ]
 
 
+def of_short_runs(study: StudyRecord) -> str:
+    """What a study cannot tell whose settings were not trained longer."""
+    return (
+        f"All this is of runs of {study.spec['steps']:,} steps. With longer training another setting may be the best, "
+        "often one with a lower learning rate; where runs diverge moved up or stayed in what was tried. "
+        f"`gradstudy extend {study.name}` trains the best settings longer."
+    )
+
+
 def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
     if is_varied(trials):
         yield (

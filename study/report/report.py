@@ -23,8 +23,10 @@ from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.answer.recommendation import Recommendation, recommend
 from gradstudy.study.frontier.by_factor import frontier_by_factor
 from gradstudy.study.frontier.table import frontier
+from gradstudy.study.horizon.extension import horizon_table
+from gradstudy.study.horizon.holds import holds
 from gradstudy.study.literature.presets import verdicts
-from gradstudy.study.report.caveats import caveats
+from gradstudy.study.report.caveats import caveats, of_short_runs
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
@@ -53,6 +55,7 @@ class Report:
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.
         confirms: the name of the study that this one confirms; None for one that searches.
+        horizons: how its best settings fared that were trained longer, see ``horizon_table``.
     """
 
     study: StudyRecord
@@ -63,6 +66,7 @@ class Report:
     frontiers: pd.DataFrame
     confirmation: pd.DataFrame
     confirms: str | None
+    horizons: pd.DataFrame
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -82,7 +86,13 @@ class Report:
     @cached_property
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
-        return caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes)
+        said = caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes)
+        return said + ([of_short_runs(self.study)] if self.recommendation and self.horizons.empty else [])
+
+    @property
+    def holds(self) -> list[str]:
+        """Whether the answer holds where settings were trained longer, see ``holds``."""
+        return holds(self.horizons, int(self.study.spec["steps"]))
 
     @cached_property
     def causes(self) -> list[str]:
@@ -150,6 +160,7 @@ class Report:
         """The tables that every form of a report carries, by name."""
         return {
             "confirmation": self.confirmation,
+            "horizons": self.horizons,
             "settings": self.settings,
             "strategies": self.strategies,
             "factors": self.factors,
@@ -174,6 +185,7 @@ def build_report(
     source: str = "",
     confirmed: Confirmed | None = None,
     confirms: str | None = None,
+    horizons: pd.DataFrame | None = None,
 ) -> Report:
     """Make a report.
 
@@ -183,6 +195,7 @@ def build_report(
         source: the database, for printing.
         confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
         confirms: the name of the study that it confirms, if it is a confirmation.
+        horizons: how settings fared that were trained longer, see ``horizon_table``.
     """
     keys = group_keys(trials)
     frontiers = frontier(trials)
@@ -203,6 +216,7 @@ def build_report(
         frontiers=frontiers,
         confirmation=confirmation,
         confirms=confirms,
+        horizons=pd.DataFrame() if horizons is None else horizons,
     )
 
 
@@ -218,4 +232,5 @@ def read_report(database: Database, name: str) -> Report:
         confirmed = confirmation_results(database, confirmation)
     original = confirmed_study(database, record)
     confirms = None if original is None else original.name
-    return build_report(record, read_trials(database, name), database.display_url, confirmed, confirms)
+    longer = horizon_table(database, record)
+    return build_report(record, read_trials(database, name), database.display_url, confirmed, confirms, longer)

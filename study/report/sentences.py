@@ -11,6 +11,8 @@ from gradstudy.study.report.report import Report
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.wording import counted
 
+NEAR = 1.1
+"""How far a learning rate may lie outside of a range that is drawn in steps, and still be of it."""
 EXACT = ".12g"
 """How numbers that a person gave are written: 0.9999995 is not 1."""
 
@@ -86,7 +88,9 @@ def evidence(report: Report) -> list[str]:
     found = best.evidence
     lines = [_fresh(found.fresh, found.steps) if found.fresh else _expected(found)]
     lines += [_beside(runs, best.setting.learning_rate) for runs in found.beside]
-    if found.usable_low < found.usable_high:
+    rate = best.setting.learning_rate
+    # Where little is known the model may think another range safer; of that this setting is no part.
+    if found.usable_low < found.usable_high and found.usable_low / NEAR <= rate <= found.usable_high * NEAR:
         lines.append(
             f"Learning rates from {found.usable_low:.2g} to {found.usable_high:.2g} are about as good "
             "(within 2% of the untrained loss)."

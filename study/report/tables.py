@@ -60,6 +60,10 @@ def _whole(value: Any) -> str:
     return "–" if pd.isna(value) else f"{int(value):,}"
 
 
+def _yes(value: Any) -> str:
+    return "yes" if value else ""
+
+
 COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
     {
         "cell": ("cell", _word),
@@ -105,6 +109,8 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "without_clipping": ("from runs without clipping", _word),
         "checked_by": ("runs that used it", _whole),
         "step": ("step", _whole),
+        "steps": ("steps", _whole),
+        "is_answer": ("the answer of the study", _yes),
         "at_risk": ("at risk", _whole),
         "surviving": ("not diverged", percent),
         "surviving_low": ("low", percent),
@@ -135,6 +141,11 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Fresh runs of the chosen settings, which had no part in choosing them, with the 95% interval of the "
             "divergence rate: it holds for all these settings together and however often one looked. "
             "Mean loss: a diverged run counts as untrained.",
+        ),
+        "horizons": (
+            "Settings trained longer",
+            "The best settings of this study, trained longer: fewer of them at each number of steps, and each also at "
+            "half its learning rate. Mean loss: a diverged run counts as untrained.",
         ),
         "settings": (
             "Each setting",

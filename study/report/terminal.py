@@ -15,6 +15,7 @@ from gradstudy.study.report.terminal_tables import (
     by_factor_table,
     compared_table,
     factors_table,
+    horizons_table,
     settings_table,
     strategies_table,
 )
@@ -40,6 +41,9 @@ def print_report(made: "Report | Comparison") -> None:
     _print_answer(made, console)
     _print_list(console, "The literature", made.verdicts)
     print_settings(made, console)
+    if not made.horizons.empty:
+        _print_list(console, "Longer training", made.holds)
+        console.print(horizons_table(made.horizons))
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return

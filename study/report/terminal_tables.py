@@ -46,6 +46,28 @@ def settings_table(rows: "pd.DataFrame") -> Table:
     return table
 
 
+def horizons_table(rows: "pd.DataFrame") -> Table:
+    """Each setting at each number of steps, see ``horizon_table``."""
+    words = ["cell", "strategy", *(["factors"] if (rows["factors"] != "").any() else [])]
+    table = plain_table(GAP)
+    table.add_column("steps", justify="right", no_wrap=True)
+    for heading in words:
+        table.add_column(heading, no_wrap=True)
+    for heading in ("threshold", "lr", "diverged\n/ runs", "mean loss", ""):
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        table.add_row(
+            f"{row['steps']:,}",
+            *(row[column] for column in words),
+            number(row["threshold"]),
+            number(row["learning_rate"]),
+            f"{row['diverged']}/{row['runs']}",
+            number(row["loss"]),
+            "the answer" if row["is_answer"] else "",
+        )
+    return table
+
+
 def strategies_table(rows: "pd.DataFrame") -> Table:
     """Each strategy, see ``Report.strategies``."""
     table = _table(HEADINGS)

@@ -30,6 +30,8 @@ def to_markdown(report: "Report | Comparison") -> str:
         parts += ["## The literature", bullets(report.verdicts)]
     if isinstance(report, Report) and report.effects:
         parts += ["## What clipping does", bullets(report.effects)]
+    if isinstance(report, Report) and report.holds:
+        parts += ["## Longer training", bullets(report.holds)]
     if report.caveats:
         parts += ["## What to know before trusting this", bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
@@ -49,6 +51,8 @@ def to_json(report: "Report | Comparison") -> str:
             content["verdicts"] = report.verdicts
         if report.effects:
             content["effects"] = report.effects
+        if report.holds:
+            content["longer_training"] = report.holds
     content["caveats"] = report.caveats
     content["tables"] = {name: _records(frame) for name, frame in report.tables().items()}
     return json.dumps(json_value(content), indent=1, allow_nan=False) + "\n"

@@ -5,6 +5,7 @@ import numpy as np
 CONFIRMING = 0x636F6E66
 PROBING = 0x70726F62
 RESCUING = 0x72657363
+EXTENDING = 0x65787465
 """What is mixed into a study's seed for runs that are not of its budget."""
 
 

@@ -1,0 +1,1 @@
+"""What gradstudy knows: strategies, tasks, presets."""

@@ -1,0 +1,1 @@
+"""What the best settings of a short study do when they are trained longer."""
