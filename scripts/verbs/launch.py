@@ -160,8 +160,11 @@ def stored_study(storage: str, name: str) -> "StudyRecord | None":
     from gradstudy.storage.errors import BeingMadeError, ForeignDatabaseError, NotFoundError, SchemaVersionError
     from gradstudy.storage.studies import find_study
 
-    # Databases of Optuna's and of an older gradstudy are taken over; what cannot be is said when it is opened to write.
-    said_later = (NotFoundError, ForeignDatabaseError, SchemaVersionError, BeingMadeError)
-    with suppress(*said_later), Database.open(storage) as database:
+    # Databases of Optuna's are taken over; what cannot be is said when it is opened to write.
+    with suppress(NotFoundError, ForeignDatabaseError, BeingMadeError), ExitStack() as stack:
+        try:
+            database = stack.enter_context(Database.open(storage))
+        except SchemaVersionError:
+            database = stack.enter_context(Database.open(storage, create=True))  # older tables are upgraded
         return find_study(database, name)
     return None

@@ -1,5 +1,8 @@
+import json
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +170,15 @@ def test_chosen_settings_run_first_and_once(gradstudy: Run, flags: list[str]) ->
         trials = read_trials(db, "s")
     assert len(trials) == 9
     assert trials.loc[trials["learning_rate"] == 0.5, "number"].tolist() == [0]
+
+
+def test_a_study_of_an_older_gradstudy_is_resumed_by_its_name_alone(folder: Path, gradstudy: Run) -> None:
+    made = Path(__file__).parents[2] / "storage" / "databases" / "v0006.sql"
+    spec = {"name": "first", "task": "copy", "steps": 5, "trials": 4, "sampler": "random", "model": {"hidden_size": 4}}
+    with closing(sqlite3.connect(folder / "gradstudy.db")) as connection:
+        connection.executescript(made.read_text())
+        connection.execute("UPDATE gradstudy_study SET spec = ?", [json.dumps(spec)])
+        connection.commit()
+    result = gradstudy("launch", "first")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith("done; now: gradstudy report first\n")
