@@ -162,6 +162,10 @@ class ModuleArray:
             self._rows.load(slot, run)
         return self._measured(slot, ModuleRun.validation_loss, float("nan"))
 
+    def metrics(self, slot: int) -> dict[str, float]:
+        """What is measured beside the loss of a slot's model, on the validation batches; ask for their loss first."""
+        return self._measured(slot, ModuleRun.metrics, {})
+
     def _measured(self, slot: int, what: Callable[[ModuleRun], T], otherwise: T) -> T:
         run = self._runs[slot]
         if run is not None and slot not in self.failures:

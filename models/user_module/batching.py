@@ -13,9 +13,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from gradstudy.models.user_module.importing import place_of
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent.mode import BatchedLayers
+from gradstudy.models.user_module.returned.problem import ReturnedError
 from gradstudy.models.user_module.run import Company, ModuleRun
 
 TOLERANCE = 1e-4
@@ -23,6 +25,9 @@ TOLERANCE = 1e-4
 
 CHECKED_COINS = 5
 """Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""
+
+SOME_RATE = 1e-3
+"""The learning rate of an optimizer that is made to see that it can be."""
 
 SLOW = "There is a performance drop"
 """How torch's warning begins that an operation is looped over, not batched."""
@@ -38,7 +43,9 @@ class Batching:
         shares_coins: whether trials share draws that decide what the model does, see ``Coins``.
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
-        has_optimizer: whether the user's function returned one.
+        optimizer: the name of the optimizer that the user's function returned; None where it returned none.
+        optimizer_error: why that cannot be used, in a sentence.
+        failure: what the user's code raised before anything could be tried, in a line.
     """
 
     batched: bool
@@ -46,7 +53,9 @@ class Batching:
     shares_coins: bool = False
     trial_bytes: int = 0
     model: str = "a model whose first step failed"
-    has_optimizer: bool = False
+    optimizer: str | None = None
+    optimizer_error: str | None = None
+    failure: str | None = None
 
 
 class _Loss(nn.Module):
@@ -161,6 +170,9 @@ def try_batching(
         batch_size: which it is given, where it takes one.
         device: where to train.
         shared_draws: the seed of the draws that trials share, see ``Company``; None where they share none.
+
+    Raises:
+        ReturnedError: the function returned what cannot be studied.
     """
     saved: dict[int, int] = {}
 
@@ -175,8 +187,11 @@ def try_batching(
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             single = _Step(runs, 0)
         carried = _carried(runs[0], runs[0].first_batches[0])
+    except ReturnedError:
+        raise
     except (Exception, SystemExit) as error:  # its trials will say more
-        return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
+        said = f"{type(error).__name__}: {_first_line(error)}"
+        return Batching(batched=False, reason=said, failure=f"{said} ({place_of(error)})")
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
@@ -196,8 +211,27 @@ def try_batching(
         shares_coins=reason is None and company.has_coins,
         trial_bytes=trial_bytes,
         model=model,
-        has_optimizer=runs[0].has_optimizer,
+        **_beside_the_loss(runs[0]),
     )
+
+
+def _beside_the_loss(run: ModuleRun) -> dict[str, Any]:
+    """Name and error of the user's own optimizer; raises ReturnedError where a metric is none."""
+    try:
+        run.metrics(most=1)
+    except ReturnedError:
+        raise
+    except (Exception, SystemExit):  # its trials will say more
+        pass
+    if not run.has_optimizer:
+        return {}
+    try:
+        return {"optimizer": run.make_optimizer(SOME_RATE).name}
+    except ReturnedError as error:
+        return {"optimizer": "own optimizer", "optimizer_error": str(error)}
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {_first_line(error)} ({place_of(error)})"
+        return {"optimizer": "own optimizer", "optimizer_error": f"the optimizer of the function failed: {said}"}
 
 
 class _Step:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from gradstudy.models.optimizers import Optimizer
-from gradstudy.models.user_module.run import ModuleRun, OwnOptimizer
+from gradstudy.models.user_module.returned.optimizer import OwnOptimizer
+from gradstudy.models.user_module.run import ModuleRun
 
 
 class OwnOptimizers(Optimizer):
@@ -26,7 +27,7 @@ class OwnOptimizers(Optimizer):
         self._runs: dict[int, tuple[ModuleRun, OwnOptimizer]] = {}
 
     def begin(self, slot: int, run: ModuleRun, learning_rate: float) -> None:
-        """Have the optimizer of a run made; raises TypeError where the user's function returned none."""
+        """Have the optimizer of a run made; raises ReturnedError where the user's function returned none."""
         self._runs[slot] = run, run.make_optimizer(learning_rate)
 
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:

@@ -1,14 +1,13 @@
 """One trial of the user's own model: its module, the batches that come next, its random numbers."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import count
-from typing import Any, NamedTuple
+from itertools import count, islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
 from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
@@ -17,21 +16,11 @@ from gradstudy.models.user_module.carried_state import CarriedState
 from gradstudy.models.user_module.keyed_mode import KeyedMode
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
+from gradstudy.models.user_module.returned.metrics import averaged
+from gradstudy.models.user_module.returned.optimizer import OwnOptimizer, as_own_optimizer
+from gradstudy.models.user_module.returned.problem import ReturnedError, kind
 
 NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
-
-
-class OwnOptimizer(NamedTuple):
-    """An optimizer of a user's, and the schedules of its learning rate, which step after it."""
-
-    optimizer: torch.optim.Optimizer
-    schedules: list[LRScheduler]
-
-    def step(self) -> None:
-        """Update the parameters, then the learning rate."""
-        self.optimizer.step()
-        for schedule in self.schedules:
-            schedule.step()
 
 
 class Company:
@@ -102,46 +91,36 @@ class ModuleRun:
         if cell != ONE_CELL:
             given["cell"] = cell
         with self._random.inside():
-            problem = task.problem(**given)
-            self.module = problem.module.to(device)
+            self._setup = task.setup(**given)
+            self.module = self._setup.module.to(device)
             self.carried = CarriedState(self.module)
-            self._loss, self._validation = problem.loss, problem.validation
-            self._optimizer = problem.optimizer
-            self._coming = _endless(problem.batches)
+            self._coming = _endless(self._setup.batches)
             self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self.first_batches)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
-            raise ValueError(f"the module of {task.task} has no parameter to train")
+            raise ReturnedError(f"the module of {task.task} has no parameter to train")
         self.without_gradient: frozenset[str] = frozenset()
 
     @property
     def has_optimizer(self) -> bool:
         """Whether the user's function returned one."""
-        return self._optimizer is not None
+        return self._setup.optimizer is not None
 
     def make_optimizer(self, learning_rate: float) -> OwnOptimizer:
         """The user's own optimizer of the parameters, with the schedules that they returned with it.
 
         Raises:
-            TypeError: their function returned none.
+            ReturnedError: their function returned none.
         """
-        if self._optimizer is None:
-            raise TypeError(
+        if self._setup.optimizer is None:
+            raise ReturnedError(
                 f"{self._task} must return (module, batches, loss, validation batches, optimizer) for "
                 "`--optimizer own`, the last a function of parameters and learning rate, but returned no optimizer"
             )
         with self._random.inside():
-            made = self._optimizer(list(self.parameters.values()), learning_rate)
-        given, schedules = made if isinstance(made, tuple) and len(made) == 2 else (made, [])
-        optimizers, schedules = _listed(given), _listed(schedules)
-        right = len(optimizers) == 1 and isinstance(optimizers[0], torch.optim.Optimizer)
-        if not right or not all(isinstance(one, LRScheduler) for one in schedules):
-            raise TypeError(
-                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, or that and "
-                f"its schedules of torch.optim.lr_scheduler as (optimizer, schedule), but it returned {_kind(made)}"
-            )
-        return OwnOptimizer(optimizers[0], schedules)
+            made = self._setup.optimizer(list(self.parameters.values()), learning_rate)
+        return as_own_optimizer(self._task, made)
 
     def next_batch(self) -> Any:
         """The batch of the next step, on the device."""
@@ -152,11 +131,12 @@ class ModuleRun:
             return self._moved(next(self._coming))
 
     def loss(self, module: nn.Module, batch: Any) -> Tensor:
-        """The user's loss; raises TypeError where it is no tensor without axes."""
-        loss = self._loss(module, batch)
+        """The user's loss; raises ReturnedError where it is no tensor without axes."""
+        return self._checked(self._setup.loss(module, batch))
+
+    def _checked(self, loss: Any) -> Tensor:
         if not isinstance(loss, Tensor) or loss.ndim:
-            given = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-            raise TypeError(f"the loss must be a tensor without axes, but is {given}")
+            raise ReturnedError(f"the loss of {self._task} must be a tensor without axes, but is {kind(loss)}")
         return loss
 
     def key(self, step: int) -> int:
@@ -200,12 +180,39 @@ class ModuleRun:
     @torch.no_grad()
     def validation_loss(self) -> float:
         """Mean loss on the validation batches, in evaluation mode; what the module carries begins anew."""
+        of_batch = self._setup.validation_loss
+        with self._validating():
+            losses = [self._checked(of_batch(self.module, batch)) for batch in self._validation_batches()]
+            if not losses:
+                raise ValueError("there is no validation batch; an iterator can be used once only: return a list")
+            return float(torch.stack(losses).mean())
+
+    @torch.no_grad()
+    def metrics(self, *, most: int | None = None) -> dict[str, float]:
+        """What is measured beside the loss: means over the validation batches, or the first of them, as for the loss.
+
+        It leaves no trace, and nothing in the loss depends on it.
+        """
+        found: list[Mapping[str, float]] = []
+        if self._setup.measures:
+            with self.unchanged(), self._validating():
+                for batch in islice(self._validation_batches(), most):
+                    found += [measure(self.module, batch) for measure in self._setup.measures]
+        return averaged(found)
+
+    def _validation_batches(self) -> Iterator[Any]:
+        if self._setup.validation is None:
+            return iter(self.first_batches)
+        return map(self._moved, self._setup.validation)
+
+    @contextmanager
+    def _validating(self) -> Iterator[None]:
+        """In evaluation mode, with what the module carries begun anew; no random number is used up."""
         modes = {module: module.training for module in self.module.modules()}
         self.module.eval()
         try:
             with self.carried.anew(), self._random.inside(advance=False):
-                batches = self.first_batches if self._validation is None else map(self._moved, self._validation)
-                return self._mean(batches)
+                yield
         finally:
             for module, training in modes.items():
                 module.training = training
@@ -222,27 +229,10 @@ class ModuleRun:
                 for name, buffer in self.module.named_buffers():
                     buffer.copy_(kept[name])
 
-    def _mean(self, batches: Iterable[Any]) -> float:
-        losses = [self.loss(self.module, batch) for batch in batches]
-        if not losses:
-            raise ValueError("there is no validation batch; an iterator can be used once only: return a list")
-        return float(torch.stack(losses).mean())
-
     def _moved(self, batch: Any) -> Any:
         if self.device.type == "cpu":
             return batch
         return tree_map(lambda leaf: leaf.to(self.device) if hasattr(leaf, "to") else leaf, batch)
-
-
-def _listed(given: Any) -> list[Any]:
-    """What may be one thing or several, as Lightning takes it."""
-    return list(given) if isinstance(given, (list, tuple)) else [given]
-
-
-def _kind(given: Any) -> str:
-    if isinstance(given, (list, tuple)):
-        return f"a {type(given).__name__} of {', '.join(map(_kind, given)) or 'nothing'}"
-    return type(given).__name__
 
 
 def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:

@@ -20,7 +20,8 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
-from gradstudy.models.user_module.loading import Problem, UserModule
+from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.returned.problem import Problem
 
 TRIALS, BATCH, LENGTH, VOCABULARY = 16, 32, 12, 30
 ROUNDS, SECONDS = 5, 1.0

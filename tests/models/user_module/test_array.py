@@ -362,8 +362,8 @@ def test_an_exception_ends_its_trial_with_a_traceback_and_no_other(at, batched):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ({"module": 1}, "must return (module, batches, loss)"),
-        ((Recurrent(), []), "a tuple of 2"),
+        (7, "must return (module, batches, loss)"),
+        ((Recurrent(),), "a tuple of 1"),
         ((cross_entropy, [1], cross_entropy), "must be a torch.nn.Module, but is function"),
         ((Recurrent(), 7, cross_entropy), "must be iterable or a function of the step, but are int"),
         ((Recurrent(), [1], 0.5), "must be a function of module and batch, but is float"),
