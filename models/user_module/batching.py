@@ -13,10 +13,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from gradstudy.models.user_module.importing import place_of
+from gradstudy.models.user_module.importing import in_a_line
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent.mode import BatchedLayers
+from gradstudy.models.user_module.returned.optimizer import TriedOptimizer, try_optimizer
 from gradstudy.models.user_module.returned.problem import ReturnedError
 from gradstudy.models.user_module.run import Company, ModuleRun
 
@@ -25,9 +26,6 @@ TOLERANCE = 1e-4
 
 CHECKED_COINS = 5
 """Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""
-
-SOME_RATE = 1e-3
-"""The learning rate of an optimizer that is made to see that it can be."""
 
 SLOW = "There is a performance drop"
 """How torch's warning begins that an operation is looped over, not batched."""
@@ -43,8 +41,7 @@ class Batching:
         shares_coins: whether trials share draws that decide what the model does, see ``Coins``.
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
-        optimizer: the name of the optimizer that the user's function returned; None where it returned none.
-        optimizer_error: why that cannot be used, in a sentence.
+        optimizer: that the user's function returned; None where it returned none.
         failure: what the user's code raised before anything could be tried, in a line.
     """
 
@@ -53,8 +50,7 @@ class Batching:
     shares_coins: bool = False
     trial_bytes: int = 0
     model: str = "a model whose first step failed"
-    optimizer: str | None = None
-    optimizer_error: str | None = None
+    optimizer: TriedOptimizer | None = None
     failure: str | None = None
 
 
@@ -187,11 +183,10 @@ def try_batching(
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             single = _Step(runs, 0)
         carried = _carried(runs[0], runs[0].first_batches[0])
-    except ReturnedError:
-        raise
     except (Exception, SystemExit) as error:  # its trials will say more
-        said = f"{type(error).__name__}: {_first_line(error)}"
-        return Batching(batched=False, reason=said, failure=f"{said} ({place_of(error)})")
+        if isinstance(error, ReturnedError):
+            raise
+        return Batching(batched=False, reason=(said := in_a_line(error)), failure=said)
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
@@ -205,33 +200,15 @@ def try_batching(
     reason = reason or single.disagreement()
     if reason is None and company.has_coins:
         reason = next(filter(None, (_Step(runs, step).disagreement() for step in range(1, CHECKED_COINS))), None)
+    runs[0].try_metrics()
     return Batching(
         batched=reason is None,
         reason=reason,
         shares_coins=reason is None and company.has_coins,
         trial_bytes=trial_bytes,
         model=model,
-        **_beside_the_loss(runs[0]),
+        optimizer=try_optimizer(runs[0].make_optimizer) if runs[0].has_optimizer else None,
     )
-
-
-def _beside_the_loss(run: ModuleRun) -> dict[str, Any]:
-    """Name and error of the user's own optimizer; raises ReturnedError where a metric is none."""
-    try:
-        run.metrics(most=1)
-    except ReturnedError:
-        raise
-    except (Exception, SystemExit):  # its trials will say more
-        pass
-    if not run.has_optimizer:
-        return {}
-    try:
-        return {"optimizer": run.make_optimizer(SOME_RATE).name}
-    except ReturnedError as error:
-        return {"optimizer": "own optimizer", "optimizer_error": str(error)}
-    except (Exception, SystemExit) as error:
-        said = f"{type(error).__name__}: {_first_line(error)} ({place_of(error)})"
-        return {"optimizer": "own optimizer", "optimizer_error": f"the optimizer of the function failed: {said}"}
 
 
 class _Step:

@@ -1,13 +1,16 @@
 """The user's own optimizers, one for each run of their own model, behind the interface of those of an array."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gradstudy.models.optimizers import Optimizer
-from gradstudy.models.user_module.returned.optimizer import OwnOptimizer
 from gradstudy.models.user_module.run import ModuleRun
+
+if TYPE_CHECKING:
+    from gradstudy.models.user_module.returned.optimizer import OwnOptimizer
 
 
 class OwnOptimizers(Optimizer):

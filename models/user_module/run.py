@@ -200,6 +200,14 @@ class ModuleRun:
                     found += [measure(self.module, batch) for measure in self._setup.measures]
         return averaged(found)
 
+    def try_metrics(self) -> None:
+        """Measure the first batch; raises ReturnedError where that gives no numbers, nothing where the code fails."""
+        try:
+            self.metrics(most=1)
+        except (Exception, SystemExit) as error:  # its trials will say more
+            if isinstance(error, ReturnedError):
+                raise
+
     def _validation_batches(self) -> Iterator[Any]:
         if self._setup.validation is None:
             return iter(self.first_batches)

@@ -31,8 +31,8 @@ def with_optimizer(spec: StudySpec, data: Trainable, device: str = "cpu") -> tup
     of_all = tried_batching(spec, data, device)
     if is_settled(spec):
         for one, _, tried in of_all:
-            if one.optimizer == OWN and tried.optimizer_error:
-                raise TaskError(tried.optimizer_error)
+            if one.optimizer == OWN and tried.optimizer and tried.optimizer.error:
+                raise TaskError(tried.optimizer.error)
             if one.optimizer == OWN and not tried.optimizer and not tried.failure:
                 raise TaskError(
                     f"{data.task} returned no optimizer for optimizer 'own': return one as the fifth part, a function "
@@ -45,10 +45,10 @@ def with_optimizer(spec: StudySpec, data: Trainable, device: str = "cpu") -> tup
             f"{data.task} failed before it was known whether it has an optimizer of its own: {failure}; mend it, or "
             "say --optimizer NAME"
         )
-    returned = [tried.optimizer for _, _, tried in of_all]
-    if not any(returned):
+    found = [tried.optimizer for _, _, tried in of_all]
+    if not any(found):
         return spec.model_copy(update={"optimizer": spec.optimizer}), data
-    if not all(returned):
+    if not all(found):
         raise TaskError(
             f"{data.task} returns an optimizer for some of what the study varies, and none for the rest: "
             "say --optimizer NAME"
@@ -58,8 +58,10 @@ def with_optimizer(spec: StudySpec, data: Trainable, device: str = "cpu") -> tup
         loaded = load_data(settled)
         check_varied_data(settled)
     except (SpecError, TaskError) as error:
-        name = next(filter(None, returned))
-        raise type(error)(f"{error}; the study takes the {name} that {data.task} returns, as --optimizer is not said")
+        name = next(one.name for one in found if one)
+        raise type(error)(
+            f"{error}; the study takes the {name} that {data.task} returns, as no --optimizer is given"
+        ) from None
     return with_optimizer(settled, loaded, device)
 
 

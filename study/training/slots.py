@@ -129,7 +129,7 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
     optimizers = spec.space.factors.get("optimizer", (spec.optimizer,))
     returned = next((tried.optimizer for _, _, tried in of_all if tried.optimizer), None)
     if returned and "own" in optimizers:
-        lines.append(f"optimizer: the {returned} that {data.task} returns (--optimizer NAME takes another)")
+        lines.append(f"optimizer: the {returned.name} that {data.task} returns (--optimizer NAME takes another)")
     elif returned:
         used = " and ".join(map(str, optimizers))
         lines.append(f"the optimizer that {data.task} returns is not used, but {used}: --optimizer own takes it")

@@ -133,7 +133,7 @@ def _check_batches(task: str, batches: Any) -> None:
         raise ReturnedError(
             f"the batches of {task} must be iterable or a function of the step, but are {kind(batches)}{hint}"
         )
-    if isinstance(batches, type) or isinstance(batches, nn.Module):
+    if isinstance(batches, (type, nn.Module)):
         raise ReturnedError(f"the batches of {task} come second, but there is {kind(batches)}")
     if isinstance(batches, Sized) and len(batches) == 0:
         raise ReturnedError(f"the batches of {task} must not end, but there are none")
@@ -188,9 +188,7 @@ def _check_function(task: str, part: str, function: Any, of: str) -> None:
     try:
         signature.bind(None, None)
     except TypeError:
-        raise ReturnedError(
-            f"the {part} of {task} must be a function of {of}, but takes {_taken(signature)}"
-        ) from None
+        raise ReturnedError(f"the {part} of {task} must be a function of {of}, but takes {_taken(signature)}") from None
 
 
 def _taken(signature: inspect.Signature) -> str:
@@ -199,5 +197,3 @@ def _taken(signature: inspect.Signature) -> str:
 
 def _counted(made: Any) -> str:
     return f"a tuple of {len(made)}" if isinstance(made, tuple) else kind(made)
-
-

@@ -1,10 +1,13 @@
 """The user's own optimizer, with the schedules that were returned with it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from gradstudy.models.user_module.importing import in_a_line
 from gradstudy.models.user_module.returned.problem import Every, ReturnedError, kind
 
 
@@ -23,6 +26,34 @@ class OwnOptimizer:
         for schedule, updates in self._schedules:
             if self._updates % updates == 0:
                 schedule.step()
+
+
+SOME_RATE = 1e-3
+"""The learning rate of an optimizer that is made to see that it can be."""
+
+
+@dataclass(frozen=True)
+class TriedOptimizer:
+    """An optimizer that the user's function returned: its name, and why it cannot be used, in a sentence."""
+
+    name: str
+    error: str | None = None
+
+
+def try_optimizer(make: Callable[[float], OwnOptimizer]) -> TriedOptimizer:
+    """What becomes of the user's own optimizer when it is made.
+
+    Args:
+        make: it, from a learning rate; raises whatever the user's code raises.
+    """
+    try:
+        return TriedOptimizer(make(SOME_RATE).name)
+    except ReturnedError as error:
+        said = str(error)
+    except (Exception, SystemExit) as error:
+        said = "the optimizer that your function returns cannot be made; mend it, or say --optimizer NAME: "
+        said += in_a_line(error)
+    return TriedOptimizer("own optimizer", said)
 
 
 def as_own_optimizer(task: str, made: Any) -> OwnOptimizer:
