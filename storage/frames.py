@@ -82,4 +82,4 @@ def _decoded(given: Any) -> dict[str, Any]:
     """SQLite and MySQL give JSON as text, PostgreSQL decoded."""
     if isinstance(given, dict):
         return given
-    return loads(given) if given else {}
+    return loads(given) if isinstance(given, str) else {}  # a frame may have NaN for NULL

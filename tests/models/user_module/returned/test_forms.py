@@ -1,7 +1,7 @@
 """The forms in which a function may return its problem; each wrong one is refused in a sentence."""
 
 import dataclasses
-from collections import namedtuple
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -38,12 +38,21 @@ class Mine:
     optimizer: object
 
 
+class Parts(NamedTuple):
+    valid: object
+    train: object
+    metrics: object
+    model: object
+    optimizer: object
+    loss: object
+
+
 FORMS = [
     (MODEL, BATCHES, loss, HELD_OUT, sgd, accuracy),
     Problem(MODEL, BATCHES, loss, HELD_OUT, sgd, accuracy),
     {"optimizer": sgd, "metric": accuracy, "loss": loss, "module": MODEL, "batches": BATCHES, "validation": HELD_OUT},
     Mine(loss, BATCHES, MODEL, HELD_OUT, accuracy, sgd),
-    namedtuple("Parts", "valid train metrics model optimizer loss")(HELD_OUT, BATCHES, accuracy, MODEL, sgd, loss),
+    Parts(HELD_OUT, BATCHES, accuracy, MODEL, sgd, loss),
 ]
 
 
@@ -69,7 +78,7 @@ def used_up():
     ("made", "said"),
     [
         (None, "must return (module, batches, loss), then validation batches, a function that makes an optimizer"),
-        (None, "(module, model, batches, train, loss, validation, valid, optimizer, metric, metrics), but returned None"),
+        (None, "model, batches, train, loss, validation, valid, optimizer, metric, metrics), but returned None"),
         (MODEL, "but returned Linear, a model without data"),
         ((MODEL,), "but returned a tuple of 1"),
         ((MODEL, BATCHES, loss, None, None, None, None), "but returned a tuple of 7"),
@@ -88,7 +97,7 @@ def used_up():
         ((MODEL, BATCHES, 0.5), "must be a function of module and batch, but is float"),
         ((MODEL, BATCHES, HELD_OUT), "validation batches come after the loss"),
         ((MODEL, BATCHES, nn.CrossEntropyLoss()), "but is CrossEntropyLoss, which takes outputs and targets"),
-        ((MODEL, BATCHES, lambda model: 1.0), "the loss of module:m:f must be a function of module and batch, but takes (model)"),
+        ((MODEL, BATCHES, lambda m: 1.0), "the loss of module:m:f must be a function of module and batch, but takes ("),
         ((MODEL, BATCHES, loss, 3), "must be a list or a DataLoader, but are int"),
         ((MODEL, BATCHES, loss, used_up()), "but a generator can be used once only: return a list or a DataLoader"),
         ((MODEL, BATCHES, loss, []), "no validation batch"),
@@ -176,3 +185,18 @@ def test_a_metric_that_gives_no_numbers_is_refused(found, said):
 def test_a_metric_gives_numbers(found, numbers):
     setup = as_setup("module:m:f", (MODEL, BATCHES, loss, None, None, lambda model, batch: found))
     assert dict(setup.measures[0](MODEL, BATCHES[0])) == numbers
+
+
+def test_a_model_of_hugging_face():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.T5Config(
+        vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, decoder_start_token_id=0, dropout_rate=0.0
+    )
+    tokens = torch.randint(2, 20, (4, 6), generator=torch.Generator().manual_seed(0))
+    batch = transformers.BatchEncoding({"input_ids": tokens, "labels": tokens.flip(1)})
+    setup = as_setup("module:m:f", (model := transformers.T5ForConditionalGeneration(config), [batch]))
+    logits = model(**batch).logits
+    expected = nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten())
+    assert torch.allclose(setup.loss(model, batch), expected)
+    with pytest.raises(ReturnedError, match="put labels into the batches, which have input_ids, decoder_input_ids"):
+        setup.loss(model, {"input_ids": tokens, "decoder_input_ids": tokens})

@@ -1,4 +1,4 @@
-"""Modules and data modules with Lightning's methods, without Lightning: these classes copy what its own do by default."""
+"""Modules and data modules with Lightning's methods, by classes that do without a trainer what Lightning's do."""
 
 import numpy as np
 import pytest
@@ -176,7 +176,10 @@ def test_the_learning_rate_is_set_where_lightning_sets_it(rate_of, attributes):
 
 def scheduled(self, **config):
     optimizer = torch.optim.SGD(self.parameters(), lr=self.lr)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 1), **config}}
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 1), **config},
+    }
 
 
 @pytest.mark.parametrize(
@@ -239,7 +242,7 @@ def test_what_cannot_be_studied_is_refused():
     with pytest.raises(ReturnedError, match="must leave optimization to others"):
         as_setup("module:m:f", (manual, Data()))
     setup = as_setup("module:m:f", (model := WithoutLoss(), Data()))
-    with pytest.raises(ReturnedError, match="training_step of WithoutLoss .* must return a loss, .* returned None"):
+    with pytest.raises(ReturnedError, match=r"training_step of WithoutLoss .* must return a loss, .* returned None"):
         setup.loss(model, DATA)
 
 
