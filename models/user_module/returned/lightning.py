@@ -90,7 +90,8 @@ class Steps:
         self._measures = True
         try:
             _called(module, "validation_step", batch)
-            return {_plain(name): as_number(value) for name, value in self._logged.items() if is_number(value)}
+            found = {_plain(name): _of_batch(value) for name, value in self._logged.items()}
+            return {name: as_number(value) for name, value in found.items() if is_number(value)}
         finally:
             self._measures = False
             self._logged.clear()
@@ -189,6 +190,15 @@ def _called(module: nn.Module, method: str, batch: Any) -> Any:
 
 def _loss_in(returned: Any) -> Any:
     return returned.get("loss") if isinstance(returned, Mapping) else returned
+
+
+def _of_batch(logged: Any) -> Any:
+    """What was logged; of a metric object as torchmetrics has them its number, and it begins anew."""
+    if isinstance(logged, Tensor) or not (has_own(logged, "compute") and has_own(logged, "reset")):
+        return logged
+    value = logged.compute()
+    logged.reset()
+    return value
 
 
 def _plain(name: str) -> str:
