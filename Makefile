@@ -58,7 +58,8 @@ bench-search: $(READY)  ## compare what samplers pay for frontiers that are know
 bench-answer: $(READY)  ## compare what answers are worth with Optuna's best trial
 	$(BIN)/python tests/benchmarks/answer.py
 
-soak: $(READY)  ## kill workers for a while and look for lost trials
+soak: $(READY)  ## kill workers, stop databases, fill disks for some minutes, and look for lost trials
+	$(BIN)/pytest -m soak -n 2
 	$(BIN)/python tests/soak/storms.py
 
 $(READY_TO_STUDY): pyproject.toml constraints.txt

@@ -13,7 +13,7 @@ class SlotValues:
 
     def __init__(self, values: Mapping[str, float], slots: int, dtype: torch.dtype, device: torch.device) -> None:
         """Begin with the same ``values`` in every slot."""
-        self._numbers = {name: np.full(slots, value) for name, value in values.items()}
+        self._numbers = {name: np.full(slots, value, np.float64) for name, value in values.items()}
         column = partial(torch.full, (slots, 1), dtype=dtype, device=device)
         self._values: dict[str, Tensor] = {name: column(value) for name, value in values.items()}
         # Taken from 1 before it is rounded: of 1 - 0.9999, float32 would keep three digits.

@@ -24,7 +24,7 @@ def _clip_states(gradient: Tensor, absent: Tensor, limit: Tensor, by_value: Tens
     norm = torch.linalg.vector_norm(gradient, dim=(1, 2), dtype=limit.dtype)
     scale = torch.where(by_value, 1, norm_coefficient(norm, limit)).where(limited, 1)
     most = torch.where(by_value, limit, torch.inf).view(-1, 1, 1)
-    clipped |= ~(gradient.abs() <= most).flatten(1).all(1) & by_value | (scale != 1)
+    clipped |= (gradient.abs() > most).flatten(1).any(1) | (scale != 1)
     gradient.copy_(torch.clamp(gradient * scale.view(-1, 1, 1), -most, most))
 
 

@@ -13,7 +13,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
 from gradstudy.storage.queue import SettingRow, enqueue_chosen
 from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
-from gradstudy.study.errors import SpecChangedError, SpecError
+from gradstudy.study.errors import SpecChangedError
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
@@ -75,13 +75,8 @@ def enqueue(database: Database, record: StudyRecord, settings: Sequence[SettingR
 
     Returns:
         Those that were put in.
-
-    Raises:
-        SpecError: the study is a grid, which runs every setting.
     """
     spec = stored_spec(record)
-    if spec.sampler == "grid":
-        raise SpecError("a grid runs every setting of its space: more runs of each come with more seeds")
     seed_of = partial(trial_seed, spec.seed)
     return enqueue_chosen(database.engine, record, settings, seed_of, places=spec.trials, replicates=spec.seeds)
 

@@ -3,8 +3,10 @@
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
+from gradstudy.scripts.errors import UsageError, require_extra
 from gradstudy.scripts.output.distinct_names import distinct_names
 
 if TYPE_CHECKING:
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 Chunks = Iterable[Sequence[Sequence[Any]]]
 GROUP = 100_000
 """Rows in a group of the file: readers take and skip whole groups."""
+
+
+def check_parquet(output: Path | None) -> None:
+    """Refuse to write Parquet where it cannot be: without pyarrow, or to standard output; raises UsageError."""
+    require_extra("parquet", "--format parquet", "pyarrow")
+    if output is None:
+        raise UsageError("--format parquet needs --output FILE")
 
 
 def write_parquet(columns: list[str], chunks: Chunks, file: BinaryIO) -> None:

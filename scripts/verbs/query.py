@@ -34,16 +34,14 @@ def query(
     ] = 60.0,
 ) -> None:
     """Run read-only SQL; trial_result, step_result and setting_summary are made for it."""
-    from gradstudy.scripts.errors import UsageError, require_extra
     from gradstudy.scripts.output.output_file import opened
+    from gradstudy.scripts.output.parquet_rows import check_parquet
     from gradstudy.scripts.output.row_formats import WRITERS
     from gradstudy.storage.database import Database
     from gradstudy.storage.queries import run_query
 
     if form == "parquet":
-        require_extra("parquet", "--format parquet", "pyarrow")
-        if output is None:
-            raise UsageError("--format parquet needs --output FILE")
+        check_parquet(output)
     with (
         Database.open(storage) as database,
         run_query(database, sql, limit_seconds=timeout or None) as answer,

@@ -28,8 +28,9 @@ def rescue(
     ] = None,
 ) -> None:
     """Go back to before a diverged trial went wrong, try remedies from there, and say which of them save it."""
-    from gradstudy.scripts.errors import UsageError, require_extra
+    from gradstudy.scripts.errors import UsageError
     from gradstudy.scripts.output.output_file import opened
+    from gradstudy.scripts.output.parquet_rows import check_parquet
     from gradstudy.scripts.output.row_formats import WRITERS
     from gradstudy.scripts.running.users_code import say_import
     from gradstudy.storage.database import Database
@@ -38,9 +39,7 @@ def rescue(
     from gradstudy.study.training.device import check_device, set_up_process
 
     if form == "parquet":
-        require_extra("parquet", "--format parquet", "pyarrow")
-        if output is None:
-            raise UsageError("--format parquet needs --output FILE")
+        check_parquet(output)
     if form == "terminal" and output is not None:
         raise UsageError(f"--output {output} needs a --format: csv, json or parquet")
     check_device(device)

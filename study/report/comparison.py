@@ -63,12 +63,16 @@ class Comparison:
         keys = [*GROUP, "factors"] if varied else GROUP
         sides = [_words(report.strategies)[[*keys, *COMPARED]] for report in self.reports]
         table = sides[0].merge(sides[1], how="outer", on=keys, suffixes=("_a", "_b"))
+        of_a, of_b = (  # each run of a grid counts, of other studies each setting
+            f"{'runs' if report.is_grid else 'settings'}_{side}"
+            for report, side in zip(self.reports, "ab", strict=True)
+        )
         differences = [
             rate_difference(
-                row["rate_a"] * row["settings_a"],
-                row["settings_a"],
-                row["rate_b"] * row["settings_b"],
-                row["settings_b"],
+                row["rate_a"] * row[of_a],
+                row[of_a],
+                row["rate_b"] * row[of_b],
+                row[of_b],
             )
             if pd.notna(row["runs_a"]) and pd.notna(row["runs_b"])
             else (math.nan, math.nan, math.nan)

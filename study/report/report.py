@@ -71,6 +71,11 @@ class Report:
         """How many trials ended in each outcome, the most frequent first."""
         return {str(outcome): int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
 
+    @property
+    def is_grid(self) -> bool:
+        """Whether every setting of the space is run: then each run counts, see ``divergence_by``."""
+        return is_grid(self.study)
+
     @cached_property
     def verdicts(self) -> list[str]:
         """Whether the experiment of the literature holds that the study is made from, see ``verdicts``."""
@@ -97,7 +102,7 @@ class Report:
     @cached_property
     def settings(self) -> pd.DataFrame:
         """See ``by_setting``; without rows where the settings are not those of a grid."""
-        return by_setting(self.trials) if self.study.spec["sampler"] == GRID else pd.DataFrame()
+        return by_setting(self.trials) if self.is_grid else pd.DataFrame()
 
     @cached_property
     def effects(self) -> list[str]:
@@ -109,12 +114,12 @@ class Report:
         """Divergence of each cell, strategy (factors), ``threshold_decade`` and half-decade ``learning_rate_bin``."""
         decades = 10 ** np.floor(np.log10(self.trials["threshold"]))
         by = [*group_keys(self.trials), "threshold_decade", "learning_rate_bin"]
-        return divergence_by(self.trials.assign(threshold_decade=decades), by)
+        return divergence_by(self.trials.assign(threshold_decade=decades), by, of_a_grid=self.is_grid)
 
     @cached_property
     def factors(self) -> pd.DataFrame:
         """See ``divergence_by_factor``."""
-        return divergence_by_factor(self.trials)
+        return divergence_by_factor(self.trials, of_a_grid=self.is_grid)
 
     @cached_property
     def frontiers_by_factor(self) -> pd.DataFrame:
@@ -161,6 +166,11 @@ class Report:
         }
 
 
+def is_grid(study: StudyRecord) -> bool:
+    """Whether a study runs every setting of its space."""
+    return bool(study.spec["sampler"] == GRID)
+
+
 def build_report(
     study: StudyRecord,
     trials: pd.DataFrame,
@@ -183,7 +193,7 @@ def build_report(
     confirmation, fresh = (pd.DataFrame(), None) if confirmed is None else confirmed
     appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"], fresh))
     strategies = (
-        divergence_by(trials, keys, of_a_grid=study.spec["sampler"] == GRID)
+        divergence_by(trials, keys, of_a_grid=is_grid(study))
         .merge(appraisal.by_group(), how="left", on=keys)
         .merge(ends, how="left", on=keys)
     )

@@ -1,14 +1,12 @@
 """Settings that might be run next, many at once: spread over the space, and around the best ones."""
 
-import math
 from itertools import product
 
 import numpy as np
 
-from gradstudy.storage.bins import half_decade_starts
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.search.space import Setting
-from gradstudy.study.spec.axis import Range, ValueList, ends, listed
+from gradstudy.study.spec.axis import Range, ValueList, ends, half_decades, listed
 from gradstudy.study.spec.factors import in_order
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.observed import STRATEGY, Settings
@@ -34,20 +32,17 @@ class Candidates:
         low, high = ends(space.learning_rate)
         self._rates = float(np.log10(low)), float(np.log10(high))
         self._listed_rates = _decades(listed(space.learning_rate))
-        axes = [space.threshold_axis(strategy) for strategy in space.strategies]
-        self._listed_thresholds = [None if axis is None else _decades(listed(axis)) for axis in axes]
+        self._axes = [space.threshold_axis(strategy) for strategy in space.strategies]
+        self._listed_thresholds = [None if axis is None else _decades(listed(axis)) for axis in self._axes]
+        self._has_lists = self._listed_rates is not None or any(v is not None for v in self._listed_thresholds)
         self.everywhere = self._of_each_frontier()
         """One setting of each frontier of the space."""
 
     def _of_each_frontier(self) -> Settings:
         codes, thresholds = [], []
         for group in product(*(range(size) for size in self._sizes)):
-            low, high = self._thresholds[group[STRATEGY]]
-            values = self._listed_thresholds[group[STRATEGY]]
-            if values is not None:
-                starts = sorted({math.floor(round(2 * value, 9)) / 2 for value in values})
-            else:
-                starts = [np.nan] if np.isnan(low) else half_decade_starts(10**low, 10 ** (high + LAST_BIN))
+            axis = self._axes[group[STRATEGY]]
+            starts = [np.nan] if axis is None else half_decades(axis)
             codes += [group] * len(starts)
             thresholds += starts
         rates = np.resize(self._rates, len(codes))  # both ends are among them
@@ -63,6 +58,8 @@ class Candidates:
 
     def _of_the_space(self, drawn: Settings) -> Settings:
         """The settings drawn, at the nearest values where the space has values, each once."""
+        if not self._has_lists:
+            return drawn
         thresholds, rates = drawn.thresholds.copy(), _nearest(drawn.learning_rates, self._listed_rates)
         for strategy, values in enumerate(self._listed_thresholds):
             mine = drawn.factors[:, STRATEGY] == strategy
@@ -83,7 +80,7 @@ class Candidates:
         space = self._spec.space
         codes = settings.factors[place]
         strategy = space.strategies[codes[STRATEGY]]
-        axis = space.threshold_axis(strategy)
+        axis = self._axes[codes[STRATEGY]]
         values = {name: space.factors[name][code] for name, code in zip(self._names, codes[2:], strict=True)}
         return Setting(
             cell=space.cells[codes[0]],

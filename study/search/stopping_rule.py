@@ -5,8 +5,9 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
-from gradstudy.storage.bins import half_decade, half_decade_starts
+from gradstudy.storage.bins import half_decade
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, frontier
+from gradstudy.study.spec.axis import half_decades
 from gradstudy.study.spec.factors import combinations
 from gradstudy.study.spec.study_spec import StudySpec
 
@@ -42,8 +43,8 @@ def expected_frontiers(spec: StudySpec) -> list[tuple[str, str, float | None]]:
     found: list[tuple[str, str, float | None]] = []
     for cell in spec.space.cells:
         for strategy in spec.space.strategies:
-            bounds = spec.space.threshold_range(strategy)
-            starts = [None] if bounds is None else [half_decade(10**start) for start in half_decade_starts(*bounds)]
+            axis = spec.space.threshold_axis(strategy)
+            starts = [None] if axis is None else [half_decade(10**start) for start in half_decades(axis)]
             found += [(cell, strategy, start) for start in starts]
     return found
 

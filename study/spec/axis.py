@@ -1,9 +1,12 @@
 """An axis of the space: a range that is searched, or the values that are tried."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from gradstudy.storage.bins import half_decade, half_decade_starts
 
 LARGEST = 3e38
 """The end of every range: trials compute with float32."""
@@ -34,7 +37,7 @@ def read_axis(given: Any) -> Range | ValueList:
                 return _rising(float(low), float(high))
             case int() | float() | str():
                 return _checked((float(given),))
-    except TypeError:
+    except (TypeError, OverflowError):
         pass
     except ValueError as error:
         if not str(error).startswith("could not convert"):
@@ -98,6 +101,15 @@ def held(axis: Range | ValueList) -> float | None:
     """The one value of an axis; None where there are several."""
     low, high = ends(axis)
     return low if low == high else None
+
+
+def half_decades(axis: Range | ValueList) -> list[float]:
+    """Where the report's bins begin that an axis has settings in, in decades, rising."""
+    values = listed(axis)
+    if values is None:
+        return half_decade_starts(*ends(axis))
+    starts = {half_decade(value) for value in values}
+    return sorted(round(2 * math.log10(start)) / 2 for start in starts if start is not None)
 
 
 def described(axis: Range | ValueList) -> str:

@@ -16,8 +16,11 @@ def chosen_setting(given: Mapping[str, str], spec: StudySpec) -> SettingRow:
     """The setting of a study that these values make; what the study holds need not be given.
 
     Raises:
-        SpecError: something is missing, unknown, or not in the space that the study searches.
+        SpecError: something is missing, unknown, or not in the space that the study searches; or the study is a grid,
+            which runs every setting.
     """
+    if spec.sampler == "grid":
+        raise SpecError("a grid runs every setting of its space: more runs of each come with more seeds")
     space = spec.space
     accepted = ["cell", "strategy", "threshold", "learning_rate", *space.factors, *space.hyperparameters]
     for name in given:

@@ -88,8 +88,8 @@ class StudySpec(Part):
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
     sampler: SamplerName = Field(
         default="auto",
-        description="where trials are placed; qmc where hyperparameters are searched; grid where nothing is a range and "
-        "neither sampler nor trials are given",
+        description="where trials are placed; qmc where hyperparameters are searched; grid where nothing is a range "
+        "and neither sampler nor trials are given",
     )
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
@@ -261,7 +261,8 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
 
 def stored_values(record: StudyRecord) -> dict[str, Any]:
     """What a study was created with, as JSON, with what was there before there was a choice."""
-    return {"own_draws": True} | record.spec | {"divergence": {"version": 1} | record.spec.get("divergence", {})}
+    of_then = {"own_draws": True} if is_module_task(record.spec["task"]) else {}
+    return of_then | record.spec | {"divergence": {"version": 1} | record.spec.get("divergence", {})}
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:

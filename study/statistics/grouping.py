@@ -38,7 +38,7 @@ def in_words(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def searched_in_words(searched: Any) -> str:
-    """What is searched on a range, of one row of ``trial_result``, with four digits, see ``hyperparameter_in_words``."""
+    """What is searched on a range, of a row of ``trial_result``, with four digits, see ``hyperparameter_in_words``."""
     values = sorted((searched or {}).items())
     return ", ".join(f"{name} {hyperparameter_in_words(name, value)}" for name, value in values)
 

@@ -120,13 +120,14 @@ def divergence_by(trials: pd.DataFrame, by: Sequence[str], *, of_a_grid: bool = 
     return table
 
 
-def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
+def divergence_by_factor(trials: pd.DataFrame, *, of_a_grid: bool = False) -> pd.DataFrame:
     """Divergence at each value of each factor that is varied, over everything else.
 
     What is searched on a range is cut into ``PARTS``, as soon as two different values have ended.
 
     Args:
         trials: rows of ``trial_result``.
+        of_a_grid: see ``divergence_by``.
 
     Returns:
         ``factor``, ``value`` and the columns of ``divergence_by``, but for losses: those of different values are often
@@ -141,7 +142,8 @@ def divergence_by_factor(trials: pd.DataFrame) -> pd.DataFrame:
         if name in ranges and known.nunique() < 2:  # there is nothing to cut yet
             continue
         known, words = _parts(name, known) if name in ranges else (known, shown)
-        table = divergence_by(runs.loc[known.index].assign(value=known), ["value"]).drop(columns="best_validation_loss")
+        table = divergence_by(runs.loc[known.index].assign(value=known), ["value"], of_a_grid=of_a_grid)
+        table = table.drop(columns="best_validation_loss")
         table["value"] = table["value"].map(words).astype("str")
         parts.append(table.assign(factor=name)[["factor", *table.columns]])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

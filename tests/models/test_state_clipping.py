@@ -152,7 +152,7 @@ def test_every_gradient_is_that_of_cells_with_hooks(cell, layers, attention, com
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_trial_alone_has_the_gradient_that_it_has_in_company(cell, torch_model, token_batch):
-    shape = shape_of(cell, 2, True)
+    shape = shape_of(cell, 2, "dot")
     layout = EncoderDecoder(shape, Workspace(torch.float64, CPU)).layout
     rows = torch.stack([torch_model(shape, seed, torch.float64).flat(layout) for seed in range(len(RUNS))])
     source, target = token_batch(shape, len(RUNS), 9)
@@ -186,16 +186,19 @@ def test_pasted_layers_do_what_torchs_do_where_nothing_is_clipped(layer, packed,
 
 
 def test_a_state_gradient_that_is_not_finite_stays_so(torch_model, token_batch):
-    shape = shape_of("lstm", 1, False)
+    shape = shape_of("lstm", 1, "none")
     layout = EncoderDecoder(shape, Workspace(torch.float64, CPU)).layout
     rows = torch.stack([torch_model(shape, seed, torch.float64).flat(layout) for seed in range(3)])
     layout.views(rows)["output.weight"][1:] = math.nan
     runs = [("recurrent", 1e-3), ("recurrent", 1e-3), ("recurrent_value", 1e-3)]
+    of_both = []
     for compiled in (True, False):
-        _, gradients, _ = gradients_of(shape, rows, TokenBatch(*token_batch(shape, 3, 9)), runs, compiled)
+        _, gradients, clipped = gradients_of(shape, rows, TokenBatch(*token_batch(shape, 3, 9)), runs, compiled)
         weights = layout.views(gradients)["decoder.weight_hh_l0"]
         assert weights[0].isfinite().all()
         assert weights[1:].isnan().all()
+        of_both.append(clipped.tolist())
+    assert of_both[0] == of_both[1]
 
 
 def test_telemetry_says_whether_any_time_step_was_clipped_and_the_whole_gradient_stays():

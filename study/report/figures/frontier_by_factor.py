@@ -1,5 +1,6 @@
 """The frontier of one cell by a number that is varied, one line for each strategy."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def frontier_by_factor_figure(table: pd.DataFrame, cell: str, factor: str) -> go
         type="log" if is_log else "linear", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks], tickangle=0
     )
     lines = list(rows.groupby(["strategy", "beside"], sort=True))
-    for place, ((color, dash), (key, line)) in enumerate(zip(SERIES, lines, strict=False)):
+    for place, ((color, dash), (key, line)) in enumerate(zip(cycle(SERIES), lines, strict=False)):
         moved = APART * (place - (len(lines) - 1) / 2)
         x = line["x"] * 10**moved if is_log else line["x"] + moved * (ticks[-1] - ticks[0])
         made.add_scatter(**_line(line, rounded(x), _label(line, str(key[1])), color, dash))

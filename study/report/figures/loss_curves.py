@@ -14,6 +14,7 @@ from gradstudy.study.report.figures.style import (
     spread,
 )
 from gradstudy.study.spec.factors import described
+from gradstudy.study.statistics.grouping import searched_in_words
 from gradstudy.study.statistics.rates import judged
 
 RUNS_OF_A_KIND = 10
@@ -60,7 +61,8 @@ def loss_curves(trials: pd.DataFrame, steps: pd.DataFrame, cell: str) -> go.Figu
             continue
         line = {"color": OUTCOME_COLOR[outcome], "width": 1.3, "dash": OUTCOME_DASH[outcome]}
         threshold = "" if pd.isna(run["threshold"]) else f" {run['threshold']:.3g}"
-        factors = f", {plain(described(run['factors']))}" if run["factors"] else ""
+        others = ", ".join(filter(None, (described(run["factors"]), searched_in_words(run.get("searched")))))
+        factors = f", {plain(others)}" if others else ""
         label = f"trial {run['number']}, {run['strategy']}{threshold}, lr {run['learning_rate']:.3g}{factors}"
         made.add_scatter(
             x=curve["step"].tolist(), y=rounded(curve["loss"]), mode="lines", line=line, opacity=0.75,

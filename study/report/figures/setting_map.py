@@ -15,6 +15,7 @@ from gradstudy.study.report.figures.style import (
     rounded,
     spread,
 )
+from gradstudy.study.statistics.grouping import searched_in_words, searched_values
 from gradstudy.study.statistics.rates import judged
 
 MOST_RUNS = 300
@@ -84,12 +85,14 @@ def _colors(runs: pd.DataFrame, outcome: str, losses: tuple[float, float]) -> di
 
 def _add_runs(made: go.Figure, runs: pd.DataFrame, vertical: str, outcome: str, losses: tuple[float, float]) -> None:
     drawn = runs.iloc[spread(len(runs), MOST_RUNS)]
+    words = [searched_in_words(searched) for searched in searched_values(drawn)]
+    searched = [f"<br>{plain(each)}" if each else "" for each in words]
     made.add_scatter(
         x=rounded(drawn["learning_rate"]),
         y=rounded(drawn[vertical]),
-        customdata=list(zip(drawn["number"].tolist(), rounded(drawn["objective"]), strict=True)),
+        customdata=list(zip(drawn["number"].tolist(), rounded(drawn["objective"]), searched, strict=True)),
         hovertemplate="trial %{customdata[0]}: " + outcome + "<br>learning rate %{x:.3g}<br>" + vertical
-        + " %{y:.3g}<br>objective %{customdata[1]}<extra></extra>",
+        + " %{y:.3g}<br>objective %{customdata[1]}%{customdata[2]}<extra></extra>",
         mode="markers",
         marker={
             **_colors(drawn, outcome, losses),

@@ -1,5 +1,7 @@
 """The share of runs that have not diverged, over the steps."""
 
+from itertools import cycle
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -20,7 +22,7 @@ def survival_curves(table: pd.DataFrame, title: str, steps: int) -> go.Figure:
     made = figure(title, "step", "not diverged yet", height=400)
     made.update_xaxes(range=[0, steps * 1.02])
     made.update_yaxes(range=[0, 1.03], tickformat=".0%")
-    for (color, dash), (strategy, curve) in zip(SERIES, table.groupby("strategy"), strict=False):
+    for (color, dash), (strategy, curve) in zip(cycle(SERIES), table.groupby("strategy"), strict=False):
         drawn = curve.iloc[spread(len(curve), POINTS)]
         made.add_scatter(
             x=[0, *drawn["step"].tolist(), steps],

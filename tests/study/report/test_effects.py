@@ -7,6 +7,7 @@ from simulated import INITIAL_LOSS, frame_of, simulated_study
 
 from gradstudy.study.answer.effects import effects
 from gradstudy.study.report.caveats import caveats
+from gradstudy.study.report.comparison import Comparison, rate_difference
 from gradstudy.study.report.report import Report, build_report
 from gradstudy.study.report.text_forms import to_json, to_markdown
 from gradstudy.study.statistics.settings import by_setting
@@ -82,7 +83,13 @@ def test_where_one_learning_rate_is_held_nothing_is_said_of_others() -> None:
 def test_the_rates_of_a_grid_are_of_its_runs() -> None:
     report = report_of(NEAR[:10], NEAR, 10)
     rows = report.strategies.set_index("strategy")
-    assert rows.loc["none", ["rate_low", "rate_high"]].tolist() == pytest.approx([0.299, 0.701], abs=1e-3)
+    of_twenty = pytest.approx([0.299, 0.701], abs=1e-3)
+    assert rows.loc["none", ["rate_low", "rate_high"]].tolist() == of_twenty
+    assert report.bins.set_index("strategy").loc["none", ["rate_low", "rate_high"]].tolist() == of_twenty
+    row = Comparison(report, report_of(NEAR, NEAR)).table.set_index("strategy").loc["none"]
+    assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(
+        rate_difference(10, 20, 0, 20)
+    )
     assert not any(
         "intervals count a setting once" in sentence
         for sentence in caveats(report.study, report.trials, report.strategies, report.frontiers)

@@ -59,6 +59,15 @@ def test_every_half_decade_of_a_threshold_has_a_frontier() -> None:
     assert len(expected_frontiers(spec)) == 8
 
 
+def test_thresholds_that_are_values_have_the_frontiers_of_their_half_decades() -> None:
+    values = {"values": [0.05, 0.06, 1.0]}
+    spec = spec_of(1.0, strategies=["norm"], thresholds={"norm": values})
+    assert [edge for _, _, edge in expected_frontiers(spec)] == pytest.approx([10**-1.5, 1])
+    trials = simulated_trials(300, strategies=("norm",)).assign(threshold=0.05, threshold_bin=10**-1.5)
+    assert are_frontiers_known(trials, spec_of(3.0, strategies=["norm"], thresholds={"norm": {"values": [0.05]}}))
+    assert not are_frontiers_known(trials, spec_of(3.0, strategies=["norm"], thresholds={"norm": values}))
+
+
 def test_a_study_that_knows_enough_ends_before_its_budget_and_stays_ended(
     db: Database, work: Callable[..., None]
 ) -> None:

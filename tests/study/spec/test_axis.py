@@ -46,7 +46,20 @@ def test_two_numbers_are_the_ends_of_a_range_and_two_values_are_not() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [True, None, [], [1], [1, 2, 3], "fast", ["a", "b"], {"values": 1}, {"values": [[1]]}, {"values": [1], "x": 1}, {}],
+    [
+        True,
+        None,
+        [],
+        [1],
+        [1, 2, 3],
+        "fast",
+        ["a", "b"],
+        {"values": 1},
+        {"values": [[1]]},
+        {"values": [1], "x": 1},
+        {},
+        10**400,
+    ],
 )
 def test_anything_else_is_refused(given: Any) -> None:
     with pytest.raises(SpecError) as caught:

@@ -101,11 +101,11 @@ def test_a_study_that_ends_early_still_runs_what_was_chosen(db: Database, short:
     assert [claim() for _ in range(3)] == [14, 15, None]
 
 
-def test_a_grid_takes_no_chosen_settings(db: Database, spec: StudySpec) -> None:
+def test_a_grid_takes_no_chosen_settings(spec: StudySpec) -> None:
     space = {"cells": ["lstm"], "strategies": ["none"], "learning_rate": 1}
     grid = parse_spec(spec.model_dump(mode="json", exclude={"sampler", "trials"}) | {"space": space})
     with pytest.raises(SpecError, match=r"^a grid runs every setting of its space"):
-        enqueue(db, create_or_resume(db, grid), [NONE])
+        chosen_setting({"learning_rate": "1"}, grid)
 
 
 VARIED = parse_spec(

@@ -43,7 +43,7 @@ def study(url: str, **changes: Any) -> StudySpec:
     return spec
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
 def url(request: pytest.FixtureRequest) -> str:
     found: str = request.getfixturevalue(f"{request.param}_url")
     return found
@@ -57,7 +57,7 @@ def test_workers_that_are_killed_lose_nothing(url: str) -> None:
     assert_nothing_is_lost(url, spec)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_replicates_share_a_setting_of_tpes_though_workers_are_killed(postgresql_url: str) -> None:
     spec = study(postgresql_url, sampler="tpe", seeds=4, trials=48)
     with Storm(postgresql_url, spec.name, workers=3) as storm:
@@ -111,7 +111,7 @@ def pause(url: str, pid: int) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: Path) -> None:
     server = EmbeddedServer.start(server_folder / "stopped")
     try:
@@ -129,7 +129,7 @@ def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: 
         server.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_workers_go_through_optunas_proxy_and_wait_for_it(postgresql_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -166,7 +166,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_workers_wait_for_room_on_a_full_disk(small_disk: Path) -> None:
     url = f"sqlite:///{small_disk}/study.db"
     spec = study(url, trials=30, steps=60)
