@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import _VF, Tensor
 
-from gradstudy.models.user_module.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.draws.keyed_mode import KeyedMode, split_arguments
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
 from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
 from gradstudy.models.user_module.recurrent.own_tensors import MAKERS, own_tensor

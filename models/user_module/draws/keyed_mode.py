@@ -8,7 +8,7 @@ from torch import _VF, Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from gradstudy.models.user_module.keyed_random import keyed_dropout
+from gradstudy.models.user_module.draws.keyed_random import keyed_dropout
 
 LAYERS = (_VF.lstm, _VF.gru, _VF.rnn_tanh, _VF.rnn_relu)
 """Torch's recurrent layers, all of which may drop between one another."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from gradstudy.models.dropout import BITS, dropout
-from gradstudy.models.user_module.compiled_masks import fill_masks
+from gradstudy.models.user_module.draws.compiled_masks import fill_masks
 
 
 def dropout_masks(keys: Tensor, draw: int, shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
