@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten
 from gradstudy.models.user_module.program import signature, strictly_batched
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.run import ModuleRun
-from gradstudy.models.user_module.state.carried_state import Attribute
+from gradstudy.models.user_module.state.carried_state import Attribute, copied
 from gradstudy.models.user_module.state.history import NOT_DETACHED
 from gradstudy.models.user_module.state.marks import is_tensor
 from gradstudy.models.user_module.state.stacked_state import state_signature
@@ -41,7 +41,7 @@ class Taken(NamedTuple):
     def of(cls, run: ModuleRun, loss: Tensor, gradients: Sequence[Tensor | None]) -> "Taken":
         """What is left of a run that has just taken a step."""
         changed = sorted(run.carried.changed())
-        state = dict(zip(changed, run.carried.read(changed), strict=True))
+        state = dict(zip(changed, map(copied, run.carried.read(changed)), strict=True))
         return cls(loss, list(gradients), {name: one.clone() for name, one in run.module.named_buffers()}, state)
 
 

@@ -19,6 +19,7 @@ from gradstudy.models.user_module.recurrent.packed import (
     pack,
     unpack,
 )
+from gradstudy.models.user_module.state.history import DETACHING, detached
 
 
 class BatchedLayers(KeyedMode):
@@ -56,6 +57,8 @@ class BatchedLayers(KeyedMode):
             return unpack(*args)
         if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):
             return by_row(func, args, kwargs or {})
+        if func in DETACHING:
+            return detached(func, args[0])
         if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
             return args[0].copy_(torch.scatter(*args))
         if func in MAKERS and self._trial is not None:

@@ -14,7 +14,7 @@ Attribute = tuple[str, str]
 """The name of a part of a module, and of its attribute."""
 
 TORCHS_OWN = frozenset((*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"))
-"""Attributes that torch keeps: parameters, buffers, hooks, mode, and what recurrent layers remember of their weights."""
+"""Attributes that torch keeps: parameters, buffers, hooks, mode, and what recurrent layers know of their weights."""
 
 
 class CarriedState:
@@ -29,7 +29,7 @@ class CarriedState:
         """
         self._begun = begun
         self._holders = {path: vars(part) for path, part in module.named_modules()}
-        self._made = {attribute: _copied(value) for attribute, value in self._now()}
+        self._made = {attribute: copied(value) for attribute, value in self._now()}
         self._as_made = self._marks()
         self._lendable: dict[Attribute, Any] | None = None
         self._has_ended = False
@@ -38,7 +38,7 @@ class CarriedState:
     def anew(self) -> Iterator[None]:
         """Begin as the module was made; at the end what was carried before is carried on."""
         carried, marks = dict(self._now()), self._as_made
-        self._put_all({attribute: _copied(value) for attribute, value in self._made.items()})
+        self._put_all({attribute: copied(value) for attribute, value in self._made.items()})
         self._as_made = self._marks()
         try:
             self._begun()
@@ -52,7 +52,7 @@ class CarriedState:
         """Let other runs compute with the module, as it was made; at the end what was carried before is carried on."""
         carried, marks = dict(self._now()), self._as_made
         if self._lendable is None:
-            self._lendable = {attribute: _copied(value) for attribute, value in self._made.items()}
+            self._lendable = {attribute: copied(value) for attribute, value in self._made.items()}
             self._put_all(self._lendable)
             self._lent_marks = self._marks()
         else:
@@ -116,7 +116,7 @@ class CarriedState:
             self._holders[path][name] = value
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """A value of its own: other containers, and tensors of equal values."""
     if is_large(value) and not any(map(is_tensor, tree_leaves(value))):
         return value

@@ -4,9 +4,10 @@ Alone, a backward pass that goes on into the batch before fails, as torch has fr
 of a batched program have no history at all, and would hide that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -14,6 +15,14 @@ NOT_DETACHED = "A state that the model carries from batch to batch must be detac
 
 MARK = "_gradstudy_ended"
 """The attribute of a tensor without history that had one before it came out of a batch."""
+
+
+GIVEN = "_gradstudy_given"
+"""The attribute of a tensor that a trial carried into a batch."""
+
+DATA = vars(torch._C.TensorBase)["data"].__get__
+DETACHING: frozenset[Callable[..., Any]] = frozenset((Tensor.detach_, DATA))
+"""How people detach that ``vmap`` has no rule for."""
 
 
 class NotDetachedError(RuntimeError):
@@ -54,3 +63,19 @@ def ended(value: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     """The same values; where the loss looks back across them, no gradient of ``parameters`` can be computed."""
     passed: Tensor = _Ended.apply(value, *parameters)  # type: ignore[no-untyped-call]
     return passed
+
+
+def given(leaf: Tensor) -> Tensor:
+    """The same tensor, which a trial carried into a batch."""
+    vars(leaf)[GIVEN] = True
+    return leaf
+
+
+def detached(func: Callable[..., Any], tensor: Tensor) -> Tensor:
+    """Answer what is in ``DETACHING``; raises RuntimeError where that cannot be done in a batch."""
+    if func is Tensor.detach_:
+        torch.utils.swap_tensors(tensor, tensor.detach())
+        return tensor
+    if GIVEN not in vars(tensor):
+        raise RuntimeError("it uses tensor.data: write tensor.detach()")
+    return tensor.detach()

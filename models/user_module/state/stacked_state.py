@@ -9,7 +9,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from gradstudy.models.user_module.recurrent.packed import is_packed
 from gradstudy.models.user_module.state.carried_state import Attribute, CarriedState
-from gradstudy.models.user_module.state.history import ended, has_history, without_history
+from gradstudy.models.user_module.state.history import ended, given, has_history, without_history
 from gradstudy.models.user_module.state.marks import PLAIN, is_tensor
 
 
@@ -75,7 +75,7 @@ class StackedState:
         """Let a module have what a run carries, of which ``tensors`` are the slices."""
         leaves = list(self._leaves)
         for i, tensor in zip(self._at, tensors, strict=True):
-            leaves[i] = tensor
+            leaves[i] = given(tensor)
         module.write(self._attributes, tree_unflatten(leaves, self._structure))
 
     def take(self, module: CarriedState) -> list[Tensor]:
