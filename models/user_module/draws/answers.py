@@ -204,6 +204,8 @@ def _made(options: dict[str, Any], make: Callable[[torch.dtype], Tensor], like: 
     if any(options.get(name) is not None for name in ("generator", "out", "names")) or options.get("requires_grad"):
         return NotImplemented
     dtype = options.get("dtype") or (torch.get_default_dtype() if like is None else like.dtype)
+    if dtype.is_complex:
+        return NotImplemented
     device = options.get("device") or (torch.get_default_device() if like is None else like.device)
     return make(dtype).to(device)
 

@@ -11,12 +11,14 @@ from torch.func import vmap
 from torch.nn import functional
 
 from gradstudy.models.array import TrainingRun
+from gradstudy.models.dropout import random_bits
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.draws import numbers
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
+from gradstudy.models.user_module.draws.keyed_random import uniforms
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.recurrent import BatchedLayers
 from gradstudy.models.user_module.run import Company
@@ -90,6 +92,13 @@ def test_a_draw_is_of_its_key_in_a_batch_as_alone_and_of_the_shape_and_type_of_t
     if plain.numel() > 1:
         assert not torch.equal(torch.stack([one[0] for one in alone]), torch.stack([one[1] for one in alone]))
         assert len({str(one) for one in alone}) > 1
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(torch.float64, 53), (torch.float32, 24)])
+def test_compiled_numbers_are_those_of_torchs_operations(dtype, bits):
+    keys = torch.tensor([3 << 32, -5, 2**63 - 1])
+    integers = random_bits(keys, 4, torch.arange(50), bits)
+    assert torch.equal(uniforms(keys, 4, (5, 10), dtype).flatten(1).double(), integers.double() * 2.0**-bits)
 
 
 LAWS = {
