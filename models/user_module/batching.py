@@ -73,8 +73,8 @@ def try_batching(
     except (Exception, SystemExit) as error:  # its trials will say more
         if isinstance(error, ReturnedError):
             raise
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        return Batching(batched=False, reason=reason, failure=in_a_line(error))
+        said = f"{type(error).__name__}: {first_line(error)}"
+        return Batching(batched=False, reason=said, failure=in_a_line(error))
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
