@@ -24,7 +24,7 @@ TYPES = dict.fromkeys(WORDS, "str") | dict.fromkeys(COUNTS, "Int64") | dict.from
 
 
 def read_trials(db: Database, study: str) -> pd.DataFrame:
-    """The view ``trial_result`` of a study, by number; ``factors`` are dictionaries, times are UTC.
+    """The view ``trial_result`` of a study, by number; ``factors`` and ``metrics`` are dictionaries, times are UTC.
 
     ``searched`` has what the view has among the factors and is searched on a range: each setting has another value.
 
@@ -37,6 +37,8 @@ def read_trials(db: Database, study: str) -> pd.DataFrame:
     for column, is_searched in (("factors", False), ("searched", True)):
         chosen = [{name: row[name] for name in row if (name in ranges) == is_searched} for row in factors]
         frame[column] = pd.Series(chosen, frame.index, dtype="object")
+    metrics = [_decoded(given) for given in frame["metrics"]]
+    frame["metrics"] = pd.Series(metrics, frame.index, dtype="object")
     for column in ("started_at", "finished_at"):
         frame[column] = pd.to_datetime(frame[column], format="ISO8601")
     return frame
@@ -76,8 +78,8 @@ def _read(db: Database, study: str, query: str, **values: Any) -> pd.DataFrame:
     return frame.astype({column: kind for column, kind in TYPES.items() if column in frame})
 
 
-def _decoded(factors: Any) -> dict[str, Any]:
+def _decoded(given: Any) -> dict[str, Any]:
     """SQLite and MySQL give JSON as text, PostgreSQL decoded."""
-    if isinstance(factors, dict):
-        return factors
-    return loads(factors) if factors else {}
+    if isinstance(given, dict):
+        return given
+    return loads(given) if isinstance(given, str) else {}  # a frame may have NaN for NULL

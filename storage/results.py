@@ -1,9 +1,11 @@
 """How a trial can end, and its result as it is written."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
+
+from gradstudy.storage.json_values import json_value
 
 
 class Outcome(StrEnum):
@@ -28,6 +30,7 @@ class TrialResult:
         final_loss: the smoothed training loss at the end.
         grad_norm_p50: the median of the gradient's norm before clipping; p90 and max likewise.
         clipped_fraction: of the steps, how many were clipped.
+        metrics: what was measured beside the validation loss, by name; None where nothing was.
         seconds: from the first step to the last.
         error: the traceback of a failed trial.
     """
@@ -47,6 +50,7 @@ class TrialResult:
     clipped_fraction: float | None = None
     spikes: int | None = None
     skipped_steps: int | None = None
+    metrics: Mapping[str, float] | None = None
     seconds: float | None = None
     error: str | None = None
 
@@ -56,4 +60,4 @@ class TrialResult:
 
 
 def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json_value(value) if isinstance(value, Mapping | float) else value

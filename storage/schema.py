@@ -187,6 +187,10 @@ class Trial(Base):
     clipped_fraction: Mapped[float | None]
     spikes: Mapped[int | None]
     skipped_steps: Mapped[int | None]
+    metrics: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
+    """What was measured beside the validation loss, by name; a number that was not finite is null in it."""
     seconds: Mapped[float | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

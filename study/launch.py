@@ -17,7 +17,7 @@ from gradstudy.study.errors import SpecChangedError
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
-from gradstudy.study.training.data import changed_file
+from gradstudy.study.training.data import changed_file, load_data
 
 
 def with_file(spec: StudySpec) -> StudySpec:
@@ -51,6 +51,8 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     kept: dict[str, object] = {"divergence": spec.divergence.model_copy(update={"version": stored.divergence.version})}
     if "own_draws" not in record.spec:  # it is older than that choice
         kept["own_draws"] = stored.own_draws
+    if "optimizer" not in spec.model_fields_set:
+        kept["optimizer"] = stored.optimizer
     spec = spec.model_copy(update=kept)
     if stored.task == spec.task and stored.file_digest and stored.file_digest != spec.file_digest:
         raise SpecChangedError(changed_file(stored.task, stored.file_digest, spec.file_digest))
@@ -80,13 +82,23 @@ def enqueue(database: Database, record: StudyRecord, settings: Sequence[SettingR
 
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
+    spec = _settled(_located(spec))
     try:
-        return create_study(database, spec.name, _located(spec).model_dump(mode="json"), spec.trials, launched_with())
+        return create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, launched_with())
     except StudyExistsError as error:
         try:
             return find_study(database, spec.name)  # another process launched it at the same moment
         except NotFoundError:
             raise error from None  # it is Optuna's, not ours
+
+
+def _settled(spec: StudySpec) -> StudySpec:
+    """The spec with the optimizer of the user's function, where that was not settled before."""
+    if not is_module_task(spec.task):
+        return spec
+    from gradstudy.study.training.own_optimizer import is_settled, with_optimizer  # with torch
+
+    return spec if is_settled(spec) else with_optimizer(spec, load_data(spec))[0]
 
 
 def launched_with() -> Versions:

@@ -46,9 +46,7 @@ def import_function(task: str, folders: Sequence[str]) -> tuple[Callable[..., An
             "nor is one installed"
         ) from error
     except (Exception, SystemExit) as error:
-        raise TaskError(
-            f"task {task!r} cannot be imported: {type(error).__name__}: {error} ({_place(error)})"
-        ) from error
+        raise TaskError(f"task {task!r} cannot be imported: {in_a_line(error)}") from error
     function = getattr(module, attribute, None)
     if not callable(function):
         where = getattr(module, "__file__", None) or name
@@ -133,8 +131,14 @@ _LOADED_BEFORE: dict[str, frozenset[str]] = {}
 """Folders that were imported from, with the modules that were there already."""
 
 
+def in_a_line(error: BaseException) -> str:
+    """What the user's code raised, and where."""
+    first, *_ = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {first} ({_place(error)})"
+
+
 def _place(error: BaseException) -> str:
-    """The line that an error came from."""
+    """The line that an error came from: file and number."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     trace = error.__traceback__

@@ -1,15 +1,14 @@
-"""The user's own model, data and loss: what their function is given and what it returns."""
+"""The user's own model, data and loss: what their function is given."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor, nn
+from typing import Any
 
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.user_module.importing import digest_of, folders_of, import_function
+from gradstudy.models.user_module.returned.forms import as_setup
+from gradstudy.models.user_module.returned.problem import Setup
 
 GIVEN = ("seed", "cell", "batch_size", "device")
 """What a function is given where it has a parameter of that name; options of the task come on top."""
@@ -18,33 +17,13 @@ ONE_CELL = "module"
 """The cell of a function without a parameter ``cell``."""
 
 
-class Problem(NamedTuple):
-    """What the user's function returns; a plain tuple of the same is as good.
-
-    Attributes:
-        module: untrained.
-        batches: of training, of any type: a list, a ``DataLoader``, anything that can be iterated over again, an
-            endless generator, or a function of the step, which counts from 0.
-        loss: of a batch, from module and batch, a tensor without axes.
-        validation: batches that the loss is averaged over, without gradient and in evaluation mode; without them, the
-            first training batches.
-        optimizer: of a list of parameters and a learning rate, for ``--optimizer own``.
-    """
-
-    module: nn.Module
-    batches: Iterable[Any] | Callable[[int], Any]
-    loss: Callable[[nn.Module, Any], Tensor]
-    validation: Iterable[Any] | None = None
-    optimizer: Callable[[list[nn.Parameter], float], torch.optim.Optimizer] | None = None
-
-
 @dataclass(frozen=True)
 class UserModule:
     """A function of the user's, imported; the same one with the same options is the same, however often it is loaded.
 
     Attributes:
         task: its name, ``module:package.module:function``.
-        function: returns a ``Problem``.
+        function: returns a ``Problem``, in whichever form.
         options: of the task, further keyword arguments.
         folder: that it was found in; None for an installed one.
         code: digest of what was imported.
@@ -60,36 +39,14 @@ class UserModule:
         """Whether the function has a parameter of that name."""
         return name in inspect.signature(self.function).parameters
 
-    def problem(self, **given: Any) -> Problem:
+    def setup(self, **given: Any) -> Setup:
         """Call the function with what it takes of ``given`` (``GIVEN``).
 
         Raises:
-            TypeError: it returned something else than a problem.
+            ReturnedError: it returned what cannot be studied; and whatever the user's code raises.
         """
-        made = self.function(**{name: value for name, value in given.items() if self.takes(name)}, **self.options)
-        if not isinstance(made, tuple) or len(made) not in (3, 4, 5):
-            raise TypeError(
-                f"{self.task} must return (module, batches, loss), and may return validation batches and a function "
-                f"that makes an optimizer after them, but returned {_described(made)}"
-            )
-        problem = Problem(*made)
-        if not isinstance(problem.module, nn.Module):
-            raise TypeError(f"the module of {self.task} must be a torch.nn.Module, but is {_described(problem.module)}")
-        if not callable(problem.batches) and not isinstance(problem.batches, Iterable):
-            raise TypeError(
-                f"the batches of {self.task} must be iterable or a function of the step, "
-                f"but are {_described(problem.batches)}"
-            )
-        if not callable(problem.loss):
-            raise TypeError(
-                f"the loss of {self.task} must be a function of module and batch, but is {_described(problem.loss)}"
-            )
-        if problem.optimizer is not None and not callable(problem.optimizer):
-            raise TypeError(
-                f"the optimizer of {self.task} must be a function of parameters and learning rate, "
-                f"but is {_described(problem.optimizer)}"
-            )
-        return problem
+        taken = {name: value for name, value in given.items() if self.takes(name)}
+        return as_setup(self.task, self.function(**taken, **self.options))
 
 
 def load_module(task: str, options: Mapping[str, object], cells: tuple[str, ...], folder: str | None) -> UserModule:
@@ -124,11 +81,3 @@ def load_module(task: str, options: Mapping[str, object], cells: tuple[str, ...]
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    if isinstance(value, torch.Tensor):
-        return f"a tensor of shape {list(value.shape)}"
-    return f"{type(value).__name__}"

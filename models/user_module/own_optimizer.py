@@ -1,12 +1,16 @@
 """The user's own optimizers, one for each run of their own model, behind the interface of those of an array."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gradstudy.models.optimizers import Optimizer
-from gradstudy.models.user_module.run import ModuleRun, OwnOptimizer
+from gradstudy.models.user_module.run import ModuleRun
+
+if TYPE_CHECKING:
+    from gradstudy.models.user_module.returned.optimizer import OwnOptimizer
 
 
 class OwnOptimizers(Optimizer):
@@ -26,7 +30,7 @@ class OwnOptimizers(Optimizer):
         self._runs: dict[int, tuple[ModuleRun, OwnOptimizer]] = {}
 
     def begin(self, slot: int, run: ModuleRun, learning_rate: float) -> None:
-        """Have the optimizer of a run made; raises TypeError where the user's function returned none."""
+        """Have the optimizer of a run made; raises ReturnedError where the user's function returned none."""
         self._runs[slot] = run, run.make_optimizer(learning_rate)
 
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:

@@ -1,37 +1,29 @@
 """One trial of the user's own model: its module, the batches that come next, its random numbers."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import count
-from typing import Any, NamedTuple
+from inspect import signature
+from itertools import count, islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
 from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
 from gradstudy.models.dropout import dropout_key
-from gradstudy.models.user_module.carried_state import CarriedState
-from gradstudy.models.user_module.keyed_mode import KeyedMode
+from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
+from gradstudy.models.user_module.returned.metrics import averaged
+from gradstudy.models.user_module.returned.optimizer import OwnOptimizer, as_own_optimizer
+from gradstudy.models.user_module.returned.problem import ReturnedError, kind
+from gradstudy.models.user_module.state.carried_state import Attribute, CarriedState
+from gradstudy.models.user_module.state.history import NOT_DETACHED
 
-NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
-
-
-class OwnOptimizer(NamedTuple):
-    """An optimizer of a user's, and the schedules of its learning rate, which step after it."""
-
-    optimizer: torch.optim.Optimizer
-    schedules: list[LRScheduler]
-
-    def step(self) -> None:
-        """Update the parameters, then the learning rate."""
-        self.optimizer.step()
-        for schedule in self.schedules:
-            schedule.step()
+RESET = "reset_state"
+"""The method that a module may have, to begin its state anew: before training, the initial loss, and a validation."""
 
 
 class Company:
@@ -40,11 +32,13 @@ class Company:
     Attributes:
         coins: that they share, while what is dropped goes by key; None where each run draws all for itself, which keeps
             a model that draws any from company.
+        carried: the attributes that modules were seen to carry from step to step.
     """
 
     def __init__(self, shared_draws: int | None) -> None:
         """Make it with the seed of what is shared."""
         self.coins = None if shared_draws is None else Coins(shared_draws)
+        self.carried: set[Attribute] = set()
 
     @property
     def has_coins(self) -> bool:
@@ -102,49 +96,42 @@ class ModuleRun:
         if cell != ONE_CELL:
             given["cell"] = cell
         with self._random.inside():
-            problem = task.problem(**given)
-            self.module = problem.module.to(device)
-            self.carried = CarriedState(self.module)
-            self._loss, self._validation = problem.loss, problem.validation
-            self._optimizer = problem.optimizer
-            self._coming = _endless(problem.batches)
+            self._setup = task.setup(**given)
+            self.module = self._setup.module.to(device)
+            self.carried = CarriedState(self.module, self._reset_state)
+            self._coming = _endless(self._setup.batches)
             self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self.first_batches)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
-            raise ValueError(f"the module of {task.task} has no parameter to train")
+            raise ReturnedError(f"the module of {task.task} has no parameter to train")
         self.without_gradient: frozenset[str] = frozenset()
 
     @property
     def has_optimizer(self) -> bool:
         """Whether the user's function returned one."""
-        return self._optimizer is not None
+        return self._setup.optimizer is not None
 
     def make_optimizer(self, learning_rate: float) -> OwnOptimizer:
         """The user's own optimizer of the parameters, with the schedules that they returned with it.
 
         Raises:
-            TypeError: their function returned none.
+            ReturnedError: their function returned none.
         """
-        if self._optimizer is None:
-            raise TypeError(
+        if self._setup.optimizer is None:
+            raise ReturnedError(
                 f"{self._task} must return (module, batches, loss, validation batches, optimizer) for "
                 "`--optimizer own`, the last a function of parameters and learning rate, but returned no optimizer"
             )
         with self._random.inside():
-            made = self._optimizer(list(self.parameters.values()), learning_rate)
-        given, schedules = made if isinstance(made, tuple) and len(made) == 2 else (made, [])
-        optimizers, schedules = _listed(given), _listed(schedules)
-        right = len(optimizers) == 1 and isinstance(optimizers[0], torch.optim.Optimizer)
-        if not right or not all(isinstance(one, LRScheduler) for one in schedules):
-            raise TypeError(
-                f"the optimizer of {self._task} must be a function that returns a torch.optim.Optimizer, or that and "
-                f"its schedules of torch.optim.lr_scheduler as (optimizer, schedule), but it returned {_kind(made)}"
-            )
-        return OwnOptimizer(optimizers[0], schedules)
+            made = self._setup.optimizer(list(self.parameters.values()), learning_rate)
+        self.carried = CarriedState(self.module, self._reset_state)  # a learning rate that was set is no state
+        return as_own_optimizer(self._task, made)
 
     def next_batch(self) -> Any:
-        """The batch of the next step, on the device."""
+        """The batch of the next step, on the device; what the module carries begins with the first."""
+        if self.steps == 0:
+            self._reset_state()
         self.steps += 1
         if self._waiting:
             return self._waiting.popleft()
@@ -152,11 +139,12 @@ class ModuleRun:
             return self._moved(next(self._coming))
 
     def loss(self, module: nn.Module, batch: Any) -> Tensor:
-        """The user's loss; raises TypeError where it is no tensor without axes."""
-        loss = self._loss(module, batch)
+        """The user's loss; raises ReturnedError where it is no tensor without axes."""
+        return self._checked(self._setup.loss(module, batch))
+
+    def _checked(self, loss: Any) -> Tensor:
         if not isinstance(loss, Tensor) or loss.ndim:
-            given = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-            raise TypeError(f"the loss must be a tensor without axes, but is {given}")
+            raise ReturnedError(f"the loss of {self._task} must be a tensor without axes, but is {kind(loss)}")
         return loss
 
     def key(self, step: int) -> int:
@@ -165,15 +153,26 @@ class ModuleRun:
 
     def gradients(self, batch: Any, step: int, *, advance: bool = True) -> tuple[Tensor, list[Tensor | None]]:
         """Loss of a training step and the gradient of each of ``parameters``, None where it plays no part."""
+        trained = list(self.parameters.values())
+        self.carried.end_histories(trained)
         with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
-                gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+                gradients = torch.autograd.grad(loss, trained, allow_unused=True)
             except RuntimeError as error:
                 if "backward through the graph a second time" in str(error):
                     error.add_note(NOT_DETACHED)
                 raise
+        if self.company is not None:
+            self.company.carried |= self.carried.changed()
         return loss.detach(), list(gradients)
+
+    def _reset_state(self) -> None:
+        """Tell the module that its state begins anew, if it wants to know."""
+        reset = getattr(self.module, RESET, None)
+        if callable(reset) and all(one.default is not one.empty for one in signature(reset).parameters.values()):
+            with self._random.inside(advance=False):
+                reset()
 
     def _draws_of(self, step: int) -> AbstractContextManager[None]:
         """Draw what a run draws in a step, as it would in company."""
@@ -200,12 +199,47 @@ class ModuleRun:
     @torch.no_grad()
     def validation_loss(self) -> float:
         """Mean loss on the validation batches, in evaluation mode; what the module carries begins anew."""
+        of_batch = self._setup.validation_loss
+        with self._validating():
+            losses = [self._checked(of_batch(self.module, batch)) for batch in self._validation_batches()]
+            if not losses:
+                raise ValueError("there is no validation batch; an iterator can be used once only: return a list")
+            return float(torch.stack(losses).mean())
+
+    @torch.no_grad()
+    def metrics(self, *, most: int | None = None) -> dict[str, float]:
+        """What is measured beside the loss: means over the validation batches, or the first of them, as for the loss.
+
+        It leaves no trace, and nothing in the loss depends on it.
+        """
+        found: list[Mapping[str, float]] = []
+        if self._setup.measures:
+            with self.unchanged(), self._validating():
+                for batch in islice(self._validation_batches(), most):
+                    found += [measure(self.module, batch) for measure in self._setup.measures]
+        return averaged(found)
+
+    def try_metrics(self) -> None:
+        """Measure the first batch; raises ReturnedError where that gives no numbers, nothing where the code fails."""
+        try:
+            self.metrics(most=1)
+        except (Exception, SystemExit) as error:  # its trials will say more
+            if isinstance(error, ReturnedError):
+                raise
+
+    def _validation_batches(self) -> Iterator[Any]:
+        if self._setup.validation is None:
+            return iter(self.first_batches)
+        return map(self._moved, self._setup.validation)
+
+    @contextmanager
+    def _validating(self) -> Iterator[None]:
+        """In evaluation mode, with what the module carries begun anew; no random number is used up."""
         modes = {module: module.training for module in self.module.modules()}
         self.module.eval()
         try:
             with self.carried.anew(), self._random.inside(advance=False):
-                batches = self.first_batches if self._validation is None else map(self._moved, self._validation)
-                return self._mean(batches)
+                yield
         finally:
             for module, training in modes.items():
                 module.training = training
@@ -213,36 +247,23 @@ class ModuleRun:
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """Begin with what the module carries as it was made; give that and buffers back the values that they had."""
-        kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        kept = [(part._buffers, dict(part._buffers)) for part in self.module.modules() if part._buffers]
+        values = [(buffer, buffer.clone()) for _, buffers in kept for buffer in buffers.values() if buffer is not None]
         try:
             with self.carried.anew():
                 yield
         finally:
+            for held, buffers in kept:
+                held.clear()
+                held.update(buffers)
             with torch.no_grad():
-                for name, buffer in self.module.named_buffers():
-                    buffer.copy_(kept[name])
-
-    def _mean(self, batches: Iterable[Any]) -> float:
-        losses = [self.loss(self.module, batch) for batch in batches]
-        if not losses:
-            raise ValueError("there is no validation batch; an iterator can be used once only: return a list")
-        return float(torch.stack(losses).mean())
+                for buffer, value in values:
+                    buffer.copy_(value)
 
     def _moved(self, batch: Any) -> Any:
         if self.device.type == "cpu":
             return batch
         return tree_map(lambda leaf: leaf.to(self.device) if hasattr(leaf, "to") else leaf, batch)
-
-
-def _listed(given: Any) -> list[Any]:
-    """What may be one thing or several, as Lightning takes it."""
-    return list(given) if isinstance(given, (list, tuple)) else [given]
-
-
-def _kind(given: Any) -> str:
-    if isinstance(given, (list, tuple)):
-        return f"a {type(given).__name__} of {', '.join(map(_kind, given)) or 'nothing'}"
-    return type(given).__name__
 
 
 def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:

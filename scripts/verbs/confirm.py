@@ -99,6 +99,7 @@ def _show(database: "Database", study: "StudyRecord", width: float, *, ran: bool
     from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
     from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.report.tables import number
+    from gradstudy.study.statistics.metrics import METRIC, metric_columns
 
     confirmation = find_confirmation(database, study)
     if confirmation is None:
@@ -110,6 +111,9 @@ def _show(database: "Database", study: "StudyRecord", width: float, *, ran: bool
         table.add_column(heading)
     for heading in ("threshold", "lr", "diverged", "95% interval", "mean loss"):
         table.add_column(heading, justify="right")
+    metrics = metric_columns(rows)
+    for column in metrics:
+        table.add_column(column.removeprefix(METRIC), justify="right")
     for row in rows.to_dict("records"):
         table.add_row(
             *(row[column] for column in words),
@@ -118,6 +122,7 @@ def _show(database: "Database", study: "StudyRecord", width: float, *, ran: bool
             f"{row['diverged']}/{row['runs']}",
             f"{row['rate_low']:.0%} to {row['rate_high']:.0%}",
             number(row["loss"]),
+            *(number(row[column]) for column in metrics),
         )
     console = plain_console()
     console.print(table)

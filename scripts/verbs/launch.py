@@ -77,6 +77,7 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
     from gradstudy.study.training.device import check_device, check_precision
+    from gradstudy.study.training.own_optimizer import with_optimizer
     from gradstudy.study.worker.job import Job
 
     spec, given = given_spec(name, flags)
@@ -102,6 +103,8 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
             data = load_data(spec)  # what keeps a study from running is said before anything is made
             refuse_batch_size(flags, data)
             check_varied_data(spec)
+            device = work.device if work is not None and work.engine is Engine.LOCAL else "cpu"
+            spec, data = with_optimizer(spec, data, device)
         database = stack.enter_context(Database.open(storage, create=True))
         record = create_or_resume(database, spec)
         take_back(database.engine, record)

@@ -38,6 +38,7 @@ def probe(
     from gradstudy.study.spec.study_spec import stored_spec
     from gradstudy.study.training.data import load_data
     from gradstudy.study.training.device import check_device, set_up_process
+    from gradstudy.study.training.own_optimizer import is_settled, with_optimizer
 
     check_device(device)
     work = fitted(Work(workers=1, slots=AUTO, threads=threads, device=device))
@@ -49,6 +50,9 @@ def probe(
     say_import(spec)
     data = load_data(spec)
     refuse_batch_size(flags, data)
+    if stored is not None and not is_settled(spec):
+        spec = spec.model_copy(update={"optimizer": stored_spec(stored).optimizer})
+    spec, data = with_optimizer(spec, data, device)
     measured = _measure(spec, data, device)
     if stored is not None:
         _show(spec, measured, {})

@@ -1,5 +1,6 @@
 """``gradstudy replay NAME N``: retrain one trial alone and compare with what was recorded."""
 
+import math
 from typing import Annotated
 
 import typer
@@ -36,6 +37,8 @@ def replay(
         ("replayed", result.outcome, result.steps, result.final_loss),
     ):
         typer.echo(f"{label}: {outcome} after {steps} steps, smoothed loss {final_loss:.6f}")
+    for metric, value in (result.metrics or {}).items():
+        typer.echo(f"{metric}: recorded {_shown(recorded['metrics'].get(metric))}, replayed {_shown(value)}")
     largest = replayed.steps["difference"].max()
     if replayed.agrees:
         typer.echo(f"they agree: losses differ by {largest:.1e} at most, relatively")
@@ -44,3 +47,8 @@ def replay(
     at = "" if where is None else f"; losses differ by more than {TOLERANCE:g} from step {where}"
     typer.echo(f"they do not agree{at}")
     raise typer.Exit(WORK_FAILED)
+
+
+def _shown(value: float | None) -> str:
+    """Six digits; of what was not finite when it was recorded nothing is known."""
+    return "not finite" if value is None or not math.isfinite(value) else f"{value:.6g}"

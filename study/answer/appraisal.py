@@ -1,10 +1,13 @@
 """What the settings of a study are worth by its runs."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
 from gradstudy.study.answer.observation import Observation
 from gradstudy.study.statistics.grouping import GROUP, is_varied
+from gradstudy.study.statistics.metrics import metric_columns
 from gradstudy.study.worth.risk import Risk
 from gradstudy.study.worth.usable_rates import UsableRates, usable_rates
 from gradstudy.study.worth.worth import WorthModel
@@ -56,18 +59,48 @@ class Appraisal:
             the best one at that setting's threshold, with the 95% interval.
         """
         settings, worth = self.settings, self.worth
-        keys = [*GROUP, "factors"] if is_varied(settings) else GROUP
+        keys = self._keys
         columns = ["expected_loss", "usable_decades", "usable_low", "usable_high"]
-        if worth is None:
-            return pd.DataFrame(columns=[*keys, *columns])
         rows = []
+        for best in self._best_of_groups():
+            assert worth is not None
+            rates = self.usable_rates(best)
+            found = (rates.width, rates.width_low, rates.width_high)
+            rows.append((*settings[keys].iloc[best], self.loss(best, float(worth.expected[best])), *found))
+        return pd.DataFrame(rows, columns=[*keys, *columns])
+
+    def metrics(self) -> pd.DataFrame:
+        """What the best setting of each group measured beside the loss.
+
+        Returns:
+            ``cell``, ``strategy``, ``factors`` in words where any are varied, ``threshold``, ``learning_rate``;
+            ``runs`` of the setting that did not diverge, the mean ``validation_loss`` of these, and that of each
+            metric, see ``with_metrics``. Without rows where no run measured any.
+        """
+        runs = self.observation.runs
+        columns = ["validation_loss", *metric_columns(runs)]
+        if len(columns) == 1:
+            return pd.DataFrame()
+        rows = []
+        for best in self._best_of_groups():
+            setting = self.settings.iloc[best]
+            kept = runs[(runs["setting"] == self.settings.index[best]) & ~runs["lost"]]
+            rows.append((*setting[[*self._keys, "threshold", "learning_rate"]], len(kept), *kept[columns].mean()))
+        return pd.DataFrame(rows, columns=[*self._keys, "threshold", "learning_rate", "runs", *columns])
+
+    @property
+    def _keys(self) -> list[str]:
+        return [*GROUP, "factors"] if is_varied(self.settings) else GROUP
+
+    def _best_of_groups(self) -> Iterator[int]:
+        """The place of the best setting of each group that has one."""
+        settings, worth, keys = self.settings, self.worth, self._keys
+        if worth is None:
+            return
         rated = np.where(settings["trained"] > 0, worth.rating, np.inf)
         groups = settings.groupby(keys).ngroup().to_numpy()
         for group in range(int(groups.max(initial=-1)) + 1):
             in_group = np.where(groups == group, rated, np.inf)
             best = int(np.argmin(in_group))
             if np.isfinite(in_group[best]):
-                rates = self.usable_rates(best)
-                found = (rates.width, rates.width_low, rates.width_high)
-                rows.append((*settings[keys].iloc[best], self.loss(best, float(worth.expected[best])), *found))
-        return pd.DataFrame(rows, columns=[*keys, *columns])
+                yield best

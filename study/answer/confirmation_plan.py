@@ -13,6 +13,7 @@ from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
 from gradstudy.study.answer.recommendation import or_none, written
 from gradstudy.study.statistics.grouping import SETTING, all_values, in_words, is_varied
+from gradstudy.study.statistics.metrics import means, metric_columns, with_metrics
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.wording import three_digits
 
@@ -97,7 +98,7 @@ def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFra
     Returns:
         One row for each setting, with the attributes of ``Chosen`` and ``runs``, ``diverged``; ``rate_low`` and
         ``rate_high``, see ``anytime_interval``; ``validation_loss``, the mean of the trained runs, and ``loss``, that
-        over all, of which a diverged one counts as untrained.
+        over all, of which a diverged one counts as untrained; the mean of each metric over the runs that have it.
     """
     table = pd.DataFrame([vars(setting) for setting in chosen]).astype({"threshold": float})
     table = in_words(table)
@@ -107,12 +108,12 @@ def confirmation_table(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFra
     intervals = [anytime_interval(int(diverged), int(runs), len(chosen)) for diverged, runs in counts]
     ends = pd.DataFrame(intervals, columns=["rate_low", "rate_high"], index=table.index)
     columns = [*COLUMNS[:2], "factors", *COLUMNS[2:]] if is_varied(table) else COLUMNS
-    return table.join(ends)[columns]
+    return table.join(ends)[[*columns, *metric_columns(table)]]
 
 
 def _by_setting(trials: pd.DataFrame) -> pd.DataFrame:
     """How the runs of each setting fared together."""
-    runs = judged(trials)
+    runs = with_metrics(judged(trials))
     runs = in_words(runs.assign(factors=pd.Series(all_values(runs), runs.index, dtype="object")))
     diverged = runs["outcome"] == "diverged"
     measured = runs.assign(
@@ -125,6 +126,7 @@ def _by_setting(trials: pd.DataFrame) -> pd.DataFrame:
         diverged=("diverged", "sum"),
         validation_loss=("trained_loss", "mean"),
         loss=("loss", "mean"),
+        **means(runs),
     )
 
 

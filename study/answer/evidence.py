@@ -86,6 +86,8 @@ class Evidence:
         usable_low: the lowest learning rate within 2% of the untrained loss of the best one, at an acceptable risk.
         usable_high: the highest one.
         rival: which setting might be better.
+        metrics: what the user's own function measured beside the loss: name, mean, and over how many runs of the
+            setting, of the fresh ones where there are any. They decide nothing.
         cautions: sentences on what speaks against the setting.
     """
 
@@ -102,6 +104,7 @@ class Evidence:
     usable_low: float
     usable_high: float
     rival: Rival | None
+    metrics: tuple[tuple[str, float, int], ...] = ()
     cautions: tuple[str, ...] = ()
 
     @property

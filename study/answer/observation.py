@@ -1,5 +1,7 @@
 """The runs of a report by their settings, as the model of what settings are worth takes them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,7 @@ from gradstudy.study.statistics.grouping import (
     searched_values,
     setting_of,
 )
+from gradstudy.study.statistics.metrics import METRIC, metric_columns, with_metrics
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.worth.observed import Observed, Settings
 from gradstudy.study.worth.scale import shares, units
@@ -61,7 +64,7 @@ class Observation:
         Args:
             runs: rows of ``trial_result`` with ``fresh``, see ``mark_fresh``.
         """
-        runs = judged(runs).dropna(subset=["learning_rate"])
+        runs = with_metrics(judged(runs)).dropna(subset=["learning_rate"])
         values = pd.Series(all_values(runs), runs.index, dtype="object")
         ranges = pd.Series([searched_in_words(each) for each in searched_values(runs)], runs.index, dtype="object")
         runs = in_words(runs.assign(values=values, in_ranges=ranges)).reset_index(drop=True)
@@ -105,6 +108,12 @@ class Observation:
             untrained=("initial_validation_loss", "mean"),
             unit=("unit", "mean"),
         )
+
+    def metrics(self, setting: int, *, fresh: bool) -> Mapping[str, tuple[float, int]]:
+        """The mean of each metric over the runs of a setting that have it, or its fresh ones, and how many have it."""
+        runs = self.fresh_runs(setting) if fresh else self.runs[self.runs["setting"] == setting]
+        found = {str(column).removeprefix(METRIC): runs[column].dropna() for column in metric_columns(runs)}
+        return {name: (float(values.mean()), len(values)) for name, values in found.items() if len(values)}
 
     def fresh_runs(self, setting: int) -> pd.DataFrame:
         """The fresh runs of a setting."""

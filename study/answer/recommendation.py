@@ -121,6 +121,8 @@ def _evidence(
     risk_low, risk_high = betaincinv(worth.chances.lost[best], worth.chances.kept[best], tails)
     rates = appraisal.usable_rates(best)
     steps = spec.get("steps")
+    fresh = _fresh(appraisal, best)
+    measured = appraisal.observation.metrics(int(appraisal.settings.index[best]), fresh=fresh is not None)
     evidence = Evidence(
         steps=None if steps is None else int(steps),
         loss=appraisal.loss(best, expected),
@@ -130,7 +132,8 @@ def _evidence(
         risk_low=float(risk_low),
         risk_high=float(risk_high),
         safe=float(worth.safe[best]),
-        fresh=_fresh(appraisal, best),
+        fresh=fresh,
+        metrics=tuple((name, mean, runs) for name, (mean, runs) in measured.items()),
         beside=tuple(_beside(appraisal, best)),
         usable_low=10.0**rates.low,
         usable_high=10.0**rates.high,

@@ -51,6 +51,7 @@ class Report:
         strategies: one row for each cell and strategy, and choice of factors where any are varied, see
             ``divergence_by``, with the worth of its best setting, see ``Appraisal.by_group``, and the lowest and
             highest bracketed frontier over the thresholds.
+        metrics: what the best setting of each of these measured beside the loss, see ``Appraisal.metrics``.
         frontiers: see ``frontier``.
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.
@@ -63,6 +64,7 @@ class Report:
     trials: pd.DataFrame
     recommendation: Recommendation | None
     strategies: pd.DataFrame
+    metrics: pd.DataFrame
     frontiers: pd.DataFrame
     confirmation: pd.DataFrame
     confirms: str | None
@@ -163,6 +165,7 @@ class Report:
             "horizons": self.horizons,
             "settings": self.settings,
             "strategies": self.strategies,
+            "metrics": self.metrics,
             "factors": self.factors,
             "frontier_by_factor": self.frontiers_by_factor,
             "frontier": self.frontiers,
@@ -213,6 +216,7 @@ def build_report(
         trials=trials,
         recommendation=recommend(appraisal, frontiers, study.spec),
         strategies=strategies,
+        metrics=appraisal.metrics(),
         frontiers=frontiers,
         confirmation=confirmation,
         confirms=confirms,

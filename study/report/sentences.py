@@ -87,6 +87,7 @@ def evidence(report: Report) -> list[str]:
         return []
     found = best.evidence
     lines = [_fresh(found.fresh, found.steps) if found.fresh else _expected(found)]
+    lines += _measured(found)
     lines += [_beside(runs, best.setting.learning_rate) for runs in found.beside]
     rate = best.setting.learning_rate
     # Where little is known the model may think another range safer; of that this setting is no part.
@@ -121,6 +122,18 @@ def _expected(found: Evidence) -> str:
         f"diverges with a probability of {found.risk:.0%} ({found.risk_low:.0%} to {found.risk_high:.0%}), by all "
         "runs of the study."
     )
+
+
+def _measured(found: Evidence) -> list[str]:
+    """What was measured beside the loss."""
+    which = "run" if found.fresh is None else "fresh run"
+    by_runs: dict[int, list[str]] = {}
+    for name, mean, runs in found.metrics:
+        by_runs.setdefault(runs, []).append(f"{name} {mean:.3g}")
+    return [
+        f"Beside the loss, the mean of {counted(runs, which)} that did not diverge: {', '.join(metrics)}."
+        for runs, metrics in by_runs.items()
+    ]
 
 
 def _beside(runs: FreshRuns, chosen: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradstudy.study.statistics.grouping import group_keys
+from gradstudy.study.statistics.metrics import METRIC
 
 if TYPE_CHECKING:
     from gradstudy.study.report.comparison import Comparison
@@ -160,6 +161,11 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "luck of the run that was best is taken off. Usable decades of lr: within 2% of the untrained loss of the "
             "best one, at the threshold of that setting, with the 95% interval.",
         ),
+        "metrics": (
+            "Beside the loss",
+            "What your own metric says of the best setting of each strategy: means over its runs that did not diverge. "
+            "No choice rests on it.",
+        ),
         "factors": (
             "Each value of what is varied",
             "Over the whole ranges of everything else; rates with their 95% Wilson intervals.",
@@ -231,6 +237,8 @@ def _column(name: str) -> tuple[str, Callable[[Any], str]]:
     """Heading and form of a column, also of one that a comparison has for A and for B."""
     if name in COLUMNS:
         return COLUMNS[name]
+    if name.startswith(METRIC):
+        return name.removeprefix(METRIC), number
     plain, _, side = name.rpartition("_")
     heading, form = COLUMNS[plain]
     return f"{heading}, {side.upper()}", form

@@ -16,6 +16,7 @@ from gradstudy.study.report.terminal_tables import (
     compared_table,
     factors_table,
     horizons_table,
+    metrics_table,
     settings_table,
     strategies_table,
 )
@@ -56,6 +57,11 @@ def print_report(made: "Report | Comparison") -> None:
     )
     for factors, rows in _by_factors(made.strategies):
         console.print(*factors, strategies_table(rows), sep="\n")
+    if not made.metrics.empty:
+        _print_heading(
+            console, "Beside the loss", "(your own metric, of the best setting of each strategy: means of kept runs)"
+        )
+        console.print(metrics_table(made.metrics))
     if not made.factors.empty:
         _print_heading(console, "Each value of what is varied", "(over everything else)")
         console.print(factors_table(made.factors))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from gradstudy.study.report.plain_console import plain_table
-from gradstudy.study.report.tables import number, percent
+from gradstudy.study.report.tables import number, percent, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -81,6 +81,17 @@ def strategies_table(rows: "pd.DataFrame") -> Table:
             number(row["expected_loss"]),
             percent(row["clipped_fraction"]),
         )
+    return table
+
+
+def metrics_table(rows: "pd.DataFrame") -> Table:
+    """See ``Appraisal.metrics``."""
+    text = text_table("metrics", "", "", rows)
+    table = plain_table(GAP)
+    for heading, is_number in zip(text.headings, text.numeric, strict=True):
+        table.add_column(heading, justify="right" if is_number else "left")
+    for row in text.rows:
+        table.add_row(*(shown for shown, _ in row))
     return table
 
 

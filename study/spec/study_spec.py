@@ -60,7 +60,9 @@ class StudySpec(Part):
     file_digest: str | None = Field(default=None, description="of the file that the task reads, as it must be")
     loss: LossKind | None = Field(default=None, description="what is trained; the task's first when not given")
     model: ModelSpec = ModelSpec()
-    optimizer: AnyOptimizerName = Field(default="sgd", description="own is that of your own model")
+    optimizer: AnyOptimizerName = Field(
+        default="sgd", description="own is that of your own model, and taken where its function returns one"
+    )
     momentum: float | None = Field(default=None, ge=0, lt=1, description="of momentum and nesterov; 0.9 if not given")
     beta1: float | None = Field(default=None, ge=0, lt=1, description="of adam and its like; 0.9 if not given")
     beta2: float | None = Field(default=None, ge=0, lt=1, description="of adam and its like; 0.999 if not given")

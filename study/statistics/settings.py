@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from gradstudy.study.statistics.grouping import SETTING, in_words, is_varied
+from gradstudy.study.statistics.metrics import means, metric_columns, with_metrics
 from gradstudy.study.statistics.rates import CONFIDENCE, judged, rate_difference, wilson_interval
 
 UNCLIPPED = "none"
@@ -28,15 +29,16 @@ def by_setting(trials: pd.DataFrame) -> pd.DataFrame:
         - ``loss``: the mean validation loss, of which a diverged run counts as untrained, and ``loss_away``: half of
           its 95% interval by Student's t; NaN of one run; ``untrained``: that of the untrained model,
         - ``less_diverged`` with Newcombe's interval, and ``less_loss`` with half of Welch's: what it is below the
-          setting without clipping at the same cell, learning rate and factors; NaN where there is none, and of it.
+          setting without clipping at the same cell, learning rate and factors; NaN where there is none, and of it,
+        - the mean of each metric over the runs that have it, see ``with_metrics``.
     """
-    runs = in_words(judged(trials)).dropna(subset=["learning_rate"])
+    runs = with_metrics(in_words(judged(trials))).dropna(subset=["learning_rate"])
     keys = [*SETTING, "factors"]
     lost = runs["outcome"] == "diverged"
     runs = runs.assign(lost=lost, loss=runs["validation_loss"].where(~lost, runs["initial_validation_loss"]))
     table = runs.groupby(keys, dropna=False, as_index=False).agg(
         runs=("lost", "size"), diverged=("lost", "sum"), loss=("loss", "mean"), variance=("loss", "var"),
-        untrained=("initial_validation_loss", "mean"),
+        untrained=("initial_validation_loss", "mean"), **means(runs),
     )  # fmt: skip
     table["rate"] = table["diverged"] / table["runs"]
     intervals = [wilson_interval(k, n) for k, n in zip(table["diverged"], table["runs"], strict=True)]
@@ -47,7 +49,7 @@ def by_setting(trials: pd.DataFrame) -> pd.DataFrame:
     rows = [_beside(row, plain) for row in table.to_dict("records")]
     table[BESIDE] = np.array(rows, float).reshape(len(table), len(BESIDE))
     words = ["factors"] if is_varied(table) else []
-    columns = [*SETTING[:2], *words, *SETTING[2:], *MEASURED, *BESIDE]
+    columns = [*SETTING[:2], *words, *SETTING[2:], *MEASURED, *BESIDE, *metric_columns(table)]
     return table.sort_values("loss", ignore_index=True)[columns]
 
 

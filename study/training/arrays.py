@@ -158,10 +158,12 @@ class Slots(Generic[Key]):
         if trial.monitor.steps < self._spec.steps:
             return None
         validation_loss = self.array.validation_loss(slot)
+        verdict = trial.monitor.finish(validation_loss, trial.initial_validation_loss)
+        diverged = verdict.outcome == "diverged"
+        metrics = {} if diverged or isinstance(self.array, TrialArray) else self.array.metrics(slot)
         if slot in self.array.failures:
             return trial.failed(self.array.failures[slot])
-        verdict = trial.monitor.finish(validation_loss, trial.initial_validation_loss)
-        return trial.result(verdict, math.nan if verdict.outcome == "diverged" else validation_loss)
+        return trial.result(verdict, math.nan if diverged else validation_loss, metrics)
 
     def at_rungs(self, distance: int) -> list[tuple[Key, int, float]]:
         """Each trial that passed a multiple of ``distance`` in its last block: key, that step, smoothed loss."""

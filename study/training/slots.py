@@ -52,7 +52,7 @@ def _varied_with_data(spec: StudySpec, data: Trainable) -> Iterator[tuple[StudyS
         yield one, found
 
 
-def _tried(spec: StudySpec, data: Trainable, device: str) -> list[tuple[StudySpec, CellName, Batching]]:
+def tried_batching(spec: StudySpec, data: Trainable, device: str) -> list[tuple[StudySpec, CellName, Batching]]:
     """How a user's module is trained with each combination of factors and each cell; of a task of ours, nothing."""
     return [
         (one, cell, batching(one, cell, of_one, device))
@@ -87,7 +87,7 @@ def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
 
     A user's module that cannot be batched, with whichever of its factors, is trained one at a time.
     """
-    if not all(tried.batched for _, _, tried in _tried(spec, data, device)):
+    if not all(tried.batched for _, _, tried in tried_batching(spec, data, device)):
         return 1
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -100,9 +100,10 @@ def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
 def begin_together(spec: StudySpec, data: Trainable, device: str, slots: int) -> int:
     """How many free slots a worker waits for before it fills them.
 
-    A user's model whose trials share the draws of a step is batched over those at the same step: they begin together.
+    A user's model whose trials share the draws of a step, or count steps, is batched over those at the same step: they
+    begin together.
     """
-    shares = any(tried.shares_coins for _, _, tried in _tried(spec, data, device))
+    shares = any(tried.shares_coins or tried.counts_steps for _, _, tried in tried_batching(spec, data, device))
     return max(1, slots // COHORTS) if shares else 1
 
 
@@ -116,7 +117,7 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
         examples = f"{data.origin}: {trained:,} examples to train on, {held_out:,} to validate on"
         return [examples, *data.reading, data.details]
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    of_all = _tried(spec, data, device)
+    of_all = tried_batching(spec, data, device)
     for one, cell, tried in of_all:
         of_cell = f" ({cell})" if data.takes("cell") and len(spec.space.cells) > 1 else ""
         found[of_cell][_choice(spec, one)] = _way(tried)
@@ -127,7 +128,10 @@ def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
         shown = ways if differ else {"": next(iter(ways.values()))}
         lines += [f"{data.task}{of_cell}{choice} {origin}: {way}" for choice, way in shown.items()]
     optimizers = spec.space.factors.get("optimizer", (spec.optimizer,))
-    if "own" not in optimizers and any(tried.has_optimizer for _, _, tried in of_all):
+    returned = next((tried.optimizer for _, _, tried in of_all if tried.optimizer), None)
+    if returned and "own" in optimizers:
+        lines.append(f"optimizer: the {returned.name} that {data.task} returns (--optimizer NAME takes another)")
+    elif returned:
         used = " and ".join(map(str, optimizers))
         lines.append(f"the optimizer that {data.task} returns is not used, but {used}: --optimizer own takes it")
     return lines

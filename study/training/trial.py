@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,8 +71,10 @@ class Trial:
         """The result of a trial that failed, with what is known of the cause; steps are those before its last block."""
         return self._ended(Outcome.FAILED, reason, error=error)
 
-    def result(self, verdict: Verdict, validation_loss: float) -> TrialResult:
-        """The trial's result; ``validation_loss`` is NaN for a diverged trial.
+    def result(
+        self, verdict: Verdict, validation_loss: float, metrics: Mapping[str, float] | None = None
+    ) -> TrialResult:
+        """The trial's result; ``validation_loss`` is NaN for a diverged trial, which has no metrics.
 
         The objective is the validation loss, at most that of the untrained model, which a diverged trial gets; a pruned
         trial has none.
@@ -95,6 +98,7 @@ class Trial:
             clipped_fraction=gradients.clipped_fraction,
             spikes=count_spikes(telemetry.loss),
             skipped_steps=self.monitor.skipped_steps,
+            metrics=metrics or None,
         )
 
     def _ended(self, outcome: Outcome, reason: str | None, **more: Any) -> TrialResult:

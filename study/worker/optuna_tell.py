@@ -28,6 +28,9 @@ SHOWN = (
 )
 """The columns of a result that Optuna's user attributes carry, so that optuna-dashboard shows them."""
 
+METRIC = "metric_"
+"""Begins the name of a user attribute that holds what was measured beside the loss."""
+
 
 def tell(storage: BaseStorage, trial_id: int, result: TrialResult) -> None:
     """Tell Optuna a trial's objective; its attributes and its constraint were written with the result.
@@ -61,7 +64,9 @@ def bounded_margin(result: TrialResult) -> float:
 def attributes(result: TrialResult) -> OptunaAttributes:
     """What Optuna keeps of a trial with this result, beside its objective."""
     columns = result.columns()
+    measured = {METRIC + name: value for name, value in (columns["metrics"] or {}).items()}
+    shown = measured | {name: columns[name] for name in SHOWN}
     return OptunaAttributes(
-        user={name: columns[name] for name in SHOWN if columns[name] is not None},
+        user={name: value for name, value in shown.items() if value is not None},
         system=constraint_attributes(CONSTRAINT, bounded_margin(result)),
     )

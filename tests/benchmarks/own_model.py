@@ -20,7 +20,8 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
-from gradstudy.models.user_module.loading import Problem, UserModule
+from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.returned.problem import Problem
 
 TRIALS, BATCH, LENGTH, VOCABULARY = 16, 32, 12, 30
 ROUNDS, SECONDS = 5, 1.0
@@ -87,7 +88,7 @@ class Tagger(nn.Module):
 
 
 class Language(nn.Module):
-    """A language model with nn.GRU and tied weights."""
+    """A language model with nn.GRU and tied weights, which carries its state from batch to batch."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -95,9 +96,12 @@ class Language(nn.Module):
         self.gru = nn.GRU(hidden, hidden, batch_first=True)
         self.output = nn.Linear(hidden, VOCABULARY)
         self.output.weight = self.embedding.weight
+        self.hidden: Tensor | None = None
 
     def forward(self, words: Tensor) -> Tensor:
-        return cast("Tensor", self.output(self.dropout(self.gru(self.dropout(self.embedding(words)))[0])))
+        before = None if self.hidden is None else self.hidden.detach()
+        output, self.hidden = self.gru(self.dropout(self.embedding(words)), before)
+        return cast("Tensor", self.output(self.dropout(output)))
 
 
 def _words(seed: int, count: int) -> Tensor:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
+from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import errors_of_last, last_finished
 from gradstudy.storage.recorder import OptunaAttributes, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
@@ -133,3 +134,11 @@ def test_the_errors_of_the_trials_that_ended_last(db: Database, begin: Begin, ro
     assert errors_of_last(db.engine, study_id, 2, None) == ["third", None]
     assert errors_of_last(db.engine, study_id, 9, None) == ["third", None, "first"]
     assert errors_of_last(db.engine, study_id, 9, last_finished(db.engine, study_id)) == []
+
+
+def test_metrics_come_back_and_what_is_not_finite_is_null(db: Database, begin: Begin, rows: Rows) -> None:
+    measured = {"wer": 0.25, "größe/max": float("inf"), "undefined": np.float64("nan")}
+    for metrics in (measured, None):
+        assert record(db.engine, begin(), TrialResult(outcome=Outcome.TRAINED, steps=2, metrics=metrics))
+    assert read_trials(db, "s")["metrics"].tolist() == [{"wer": 0.25, "größe/max": None, "undefined": None}, {}]
+    assert rows("SELECT COUNT(*) FROM gradstudy_trial WHERE metrics IS NULL") == [(1,)]

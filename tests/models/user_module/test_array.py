@@ -247,7 +247,6 @@ def of_every_seed(seed):
         (task(lambda: nn.Sequential(Recurrent(), nn.AlphaDropout())), "random numbers"),
         (task(loss=teacher_forcing), "random numbers"),
         (task(Branching), "item()"),
-        (task(Counting), "attribute step changes"),
         (task(batches=lambda seed: batches_of(seed, 5 + seed)), "batches differ in shape"),
         (UserModule("module:mine:problem", of_every_seed, {}, None, ""), "its loss is"),
     ],
@@ -362,8 +361,8 @@ def test_an_exception_ends_its_trial_with_a_traceback_and_no_other(at, batched):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ({"module": 1}, "must return (module, batches, loss)"),
-        ((Recurrent(), []), "a tuple of 2"),
+        (7, "must return (module, batches, loss)"),
+        ((Recurrent(),), "a tuple of 1"),
         ((cross_entropy, [1], cross_entropy), "must be a torch.nn.Module, but is function"),
         ((Recurrent(), 7, cross_entropy), "must be iterable or a function of the step, but are int"),
         ((Recurrent(), [1], 0.5), "must be a function of module and batch, but is float"),
@@ -469,7 +468,7 @@ def carried_by_hand(model, batches, hidden=None):
 def test_what_a_model_carries_begins_anew_for_training_and_for_validation():
     validation = [torch.randint(7, (2, 5), generator=torch.Generator().manual_seed(step)) for step in range(3)]
     user = task(Carrying, validation=validation)
-    assert tried(user).reason == "its attribute hidden is carried from step to step"
+    assert tried(user).batched
     trained = array(user, batched=False)
     slot = trained.admit(run(strategy="none", threshold=None, learning_rate=0.1))
     batch = batches_of(0)

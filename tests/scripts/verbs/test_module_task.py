@@ -265,7 +265,7 @@ def test_a_study_whose_trials_all_fail_has_failed(
     gradstudy: Callable[..., Result], folder: Path, trials: int, failures: int
 ) -> None:
     (folder / "always_failing.py").write_text("def problem(seed):\n    raise KeyError('weights')\n")
-    flags = ("--task=module:always_failing:problem", "--strategies=none", f"--trials={trials}")
+    flags = ("--task=module:always_failing:problem", "--optimizer=sgd", "--strategies=none", f"--trials={trials}")
     for number in (1, 2):  # a launch does not count the failures of those before
         result = gradstudy("launch", "s", *flags)
         with Database.open("sqlite:///gradstudy.db") as database:

@@ -1,4 +1,6 @@
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,42 @@ from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.study.errors import TrialNotFoundError
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.parts import SearchSpace
-from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.spec.study_spec import StudySpec, parse_spec
+from gradstudy.study.training.arrays import batching
+from gradstudy.study.training.data import load_data
 from gradstudy.study.training.replay import replay_trial
+from gradstudy.study.worker.job import Job
+from gradstudy.study.worker.worker import Worker
+
+LANGUAGE_MODEL = """
+import random
+
+import torch
+from torch import nn
+
+
+class Language(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.lstm, self.out = nn.Embedding(9, 6), nn.LSTM(6, 6, 2, dropout=0.2), nn.Linear(6, 9)
+        self.hidden, self.step = None, 0
+
+    def forward(self, words):
+        self.step += 1
+        x = self.words(words) + torch.randn(6) / self.step
+        if self.hidden is not None and self.hidden[0].shape[1] != words.shape[1]:
+            self.hidden = None
+        x, hidden = self.lstm(x, self.hidden)
+        self.hidden = tuple(part.detach() for part in hidden)
+        return self.out(x) if random.random() < 0.5 else self.out(nn.functional.dropout1d(x, 0.1))
+
+
+def problem(seed):
+    make = torch.Generator().manual_seed(seed)
+    batches = [torch.randint(9, (5, 2 if n % 7 == 6 else 4), generator=make) for n in range(15)]
+    model, loss = Language(), lambda model, x: nn.functional.cross_entropy(model(x[:-1]).flatten(0, 1), x[1:].flatten())
+    return model, batches, loss, batches[-2:]
+"""
 
 Execute = Callable[..., list[Any]]
 
@@ -109,3 +145,25 @@ def test_a_trial_without_a_result_cannot_be_replayed(finished: Database, execute
     execute(finished, f"UPDATE gradstudy_trial SET outcome = {outcome}")
     with pytest.raises(TrialNotFoundError, match="trial 0 of study 's' has no result to compare with"):
         replay_trial(finished, "s", 0)
+
+
+def test_a_users_model_that_carries_draws_and_decides_is_replayed(db: Database, tmp_path: Path) -> None:
+    (tmp_path / "carrying.py").write_text(LANGUAGE_MODEL)
+    space = {"strategies": ["none", "norm"], "learning_rate": [0.03, 3], "thresholds": {"norm": [0.1, 1]}}
+    task = {"task": "module:carrying:problem", "task_folder": str(tmp_path), "space": {**space, "cells": ["module"]}}
+    spec = parse_spec({"name": "s", **task, "trials": 6, "steps": 20, "sampler": "random"})
+    data = load_data(spec)
+    tried = batching(spec, "module", data, "cpu")
+    assert (tried.reason, tried.shares_coins, tried.counts_steps) == (None, True, True)
+    record = create_or_resume(db, spec)
+
+    class Silent:
+        started = finished = waiting = lambda self, *given: None
+
+    Worker(Job(db, record, spec, data), slots=4, listener=Silent()).run(threading.Event())
+    trials = read_trials(db, "s")
+    assert set(trials["outcome"]) <= {"trained", "stalled", "diverged"}
+    for number in trials["number"]:
+        replay = replay_trial(db, "s", int(number))
+        assert replay.agrees
+        assert replay.steps["difference"].max() < 1e-4
