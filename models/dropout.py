@@ -44,7 +44,18 @@ def dropout(x: Tensor, rate: float, keys: Tensor, positions: Tensor, layer: int)
     batch, hidden = x.shape[2:]
     units = torch.arange(batch * hidden, device=x.device).view(batch, hidden)
     element = positions.view(-1, 1, 1) * (batch * hidden) + units
-    key = _mix(keys + _signed((layer + 1) * _GAMMA)).view(-1, 1, 1, 1)
-    uniform = _shift_right(_mix(key + (element + 1) * _GAMMA), 64 - BITS)
-    kept = uniform >= int(rate * 2**BITS)
+    kept = random_bits(keys, layer, element, BITS) >= int(rate * 2**BITS)
     return x * kept * (1 / (1 - rate))
+
+
+def random_bits(keys: Tensor, draw: int, element: Tensor, bits: int) -> Tensor:
+    """Random integers from 0 to below 2^bits, [K, *element.shape].
+
+    Args:
+        keys: one 64-bit integer for each trial and step, [K].
+        draw: which draw of the trial's step this is.
+        element: the number of each element of the draw, any shape.
+        bits: at most 63.
+    """
+    key = _mix(keys + _signed((draw + 1) * _GAMMA)).view(-1, *(1,) * element.ndim)
+    return _shift_right(_mix(key + (element + 1) * _GAMMA), 64 - bits)

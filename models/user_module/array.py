@@ -18,10 +18,12 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
+from gradstudy.models.user_module.comparison import agreement
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.program import batched_gradients, signature
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import Company, ModuleRun
+from gradstudy.models.user_module.state.stacked_state import state_signature
 
 T = TypeVar("T")
 
@@ -201,7 +203,7 @@ class ModuleArray:
                 continue
             try:
                 batch = run.next_batch()
-                group = groups[slot if self._alone[slot] else (self._shared_step(run), signature(batch))]
+                group = groups[slot if self._alone[slot] else self._program(run, batch)]
             except (Exception, SystemExit):
                 self._fail(slot)
             else:
@@ -209,9 +211,11 @@ class ModuleArray:
                 group[1].append(batch)
         return list(groups.values())
 
-    def _shared_step(self, run: ModuleRun) -> int | None:
-        """The step that all runs of a program take; None where it does not matter."""
-        return run.steps if self._company is not None and self._company.has_coins else None
+    def _program(self, run: ModuleRun, batch: Any) -> Hashable:
+        """What runs have in common that go through one program: step, where it matters, batch and what is carried."""
+        assert self._company is not None
+        shared_step = run.steps if self._company.has_coins else None
+        return shared_step, signature(batch), state_signature(run.carried, sorted(self._company.carried))
 
     def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
         """Losses and gradients of several slots at once; alone, where together they fail."""

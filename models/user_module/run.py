@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import signature
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -13,12 +14,14 @@ from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
 from gradstudy.models.dropout import dropout_key
-from gradstudy.models.user_module.carried_state import CarriedState
-from gradstudy.models.user_module.keyed_mode import KeyedMode
+from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
+from gradstudy.models.user_module.state.carried_state import Attribute, CarriedState
+from gradstudy.models.user_module.state.history import NOT_DETACHED
 
-NOT_DETACHED = "A state that the model carries from batch to batch must be detached: hidden = hidden.detach()."
+RESET = "reset_state"
+"""The method that a module may have, to begin its state anew: before training, the initial loss, and a validation."""
 
 
 class OwnOptimizer(NamedTuple):
@@ -40,11 +43,13 @@ class Company:
     Attributes:
         coins: that they share, while what is dropped goes by key; None where each run draws all for itself, which keeps
             a model that draws any from company.
+        carried: the attributes that modules were seen to carry from step to step.
     """
 
     def __init__(self, shared_draws: int | None) -> None:
         """Make it with the seed of what is shared."""
         self.coins = None if shared_draws is None else Coins(shared_draws)
+        self.carried: set[Attribute] = set()
 
     @property
     def has_coins(self) -> bool:
@@ -104,7 +109,7 @@ class ModuleRun:
         with self._random.inside():
             problem = task.problem(**given)
             self.module = problem.module.to(device)
-            self.carried = CarriedState(self.module)
+            self.carried = CarriedState(self.module, self._reset_state)
             self._loss, self._validation = problem.loss, problem.validation
             self._optimizer = problem.optimizer
             self._coming = _endless(problem.batches)
@@ -144,7 +149,9 @@ class ModuleRun:
         return OwnOptimizer(optimizers[0], schedules)
 
     def next_batch(self) -> Any:
-        """The batch of the next step, on the device."""
+        """The batch of the next step, on the device; what the module carries begins with the first."""
+        if self.steps == 0:
+            self._reset_state()
         self.steps += 1
         if self._waiting:
             return self._waiting.popleft()
@@ -165,15 +172,26 @@ class ModuleRun:
 
     def gradients(self, batch: Any, step: int, *, advance: bool = True) -> tuple[Tensor, list[Tensor | None]]:
         """Loss of a training step and the gradient of each of ``parameters``, None where it plays no part."""
+        trained = list(self.parameters.values())
+        self.carried.end_histories(trained)
         with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
-                gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+                gradients = torch.autograd.grad(loss, trained, allow_unused=True)
             except RuntimeError as error:
                 if "backward through the graph a second time" in str(error):
                     error.add_note(NOT_DETACHED)
                 raise
+        if self.company is not None:
+            self.company.carried |= self.carried.changed()
         return loss.detach(), list(gradients)
+
+    def _reset_state(self) -> None:
+        """Tell the module that its state begins anew, if it wants to know."""
+        reset = getattr(self.module, RESET, None)
+        if callable(reset) and all(one.default is not one.empty for one in signature(reset).parameters.values()):
+            with self._random.inside(advance=False):
+                reset()
 
     def _draws_of(self, step: int) -> AbstractContextManager[None]:
         """Draw what a run draws in a step, as it would in company."""
@@ -213,14 +231,18 @@ class ModuleRun:
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """Begin with what the module carries as it was made; give that and buffers back the values that they had."""
-        kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        kept = [(part._buffers, dict(part._buffers)) for part in self.module.modules() if part._buffers]
+        values = [(buffer, buffer.clone()) for _, buffers in kept for buffer in buffers.values() if buffer is not None]
         try:
             with self.carried.anew():
                 yield
         finally:
+            for held, buffers in kept:
+                held.clear()
+                held.update(buffers)
             with torch.no_grad():
-                for name, buffer in self.module.named_buffers():
-                    buffer.copy_(kept[name])
+                for buffer, value in values:
+                    buffer.copy_(value)
 
     def _mean(self, batches: Iterable[Any]) -> float:
         losses = [self.loss(self.module, batch) for batch in batches]

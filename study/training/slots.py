@@ -100,9 +100,10 @@ def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
 def begin_together(spec: StudySpec, data: Trainable, device: str, slots: int) -> int:
     """How many free slots a worker waits for before it fills them.
 
-    A user's model whose trials share the draws of a step is batched over those at the same step: they begin together.
+    A user's model whose trials share the draws of a step, or count steps, is batched over those at the same step: they
+    begin together.
     """
-    shares = any(tried.shares_coins for _, _, tried in _tried(spec, data, device))
+    shares = any(tried.shares_coins or tried.counts_steps for _, _, tried in _tried(spec, data, device))
     return max(1, slots // COHORTS) if shares else 1
 
 

@@ -87,7 +87,7 @@ class Tagger(nn.Module):
 
 
 class Language(nn.Module):
-    """A language model with nn.GRU and tied weights."""
+    """A language model with nn.GRU and tied weights, which carries its state from batch to batch."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -95,9 +95,12 @@ class Language(nn.Module):
         self.gru = nn.GRU(hidden, hidden, batch_first=True)
         self.output = nn.Linear(hidden, VOCABULARY)
         self.output.weight = self.embedding.weight
+        self.hidden: Tensor | None = None
 
     def forward(self, words: Tensor) -> Tensor:
-        return cast("Tensor", self.output(self.dropout(self.gru(self.dropout(self.embedding(words)))[0])))
+        before = None if self.hidden is None else self.hidden.detach()
+        output, self.hidden = self.gru(self.dropout(self.embedding(words)), before)
+        return cast("Tensor", self.output(self.dropout(output)))
 
 
 def _words(seed: int, count: int) -> Tensor:

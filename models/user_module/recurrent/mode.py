@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import _VF, Tensor
 
-from gradstudy.models.user_module.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.draws.all_true import all_true
+from gradstudy.models.user_module.draws.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.random_state import DRAWS, RandomNumbersError
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
 from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
 from gradstudy.models.user_module.recurrent.own_tensors import MAKERS, own_tensor
@@ -19,6 +21,7 @@ from gradstudy.models.user_module.recurrent.packed import (
     pack,
     unpack,
 )
+from gradstudy.models.user_module.state.history import DETACHING, detached
 
 
 class BatchedLayers(KeyedMode):
@@ -56,11 +59,25 @@ class BatchedLayers(KeyedMode):
             return unpack(*args)
         if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):
             return by_row(func, args, kwargs or {})
+        if func is torch._is_all_true:  # by which distributions check their arguments
+            return all_true(*args)
+        if func in DETACHING:
+            return detached(func, args[0])
         if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
             return args[0].copy_(torch.scatter(*args))
         if func in MAKERS and self._trial is not None:
             return own_tensor(self._trial, func(*args, **(kwargs or {})))
-        return super().__torch_function__(func, types, args, kwargs)
+        try:
+            return super().__torch_function__(func, types, args, kwargs)
+        except RuntimeError as error:
+            if "randomness" not in str(error):  # torch names the flags of vmap
+                raise
+            name = getattr(func, "__name__", func)
+            raise RandomNumbersError(DRAWS.replace("numbers", f"numbers by {name}", 1)) from error
+
+    def left_to_torch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See KeyedMode."""
+        raise RandomNumbersError(f"it gives {func.__name__} a generator, an output or a seed of its own")
 
     def recurrent(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """See KeyedMode."""

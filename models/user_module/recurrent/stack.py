@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from gradstudy.models.user_module.keyed_random import dropout_masks
+from gradstudy.models.user_module.draws.keyed_random import dropout_masks
 from gradstudy.models.user_module.random_state import DRAWS, RandomNumbersError
 from gradstudy.models.user_module.recurrent.calls import ForwardPass, Kind
 from gradstudy.models.user_module.recurrent.tape import Weights

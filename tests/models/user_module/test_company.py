@@ -14,9 +14,9 @@ from gradstudy.models.clipping import Clipper
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.models.user_module import keyed_random
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.draws import keyed_random
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent import calls, lstm_piece, stack

@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from gradstudy.models.dropout import dropout
 from gradstudy.models.user_module import recurrent
-from gradstudy.models.user_module.keyed_mode import KeyedMode
-from gradstudy.models.user_module.keyed_random import dropout_masks
+from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
+from gradstudy.models.user_module.draws.keyed_random import dropout_masks
 from gradstudy.models.user_module.recurrent import BatchedLayers
 
 TRIALS, STEPS, BATCH, INPUTS, HIDDEN = 3, 6, 4, 5, 6

@@ -1,4 +1,4 @@
-"""The masks of ``models/dropout.py`` in one pass over memory, compiled for the CPU by numba."""
+"""The masks and numbers of ``models/dropout.py`` in one pass over memory, compiled for the CPU by numba."""
 
 from typing import Any
 
@@ -34,6 +34,24 @@ def fill_masks(masks: Array, keys: Array, draw: int, least: int, scale: float) -
         for n in range(row.shape[0]):
             uniform = _mixed(key + np.uint64(n + 1) * GAMMA) >> TO_24_BITS
             row[n] = kept if uniform >= smallest else nothing
+
+
+@njit(nogil=True, cache=True)
+def fill_uniforms(numbers: Array, keys: Array, draw: int, bits: int) -> None:
+    """Write random numbers of so many bits from 0 to below 1.
+
+    Args:
+        numbers: to be filled, [K, N].
+        keys: one 64-bit integer for each trial and step, unsigned, [K].
+        draw: the number of the draw in its forward pass.
+        bits: see above.
+    """
+    of_draw, dropped, unit = np.uint64(draw + 1) * GAMMA, np.uint64(64 - bits), 2.0 ** (-bits)
+    for k in range(numbers.shape[0]):
+        key = _mixed(keys[k] + of_draw)
+        row = numbers[k]
+        for n in range(row.shape[0]):
+            row[n] = (_mixed(key + np.uint64(n + 1) * GAMMA) >> dropped) * unit
 
 
 @njit(nogil=True, cache=True, inline="always")

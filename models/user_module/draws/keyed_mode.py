@@ -1,45 +1,53 @@
-"""The mode in which a model draws its dropout by key, alone as in company."""
+"""The mode in which a model draws its random numbers by key, alone as in company."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import _VF, Tensor
-from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from gradstudy.models.user_module.keyed_random import keyed_dropout
+from gradstudy.models.user_module.draws.answers import ANSWERS
+from gradstudy.models.user_module.draws.bodies import BODIES
+from gradstudy.models.user_module.draws.keyed_random import keyed_dropout
+from gradstudy.models.user_module.draws.numbers import Numbers
 
 LAYERS = (_VF.lstm, _VF.gru, _VF.rnn_tanh, _VF.rnn_relu)
 """Torch's recurrent layers, all of which may drop between one another."""
 
 
 class KeyedMode(TorchFunctionMode):
-    """Answers dropout in one forward pass; all else is torch's own.
-
-    Draws are numbered in the order in which the model makes them.
-    """
+    """Answers what draws random numbers in one forward pass; all else is torch's own."""
 
     def __init__(self, key: Tensor | None) -> None:
-        """Begin a forward pass with its key, a 64-bit integer; without, dropout is torch's own."""
+        """Begin a forward pass with its key, a 64-bit integer; without, random numbers are torch's own."""
         super().__init__()
-        self.key, self._draws = key, 0
+        self.key = key
+        self._numbers = None if key is None else Numbers(key)
+        self._seed = torch.initial_seed()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Answer one operation, or leave it to torch."""
-        if func is functional.dropout and self.key is not None:
-            return self._dropout(*args, **(kwargs or {}))
+        if self._numbers is not None and func in ANSWERS:
+            seeded = torch.initial_seed() != self._seed
+            made = NotImplemented if seeded else ANSWERS[func](self._numbers, *args, **(kwargs or {}))
+            return self.left_to_torch(func, args, kwargs or {}) if made is NotImplemented else made
+        if self._numbers is not None and func in BODIES:
+            with self:
+                return BODIES[func](*args, **(kwargs or {}))
         if func in LAYERS:
             return self.recurrent(func, args)
         return func(*args, **(kwargs or {}))
 
+    def left_to_torch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Random numbers that the model has its own generator for, or has seeded torch's for."""
+        return func(*args, **kwargs)
+
     def next_draws(self, count: int) -> int:
         """The number of the first of so many draws."""
-        first = self._draws
-        self._draws += count
-        return first
+        return 0 if self._numbers is None else self._numbers.next_draws(count)
 
     def recurrent(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """A call of recurrent layers: one layer after the other, for the sake of what is dropped between them."""
@@ -80,13 +88,6 @@ class KeyedMode(TorchFunctionMode):
         time_first = output.transpose(0, 1) if form[0] else output
         dropped = keyed_dropout(time_first, rate, self.key, draw)
         return dropped.transpose(0, 1) if form[0] else dropped
-
-    def _dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        if not training or p == 0:
-            return x
-        assert self.key is not None
-        dropped = keyed_dropout(x, p, self.key, self.next_draws(1))
-        return x.copy_(dropped) if inplace else dropped
 
 
 def split_arguments(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -1,0 +1,157 @@
+"""Several runs of the user's own model as one batched program, by ``torch.func``."""
+
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from gradstudy.models.user_module.recurrent.mode import BatchedLayers
+from gradstudy.models.user_module.run import ModuleRun
+from gradstudy.models.user_module.state.stacked_state import NewlyCarriedError, StackedState, StateError
+
+SLOW = "There is a performance drop"
+"""How torch's warning begins that an operation is looped over, not batched."""
+
+
+class _Loss(nn.Module):
+    """The user's loss as the forward pass of a module, whose parameters ``functional_call`` replaces."""
+
+    def __init__(self, run: ModuleRun) -> None:
+        super().__init__()
+        self.module = run.module
+        self._run = run
+
+    def forward(self, batch: Any) -> Tensor:
+        """See ModuleRun.loss."""
+        return self._run.loss(self.module, batch)
+
+
+def signature(batch: Any) -> Hashable:
+    """What batches must have in common to be stacked: their structure, and type and shape of each tensor."""
+    leaves, structure = tree_flatten(batch)
+    kinds = tuple((leaf.dtype, leaf.shape) if isinstance(leaf, Tensor) else repr(leaf) for leaf in leaves)
+    return str(structure), kinds
+
+
+def batched_gradients(
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Losses [K] and the gradients of ``parameters``, each [K, *shape]; buffers of the runs are updated.
+
+    Args:
+        skeleton: whose module and loss compute.
+        runs: whose buffers and other constants are used.
+        parameters: each [K, *shape].
+        batches: one for each run, of one signature.
+        steps: that each run takes.
+
+    What runs carry from step to step is updated.
+
+    Raises:
+        NotDetachedError: the loss looks back across what runs carry.
+        StateError: runs carry what cannot go through one program.
+        RandomNumbersError: the model draws from Python's or numpy's generator, and may not, or the steps differ.
+        RuntimeError: an operation cannot be batched, draws random numbers, or depends on the values of tensors; buffers
+            are as before.
+    """
+    company, carried = skeleton.company, [run.carried for run in runs]
+    assert company is not None
+    trained = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+    while True:
+        states = StackedState(carried, sorted(company.carried), list(trained.values()))
+        try:
+            with skeleton.carried.lent():
+                losses, gradients, left = _batched_gradients(skeleton, runs, trained, batches, steps, states)
+        except NewlyCarriedError as error:
+            company.carried |= error.attributes
+        else:
+            states.hand_back(carried, left)
+            return losses, gradients
+
+
+def _batched_gradients(
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
+    states: StackedState,
+) -> tuple[Tensor, list[Tensor | None], list[Tensor]]:
+    """See ``batched_gradients``, and what the step leaves to be carried on.
+
+    Raises:
+        NewlyCarriedError: the step changes attributes that were not known to be carried.
+    """
+    constants = [_constants(run) for run in runs]
+    stacked = {name: torch.stack([one[name] for one in constants]) for name in constants[0]}
+    flat = [tree_flatten(batch) for batch in batches]
+    structure = flat[0][1]
+    positions = [i for i, leaf in enumerate(flat[0][0]) if isinstance(leaf, Tensor)]
+    leaves = [torch.stack([of_one[i] for of_one, _ in flat]) for i in positions]
+    objective = _Loss(skeleton)
+    company = skeleton.company
+    assert company is not None
+    keys = torch.tensor([run.key(step) for run, step in zip(runs, steps, strict=True)], device=skeleton.device)
+
+    def of_one(
+        trained: dict[str, Tensor], other: dict[str, Tensor], given: list[Tensor], key: Tensor, state: list[Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        filled = list(flat[0][0])
+        for i, leaf in zip(positions, given, strict=True):
+            filled[i] = leaf
+        states.give(skeleton.carried, state)
+        tensors = {f"module.{name}": tensor for name, tensor in {**trained, **other}.items()}
+        with BatchedLayers(key, drops=company.coins is not None, rooms=skeleton.rooms):
+            loss: Tensor = functional_call(objective, tensors, (tree_unflatten(filled, structure),))
+        # Where a module was assigned another tensor as its buffer, torch has put that in the place of the one given.
+        assigned = {name: left for name in buffers if (left := tensors[f"module.{name}"]) is not other[name]}
+        return loss, assigned, states.take(skeleton.carried)
+
+    buffers = {name for name, _ in skeleton.module.named_buffers()}
+    in_dims = (0, 0 if stacked else None, 0 if leaves else None, 0, 0 if states.tensors else None)
+    with company.draws(steps):
+        losses, assigned, left = vmap(of_one, in_dims=in_dims, randomness="error")(
+            parameters, stacked, leaves, keys, states.tensors
+        )
+    gradients = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
+    _check_buffers(assigned, stacked)
+    for number, one in enumerate(constants):
+        for name in buffers:
+            one[name].copy_(assigned.get(name, stacked[name])[number])
+    return losses.detach(), list(gradients), left
+
+
+def _check_buffers(assigned: dict[str, Tensor], stacked: dict[str, Tensor]) -> None:
+    """Raise StateError where buffers were assigned what cannot be copied to those that runs have."""
+    for name, buffer in assigned.items():
+        if buffer.requires_grad:
+            raise StateError(f"its buffer {name} is not detached")
+        if (buffer.shape, buffer.dtype) != (stacked[name].shape, stacked[name].dtype):
+            raise StateError(f"its buffer {name} changes its shape from step to step")
+
+
+def strictly_batched(
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
+) -> tuple[Tensor, list[Tensor | None]]:
+    """As ``batched_gradients``, where an operation that torch would loop over is an error: it gains nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=SLOW)
+        return batched_gradients(skeleton, runs, parameters, batches, steps)
+
+
+def _constants(run: ModuleRun) -> dict[str, Tensor]:
+    """What a module holds besides the parameters that are trained."""
+    frozen = {name: p.detach() for name, p in run.module.named_parameters() if not p.requires_grad}
+    return frozen | dict(run.module.named_buffers())

@@ -1,0 +1,1 @@
+"""What a user's module keeps from one batch to the next."""
