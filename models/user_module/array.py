@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import compress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from gradstudy.models.update import update
 from gradstudy.models.user_module.comparison import agreement
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.program import batched_gradients, signature
+from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import Company, ModuleRun
 from gradstudy.models.user_module.state.stacked_state import state_signature
@@ -130,7 +131,9 @@ class ModuleArray:
         if self._rows is None:
             nothing = torch.full((4, self.active), torch.nan)
             return Telemetry.recorded([nothing] * steps)
-        return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
+        # Own optimizers may draw, and not from the generators of whichever trial drew last.
+        with nullcontext() if self._optimizer is None else staying(self._device):
+            return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
 
     def train_then_change(self, steps: int, runs: Sequence[TrainingRun]) -> None:
         """Train every active trial as it is, then change its strategy and learning rate to those of ``runs``, one each.
@@ -251,9 +254,7 @@ class ModuleArray:
         except (Exception, SystemExit):
             self._fail(slot)
             return
-        for view, gradient in zip(rows.views(rows.gradients[slot : slot + 1], run).values(), gradients, strict=True):
-            if gradient is not None:
-                view[0].copy_(gradient.to_dense())
+        rows.take_gradients(slot, run, gradients)
         if self._optimizer is None:
             run.note_gradients(gradients)
         rows.loss[slot] = loss
