@@ -1,5 +1,6 @@
 """Several runs of the user's own model as one batched program, by ``torch.func``: tried before it is relied on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +9,15 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from gradstudy.models.user_module.comparison import Comparison, first_line
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.padding import Padding, signature
 from gradstudy.models.user_module.run import Company, ModuleRun
 
 CHECKED_COINS = 5
 """Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""
+
+
+MOST_SHAPES = 4
+"""Of batches, for each of which there is a program at every step; one of few trials is slower than those alone."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Batching:
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
         has_optimizer: whether the user's function returned one.
+        padding: how batches of different lengths are padded to one; None where they are not.
     """
 
     batched: bool
@@ -36,6 +43,7 @@ class Batching:
     trial_bytes: int = 0
     model: str = "a model whose first step failed"
     has_optimizer: bool = False
+    padding: Padding | None = None
 
 
 def try_batching(
@@ -68,7 +76,12 @@ def try_batching(
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
     trial_bytes = sum(saved.values()) + 6 * weight  # module, row, gradient, two of Adam, one to work with
-    reason = single.disagreement()
+    shapes = _shapes(runs)
+    refused = _try_padding(runs, carries=single.carries)
+    if refused and shapes > MOST_SHAPES:
+        reason: str | None = f"its batches have {shapes} shapes, and padded to one {refused}"
+    else:
+        reason = single.disagreement()
     if reason is None and company.has_coins:
         reason = Comparison(runs, range(CHECKED_COINS)).disagreement()
     return Batching(
@@ -79,4 +92,30 @@ def try_batching(
         trial_bytes=trial_bytes,
         model=model,
         has_optimizer=runs[0].has_optimizer,
+        padding=company.padding,
     )
+
+
+def _shapes(runs: Sequence[ModuleRun]) -> int:
+    """Of how many shapes the first batches are."""
+    return len({signature(batch) for run in runs for batch in run.first_batches})
+
+
+def _try_padding(runs: Sequence[ModuleRun], *, carries: bool) -> str | None:
+    """Pad batches of different lengths to one, if the model is seen not to mind; else why not."""
+    company = runs[0].company
+    assert company is not None
+    padding = Padding.of([batch for run in runs for batch in run.first_batches])
+    if padding is None:
+        return "they would hold something else"
+    if carries:
+        return "its state would be carried on from padding"
+    company.padding = padding
+    steps = sorted({*(padding.shortest(run.first_batches) for run in runs), *range(CHECKED_COINS)})
+    try:
+        reason = Comparison(runs, steps).disagreement()
+    except (Exception, SystemExit) as error:
+        reason = first_line(error)
+    if reason is not None:
+        company.padding = None
+    return reason
