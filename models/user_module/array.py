@@ -20,7 +20,7 @@ from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
 from gradstudy.models.user_module.comparison import agreement, disagreement, tolerance
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.padding import Padding, signature
+from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
 from gradstudy.models.user_module.program import batched_gradients
 from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 HERE = Path(__file__).parent
 
-LOOKED_AT = frozenset(4**n for n in range(1, 16))
+LOOKED_AT = frozenset(2 * 4**n for n in range(16))
 """Steps at which runs whose batches are padded are compared again with what they do alone."""
 
 Step = tuple[Tensor, list[Tensor | None]]
@@ -268,7 +268,8 @@ class ModuleArray:
         alone: dict[int, Step] = {}
         for place, (slot, batch) in enumerate(zip(slots, batches, strict=True)):
             run = self._runs[slot]
-            if run is not None and run.steps in LOOKED_AT and signature(batch) != signature(padded[place]):
+            is_padded = padding is AS_THEY_ARE or signature(batch) != signature(padded[place])
+            if run is not None and run.steps in LOOKED_AT and is_padded:
                 rows.load(slot, run)
                 with run.unchanged():
                     alone[place] = run.gradients(batch, run.steps - 1, advance=False)

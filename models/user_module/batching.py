@@ -9,7 +9,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from gradstudy.models.user_module.comparison import Comparison, first_line
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.padding import Padding, signature
+from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
+from gradstudy.models.user_module.recurrent.packed import LONGEST_DIFFER
 from gradstudy.models.user_module.run import Company, ModuleRun
 
 CHECKED_COINS = 5
@@ -82,6 +83,8 @@ def try_batching(
         reason: str | None = f"its batches have {shapes} shapes, and padded to one {refused}"
     else:
         reason = single.disagreement()
+        if reason == LONGEST_DIFFER:
+            reason = _try(AS_THEY_ARE, runs, range(CHECKED_COINS))
     if reason is None and company.has_coins:
         reason = Comparison(runs, range(CHECKED_COINS)).disagreement()
     return Batching(
@@ -103,15 +106,19 @@ def _shapes(runs: Sequence[ModuleRun]) -> int:
 
 def _try_padding(runs: Sequence[ModuleRun], *, carries: bool) -> str | None:
     """Pad batches of different lengths to one, if the model is seen not to mind; else why not."""
-    company = runs[0].company
-    assert company is not None
     padding = Padding.of([batch for run in runs for batch in run.first_batches])
     if padding is None:
         return "they would hold something else"
     if carries:
         return "its state would be carried on from padding"
+    return _try(padding, runs, sorted({*(padding.shortest(run.first_batches) for run in runs), *range(CHECKED_COINS)}))
+
+
+def _try(padding: Padding, runs: Sequence[ModuleRun], steps: Sequence[int]) -> str | None:
+    """Pad from now on, if these steps are the same; else how they differ."""
+    company = runs[0].company
+    assert company is not None
     company.padding = padding
-    steps = sorted({*(padding.shortest(run.first_batches) for run in runs), *range(CHECKED_COINS)})
     try:
         reason = Comparison(runs, steps).disagreement()
     except (Exception, SystemExit) as error:

@@ -98,5 +98,9 @@ class Padding:
         return tree_unflatten(grown, structure)
 
 
+AS_THEY_ARE = Padding({}, {})
+"""Of batches that are of one shape, whose packed sequences are padded to the length of the batch."""
+
+
 def _kind(leaf: Any) -> Hashable:
     return (leaf.dtype, leaf.ndim) if isinstance(leaf, Tensor) else repr(leaf)

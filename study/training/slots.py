@@ -159,4 +159,5 @@ def _way(tried: Batching) -> str:
     because = f": {tried.reason}" if tried.reason else ""
     if tried.shares_coins:
         because = "; random draws decide what it does, and trials share those of a step (--own-draws: each its own)"
-    return f"{tried.model}, {how}{because}"
+    padded = "; batches are padded to one length" if tried.padding and tried.padding.longest else ""
+    return f"{tried.model}, {how}{padded}{because}"

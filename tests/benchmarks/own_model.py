@@ -1,6 +1,6 @@
 """A user's own model in an array of 16 beside the same module in a plain training loop, one thread, alternating.
 
-python tests/benchmarks/own_model.py [tutorial|reading|packed|tagger|language ...] [HIDDEN ...]
+python tests/benchmarks/own_model.py [tutorial|reading|packed|mixed|tagger|language ...] [HIDDEN ...]
 """
 
 import random
@@ -21,6 +21,7 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.loading import Problem, UserModule
+from gradstudy.models.user_module.padding import Padding
 from gradstudy.study.training.arrays import BLOCK
 
 TRIALS, BATCH, LENGTH, VOCABULARY = 16, 32, 12, 30
@@ -131,6 +132,21 @@ def packed(seed: int, hidden: int) -> Problem:
     return Problem(Packed(hidden), batches, lambda m, b: _loss(m(*b), b[2][1:]))
 
 
+def mixed(seed: int, hidden: int) -> Problem:
+    """The one with packed sequences, in batches as long as the longest of their sentences."""
+    made = torch.Generator().manual_seed(seed)
+    batches = []
+    for n in range(20):
+        longest = int(torch.randint(LENGTH // 2, LENGTH + 1, (), generator=made))
+        lengths = torch.randint(2, longest + 1, (BATCH,), generator=made)
+        words, answers = (
+            torch.where(torch.arange(int(lengths.max())).unsqueeze(1) < lengths, _words(seed, int(lengths.max())), 0)
+            for seed in (seed + n, seed + n + 100)
+        )
+        batches.append((words, lengths, answers))
+    return Problem(Packed(hidden), batches, lambda m, b: _loss(m(*b), b[2][1:], ignore=0))
+
+
 def tagger(seed: int, hidden: int) -> Problem:
     batches = [(_words(seed + n, 20), _words(seed + n + 100, 20) % 10) for n in range(20)]
     return Problem(Tagger(hidden), batches, lambda m, b: _loss(m(b[0]), b[1], ignore=0))
@@ -160,7 +176,7 @@ def plain(problem: Problem) -> Iterator[None]:
             yield
 
 
-def in_array(user: UserModule, trials: int) -> Iterator[None]:
+def in_array(user: UserModule, trials: int, padding: Padding | None) -> Iterator[None]:
     """The array, a block of steps of all trials at a time; one trial is trained by its own module."""
     array = ModuleArray(
         user,
@@ -173,6 +189,7 @@ def in_array(user: UserModule, trials: int) -> Iterator[None]:
         device=CPU,
         batched=trials > 1,
         shared_draws=0,
+        padding=padding,
     )
     for seed in range(trials):
         array.admit(TrainingRun(seed=seed, strategy="norm", threshold=THRESHOLD, learning_rate=LEARNING_RATE))
@@ -195,7 +212,7 @@ def measure(make: Callable[[int, int], Problem], hidden: int) -> None:
     user = UserModule("module:own:problem", lambda seed: make(seed, hidden), {}, None, "")
     tried = try_batching(user, "module", BATCH, CPU, shared_draws=0)
     trials = TRIALS if tried.batched else 1
-    ways = {"alone": (plain(make(0, hidden)), 1), "array": (in_array(user, trials), BLOCK * trials)}
+    ways = {"alone": (plain(make(0, hidden)), 1), "array": (in_array(user, trials, tried.padding), BLOCK * trials)}
     for steps, _ in ways.values():
         next(steps)
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -203,13 +220,20 @@ def measure(make: Callable[[int, int], Problem], hidden: int) -> None:
         for name, (steps, each) in ways.items():
             times[name].append(milliseconds(steps, each))
     alone, array = (statistics.median(times[name]) for name in ways)
-    how = "batched" if tried.batched else tried.reason
+    how = ("padded" if tried.padding else "batched") if tried.batched else tried.reason
     print(f"{make.__name__:9} {hidden:4} {how}: alone {alone:.2f} ms, array {array:.2f} ms, {alone / array:.2f} times")
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    makers = {"tutorial": tutorial, "reading": reading, "packed": packed, "tagger": tagger, "language": language}
+    makers = {
+        "tutorial": tutorial,
+        "reading": reading,
+        "packed": packed,
+        "mixed": mixed,
+        "tagger": tagger,
+        "language": language,
+    }
     names = [name for name in sys.argv[1:] if name in makers] or list(makers)
     for name in names:
         for hidden in [int(given) for given in sys.argv[1:] if given.isdigit()] or [32, 64, 128]:

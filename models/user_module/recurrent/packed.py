@@ -44,6 +44,9 @@ PLAIN_LOSS = {
 """How torch calls ``cross_entropy`` where nothing but logits and targets was given."""
 
 
+LONGEST_DIFFER = "the longest sequences of its batches differ in length"
+
+
 class PackedRowsError(RuntimeError):
     """An operation would take padding for data."""
 
@@ -167,7 +170,7 @@ class _Longest(_Check):
             raise PackedRowsError("lengths of packed sequences must fall, from 1 up, without enforce_sorted=False")
         longest = lengths.amax(1).unique()
         if len(longest) > 1 and not found.differ:
-            raise PackedRowsError("the longest sequences of its batches differ in length")
+            raise PackedRowsError(LONGEST_DIFFER)
         found.longest = int(longest.max())
         return lengths.clone()
 

@@ -7,7 +7,13 @@ from scipy.stats import binomtest
 from simulated import frame_of
 
 from gradstudy.study.statistics.grouping import searched_in_words
-from gradstudy.study.statistics.rates import divergence_by, divergence_by_factor, judged, mostly_clipped, wilson_interval
+from gradstudy.study.statistics.rates import (
+    divergence_by,
+    divergence_by_factor,
+    judged,
+    mostly_clipped,
+    wilson_interval,
+)
 
 Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
