@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import compress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +18,11 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.comparison import agreement
+from gradstudy.models.user_module.comparison import agreement, disagreement, tolerance
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.program import batched_gradients, signature
+from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
+from gradstudy.models.user_module.program import batched_gradients
+from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import Company, ModuleRun
 from gradstudy.models.user_module.state.stacked_state import state_signature
@@ -28,6 +30,12 @@ from gradstudy.models.user_module.state.stacked_state import state_signature
 T = TypeVar("T")
 
 HERE = Path(__file__).parent
+
+LOOKED_AT = frozenset(2 * 4**n for n in range(16))
+"""Steps at which runs whose batches are padded are compared again with what they do alone."""
+
+Step = tuple[Tensor, list[Tensor | None]]
+"""Loss and gradients."""
 
 LONGEST_TRACEBACK = 20_000
 """Characters of a traceback that are kept, the last ones."""
@@ -54,6 +62,7 @@ class ModuleArray:
         device: torch.device,
         batched: bool,
         shared_draws: int | None = None,
+        padding: Padding | None = None,
     ) -> None:
         """Make an empty array.
 
@@ -70,6 +79,7 @@ class ModuleArray:
             device: where to train.
             batched: whether ``try_batching`` found that batched runs equal single ones.
             shared_draws: the seed of the draws that batched runs share, see ``Company``; None where they share none.
+            padding: of batches of different lengths, where it was verified.
         """
         self.slots = slots
         self.active = 0
@@ -78,7 +88,7 @@ class ModuleArray:
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
         self._optimizer, self._schedule = optimizer, schedule
         self.guard = guard
-        self._company = Company(shared_draws) if batched else None
+        self._company = Company(shared_draws, padding) if batched else None
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
@@ -130,7 +140,9 @@ class ModuleArray:
         if self._rows is None:
             nothing = torch.full((4, self.active), torch.nan)
             return Telemetry.recorded([nothing] * steps)
-        return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
+        # Own optimizers may draw, and not from the generators of whichever trial drew last.
+        with nullcontext() if self._optimizer is None else staying(self._device):
+            return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
 
     def train_then_change(self, steps: int, runs: Sequence[TrainingRun]) -> None:
         """Train every active trial as it is, then change its strategy and learning rate to those of ``runs``, one each.
@@ -226,17 +238,18 @@ class ModuleArray:
         """What runs have in common that go through one program: step, where it matters, batch and what is carried."""
         assert self._company is not None
         shared_step = run.steps if self._company.has_coins else None
-        return shared_step, signature(batch), state_signature(run.carried, sorted(self._company.carried))
+        return shared_step, self._company.signature(batch), state_signature(run.carried, sorted(self._company.carried))
 
     def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
         """Losses and gradients of several slots at once; alone, where together they fail."""
         runs = [run for slot in slots if (run := self._runs[slot]) is not None]
         assert self._skeleton is not None
         index = torch.tensor(slots, device=self._device)
-        together = None
+        together, looked_at = None, dict[int, Step]()
         with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            together = batched_gradients(self._skeleton, runs, parameters, batches, [run.steps - 1 for run in runs])
+            looked_at, stacked = self._padded(rows, slots, batches)
+            together = batched_gradients(self._skeleton, runs, parameters, stacked, [run.steps - 1 for run in runs])
         if together is None:
             for slot, batch in zip(slots, batches, strict=True):
                 self._differentiate_alone(rows, slot, batch)
@@ -251,6 +264,37 @@ class ModuleArray:
                 run.note_gradients(gradients)
         rows.gradients.index_copy_(0, index, computed)
         rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
+        for place, single in looked_at.items():
+            own = [None if gradient is None else gradient[place] for gradient in gradients]
+            if reason := disagreement(single, (losses[place], own), tolerance(runs[place])):
+                self._leave_company(rows, slots[place], single, reason)
+
+    def _padded(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> tuple[dict[int, Step], list[Any]]:
+        """Batches of one shape; and by their place, of those that are padded and looked at, what the run does alone."""
+        assert self._company is not None
+        padding = self._company.padding
+        if padding is None:
+            return {}, list(batches)
+        padded = padding.padded(batches)
+        alone: dict[int, Step] = {}
+        for place, (slot, batch) in enumerate(zip(slots, batches, strict=True)):
+            run = self._runs[slot]
+            is_padded = padding is AS_THEY_ARE or signature(batch) != signature(padded[place])
+            if run is not None and run.steps in LOOKED_AT and is_padded:
+                rows.load(slot, run)
+                with run.unchanged():
+                    alone[place] = run.gradients(batch, run.steps - 1, advance=False)
+        return alone, padded
+
+    def _leave_company(self, rows: ModuleRows, slot: int, single: Step, reason: str) -> None:
+        """Train a run by its own module from this step on."""
+        run = self._runs[slot]
+        assert run is not None
+        print(f"seed {run.seed} is trained on its own from step {run.steps} on: {reason}", file=sys.stderr)  # noqa: T201
+        self._alone[slot] = True
+        rows.gradients[slot].zero_()
+        rows.take_gradients(slot, run, single[1])
+        rows.loss[slot] = single[0]
 
     def _differentiate_alone(self, rows: ModuleRows, slot: int, batch: Any) -> None:
         """Loss and gradient of one slot, by its own module."""
@@ -262,9 +306,7 @@ class ModuleArray:
         except (Exception, SystemExit):
             self._fail(slot)
             return
-        for view, gradient in zip(rows.views(rows.gradients[slot : slot + 1], run).values(), gradients, strict=True):
-            if gradient is not None:
-                view[0].copy_(gradient.to_dense())
+        rows.take_gradients(slot, run, gradients)
         if self._optimizer is None:
             run.note_gradients(gradients)
         rows.loss[slot] = loss

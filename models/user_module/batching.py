@@ -1,5 +1,6 @@
 """Several runs of the user's own model as one batched program, by ``torch.func``: tried before it is relied on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +10,18 @@ from torch.autograd.graph import saved_tensors_hooks
 from gradstudy.models.user_module.comparison import Comparison, first_line
 from gradstudy.models.user_module.importing import in_a_line
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
+from gradstudy.models.user_module.recurrent.packed import LONGEST_DIFFER
 from gradstudy.models.user_module.returned.optimizer import TriedOptimizer, try_optimizer
 from gradstudy.models.user_module.returned.problem import ReturnedError
 from gradstudy.models.user_module.run import Company, ModuleRun
 
 CHECKED_COINS = 5
 """Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""
+
+
+MOST_SHAPES = 4
+"""Of batches, for each of which there is a program at every step; one of few trials is slower than those alone."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Batching:
         model: its class and size, in words.
         optimizer: that the user's function returned; None where it returned none.
         failure: what the user's code raised before anything could be tried, in a line.
+        padding: how batches of different lengths are padded to one; None where they are not.
     """
 
     batched: bool
@@ -41,6 +49,7 @@ class Batching:
     model: str = "a model whose first step failed"
     optimizer: TriedOptimizer | None = None
     failure: str | None = None
+    padding: Padding | None = None
 
 
 def try_batching(
@@ -79,7 +88,14 @@ def try_batching(
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
     trial_bytes = sum(saved.values()) + 6 * weight  # module, row, gradient, two of Adam, one to work with
-    reason = single.disagreement()
+    shapes = _shapes(runs)
+    refused = _try_padding(runs, carries=single.carries)
+    if refused and shapes > MOST_SHAPES:
+        reason: str | None = f"its batches have {shapes} shapes, and padded to one {refused}"
+    else:
+        reason = single.disagreement()
+        if reason == LONGEST_DIFFER:
+            reason = _try(AS_THEY_ARE, runs, range(CHECKED_COINS))
     if reason is None and company.has_coins:
         reason = Comparison(runs, range(CHECKED_COINS)).disagreement()
     runs[0].try_metrics()
@@ -91,4 +107,34 @@ def try_batching(
         trial_bytes=trial_bytes,
         model=model,
         optimizer=try_optimizer(runs[0].make_optimizer) if runs[0].has_optimizer else None,
+        padding=company.padding,
     )
+
+
+def _shapes(runs: Sequence[ModuleRun]) -> int:
+    """Of how many shapes the first batches are."""
+    return len({signature(batch) for run in runs for batch in run.first_batches})
+
+
+def _try_padding(runs: Sequence[ModuleRun], *, carries: bool) -> str | None:
+    """Pad batches of different lengths to one, if the model is seen not to mind; else why not."""
+    padding = Padding.of([batch for run in runs for batch in run.first_batches])
+    if padding is None:
+        return "they would hold something else"
+    if carries:
+        return "its state would be carried on from padding"
+    return _try(padding, runs, sorted({*(padding.shortest(run.first_batches) for run in runs), *range(CHECKED_COINS)}))
+
+
+def _try(padding: Padding, runs: Sequence[ModuleRun], steps: Sequence[int]) -> str | None:
+    """Pad from now on, if these steps are the same; else how they differ."""
+    company = runs[0].company
+    assert company is not None
+    company.padding = padding
+    try:
+        reason = Comparison(runs, steps).disagreement()
+    except (Exception, SystemExit) as error:
+        reason = first_line(error)
+    if reason is not None:
+        company.padding = None
+    return reason

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
-from gradstudy.models.user_module.program import signature, strictly_batched
+from gradstudy.models.user_module.program import strictly_batched
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.run import ModuleRun
 from gradstudy.models.user_module.state.carried_state import Attribute, copied
@@ -20,6 +20,10 @@ from gradstudy.models.user_module.state.stacked_state import state_signature
 
 TOLERANCE = 1e-4
 """Relative difference of losses and of gradients up to which a batched run equals a single one, in float32."""
+
+
+PADDED_TOLERANCE = 1e-10
+"""The same in float64 for runs whose batches are padded."""
 
 
 class Taken(NamedTuple):
@@ -65,7 +69,9 @@ class Comparison:
 
     def disagreement(self) -> str | None:
         """How the same steps in a batch differ; None where they do not."""
-        if len({signature(run.first_batches[self.steps[0]]) for run in self.runs}) > 1:
+        company = self.runs[0].company
+        assert company is not None
+        if len({company.signature(run.first_batches[self.steps[0]]) for run in self.runs}) > 1:
             return "its batches differ in shape, or hold something else than tensors"
         try:
             together = _together(self.runs[0], self.runs, self.steps)
@@ -76,7 +82,8 @@ class Comparison:
     def _difference(self, together: list[list[Taken]]) -> str | None:
         of_runs = zip(self.alone, together, strict=True)
         pairs = (pair for steps in of_runs for pair in zip(*steps, strict=True))
-        return next((reason for alone, batched in pairs if (reason := _difference(alone, batched))), None)
+        allowed = tolerance(self.runs[0])
+        return next((reason for alone, batched in pairs if (reason := _difference(alone, batched, allowed))), None)
 
 
 def _alone(run: ModuleRun, steps: Iterable[int]) -> list[Taken]:
@@ -86,7 +93,8 @@ def _alone(run: ModuleRun, steps: Iterable[int]) -> list[Taken]:
 
 def _together(skeleton: ModuleRun, runs: Sequence[ModuleRun], steps: Sequence[int]) -> list[list[Taken]]:
     """The steps of each run, those in one program that can be."""
-    assert skeleton.company is not None
+    company = skeleton.company
+    assert company is not None
     found: list[list[Taken]] = [[] for _ in runs]
     with ExitStack() as stack:
         for run in runs:
@@ -94,13 +102,15 @@ def _together(skeleton: ModuleRun, runs: Sequence[ModuleRun], steps: Sequence[in
         for step in steps:
             groups: dict[Hashable, list[int]] = defaultdict(list)
             for number, run in enumerate(runs):
-                carried = state_signature(run.carried, sorted(skeleton.company.carried))
-                groups[signature(run.first_batches[step]), carried].append(number)
+                carried = state_signature(run.carried, sorted(company.carried))
+                groups[company.signature(run.first_batches[step]), carried].append(number)
             for group in groups.values():
                 members = [runs[number] for number in group]
                 trained = [run.parameters for run in members]
                 parameters = {name: torch.stack([one[name].detach() for one in trained]) for name in trained[0]}
                 batches = [run.first_batches[step] for run in members]
+                if company.padding is not None:
+                    batches = company.padding.padded(batches, to_longest=True)
                 losses, gradients = strictly_batched(skeleton, members, parameters, batches, [step] * len(group))
                 for place, number in enumerate(group):
                     own = [None if gradient is None else gradient[place] for gradient in gradients]
@@ -111,9 +121,11 @@ def _together(skeleton: ModuleRun, runs: Sequence[ModuleRun], steps: Sequence[in
 def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
     """Why a run's first step, and where it carries anything the second, cannot be trusted to a batched program.
 
-    None where both give the same.
+    Where batches are padded, also the step whose batch is padded most. None where both give the same.
     """
-    alone = Comparison([run], [0])
+    assert skeleton.company is not None
+    padding = skeleton.company.padding
+    alone = Comparison([run], [0] if padding is None else [0, padding.shortest(run.first_batches)])
     if alone.carries:
         alone = Comparison([run], [0, 1])
     try:
@@ -122,9 +134,9 @@ def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
         return first_line(error)
 
 
-def _difference(alone: Taken, batched: Taken) -> str | None:
+def _difference(alone: Taken, batched: Taken, allowed: float) -> str | None:
     """How what a step left in a batch differs."""
-    if reason := disagreement(alone[:2], batched[:2]):
+    if reason := disagreement(alone[:2], batched[:2], allowed):
         return reason
     for name, buffer in alone.buffers.items():
         if not _near(buffer, batched.buffers[name]):
@@ -154,18 +166,27 @@ def _numbers(state: dict[Attribute, Any]) -> dict[Attribute, list[str]]:
     }
 
 
+def tolerance(run: ModuleRun) -> float:
+    """By how much a run may differ in a batch, relatively; padded in double precision by no more than rounding."""
+    doubles = all(parameter.dtype == torch.float64 for parameter in run.parameters.values())
+    padded = run.company is not None and run.company.padding is not None
+    return PADDED_TOLERANCE if padded and doubles else TOLERANCE
+
+
 def disagreement(
-    single: tuple[Tensor, Sequence[Tensor | None]], batched: tuple[Tensor, Sequence[Tensor | None]]
+    single: tuple[Tensor, Sequence[Tensor | None]],
+    batched: tuple[Tensor, Sequence[Tensor | None]],
+    allowed: float = TOLERANCE,
 ) -> str | None:
     """How one run's loss and gradients differ from those of the same run in a batch; None where they do not."""
-    if not torch.allclose(single[0].double(), batched[0].double(), rtol=TOLERANCE, atol=0, equal_nan=True):
+    if not torch.allclose(single[0].double(), batched[0].double(), rtol=allowed, atol=0, equal_nan=True):
         return f"its loss is {float(batched[0]):.6g} in a batch and {float(single[0]):.6g} alone"
     norm = difference = 0.0
     for alone, in_company in zip(single[1], batched[1], strict=True):
         a, b = (0.0 if gradient is None else gradient.to_dense().double() for gradient in (alone, in_company))
         norm = math.hypot(norm, torch.as_tensor(a).norm().item())
         difference = math.hypot(difference, torch.as_tensor(a - b).norm().item())
-    return f"its gradient differs by {difference / norm:.2g} of its norm" if difference > TOLERANCE * norm else None
+    return f"its gradient differs by {difference / norm:.2g} of its norm" if difference > allowed * norm else None
 
 
 def first_line(error: BaseException) -> str:

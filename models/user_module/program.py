@@ -1,7 +1,7 @@
 """Several runs of the user's own model as one batched program, by ``torch.func``."""
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,13 +28,6 @@ class _Loss(nn.Module):
     def forward(self, batch: Any) -> Tensor:
         """See ModuleRun.loss."""
         return self._run.loss(self.module, batch)
-
-
-def signature(batch: Any) -> Hashable:
-    """What batches must have in common to be stacked: their structure, and type and shape of each tensor."""
-    leaves, structure = tree_flatten(batch)
-    kinds = tuple((leaf.dtype, leaf.shape) if isinstance(leaf, Tensor) else repr(leaf) for leaf in leaves)
-    return str(structure), kinds
 
 
 def batched_gradients(
@@ -109,7 +102,9 @@ def _batched_gradients(
             filled[i] = leaf
         states.give(skeleton.carried, state)
         tensors = {f"module.{name}": tensor for name, tensor in {**trained, **other}.items()}
-        with BatchedLayers(key, drops=company.coins is not None, rooms=skeleton.rooms):
+        with BatchedLayers(
+            key, drops=company.coins is not None, rooms=skeleton.rooms, pads=company.padding is not None
+        ):
             loss: Tensor = functional_call(objective, tensors, (tree_unflatten(filled, structure),))
         # Where a module was assigned another tensor as its buffer, torch has put that in the place of the one given.
         assigned = {name: left for name in buffers if (left := tensors[f"module.{name}"]) is not other[name]}

@@ -28,14 +28,55 @@ class RandomState:
     @contextmanager
     def inside(self, *, advance: bool = True) -> Iterator[None]:
         """Draw from the trial's generators; without ``advance``, as if nothing had been drawn."""
+        if advance and _Staying.allowed:
+            self._take_over()
+            yield
+            return
         before = _read(self._device)
-        _write(self._state, self._device)
+        if _Staying.holder is not self:
+            _write(self._state, self._device)
         try:
             yield
         finally:
             if advance:
                 self._state = _read(self._device)
             _write(before, self._device)
+
+    def _take_over(self) -> None:
+        if _Staying.holder is self:
+            return
+        if _Staying.holder is not None:
+            _Staying.holder.keep()
+        _write(self._state, self._device)
+        _Staying.holder = self
+
+    def keep(self) -> None:
+        """Remember the state of the generators, which are in place."""
+        self._state = _read(self._device)
+
+
+class _Staying:
+    """Which trial's generators are in place: they stay there until another's are needed, where that is allowed."""
+
+    allowed = False
+    holder: RandomState | None = None
+
+
+@contextmanager
+def staying(device: torch.device) -> Iterator[None]:
+    """In which the generators of the trial that drew last stay in place, as changing them takes a quarter millisecond.
+
+    At the end the global ones are as before. Nothing but trials may draw meanwhile.
+    """
+    before = _read(device)
+    _Staying.allowed = True
+    try:
+        yield
+    finally:
+        if _Staying.holder is not None:
+            _Staying.holder.keep()
+        _Staying.allowed, _Staying.holder = False, None
+        _write(before, device)
 
 
 class RandomNumbersError(RuntimeError):

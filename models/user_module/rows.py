@@ -3,7 +3,7 @@
 # pyright: reportPrivateImportUsage=false
 # torch documents its foreach operations, whatever their names begin with.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -51,6 +51,7 @@ class ModuleRows:
         )
         self.parameters = torch.zeros(slots, self.layout.size, dtype=dtype, device=device)
         self.gradients = torch.zeros_like(self.parameters)
+        self._views: dict[tuple[bool, int], list[Tensor]] = {}
         self.loss = torch.zeros(slots, dtype=dtype, device=device)
         self.learning_rate = torch.zeros_like(self.loss)
         self.step = np.zeros(slots, np.int64)
@@ -96,13 +97,24 @@ class ModuleRows:
         with torch.no_grad():
             torch._foreach_copy_(list(run.parameters.values()), self._of(self.parameters, slot, run))
 
+    def take_gradients(self, slot: int, run: ModuleRun, gradients: Sequence[Tensor | None]) -> None:
+        """Copy a run's gradients into its slot, which holds zeros; None where a parameter plays no part."""
+        pairs = zip(self._of(self.gradients, slot, run), gradients, strict=True)
+        found = [(view, gradient.to_dense()) for view, gradient in pairs if gradient is not None]
+        if found:
+            torch._foreach_copy_([view for view, _ in found], [gradient for _, gradient in found])
+
     def views(self, rows: Tensor, run: ModuleRun) -> dict[str, Tensor]:
         """Every parameter's part of ``rows`` [n, P] as [n, *shape], sharing memory."""
         views = self.layout.views(rows)
         return {name: views[name] if run.parameters[name].ndim else views[name].squeeze(1) for name in run.parameters}
 
     def _of(self, rows: Tensor, slot: int, run: ModuleRun) -> list[Tensor]:
-        return [view[0] for view in self.views(rows[slot : slot + 1], run).values()]
+        """Every parameter's part of the row of a slot."""
+        key = (rows is self.gradients, slot)
+        if key not in self._views:
+            self._views[key] = [view[0] for view in self.views(rows[slot : slot + 1], run).values()]
+        return self._views[key]
 
 
 def _shapes(run: ModuleRun) -> dict[str, tuple[int, ...]]:

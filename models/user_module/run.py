@@ -1,9 +1,9 @@
 """One trial of the user's own model: its module, the batches that come next, its random numbers."""
 
+import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from inspect import signature
 from itertools import count, islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from gradstudy.models.array import INITIAL_BATCHES
 from gradstudy.models.dropout import dropout_key
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
+from gradstudy.models.user_module.padding import Padding, signature
 from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
 from gradstudy.models.user_module.returned.metrics import averaged
 from gradstudy.models.user_module.returned.optimizer import OwnOptimizer, as_own_optimizer
@@ -33,12 +34,18 @@ class Company:
         coins: that they share, while what is dropped goes by key; None where each run draws all for itself, which keeps
             a model that draws any from company.
         carried: the attributes that modules were seen to carry from step to step.
+        padding: how batches are padded to one shape; None where they are stacked as they are, if they can be.
     """
 
-    def __init__(self, shared_draws: int | None) -> None:
+    def __init__(self, shared_draws: int | None, padding: Padding | None = None) -> None:
         """Make it with the seed of what is shared."""
+        self.padding = padding
         self.coins = None if shared_draws is None else Coins(shared_draws)
         self.carried: set[Attribute] = set()
+
+    def signature(self, batch: Any) -> Hashable:
+        """What batches must have in common to go through one program."""
+        return signature(batch) if self.padding is None else self.padding.signature(batch)
 
     @property
     def has_coins(self) -> bool:
@@ -170,7 +177,9 @@ class ModuleRun:
     def _reset_state(self) -> None:
         """Tell the module that its state begins anew, if it wants to know."""
         reset = getattr(self.module, RESET, None)
-        if callable(reset) and all(one.default is not one.empty for one in signature(reset).parameters.values()):
+        if callable(reset) and all(
+            one.default is not one.empty for one in inspect.signature(reset).parameters.values()
+        ):
             with self._random.inside(advance=False):
                 reset()
 

@@ -75,7 +75,7 @@ def slot_count(work: Work, job: "Job") -> int:
     from gradstudy.study.training.slots import choose_slots
 
     if work.slots == AUTO:
-        return choose_slots(job.spec, job.data, work.device)
+        return choose_slots(job.spec, job.data, work.device, work.workers)
     return min(int(work.slots), job.spec.trials)
 
 

@@ -53,7 +53,7 @@ def _work(url: str, name: str, slots: int | None, device: str, allowed: list[str
         job = Job.of(database, find_study(database, name))
         Worker(
             job,
-            slots=slots or choose_slots(job.spec, job.data, device),
+            slots=slots or choose_slots(job.spec, job.data, device, workers),
             device=device,
             workers=workers,
             listener=_Silent(),

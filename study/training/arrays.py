@@ -252,17 +252,19 @@ def make_array(
     """
     schedule = schedule or spec.learning_rates
     if isinstance(data, UserModule):
+        tried = batching(spec, cell, data, str(workspace.device))
         return ModuleArray(
             data,
             cell,
             device=workspace.device,
-            batched=batching(spec, cell, data, str(workspace.device)).batched,
+            batched=tried.batched,
             slots=slots,
             batch_size=spec.batch_size,
             optimizer=None if spec.optimizer == "own" else spec.named_optimizer,
             schedule=schedule,
             guard=spec.guard,
             shared_draws=_draws(spec),
+            padding=tried.padding,
         )
     return TrialArray(
         model_shape(spec, cell, data),

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import ceil
 
 import torch
 
@@ -23,8 +24,8 @@ CPU_SLOTS = 16
 CPU_BYTES = 512 * 2**20
 """What the trials of one worker may take on a CPU; torch and the data come on top, some 400 MiB."""
 
-COHORTS = 4
-"""Of trials that share draws, how many a worker has under way at most: each is a program of its own at every step."""
+CPU_SLOTS_TOGETHER = 24
+"""As many for trials that begin together: one program takes a step of all of them, and each costs as much to call."""
 
 GPU_SLOTS = 256
 GPU_SHARE = 0.5
@@ -82,29 +83,41 @@ def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
     return max(sizes)
 
 
-def choose_slots(spec: StudySpec, data: Trainable, device: str) -> int:
+def choose_slots(spec: StudySpec, data: Trainable, device: str, workers: int = 1) -> int:
     """As many slots as the device gains from, within the memory that they may take; at least one.
 
-    A user's module that cannot be batched, with whichever of its factors, is trained one at a time.
+    A user's module that cannot be batched, with whichever of its factors, is trained one at a time. Trials that begin
+    together do so in companies of one size, as far as the study has trials enough for each of its ``workers``.
     """
-    if not all(tried.batched for _, _, tried in tried_batching(spec, data, device)):
+    tried = tried_batching(spec, data, device)
+    if not all(one.batched for _, _, one in tried):
         return 1
+    together = _begin_together(tried)
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         most, room = GPU_SLOTS, int(GPU_SHARE * free)
     else:
-        most, room = CPU_SLOTS, CPU_BYTES
-    return max(1, min(most, room // trial_bytes(spec, data, device), spec.trials))
+        most, room = CPU_SLOTS_TOGETHER if together else CPU_SLOTS, CPU_BYTES
+    most = max(1, min(most, room // trial_bytes(spec, data, device), spec.trials))
+    if not together:
+        return most
+    of_worker = ceil(spec.trials / workers)
+    return ceil(of_worker / ceil(of_worker / most))
+
+
+def _begin_together(tried: list[tuple[StudySpec, CellName, Batching]]) -> bool:
+    return any(one.shares_coins or one.counts_steps for _, _, one in tried)
 
 
 def begin_together(spec: StudySpec, data: Trainable, device: str, slots: int) -> int:
-    """How many free slots a worker waits for before it fills them.
+    """How many free slots a worker waits for before it fills them: all, where trials begin together, else one.
 
     A user's model whose trials share the draws of a step, or count steps, is batched over those at the same step: they
-    begin together.
+    begin together. A program costs as much to call for few trials as for many, so that no slot that is free earlier
+    would gain by a program of its own.
     """
-    shares = any(tried.shares_coins or tried.counts_steps for _, _, tried in tried_batching(spec, data, device))
-    return max(1, slots // COHORTS) if shares else 1
+    shares = _begin_together(tried_batching(spec, data, device))
+    return slots if shares else 1
 
 
 def described(spec: StudySpec, data: Trainable, device: str) -> list[str]:
@@ -149,4 +162,5 @@ def _way(tried: Batching) -> str:
     because = f": {tried.reason}" if tried.reason else ""
     if tried.shares_coins:
         because = "; random draws decide what it does, and trials share those of a step (--own-draws: each its own)"
-    return f"{tried.model}, {how}{because}"
+    padded = "; batches are padded to one length" if tried.padding and tried.padding.longest else ""
+    return f"{tried.model}, {how}{padded}{because}"

@@ -223,11 +223,12 @@ class Worker:
         return begin_together(self._job.spec, self._job.data, self._device, self._slots)
 
     def _admit(self) -> None:
-        """Put trials that are ready into free slots; wait for one when nothing runs, for all that begin together."""
-        if self._running() and self._slots - self._running() < self._together:
+        """Put trials that are ready into free slots, as many together as begin together; wait where nothing runs."""
+        idle = not self._running()
+        if not idle and min(self._slots - self._running(), self._ready()) < min(self._together, len(self._asked)):
             return
-        waits = self._together > 1
-        while self._asked and self._running() < self._slots and (self._asked[0].done() or waits or not self._running()):
+        fills = idle and self._together > 1
+        while self._asked and self._running() < self._slots and (self._ready() or fills or not self._running()):
             begun = self._asked[0].result()
             if begun is None:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
@@ -239,6 +240,10 @@ class Worker:
                 self._saved[begun.claim.id] = time.monotonic()
                 self._listener.started(begun.claim.ordinal)
             self._asked.popleft()
+
+    def _ready(self) -> int:
+        """How many trials that were asked for have come."""
+        return sum(asked.done() for asked in self._asked)
 
     def _report(self, *, wait: bool) -> None:
         """Tell the listener of trials that are stored by now."""

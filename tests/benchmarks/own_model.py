@@ -1,6 +1,6 @@
 """A user's own model in an array of 16 beside the same module in a plain training loop, one thread, alternating.
 
-python tests/benchmarks/own_model.py [tutorial|packed|tagger|language ...] [HIDDEN ...]
+python tests/benchmarks/own_model.py [tutorial|reading|packed|mixed|tagger|language ...] [HIDDEN ...]
 """
 
 import random
@@ -21,7 +21,9 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.padding import Padding
 from gradstudy.models.user_module.returned.problem import Problem
+from gradstudy.study.training.arrays import BLOCK
 
 TRIALS, BATCH, LENGTH, VOCABULARY = 16, 32, 12, 30
 ROUNDS, SECONDS = 5, 1.0
@@ -32,8 +34,9 @@ CPU = torch.device("cpu")
 class Seq2Seq(nn.Module):
     """The tutorials' encoder-decoder: embedding, dropout, nn.LSTM; a decoder loop with teacher forcing."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, *, reads: bool = False) -> None:
         super().__init__()
+        self.reads = reads
         self.source, self.target = (nn.Embedding(VOCABULARY, hidden) for _ in range(2))
         self.encoder, self.decoder = nn.LSTM(hidden, hidden), nn.LSTM(hidden, hidden)
         self.output, self.dropout = nn.Linear(hidden, VOCABULARY), nn.Dropout(0.1)
@@ -45,6 +48,8 @@ class Seq2Seq(nn.Module):
             output, state = self.decoder(self.dropout(self.target(symbol.unsqueeze(0))), state)
             outputs.append(self.output(output.squeeze(0)))
             symbol = target[t] if random.random() < 0.5 else outputs[-1].argmax(1)
+            if self.reads and symbol.max().item() < 0:
+                break
         return torch.stack(outputs)
 
 
@@ -113,6 +118,12 @@ def tutorial(seed: int, hidden: int) -> Problem:
     return Problem(Seq2Seq(hidden), batches, lambda m, b: _loss(m(*b), b[1][1:]))
 
 
+def reading(seed: int, hidden: int) -> Problem:
+    """The tutorials' one that branches on a value, and so has to be trained one at a time."""
+    made = tutorial(seed, hidden)
+    return made._replace(module=Seq2Seq(hidden, reads=True))
+
+
 def packed(seed: int, hidden: int) -> Problem:
     made = torch.Generator().manual_seed(seed)
     lengths = [torch.randint(4, LENGTH + 1, (BATCH,), generator=made) for _ in range(20)]
@@ -120,6 +131,21 @@ def packed(seed: int, hidden: int) -> Problem:
         each[0] = LENGTH
     batches = [(_words(seed + n, LENGTH), each, _words(seed + n + 100, LENGTH)) for n, each in enumerate(lengths)]
     return Problem(Packed(hidden), batches, lambda m, b: _loss(m(*b), b[2][1:]))
+
+
+def mixed(seed: int, hidden: int) -> Problem:
+    """The one with packed sequences, in batches as long as the longest of their sentences."""
+    made = torch.Generator().manual_seed(seed)
+    batches = []
+    for n in range(20):
+        longest = int(torch.randint(LENGTH // 2, LENGTH + 1, (), generator=made))
+        lengths = torch.randint(2, longest + 1, (BATCH,), generator=made)
+        words, answers = (
+            torch.where(torch.arange(int(lengths.max())).unsqueeze(1) < lengths, _words(seed, int(lengths.max())), 0)
+            for seed in (seed + n, seed + n + 100)
+        )
+        batches.append((words, lengths, answers))
+    return Problem(Packed(hidden), batches, lambda m, b: _loss(m(*b), b[2][1:], ignore=0))
 
 
 def tagger(seed: int, hidden: int) -> Problem:
@@ -151,55 +177,64 @@ def plain(problem: Problem) -> Iterator[None]:
             yield
 
 
-def in_array(user: UserModule) -> Iterator[None]:
-    """The array, a step of all trials at a time."""
+def in_array(user: UserModule, trials: int, padding: Padding | None) -> Iterator[None]:
+    """The array, a block of steps of all trials at a time; one trial is trained by its own module."""
     array = ModuleArray(
         user,
         "module",
-        slots=TRIALS,
+        slots=trials,
         batch_size=BATCH,
         optimizer=OptimizerSettings("sgd"),
         schedule=Schedule("constant", 1000),
         guard=False,
         device=CPU,
-        batched=True,
+        batched=trials > 1,
         shared_draws=0,
+        padding=padding,
     )
-    for seed in range(TRIALS):
+    for seed in range(trials):
         array.admit(TrainingRun(seed=seed, strategy="norm", threshold=THRESHOLD, learning_rate=LEARNING_RATE))
     while True:
-        array.train(1)
+        array.train(BLOCK)
         assert not array.failures, array.failures
         yield
 
 
-def milliseconds(steps: Iterator[None], trials: int) -> float:
-    """CPU time of a step of one trial: what others on the machine do counts as little as can be."""
+def milliseconds(steps: Iterator[None], each: int) -> float:
+    """CPU time of a step of one trial, ``each`` of which are one of ``steps``: what else runs counts little."""
     begun, count = time.process_time(), 0
     while time.process_time() - begun < SECONDS:
         next(steps)
         count += 1
-    return 1000 * (time.process_time() - begun) / count / trials
+    return 1000 * (time.process_time() - begun) / count / each
 
 
 def measure(make: Callable[[int, int], Problem], hidden: int) -> None:
     user = UserModule("module:own:problem", lambda seed: make(seed, hidden), {}, None, "")
     tried = try_batching(user, "module", BATCH, CPU, shared_draws=0)
-    ways = {"alone": (plain(make(0, hidden)), 1), "array": (in_array(user), TRIALS)}
+    trials = TRIALS if tried.batched else 1
+    ways = {"alone": (plain(make(0, hidden)), 1), "array": (in_array(user, trials, tried.padding), BLOCK * trials)}
     for steps, _ in ways.values():
         next(steps)
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
-        for name, (steps, trials) in ways.items():
-            times[name].append(milliseconds(steps, trials))
+        for name, (steps, each) in ways.items():
+            times[name].append(milliseconds(steps, each))
     alone, array = (statistics.median(times[name]) for name in ways)
-    how = "batched" if tried.batched else tried.reason
+    how = ("padded" if tried.padding else "batched") if tried.batched else tried.reason
     print(f"{make.__name__:9} {hidden:4} {how}: alone {alone:.2f} ms, array {array:.2f} ms, {alone / array:.2f} times")
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    makers = {"tutorial": tutorial, "packed": packed, "tagger": tagger, "language": language}
+    makers = {
+        "tutorial": tutorial,
+        "reading": reading,
+        "packed": packed,
+        "mixed": mixed,
+        "tagger": tagger,
+        "language": language,
+    }
     names = [name for name in sys.argv[1:] if name in makers] or list(makers)
     for name in names:
         for hidden in [int(given) for given in sys.argv[1:] if given.isdigit()] or [32, 64, 128]:

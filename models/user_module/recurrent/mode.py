@@ -27,18 +27,21 @@ from gradstudy.models.user_module.state.history import DETACHING, detached
 class BatchedLayers(KeyedMode):
     """Answers torch's recurrent layers in one forward pass, too, so that ``vmap`` can batch them."""
 
-    def __init__(self, key: Tensor | None = None, *, drops: bool = True, rooms: dict[int, int] | None = None) -> None:
+    def __init__(
+        self, key: Tensor | None = None, *, drops: bool = True, rooms: dict[int, int] | None = None, pads: bool = False
+    ) -> None:
         """Begin a forward pass.
 
         Args:
             key: of a trial, of which it draws what it drops, a 64-bit integer. Without, dropout is torch's own, which
                 ``vmap`` refuses, and trials cannot write to tensors that the pass makes.
             drops: whether dropout is answered.
+            pads: whether batches are padded to one shape, and the longest packed sequences differ in length.
             rooms: how long the tapes of the pass before were, which this one updates; makes tapes of the right length.
         """
         super().__init__(key if drops else None)
         self._trial = key
-        self._packs = False
+        self._packs, self._pads = False, pads
         self._pass = ForwardPass({} if rooms is None else rooms)
 
     def __exit__(self, *exception: object) -> None:
@@ -54,7 +57,7 @@ class BatchedLayers(KeyedMode):
             return cell(CELLS[func], self._pass, args)
         if func is _VF._pack_padded_sequence:
             self._packs = True
-            return pack(*args)
+            return pack(*args, whole=self._pads)
         if func is _VF._pad_packed_sequence:
             return unpack(*args)
         if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):

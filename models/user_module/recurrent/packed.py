@@ -44,6 +44,9 @@ PLAIN_LOSS = {
 """How torch calls ``cross_entropy`` where nothing but logits and targets was given."""
 
 
+LONGEST_DIFFER = "the longest sequences of its batches differ in length"
+
+
 class PackedRowsError(RuntimeError):
     """An operation would take padding for data."""
 
@@ -65,12 +68,16 @@ def marked(rows: Tensor, lengths: Tensor) -> Tensor:
     return rows
 
 
-def pack(inputs: Tensor, lengths: Tensor, batch_first: bool) -> tuple[Tensor, Tensor]:
-    """``_VF._pack_padded_sequence``: rows [T * B, ...] and the batch size of each of T steps."""
-    found = _Found()
+def pack(inputs: Tensor, lengths: Tensor, batch_first: bool, *, whole: bool = False) -> tuple[Tensor, Tensor]:
+    """``_VF._pack_padded_sequence``: rows [T * B, ...] and the batch size of each of T steps.
+
+    T is the length of the longest sequence, or of the ``whole`` padded batch, where the longest ones of trials differ.
+    """
+    found = _Found(whole)
     lengths = _Longest.apply(lengths, found)  # type: ignore[no-untyped-call]
     steps = found.longest
     inputs = inputs.transpose(0, 1) if batch_first else inputs
+    steps = max(steps, len(inputs)) if whole else steps
     if steps > len(inputs):
         raise PackedRowsError(f"a sequence of length {steps} is longer than its padded batch, {len(inputs)}")
     inside = _like(within(lengths, steps), inputs)
@@ -137,9 +144,12 @@ class _Check(Function):
 
 
 class _Found:
-    """What ``_Longest`` found."""
+    """What ``_Longest`` found, where trials may ``differ``."""
 
     longest = 0
+
+    def __init__(self, differ: bool) -> None:
+        self.differ = differ
 
 
 class _Longest(_Check):
@@ -159,9 +169,9 @@ class _Longest(_Check):
         if not bool((lengths[:, 1:] <= lengths[:, :-1]).all()) or int(lengths.min()) < 1:
             raise PackedRowsError("lengths of packed sequences must fall, from 1 up, without enforce_sorted=False")
         longest = lengths.amax(1).unique()
-        if len(longest) > 1:
-            raise PackedRowsError("the longest sequences of its batches differ in length")
-        found.longest = int(longest)
+        if len(longest) > 1 and not found.differ:
+            raise PackedRowsError(LONGEST_DIFFER)
+        found.longest = int(longest.max())
         return lengths.clone()
 
 

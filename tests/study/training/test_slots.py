@@ -8,9 +8,9 @@ from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.slots import (
-    COHORTS,
     CPU_BYTES,
     CPU_SLOTS,
+    CPU_SLOTS_TOGETHER,
     begin_together,
     choose_slots,
     described,
@@ -68,8 +68,10 @@ def of_a_user(folder: Path, name: str, **factors: list[object]) -> StudySpec:
 def test_whatever_a_study_varies_counts_for_how_a_users_module_is_trained(tmp_path: Path) -> None:
     plain = of_a_user(tmp_path, "plain_or_deciding", how=["plain", "decides"])
     data = load_data(plain)
-    assert begin_together(plain, data, "cpu", 16) == 16 // COHORTS
-    assert choose_slots(plain, data, "cpu") == CPU_SLOTS
+    assert begin_together(plain, data, "cpu", 16) == 16
+    assert choose_slots(plain, data, "cpu") == CPU_SLOTS_TOGETHER
+    few = plain.model_copy(update={"trials": 100})
+    assert choose_slots(few, data, "cpu", workers=2) == 17  # 50 for each worker in three companies
     first, second = described(plain, data, "cpu")
     assert "with how plain" in first
     assert "random draws" not in first
