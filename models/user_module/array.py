@@ -1,12 +1,9 @@
 """Runs of the user's own model in slots: many as one batched program where that was verified, else one by one."""
 
 import sys
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from itertools import compress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -20,25 +17,17 @@ from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
 from gradstudy.models.user_module.comparison import agreement, disagreement, tolerance
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
+from gradstudy.models.user_module.looks import Step, padded_and_alone
+from gradstudy.models.user_module.own_traceback import own_traceback
+from gradstudy.models.user_module.padding import Padding
 from gradstudy.models.user_module.program import batched_gradients
 from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import Company, ModuleRun
+from gradstudy.models.user_module.state.kept import UnkeptError, restore_run, run_state
 from gradstudy.models.user_module.state.stacked_state import state_signature
 
 T = TypeVar("T")
-
-HERE = Path(__file__).parent
-
-LOOKED_AT = frozenset(2 * 4**n for n in range(16))
-"""Steps at which runs whose batches are padded are compared again with what they do alone."""
-
-Step = tuple[Tensor, list[Tensor | None]]
-"""Loss and gradients."""
-
-LONGEST_TRACEBACK = 20_000
-"""Characters of a traceback that are kept, the last ones."""
 
 
 class ModuleArray:
@@ -166,11 +155,23 @@ class ModuleArray:
         rows.learning_rate[: self.active] = rows.learning_rate.new_tensor([run.learning_rate for run in runs])
 
     def state(self, slot: int) -> dict[str, Tensor] | None:
-        """What the further training of a trial depends on; None: the user's loader cannot be put where it was."""
+        """What the further training of a trial depends on, see ``TrialArray.state``; None where it cannot be kept."""
+        run = self._runs[slot]
+        if run is None or self._rows is None or slot in self.failures:
+            return None
+        try:
+            return {**self._rows.state(slot), "run": run_state(run), "alone": torch.tensor(self._alone[slot])}
+        except UnkeptError:
+            return None
 
     def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
-        """No trial goes on from a state; raises TypeError."""
-        raise TypeError("a trial of a user's own model begins anew")
+        """See ``TrialArray.restore``; raises UnkeptError where other batches come than came before."""
+        run = self._runs[slot]
+        if run is None or self._rows is None:
+            raise UnkeptError("its model cannot be made any more")
+        restore_run(run, state["run"])
+        self._alone[slot] = bool(state["alone"])
+        self._rows.restore(slot, state)
 
     def initial_losses(self, slot: int) -> list[float]:
         """Training loss of a slot's model on each of its first batches; call it before the first step."""
@@ -248,7 +249,7 @@ class ModuleArray:
         together, looked_at = None, dict[int, Step]()
         with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            looked_at, stacked = self._padded(rows, slots, batches)
+            looked_at, stacked = padded_and_alone(rows, slots, runs, batches)
             together = batched_gradients(self._skeleton, runs, parameters, stacked, [run.steps - 1 for run in runs])
         if together is None:
             for slot, batch in zip(slots, batches, strict=True):
@@ -268,23 +269,6 @@ class ModuleArray:
             own = [None if gradient is None else gradient[place] for gradient in gradients]
             if reason := disagreement(single, (losses[place], own), tolerance(runs[place])):
                 self._leave_company(rows, slots[place], single, reason)
-
-    def _padded(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> tuple[dict[int, Step], list[Any]]:
-        """Batches of one shape; and by their place, of those that are padded and looked at, what the run does alone."""
-        assert self._company is not None
-        padding = self._company.padding
-        if padding is None:
-            return {}, list(batches)
-        padded = padding.padded(batches)
-        alone: dict[int, Step] = {}
-        for place, (slot, batch) in enumerate(zip(slots, batches, strict=True)):
-            run = self._runs[slot]
-            is_padded = padding is AS_THEY_ARE or signature(batch) != signature(padded[place])
-            if run is not None and run.steps in LOOKED_AT and is_padded:
-                rows.load(slot, run)
-                with run.unchanged():
-                    alone[place] = run.gradients(batch, run.steps - 1, advance=False)
-        return alone, padded
 
     def _leave_company(self, rows: ModuleRows, slot: int, single: Step, reason: str) -> None:
         """Train a run by its own module from this step on."""
@@ -312,11 +296,5 @@ class ModuleArray:
         rows.loss[slot] = loss
 
     def _fail(self, slot: int) -> None:
-        """Keep the traceback of the exception that is being handled, without our own frames."""
-        error = sys.exception()
-        assert error is not None
-        frames = traceback.walk_tb(error.__traceback__)
-        theirs = [HERE not in Path(frame.f_code.co_filename).parents for frame, _ in frames]
-        shown = traceback.TracebackException.from_exception(error)
-        shown.stack = traceback.StackSummary.from_list(list(compress(shown.stack, theirs)))
-        self.failures[slot] = "".join(shown.format())[-LONGEST_TRACEBACK:]
+        """A run has failed by the exception that is being handled."""
+        self.failures[slot] = own_traceback()

@@ -1,6 +1,6 @@
 """The user's own optimizers, one for each run of their own model, behind the interface of those of an array."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gradstudy.models.optimizers import Optimizer
 from gradstudy.models.user_module.run import ModuleRun
+from gradstudy.models.user_module.state.kept import from_tensor, to_tensor
 
 if TYPE_CHECKING:
     from gradstudy.models.user_module.returned.optimizer import OwnOptimizer
@@ -54,6 +55,15 @@ class OwnOptimizers(Optimizer):
             for name, parameter in run.parameters.items():
                 views[name][0].copy_(parameter.detach())
                 parameter.grad = None
+
+    def of_slot(self, slot: int) -> dict[str, Tensor]:
+        """See Optimizer; raises UnkeptError where the user's optimizer has a state that cannot be kept."""
+        return {"own": to_tensor(self._runs[slot][1].state_dict())} if slot in self._runs else {}
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """See Optimizer."""
+        if slot in self._runs:
+            self._runs[slot][1].load_state_dict(from_tensor(state["own"]))
 
     def reset(self, slot: int) -> None:
         """Forget the run of a slot."""

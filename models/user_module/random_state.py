@@ -13,7 +13,11 @@ DRAWS = "it draws random numbers, which must not depend on what is trained besid
 
 
 class RandomState:
-    """Global generators of a trial's own: what it draws does not depend on other trials and does not disturb them."""
+    """Global generators of a trial's own: what it draws does not depend on other trials and does not disturb them.
+
+    Attributes:
+        state: of the generators, where they are not in place.
+    """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         """Seed every generator with ``seed``, for a trial that computes on ``device``."""
@@ -22,7 +26,7 @@ class RandomState:
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 (what the user's code may draw from)
         random.seed(seed)
-        self._state = _read(device)
+        self.state = _read(device)
         _write(before, device)
 
     @contextmanager
@@ -34,12 +38,12 @@ class RandomState:
             return
         before = _read(self._device)
         if _Staying.holder is not self:
-            _write(self._state, self._device)
+            _write(self.state, self._device)
         try:
             yield
         finally:
             if advance:
-                self._state = _read(self._device)
+                self.state = _read(self._device)
             _write(before, self._device)
 
     def _take_over(self) -> None:
@@ -47,12 +51,12 @@ class RandomState:
             return
         if _Staying.holder is not None:
             _Staying.holder.keep()
-        _write(self._state, self._device)
+        _write(self.state, self._device)
         _Staying.holder = self
 
     def keep(self) -> None:
         """Remember the state of the generators, which are in place."""
-        self._state = _read(self._device)
+        self.state = _read(self._device)
 
 
 class _Staying:

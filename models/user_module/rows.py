@@ -3,7 +3,7 @@
 # pyright: reportPrivateImportUsage=false
 # torch documents its foreach operations, whatever their names begin with.
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,6 +16,7 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.optimizers import NamedOptimizer, make_optimizer
 from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.slot_state import named, part_of
 from gradstudy.models.step_rates import StepRates
 from gradstudy.models.user_module.own_optimizer import OwnOptimizers
 from gradstudy.models.user_module.run import ModuleRun
@@ -91,6 +92,22 @@ class ModuleRows:
             state[target] = state[source]
         self.optimizer.move(source, target)
         self.clipper.move(source, target)
+
+    def state(self, slot: int) -> dict[str, Tensor]:
+        """What the further training of a slot depends on, by name, copies; raises UnkeptError of an own optimizer."""
+        return {
+            "parameters": self.parameters[slot].clone(),
+            "step": torch.tensor(self.step[slot]),
+            **named("optimizer", self.optimizer.of_slot(slot)),
+            **named("clipping", self.clipper.state(slot)),
+        }
+
+    def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``state`` gave of a slot with the same run."""
+        self.parameters[slot] = state["parameters"]
+        self.step[slot] = int(state["step"])
+        self.optimizer.restore(slot, part_of("optimizer", state))
+        self.clipper.restore(slot, part_of("clipping", state))
 
     def load(self, slot: int, run: ModuleRun) -> None:
         """Give a run's module the parameters of its slot."""

@@ -115,6 +115,11 @@ class ModuleRun:
         self.without_gradient: frozenset[str] = frozenset()
 
     @property
+    def random_state(self) -> tuple[Any, ...]:
+        """Of the generators that only this run draws from: where its batches and their order come from."""
+        return self._random.state
+
+    @property
     def has_optimizer(self) -> bool:
         """Whether the user's function returned one."""
         return self._setup.optimizer is not None

@@ -108,7 +108,7 @@ class Slots(Generic[Key]):
         slot = self.array.admit(run)
         try:
             self.array.restore(slot, checkpoint.slot)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (Exception, SystemExit) as error:  # of the user's code, too
             self.array.evict(slot)
             raise CheckpointError(str(error)) from None
         guard = skips_steps(self.array, run)

@@ -27,6 +27,18 @@ class OwnOptimizer:
             if self._updates % updates == 0:
                 schedule.step()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Of the optimizer and its schedules, to go on from."""
+        schedules = [every.schedule.state_dict() for every in self._schedules]
+        return {"optimizer": self._optimizer.state_dict(), "schedules": schedules, "updates": self._updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state_dict`` was taken."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        for every, kept in zip(self._schedules, state["schedules"], strict=True):
+            every.schedule.load_state_dict(kept)
+        self._updates = state["updates"]
+
 
 SOME_RATE = 1e-3
 """The learning rate of an optimizer that is made to see that it can be."""

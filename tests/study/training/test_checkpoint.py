@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec
 from gradstudy.study.training.arrays import Slots, make_array, make_workspace
 from gradstudy.study.training.checkpoint import Checkpoint, CheckpointError
+from gradstudy.study.training.data import load_data
 
 THRESHOLDS = {"autoclip": 50.0, "zclip": 1.0, "stable_spam": 0.5, "skip_z": 3.0, "adagc": 1.05, "agc": 0.02}
 
@@ -126,3 +128,120 @@ def test_a_state_holds_what_was_lost_before_it(spec: StudySpec, data: TokenPairs
     assert state is not None
     assert torch.equal(Checkpoint(state).slot["parameters"], slots.array.state(0)["parameters"])  # type: ignore[index]
     assert not math.isnan(ended_of(slots, "mine")[2])
+
+
+OF_A_USER = """
+import random
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+ROWS = torch.arange(400.0).view(100, 4).sin()
+
+
+class Model(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.cell = nn.GRU(4, 6, batch_first=True)
+        self.norm = nn.BatchNorm1d(6)
+        self.drop = nn.Identity() if kind == "alone" else nn.Dropout(0.2)
+        self.out = nn.Linear(6, 1)
+        self.hidden, self.calls = None, 0
+
+    def forward(self, x):
+        h = None
+        if self.kind == "carries" and self.training:
+            h = None if self.hidden is None else self.hidden.detach()
+            self.calls += 1
+        _, h = self.cell(x.unsqueeze(1), h)
+        if self.kind == "carries" and self.training:
+            self.hidden = h
+        h = self.drop(self.norm(h[-1]))
+        if self.kind == "teaches" and random.random() < 0.5:
+            h = h * 0.5
+        if self.kind == "alone" and float(h.sum()) > 1e9:
+            h = h * 0
+        return self.out(h)
+
+
+def problem(seed, kind="plain"):
+    model = Model(kind)
+    if kind == "carries":
+        batches = DataLoader(TensorDataset(ROWS), 20, shuffle=True, drop_last=True)
+    else:
+        batches = DataLoader(TensorDataset(ROWS), 30, shuffle=True)
+    found = [model, batches, lambda m, b: ((m(b[0]) - b[0].sum(1, keepdim=True)) ** 2).mean(), [[ROWS]]]
+    if kind == "own":
+        def optimizer(parameters, lr):
+            made = torch.optim.AdamW(parameters, lr)
+            return made, torch.optim.lr_scheduler.StepLR(made, 7, 0.9)
+        found.append(optimizer)
+    if kind == "lambda":
+        def optimizer(parameters, lr):
+            made = torch.optim.SGD(parameters, lr)
+            return made, torch.optim.lr_scheduler.LambdaLR(made, lambda step: 1 / (1 + step))
+        found.append(optimizer)
+    return tuple(found)
+"""
+
+
+def of_a_user(folder: Path, kind: str, **changes: object) -> StudySpec:
+    (folder / "kept_models.py").write_text(OF_A_USER)
+    values = {"name": "s", "task": "module:kept_models:problem", "task_folder": str(folder), "batch_size": 30}
+    space = {"cells": ["module"], "strategies": ["norm", "zclip"], "learning_rate": [0.001, 1]}
+    options = {"task_options": {"kind": kind}, "steps": 60, "loss": "mse", "sampler": "random", "space": space}
+    return parse_spec({**values, **options, **changes})
+
+
+def module_slots(spec: StudySpec) -> Slots[str]:
+    return Slots[str](make_array(spec, "module", load_data(spec), 4, make_workspace(spec, "cpu")), spec)
+
+
+def of_module(strategy: str) -> Setting:
+    return Setting(cell="module", strategy=strategy, threshold=1.0, learning_rate=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [("plain", {}), ("plain", {"optimizer": "adam"}), ("teaches", {}), ("carries", {}), ("own", {"optimizer": "own"}),
+     ("alone", {"own_draws": False})],
+    ids=str,
+)  # fmt: skip
+def test_a_model_of_the_users_goes_on_too(tmp_path: Path, kind: str, changes: dict[str, object]) -> None:
+    spec = of_a_user(tmp_path, kind, **changes)
+    whole, first, second = module_slots(spec), module_slots(spec), module_slots(spec)
+    for slots in (whole, first):
+        slots.admit("beside", of_module("norm"), 1)
+        slots.admit("mine", of_module("zclip"), 7)
+    expected, losses, _ = ended_of(whole, "mine")
+    for _ in range(3):
+        first.advance()
+    of_both = [first.state(key) for key in ("beside", "mine")]
+    assert all(state is not None for state in of_both)
+    begun = [
+        second.admit(key, of_module(strategy), seed, states=[state])
+        for key, strategy, seed, state in (("beside", "norm", 1, of_both[0]), ("mine", "zclip", 7, of_both[1]))
+        if state is not None
+    ]
+    assert begun == [30, 30]
+    result, same, _ = ended_of(second, "mine")
+    np.testing.assert_array_equal(same, losses)
+    assert result == expected
+
+
+def test_what_draws_from_its_loaders_generator_or_cannot_be_written_begins_anew(tmp_path: Path) -> None:
+    draws = of_a_user(tmp_path, "plain", own_draws=True)  # dropout and the loader's order are of one generator
+    slots = module_slots(draws)
+    slots.admit("mine", of_module("norm"), 7)
+    slots.advance()
+    state = slots.state("mine")
+    assert state is not None
+    assert module_slots(draws).admit("mine", of_module("norm"), 7, states=[state]) == 0
+    by_lambda = module_slots(of_a_user(tmp_path, "lambda", optimizer="own"))
+    by_lambda.admit("mine", of_module("norm"), 7)
+    by_lambda.advance()
+    kept = by_lambda.state("mine")
+    assert kept is None or module_slots(of_a_user(tmp_path, "lambda", optimizer="own")).admit(
+        "mine", of_module("norm"), 7, states=[kept]
+    ) in (0, 10)
