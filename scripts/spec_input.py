@@ -92,6 +92,23 @@ def merged(base: Values, over: Values) -> Values:
     return result
 
 
+def _parsed(values: Values) -> "StudySpec":
+    """The spec of these values; where one could be with the optimizer of the user's function, the error says so."""
+    from gradstudy.models.tasks.module_task import is_module_task
+    from gradstudy.study.spec.study_spec import parse_spec
+
+    try:
+        return parse_spec(values)
+    except SpecError as error:
+        if "optimizer" in values or not is_module_task(str(values.get("task"))):
+            raise
+        try:
+            parse_spec(values | {"optimizer": "own"})
+        except SpecError:
+            raise error from None
+        raise SpecError(f"{error}; if that is for the optimizer of your own function, say --optimizer own") from None
+
+
 def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
     """The spec that a name or a file and flags make, and whether they say more than the name.
 
@@ -101,7 +118,6 @@ def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
     from gradstudy.study.launch import with_file
     from gradstudy.study.literature.presets import preset_values
     from gradstudy.study.spec.checks.without_effect import beside_factors, without_defaults, without_effect
-    from gradstudy.study.spec.study_spec import parse_spec
 
     from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
     values = merged(({"name": name} if name else {}) | from_file, flags)
@@ -111,7 +127,7 @@ def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
         raise typer.BadParameter(
             "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"
         )
-    spec = parse_spec(values)
+    spec = _parsed(values)
     for sentence in without_effect(spec, flags):
         raise SpecError(sentence)
     in_file = without_defaults(from_file)

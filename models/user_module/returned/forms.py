@@ -97,8 +97,8 @@ def _named(made: Any) -> dict[str, Any] | None:
     """The parts by name, of a dictionary, a named tuple or a data class; None of what has no names."""
     if isinstance(made, Mapping):
         return {str(name): part for name, part in made.items()}
-    if isinstance(made, tuple) and hasattr(made, "_fields"):
-        return dict(zip(made._fields, made, strict=True))
+    if isinstance(made, tuple) and (fields := getattr(made, "_fields", None)):
+        return dict(zip(fields, made, strict=True))
     if dataclasses.is_dataclass(made) and not isinstance(made, type):
         return {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     return None
