@@ -50,9 +50,11 @@ def run_study(
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.study.search.phases import phase_name
     from gradstudy.study.spec.factors import shown
+    from gradstudy.study.training.device import set_up_process
     from gradstudy.study.training.slots import described, trial_bytes
     from gradstudy.study.worker.failures import FailureWatch
 
+    set_up_process(work.threads)  # this process tries a model of the user's, beside workers that begin
     database, record, spec = job.database, job.record, job.spec
     failures = FailureWatch(database, record)
     replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
