@@ -99,12 +99,14 @@ def _together(skeleton: ModuleRun, runs: Sequence[ModuleRun], steps: Sequence[in
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.unchanged())
-        for step in steps:
+        for turn, step in enumerate(steps):
             groups: dict[Hashable, list[int]] = defaultdict(list)
             for number, run in enumerate(runs):
                 carried = state_signature(run.carried, sorted(company.carried))
                 groups[company.signature(run.first_batches[step]), carried].append(number)
             for group in groups.values():
+                # In another order at each step: what hides in an object or a closure is then that of the wrong run.
+                group = group[:: -1 if turn % 2 else 1]
                 members = [runs[number] for number in group]
                 trained = [run.parameters for run in members]
                 parameters = {name: torch.stack([one[name].detach() for one in trained]) for name in trained[0]}

@@ -1,10 +1,14 @@
 """Whether something holds for all trials of a ``vmap``, which hides values."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+
+ARE_ALL_TRUE: Callable[[Tensor], Tensor] = vars(torch)["_is_all_true"]
+"""By what torch's distributions check their arguments."""
 
 
 class _AllTrue(Function):
@@ -23,8 +27,8 @@ class _AllTrue(Function):
         return None
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, values: Tensor) -> tuple[Tensor, None]:
-        if not values.all():
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, None]:
+        if not args[0].all():
             raise RuntimeError("arguments of a distribution are wrong for some trial")
         return torch.tensor(True), None
 

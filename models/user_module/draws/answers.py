@@ -49,10 +49,10 @@ def _randperm(numbers: Numbers, n: int, **options: Any) -> Any:
 
 def _normal(numbers: Numbers, mean: Any = 0.0, std: Any = 1.0, size: Any = None, **options: Any) -> Any:
     tensors = [one.detach() for one in (mean, std) if isinstance(one, Tensor)]
-    if size is None and not tensors:
-        return NotImplemented
     like = torch.broadcast_tensors(*tensors)[0] if tensors else None
     shape = size if like is None else like.shape
+    if shape is None:
+        return NotImplemented
     centre, width = (one.detach() if isinstance(one, Tensor) else one for one in (mean, std))
     return _made(options, lambda dtype: (centre + width * numbers.normal(shape, dtype)).to(dtype), like)
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import _VF, Tensor
 
-from gradstudy.models.user_module.draws.all_true import all_true
+from gradstudy.models.user_module.draws.all_true import ARE_ALL_TRUE, all_true
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode, split_arguments
 from gradstudy.models.user_module.random_state import DRAWS, RandomNumbersError
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
@@ -62,7 +62,7 @@ class BatchedLayers(KeyedMode):
             return unpack(*args)
         if self._packs and func not in KINDS and is_packed((*args, *(kwargs or {}).values())):
             return by_row(func, args, kwargs or {})
-        if func is torch._is_all_true:  # by which distributions check their arguments
+        if func is ARE_ALL_TRUE:
             return all_true(*args)
         if func in DETACHING:
             return detached(func, args[0])

@@ -1,5 +1,8 @@
 """Modules that keep something from batch to batch: in company that comes and goes beside a loop of torch."""
 
+from collections import deque
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +158,23 @@ class Schedules(KeepsDetached):
         return None if self.hidden is None else self.hidden * (5 / (5 + np.exp(self.step / 5)))
 
 
+class Remembers(KeepsDetached):
+    """The last three states, and means over batches."""
+
+    def make(self):
+        self.states, self.mean = deque(maxlen=3), torch.zeros(())
+        self.named = {"norm": None}
+
+    def begin(self, words):
+        return sum(self.states) / 3 * (1 + self.named["norm"]) if self.states else None
+
+    def keep(self, hidden):
+        self.states.append(hidden.detach())
+        with torch.no_grad():
+            self.mean = 0.9 * self.mean + 0.1 * hidden.mean()
+            self.named["norm"] = self.mean.abs()
+
+
 class FromTheThirdStep(Simple):
     def make(self):
         super().make()
@@ -236,7 +256,7 @@ def by_hand(make, seed, steps, batches=even_batches_of):
 
 MODELS = [
     *(Language, KeepsDetached, FirstInForward, Simple, DetachesInPlace, TakesData),
-    *(WritesInPlace, InABuffer, Schedules, FromTheThirdStep),
+    *(WritesInPlace, InABuffer, Schedules, Remembers, FromTheThirdStep),
 ]
 
 
@@ -333,18 +353,50 @@ class KeepsAnObject(KeepsDetached):
         self.last = lambda: hidden
 
 
-class InAClosure(KeepsDetached):
+class KeepsInAnObject(KeepsDetached):
+    """Which is used later than the steps that are compared."""
+
     def make(self):
-        held = {}
-        self.begin = lambda words: held.get("hidden")
+        self.state, self.step = SimpleNamespace(hidden=None), 0
+
+    def begin(self, words):
+        self.step += 1
+        return self.state.hidden if self.step > 9 else None
+
+    def keep(self, hidden):
+        self.state.hidden = hidden.detach()
+
+
+class InAClosure(KeepsDetached):
+    """Where torch would take the last batch's tensors of all runs for those of this one."""
+
+    def make(self):
+        held, self.step = {}, 0
+        self.begin = lambda words: held.get("hidden") if self.step > 1 else None
         self.keep = lambda hidden: held.update(hidden=hidden.detach())
+
+    def forward(self, words):
+        self.step += 1
+        return super().forward(words)
+
+
+class CountsInAnArray(KeepsDetached):
+    def make(self):
+        super().make()
+        self.counts = np.zeros(2)
+
+    def begin(self, words):
+        self.counts[0] += 1
+        return super().begin(words)
 
 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (KeepsAnObject, "its attribute last changes from step to step, and holds an object, function"),
-        (InAClosure, ""),
+        (KeepsInAnObject, "its attribute state changes from step to step, and holds an object, SimpleNamespace"),
+        (CountsInAnArray, "its attribute counts changes from step to step, and holds an object, ndarray"),
+        (InAClosure, "its loss is"),
     ],
 )
 def test_what_cannot_be_carried_is_trained_alone(make, reason):
