@@ -61,6 +61,7 @@ bench-answer: $(READY)  ## compare what answers are worth with Optuna's best tri
 soak: $(READY)  ## kill workers, stop databases, fill disks for some minutes, and look for lost trials
 	$(BIN)/pytest -m soak -n 2
 	$(BIN)/python tests/soak/storms.py
+	$(BIN)/python tests/soak/long_trials.py
 
 $(READY_TO_STUDY): pyproject.toml constraints.txt
 	@echo "Installing gradstudy into $(VENV) (one to two minutes; 1.5 GB, half of it PyTorch) ..."

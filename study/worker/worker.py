@@ -21,6 +21,7 @@ from gradstudy.study.training.arrays import Ended, Slots, make_array, make_works
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.slots import begin_together
 from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping
+from gradstudy.study.worker.checkpointing import Checkpointing
 from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
 from gradstudy.study.worker.heartbeat import heartbeat
 from gradstudy.study.worker.job import Job
@@ -36,13 +37,6 @@ once, and an adaptive sampler's answers are not much older than the trials that 
 
 SECONDS_UNTIL_ASKED_AGAIN = 0.5
 """Time until a worker that got no trial asks again."""
-
-
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
-"""Of training: what a trial loses at most when its worker is lost."""
-
-WORTH_KEEPING = 5.0
-"""Seconds of training; of a worker that is told to stop, a trial that has trained longer is kept."""
 
 
 class Listener(Protocol):
@@ -98,8 +92,7 @@ class Worker:
         self._asked: deque[Future[Begun | None]] = deque()
         self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
-        self._saved: dict[int, float] = {}
-        self._saving: deque[Future[bool]] = deque()
+        self._checkpointing = Checkpointing()
         self._judged: deque[tuple[Begun, Future[bool]]] = deque()
         self._ask_again = 0.0
         self._worker_id = register_worker(
@@ -143,7 +136,7 @@ class Worker:
                 self._errors.append(ended.result.error)
         if self._job.spec.pruner != "none":
             self._prune(busy, books, bookkeeper)
-        self._checkpoint(busy, SECONDS_BETWEEN_CHECKPOINTS, books, bookkeeper)
+        self._checkpointing.keep(busy, books, bookkeeper)
         self._report(wait=not busy)
         if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
             raise TrialsFailError(FAILURES_IN_A_ROW, str(self._errors[-1]))
@@ -155,29 +148,8 @@ class Worker:
         if steps:
             bookkeeper.submit(books.tell_steps, steps).result()
 
-    def _checkpoint(
-        self, arrays: list[Slots[Begun]], seconds: float, books: Bookkeeping, bookkeeper: ThreadPoolExecutor
-    ) -> None:
-        """Keep the states of the trials that have trained for so long since they began or were last kept.
-
-        Nothing is kept while the database has not taken what was: it is a choice between two losses.
-        """
-        while self._saving and self._saving[0].done():
-            self._saving.popleft().result()
-        now = time.monotonic()
-        if self._saving or all(now - since < seconds for since in self._saved.values()):
-            return
-        for slots in arrays:
-            for key, step in slots.steps():
-                if now - self._saved[key.claim.id] < seconds:
-                    continue
-                self._saved[key.claim.id] = now
-                state = slots.state(key)
-                if state is not None:
-                    self._saving.append(bookkeeper.submit(books.save, key.claim, step, state))
-
     def _store(self, ended: Ended[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
-        self._saved.pop(ended.key.claim.id, None)
+        self._checkpointing.end(ended.key)
         self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
 
     def _prune(self, busy: list[Slots[Begun]], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
@@ -237,7 +209,7 @@ class Worker:
                 setting = begun.setting
                 own = own_hyperparameters(self._job.spec, setting.factors)
                 self._slots_of(setting).admit(begun, setting, begun.claim.seed, own, begun.states)
-                self._saved[begun.claim.id] = time.monotonic()
+                self._checkpointing.begin(begun)
                 self._listener.started(begun.claim.ordinal)
             self._asked.popleft()
 
@@ -283,7 +255,7 @@ class Worker:
 
     def _give_back_all(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
         """Give back what runs and what was asked for; keep how far it is, and store what has ended."""
-        self._checkpoint(list(self._arrays.values()), WORTH_KEEPING, books, bookkeeper)
+        self._checkpointing.keep(self._arrays.values(), books, bookkeeper, stopping=True)
         asked = [future for future in self._asked if not future.cancel()]
         begun = [result for future in asked if not future.exception() and (result := future.result())]
         begun += [key for slots in self._arrays.values() for key in slots.keys]

@@ -15,7 +15,7 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import Slots
-from gradstudy.study.worker import worker
+from gradstudy.study.worker import checkpointing
 
 Work = Callable[..., None]
 
@@ -23,11 +23,11 @@ KEPT_ALWAYS = """
 import sys, threading
 from gradstudy.storage.database import Database
 from gradstudy.storage.studies import find_study
-from gradstudy.study.worker import worker
+from gradstudy.study.worker import checkpointing, worker
 from gradstudy.study.worker.bookkeeping import Bookkeeping
 from gradstudy.study.worker.job import Job
 
-worker.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+checkpointing.SECONDS_BETWEEN = 0.0
 save = Bookkeeping.save
 
 def saved_once(self, claim, step, state):
@@ -96,7 +96,7 @@ def test_a_stop_keeps_what_was_trained_and_the_study_ends_as_if_undisturbed(
     db: Database, finished: Database, work: Work, monkeypatch: pytest.MonkeyPatch, begun_at: list[int],
     same_results: Callable[..., None],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(worker, "WORTH_KEEPING", 0.0)
+    monkeypatch.setattr(checkpointing, "WORTH_KEEPING", 0.0)
     with monkeypatch.context() as patch:
         listener = StopAfterBlocks(patch, 6)
         work(db, stop=listener.stop, listener=listener)
