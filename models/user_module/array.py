@@ -127,8 +127,7 @@ class ModuleArray:
     def train(self, steps: int) -> Telemetry:
         """Advance every active trial by ``steps`` training steps and report on them."""
         if self._rows is None:
-            nothing = torch.full((4, self.active), torch.nan)
-            return Telemetry.recorded([nothing] * steps)
+            return Telemetry.recorded([torch.full((4, self.active), torch.nan)] * steps)
         # Own optimizers may draw, and not from the generators of whichever trial drew last.
         with nullcontext() if self._optimizer is None else staying(self._device):
             return Telemetry.recorded([self._train_step(self._rows) for _ in range(steps)])
