@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import _VF, Tensor
+from torch.nn import functional
 
 from gradstudy.models.user_module.draws.all_true import ARE_ALL_TRUE, all_true
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode, split_arguments
@@ -68,6 +69,9 @@ class BatchedLayers(KeyedMode):
             return detached(func, args[0])
         if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
             return args[0].copy_(torch.scatter(*args))
+        if func is functional.linear and args[0].ndim > 2:  # one product for each trial, not one for each of its rows
+            x, *rest = args
+            return functional.linear(x.flatten(0, -2), *rest, **(kwargs or {})).unflatten(0, x.shape[:-1])
         if func in MAKERS and self._trial is not None:
             return own_tensor(self._trial, func(*args, **(kwargs or {})))
         try:
