@@ -183,7 +183,10 @@ class Worker:
         """Have trials asked for until those that run and those that come fill the slots, and some more."""
         if self._running() and time.monotonic() < self._ask_again:
             return
-        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots)) - self._running() - len(self._asked)
+        running = self._running()
+        if running and self._together == self._slots:  # none begins before all of these have ended
+            running = self._slots
+        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots)) - running - len(self._asked)
         if self._ask_again:  # there was none, and there may be one now: no need to hear it from several
             wanted = min(wanted, 1 - len(self._asked))
         for _ in range(wanted):
