@@ -18,9 +18,9 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.comparison import agreement, disagreement, tolerance
+from gradstudy.models.user_module.comparison import Step, agreement, disagreement, padded_alone, tolerance
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
+from gradstudy.models.user_module.padding import Padding
 from gradstudy.models.user_module.program import batched_gradients
 from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
@@ -30,12 +30,6 @@ from gradstudy.models.user_module.state.stacked_state import state_signature
 T = TypeVar("T")
 
 HERE = Path(__file__).parent
-
-LOOKED_AT = frozenset(2 * 4**n for n in range(16))
-"""Steps at which runs whose batches are padded are compared again with what they do alone."""
-
-Step = tuple[Tensor, list[Tensor | None]]
-"""Loss and gradients."""
 
 LONGEST_TRACEBACK = 20_000
 """Characters of a traceback that are kept, the last ones."""
@@ -237,7 +231,10 @@ class ModuleArray:
         together, looked_at = None, dict[int, Step]()
         with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            looked_at, stacked = self._padded(rows, slots, batches)
+            padding, stacked = self._skeleton.padding, batches
+            if padding is not None:
+                stacked = padding.padded(batches)
+                looked_at = padded_alone(runs, batches, stacked, lambda place: rows.load(slots[place], runs[place]))
             together = batched_gradients(self._skeleton, runs, parameters, stacked, [run.steps - 1 for run in runs])
         if together is None:
             for slot, batch in zip(slots, batches, strict=True):
@@ -257,23 +254,6 @@ class ModuleArray:
             own = [None if gradient is None else gradient[place] for gradient in gradients]
             if reason := disagreement(single, (losses[place], own), tolerance(runs[place])):
                 self._leave_company(rows, slots[place], single, reason)
-
-    def _padded(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> tuple[dict[int, Step], list[Any]]:
-        """Batches of one shape; and by their place, of those that are padded and looked at, what the run does alone."""
-        assert self._company is not None
-        padding = self._company.padding
-        if padding is None:
-            return {}, list(batches)
-        padded = padding.padded(batches)
-        alone: dict[int, Step] = {}
-        for place, (slot, batch) in enumerate(zip(slots, batches, strict=True)):
-            run = self._runs[slot]
-            is_padded = padding is AS_THEY_ARE or signature(batch) != signature(padded[place])
-            if run is not None and run.steps in LOOKED_AT and is_padded:
-                rows.load(slot, run)
-                with run.unchanged():
-                    alone[place] = run.gradients(batch, run.steps - 1, advance=False)
-        return alone, padded
 
     def _leave_company(self, rows: ModuleRows, slot: int, single: Step, reason: str) -> None:
         """Train a run by its own module from this step on."""

@@ -128,6 +128,11 @@ class ModuleRun:
         self.without_gradient: frozenset[str] = frozenset()
 
     @property
+    def padding(self) -> Padding | None:
+        """How its batches are padded in company."""
+        return None if self.company is None else self.company.padding
+
+    @property
     def has_optimizer(self) -> bool:
         """Whether the user's function returned one."""
         return self._optimizer is not None

@@ -9,8 +9,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
-from gradstudy.models.user_module.array import LOOKED_AT, ModuleArray
+from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import MOST_SHAPES, try_batching
+from gradstudy.models.user_module.comparison import LOOKED_AT
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.padding import Padding
 
