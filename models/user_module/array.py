@@ -15,9 +15,8 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.comparison import agreement, disagreement, tolerance
+from gradstudy.models.user_module.comparison import Step, agreement, disagreement, padded_alone, tolerance
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.looks import Step, padded_and_alone
 from gradstudy.models.user_module.own_traceback import own_traceback
 from gradstudy.models.user_module.padding import Padding
 from gradstudy.models.user_module.program import batched_gradients
@@ -248,7 +247,10 @@ class ModuleArray:
         together, looked_at = None, dict[int, Step]()
         with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            looked_at, stacked = padded_and_alone(rows, slots, runs, batches)
+            padding, stacked = self._skeleton.padding, batches
+            if padding is not None:
+                stacked = padding.padded(batches)
+                looked_at = padded_alone(runs, batches, stacked, lambda place: rows.load(slots[place], runs[place]))
             together = batched_gradients(self._skeleton, runs, parameters, stacked, [run.steps - 1 for run in runs])
         if together is None:
             for slot, batch in zip(slots, batches, strict=True):

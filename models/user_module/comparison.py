@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
+from gradstudy.models.user_module.padding import AS_THEY_ARE, signature
 from gradstudy.models.user_module.program import strictly_batched
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.run import ModuleRun
@@ -24,6 +25,13 @@ TOLERANCE = 1e-4
 
 PADDED_TOLERANCE = 1e-10
 """The same in float64 for runs whose batches are padded."""
+
+
+LOOKED_AT = frozenset(2 * 4**n for n in range(16))
+"""Steps at which runs whose batches are padded are compared again with what they do alone."""
+
+Step = tuple[Tensor, list[Tensor | None]]
+"""Loss and gradients."""
 
 
 class Taken(NamedTuple):
@@ -168,11 +176,31 @@ def _numbers(state: dict[Attribute, Any]) -> dict[Attribute, list[str]]:
     }
 
 
+def padded_alone(
+    runs: Sequence[ModuleRun], batches: Sequence[Any], padded: Sequence[Any], load: Callable[[int], None]
+) -> dict[int, Step]:
+    """What runs do alone, by their place, whose batches are padded at a step at which they are looked at.
+
+    Args:
+        runs: that go through one program.
+        batches: one for each run.
+        padded: the same of one shape.
+        load: gives the module of the run at a place its parameters.
+    """
+    found: dict[int, Step] = {}
+    for place, run in enumerate(runs):
+        is_padded = run.padding is AS_THEY_ARE or signature(batches[place]) != signature(padded[place])
+        if run.steps in LOOKED_AT and is_padded:
+            load(place)
+            with run.unchanged():
+                found[place] = run.gradients(batches[place], run.steps - 1, advance=False)
+    return found
+
+
 def tolerance(run: ModuleRun) -> float:
     """By how much a run may differ in a batch, relatively; padded in double precision by no more than rounding."""
     doubles = all(parameter.dtype == torch.float64 for parameter in run.parameters.values())
-    padded = run.company is not None and run.company.padding is not None
-    return PADDED_TOLERANCE if padded and doubles else TOLERANCE
+    return PADDED_TOLERANCE if run.padding is not None and doubles else TOLERANCE
 
 
 def disagreement(

@@ -120,6 +120,11 @@ class ModuleRun:
         return self._random.state
 
     @property
+    def padding(self) -> Padding | None:
+        """How its batches are padded in company."""
+        return None if self.company is None else self.company.padding
+
+    @property
     def has_optimizer(self) -> bool:
         """Whether the user's function returned one."""
         return self._setup.optimizer is not None
