@@ -15,6 +15,7 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.comparison import Step, agreement, disagreement, padded_alone, tolerance
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.own_traceback import own_traceback
@@ -22,7 +23,7 @@ from gradstudy.models.user_module.padding import Padding
 from gradstudy.models.user_module.program import batched_gradients
 from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
-from gradstudy.models.user_module.run import Company, ModuleRun
+from gradstudy.models.user_module.run import ModuleRun
 from gradstudy.models.user_module.state.kept import UnkeptError, restore_run, run_state
 from gradstudy.models.user_module.state.stacked_state import state_signature
 
@@ -153,23 +154,21 @@ class ModuleArray:
         rows.learning_rate[: self.active] = rows.learning_rate.new_tensor([run.learning_rate for run in runs])
 
     def state(self, slot: int) -> dict[str, Tensor] | None:
-        """What the further training of a trial depends on, see ``TrialArray.state``; None where it cannot be kept."""
-        run = self._runs[slot]
-        if run is None or self._rows is None or slot in self.failures:
-            return None
-        try:
-            return {**self._rows.state(slot), "run": run_state(run), "alone": torch.tensor(self._alone[slot])}
-        except UnkeptError:
-            return None
+        """See ``TrialArray.state``; None where it cannot be kept."""
+        run, rows = self._runs[slot], self._rows
+        if run is not None and rows is not None and slot not in self.failures:
+            with suppress(UnkeptError):
+                return {**rows.state(slot), "run": run_state(run), "alone": torch.tensor(self._alone[slot])}
+        return None
 
     def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
         """See ``TrialArray.restore``; raises UnkeptError where other batches come than came before."""
-        run = self._runs[slot]
-        if run is None or self._rows is None:
+        run, rows = self._runs[slot], self._rows
+        if run is None or rows is None:
             raise UnkeptError("its model cannot be made any more")
         restore_run(run, state["run"])
         self._alone[slot] = bool(state["alone"])
-        self._rows.restore(slot, state)
+        rows.restore(slot, state)
 
     def initial_losses(self, slot: int) -> list[float]:
         """Training loss of a slot's model on each of its first batches; call it before the first step."""

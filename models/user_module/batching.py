@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.comparison import Comparison, first_line
 from gradstudy.models.user_module.importing import in_a_line
 from gradstudy.models.user_module.loading import UserModule
@@ -14,7 +15,7 @@ from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
 from gradstudy.models.user_module.recurrent.packed import LONGEST_DIFFER
 from gradstudy.models.user_module.returned.optimizer import TriedOptimizer, try_optimizer
 from gradstudy.models.user_module.returned.problem import ReturnedError
-from gradstudy.models.user_module.run import Company, ModuleRun
+from gradstudy.models.user_module.run import ModuleRun
 
 CHECKED_COINS = 5
 """Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""

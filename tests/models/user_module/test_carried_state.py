@@ -14,8 +14,8 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.run import Company
 from gradstudy.models.user_module.state.history import NOT_DETACHED
 from gradstudy.models.user_module.state.stacked_state import StackedState
 

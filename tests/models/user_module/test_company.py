@@ -16,11 +16,11 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.draws import keyed_random
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent import calls, lstm_piece, stack
-from gradstudy.models.user_module.run import Company
 
 CPU = torch.device("cpu")
 STUDY_SEED, SYMBOLS, LENGTH, BATCH, HIDDEN = 7, 9, 5, 4, 6
