@@ -70,13 +70,11 @@ class ModuleArray:
             shared_draws: the seed of the draws that batched runs share, see ``Company``; None where they share none.
             padding: of batches of different lengths, where it was verified.
         """
-        self.slots = slots
-        self.active = 0
+        self.slots, self.active = slots, 0
         self.watch: Watch | None = None
         self.failures: dict[int, str] = {}
         self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
-        self._optimizer, self._schedule = optimizer, schedule
-        self.guard = guard
+        self._optimizer, self._schedule, self.guard = optimizer, schedule, guard
         self._company = Company(shared_draws, padding) if batched else None
         self._runs: list[ModuleRun | None] = []
         self._alone: list[bool] = []
@@ -164,8 +162,8 @@ class ModuleArray:
     def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
         """See ``TrialArray.restore``; raises UnkeptError where other batches come than came before."""
         run, rows = self._runs[slot], self._rows
-        if run is None or rows is None:
-            raise UnkeptError("its model cannot be made any more")
+        assert run is not None
+        assert rows is not None
         restore_run(run, state["run"])
         self._alone[slot] = bool(state["alone"])
         rows.restore(slot, state)

@@ -2,14 +2,16 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
 from gradstudy.models.user_module.padding import Padding, signature
 from gradstudy.models.user_module.random_state import Coins, no_random_numbers
-from gradstudy.models.user_module.state.carried_state import Attribute
+
+if TYPE_CHECKING:
+    from gradstudy.models.user_module.state.carried_state import Attribute
 
 
 class Company:
