@@ -42,6 +42,7 @@ def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_
             "task": held.task,
             "task_folder": str(tmp_path),
             "task_options": held.options,
+            "optimizer": "sgd",  # else the launch would try the function, which is held
             "steps": 40,
             "trials": 12,
             "space": {"cells": ["module"], "strategies": ["none", "norm", "value"], "learning_rate": [0.001, 0.1]},
