@@ -41,7 +41,8 @@ def _of_the_answer(best: "dict[Any, Any]", answer: "dict[Any, Any]", short: int)
     if answer is best:
         return f"That is the answer for {short:,} steps: it holds there."
     more = answer["loss"] - best["loss"]
-    ended = f"The answer for {short:,} steps, {in_words(answer)}, ends {more:.3g} higher there"
+    share = f" ({more / best['loss']:.0%})" if best["loss"] > 0 else ""
+    ended = f"The answer for {short:,} steps, {in_words(answer)}, ends {more:.3g}{share} higher there"
     if more <= AS_GOOD * answer["untrained"]:
         return f"{ended}: about as good, within {AS_GOOD:.0%} of the untrained loss. It holds."
     return f"{ended}: it does not hold, as far as {counted(answer['runs'], 'run')} of each setting can tell."
