@@ -18,7 +18,8 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
+from gradstudy.models.user_module.batching import agreement, batched_gradients, buffers_of, signature
+from gradstudy.models.user_module.checks.spot_check import Alone, SpotChecks, WrongInBatchError, confirm, suspicion
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import Company, ModuleRun
@@ -81,6 +82,8 @@ class ModuleArray:
         self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
         self._skeleton: ModuleRun | None = None
+        self._spot_checks = SpotChecks()
+        self._company_is_wrong = False
 
     def admit(self, run: TrainingRun) -> int:
         """Put a trial into the next free slot, untrained, and return the slot; one that cannot be made has failed.
@@ -100,7 +103,7 @@ class ModuleArray:
             if self._company is not None:
                 self._skeleton = self._skeleton or made
                 reason = agreement(self._skeleton, made)
-                self._alone[slot] = reason is not None
+                self._alone[slot] = reason is not None or self._company_is_wrong
                 if reason is not None:
                     print(f"seed {run.seed} is trained on its own: {reason}", file=sys.stderr)  # noqa: T201
             self._runs[slot] = made
@@ -218,6 +221,8 @@ class ModuleArray:
         runs = [run for slot in slots if (run := self._runs[slot]) is not None]
         assert self._skeleton is not None
         index = torch.tensor(slots, device=self._device)
+        alone = self._spot_check(rows, slots, batches)
+        buffers = [buffers_of(run) for run in runs]
         together = None
         with suppress(Exception, SystemExit):
             parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
@@ -227,6 +232,8 @@ class ModuleArray:
                 self._differentiate_alone(rows, slot, batch)
             return
         losses, gradients = together
+        if alone is not None and (reason := suspicion(alone, runs[alone.number], losses[alone.number], gradients)):
+            self._confirm(reason, rows, slots, batches)
         computed = torch.zeros(len(slots), rows.layout.size, dtype=rows.gradients.dtype, device=self._device)
         for view, gradient in zip(rows.views(computed, runs[0]).values(), gradients, strict=True):
             if gradient is not None:
@@ -236,6 +243,39 @@ class ModuleArray:
                 run.note_gradients(gradients)
         rows.gradients.index_copy_(0, index, computed)
         rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
+        finite = losses.isfinite() & computed.isfinite().all(1)
+        for number in torch.nonzero(~finite).flatten().tolist():  # never by a fault of the batch
+            for name, buffer in runs[number].module.named_buffers():
+                buffer.copy_(buffers[number][name])
+            rows.gradients[slots[number]].zero_()
+            self._differentiate_alone(rows, slots[number], batches[number])
+
+    def _spot_check(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> Alone | None:
+        """What one of the slots makes of its step alone, where a check is due and it can be computed."""
+        if not self._spot_checks.due():
+            return None
+        with suppress(Exception, SystemExit):
+            return self._spot_checks.alone(self._loaded(rows, slots), batches)
+        return None
+
+    def _confirm(self, reason: str, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
+        """End the trials of a batch that gave wrong numbers; where there is no telling, go on with each alone."""
+        try:
+            confirm(reason, self._loaded(rows, slots), batches)
+        except WrongInBatchError:
+            self._company_is_wrong = True
+            for slot in slots:
+                self._fail(slot)
+        except (Exception, SystemExit):
+            for slot in slots:
+                self._alone[slot] = True
+
+    def _loaded(self, rows: ModuleRows, slots: list[int]) -> list[ModuleRun]:
+        """The runs of some slots, whose modules hold their parameters."""
+        runs = [run for slot in slots if (run := self._runs[slot]) is not None]
+        for slot, run in zip(slots, runs, strict=True):
+            rows.load(slot, run)
+        return runs
 
     def _differentiate_alone(self, rows: ModuleRows, slot: int, batch: Any) -> None:
         """Loss and gradient of one slot, by its own module."""
@@ -244,6 +284,7 @@ class ModuleArray:
         try:
             rows.load(slot, run)
             loss, gradients = run.gradients(batch, run.steps - 1)
+            rows.store(slot, run)
         except (Exception, SystemExit):
             self._fail(slot)
             return

@@ -1,28 +1,30 @@
 """Several runs of the user's own model as one batched program, by ``torch.func``: tried before it is relied on."""
 
-import math
 import warnings
 from collections.abc import Hashable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from gradstudy.models.user_module.checks.disagreement import differing_buffer, disagreement, strict_disagreement
+from gradstudy.models.user_module.checks.in_float64 import batch_in_float64, in_float64
+from gradstudy.models.user_module.checks.reasons import in_words
+from gradstudy.models.user_module.checks.seen_values import PLAIN, changed_value, seen_values
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.random_state import DRAWS
+from gradstudy.models.user_module.operations.errors import UnbatchedError
+from gradstudy.models.user_module.random_state import RandomNumbersError
 from gradstudy.models.user_module.recurrent.mode import BatchedLayers
 from gradstudy.models.user_module.run import Company, ModuleRun
 
-TOLERANCE = 1e-4
-"""Relative difference of losses and of gradients up to which a batched run equals a single one, in float32."""
-
-CHECKED_COINS = 5
-"""Steps that are compared of a model that draws what it does: with teacher forcing of one in two, both are seen."""
+CHECKED, CHECKED_COINS = 2, 5
+"""Steps that are compared, and of a model that draws what it does: with teacher forcing of one in two, both are seen."""
 
 SLOW = "There is a performance drop"
 """How torch's warning begins that an operation is looped over, not batched."""
@@ -63,10 +65,18 @@ class _Loss(nn.Module):
 
 
 def signature(batch: Any) -> Hashable:
-    """What batches must have in common to be stacked: their structure, and type and shape of each tensor."""
+    """What batches must have in common to be stacked: their structure, type and shape of each tensor, all else."""
     leaves, structure = tree_flatten(batch)
-    kinds = tuple((leaf.dtype, leaf.shape) if isinstance(leaf, Tensor) else repr(leaf) for leaf in leaves)
-    return str(structure), kinds
+    return str(structure), tuple(map(_kind, leaves))
+
+
+def _kind(leaf: Any) -> Hashable:
+    """What equals that of another leaf if one program can have both: of what is no tensor, the value itself."""
+    if isinstance(leaf, Tensor):
+        return leaf.dtype, leaf.shape
+    if isinstance(leaf, np.ndarray) and leaf.dtype != object:
+        return leaf.dtype.str, leaf.shape, leaf.tobytes()
+    return (type(leaf), repr(leaf)) if isinstance(leaf, PLAIN) or leaf is None else id(leaf)
 
 
 def batched_gradients(
@@ -111,29 +121,32 @@ def batched_gradients(
         return loss
 
     views = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+    versions = [view._version for view in views.values()]
     in_dims = (0, 0 if stacked else None, 0 if leaves else None, 0)
     with company.draws(steps):
         losses = vmap(loss_of_one, in_dims=in_dims, randomness="error")(views, stacked, leaves, keys)
-    gradients = torch.autograd.grad(losses.sum(), list(views.values()), allow_unused=True)
+    if [view._version for view in views.values()] != versions:
+        raise UnbatchedError("it changes its parameters in the forward pass")
+    found = torch.autograd.grad(losses.sum(), list(views.values()), allow_unused=True)
+    gradients = [_hooked(runs, name, gradient) for name, gradient in zip(views, found, strict=True)]
     buffers = {name for name, _ in skeleton.module.named_buffers()}
     for number, one in enumerate(constants):
         for name in buffers:
             one[name].copy_(stacked[name][number])
-    return losses.detach(), list(gradients)
+    return losses.detach(), gradients
 
 
-def disagreement(
-    single: tuple[Tensor, Sequence[Tensor | None]], batched: tuple[Tensor, Sequence[Tensor | None]]
-) -> str | None:
-    """How one run's loss and gradients differ from those of the same run in a batch; None where they do not."""
-    if not torch.allclose(single[0].double(), batched[0].double(), rtol=TOLERANCE, atol=0, equal_nan=True):
-        return f"its loss is {float(batched[0]):.6g} in a batch and {float(single[0]):.6g} alone"
-    norm = difference = 0.0
-    for alone, in_company in zip(single[1], batched[1], strict=True):
-        a, b = (0.0 if gradient is None else gradient.to_dense().double() for gradient in (alone, in_company))
-        norm = math.hypot(norm, torch.as_tensor(a).norm().item())
-        difference = math.hypot(difference, torch.as_tensor(a - b).norm().item())
-    return f"its gradient differs by {difference / norm:.2g} of its norm" if difference > TOLERANCE * norm else None
+def _hooked(runs: Sequence[ModuleRun], name: str, gradient: Tensor | None) -> Tensor | None:
+    """The gradient of a parameter of each run, [K, *shape], after the hooks that the user put on the parameter."""
+    hooks = [list((run.parameters[name]._backward_hooks or {}).values()) for run in runs]
+    if gradient is None or not any(hooks):
+        return gradient
+    changed = gradient.clone()
+    for number, of_run in enumerate(hooks):
+        for hook in of_run:
+            if (given := hook(changed[number])) is not None:
+                changed[number] = given
+    return changed
 
 
 def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
@@ -146,7 +159,7 @@ def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
         with run.unchanged():
             losses, gradients = _strictly_batched(skeleton, [run], parameters, [batch], [0])
     except Exception as error:
-        return _first_line(error)
+        return in_words(error)
     return disagreement(single, (losses[0], [None if g is None else g[0] for g in gradients]))
 
 
@@ -171,25 +184,36 @@ def try_batching(
     company = Company(shared_draws)
     try:
         runs = [ModuleRun(task, seed, cell, batch_size, device, company) for seed in (0, 1)]
-        attributes = _plain_attributes(runs[0])
+        seen = seen_values(runs[0].module, runs[0].loss_function)
         with saved_tensors_hooks(remember, lambda tensor: tensor):
-            single = _Step(runs, 0)
+            for run in runs:
+                first_step(run, run.first_batches[0], 0)
         carried = _carried(runs[0], runs[0].first_batches[0])
+    except RandomNumbersError as error:
+        return replace(try_batching(task, cell, batch_size, device), batched=False, reason=str(error))
     except (Exception, SystemExit) as error:  # its trials will say more
-        return Batching(batched=False, reason=f"{type(error).__name__}: {_first_line(error)}")
+        return Batching(batched=False, reason=f"{type(error).__name__}: {in_words(error)}")
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
     trial_bytes = sum(saved.values()) // len(runs) + 6 * weight  # module, row, gradient, two of Adam, one to work with
-    changed = dict(_plain_attributes(runs[0]).items() - attributes.items())
+    changed = changed_value(seen, seen_values(runs[0].module, runs[0].loss_function))
     reason = None
-    if changed:
-        reason = f"its attribute {min(changed)} changes from step to step"
+    if getattr(task.function, "one_at_a_time", False):
+        reason = "its function has one_at_a_time = True"
+    elif changed is not None:
+        reason = f"{changed} changes from step to step"
     elif carried is not None:
         reason = f"its attribute {carried} is carried from step to step"
-    reason = reason or single.disagreement()
-    if reason is None and company.has_coins:
-        reason = next(filter(None, (_Step(runs, step).disagreement() for step in range(1, CHECKED_COINS))), None)
+    elif any(parameter._post_accumulate_grad_hooks for parameter in runs[0].parameters.values()):
+        reason = "a hook waits for the gradient of a parameter (register_post_accumulate_grad_hook)"
+    reason = reason or _of_first_steps(runs, 0)
+    if reason is None:
+        with suppress(Exception):  # such as tensors of float32 that the loss has beside the module
+            reason = in_float64_differs(runs, (0, 0), [run.first_batches[0] for run in runs])
+    if reason is None:
+        more = range(1, CHECKED_COINS if company.has_coins else CHECKED)
+        reason = next(filter(None, (_of_first_steps(runs, step) for step in more)), None)
     return Batching(
         batched=reason is None,
         reason=reason,
@@ -200,45 +224,72 @@ def try_batching(
     )
 
 
-class _Step:
+class Step:
     """A step of several runs, each alone, which leaves no trace."""
 
-    def __init__(self, runs: list[ModuleRun], step: int) -> None:
-        self._runs, self._step = runs, step
-        self._batches = [run.first_batches[step] for run in runs]
-        self._alone = [_first_step(run, batch, step) for run, batch in zip(runs, self._batches, strict=True)]
+    def __init__(self, runs: Sequence[ModuleRun], steps: Sequence[int], batches: Sequence[Any]) -> None:
+        """Compute it alone; each run's module holds its parameters."""
+        self._runs, self._steps, self._batches = runs, steps, batches
+        self._alone = [first_step(*one) for one in zip(runs, batches, steps, strict=True)]
 
-    def disagreement(self) -> str | None:
-        """How the same step in a batch differs; None where it does not."""
+    def disagreement(self, *, strict: bool = False) -> str | None:
+        """How the same step in a batch differs; None where it does not.
+
+        Raises:
+            Exception: it cannot be batched.
+        """
         runs, batches = self._runs, self._batches
-        if signature(batches[0]) != signature(batches[1]):
-            return "its batches differ in shape, or hold something else than tensors"
         parameters = {name: torch.stack([run.parameters[name].detach() for run in runs]) for name in runs[0].parameters}
         with ExitStack() as stack:
             for run in runs:
                 stack.enter_context(run.unchanged())
-            try:
-                losses, gradients = _strictly_batched(runs[0], runs, parameters, batches, [self._step] * len(runs))
-            except Exception as error:
-                return _first_line(error)
-            after = [{name: buffer.clone() for name, buffer in run.module.named_buffers()} for run in runs]
+            losses, gradients = _strictly_batched(runs[0], runs, parameters, batches, self._steps)
+            after = [buffers_of(run) for run in runs]
         for number, (loss, of_single, buffers) in enumerate(self._alone):
             of_batched = [None if gradient is None else gradient[number] for gradient in gradients]
-            reason = disagreement((loss, of_single), (losses[number], of_batched))
-            for name, buffer in after[number].items():
-                expected = buffers[name].double()
-                near = torch.allclose(buffer.double(), expected, rtol=TOLERANCE, atol=1e-6, equal_nan=True)
-                reason = reason or (None if near else f"its buffer {name} differs")
+            single, batched = (loss, of_single), (losses[number], of_batched)
+            reason = disagreement(single, batched) or differing_buffer(buffers, after[number])
+            if reason is None and strict:
+                reason = strict_disagreement(parameters, single, batched)
             if reason:
                 return reason
         return None
 
 
-def _first_step(run: ModuleRun, batch: Any, step: int) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
-    """Loss, gradients and the buffers after a step of a run that is not trained, which leaves no trace."""
+def _of_first_steps(runs: Sequence[ModuleRun], step: int) -> str | None:
+    """How one of the first steps of untrained runs differs in a batch, or why it cannot be batched."""
+    batches = [run.first_batches[step] for run in runs]
+    if len({signature(batch) for batch in batches}) > 1:
+        return "its batches differ in shape, or hold something else than tensors"
+    alone = Step(runs, [step] * len(runs), batches)
+    try:
+        return alone.disagreement()
+    except Exception as error:
+        return in_words(error)
+
+
+def in_float64_differs(runs: Sequence[ModuleRun], steps: Sequence[int], batches: Sequence[Any]) -> str | None:
+    """How a step of several runs in a batch differs in float64, parameter by parameter; None where it does not.
+
+    Raises:
+        Exception: it cannot be computed in float64.
+    """
+    with ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(in_float64(run.module))
+        return Step(runs, steps, [batch_in_float64(batch) for batch in batches]).disagreement(strict=True)
+
+
+def first_step(run: ModuleRun, batch: Any, step: int) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
+    """Loss, gradients and the buffers after a step of a run alone, which leaves no trace."""
     with run.unchanged():
         loss, gradients = run.gradients(batch, step, advance=False)
-        return loss, gradients, {name: buffer.clone() for name, buffer in run.module.named_buffers()}
+        return loss, gradients, buffers_of(run)
+
+
+def buffers_of(run: ModuleRun) -> dict[str, Tensor]:
+    """The buffers of a run's module as they are now."""
+    return {name: buffer.clone() for name, buffer in run.module.named_buffers()}
 
 
 def _carried(run: ModuleRun, batch: Any) -> str | None:
@@ -268,21 +319,3 @@ def _constants(run: ModuleRun) -> dict[str, Tensor]:
     """What a module holds besides the parameters that are trained."""
     frozen = {name: p.detach() for name, p in run.module.named_parameters() if not p.requires_grad}
     return frozen | dict(run.module.named_buffers())
-
-
-def _plain_attributes(run: ModuleRun) -> dict[str, Any]:
-    """Numbers and words that a module holds beside its tensors."""
-    return {
-        f"{name}.{attribute}".lstrip("."): value
-        for name, module in run.module.named_modules()
-        for attribute, value in vars(module).items()
-        if isinstance(value, (bool, int, float, str))
-    }
-
-
-def _first_line(error: BaseException) -> str:
-    """What is wrong, in one line."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "randomness" in text:  # torch names the flags of vmap
-        return DRAWS
-    return text.split(". ")[0].removesuffix(".")

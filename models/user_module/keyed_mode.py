@@ -1,18 +1,21 @@
 """The mode in which a model draws its dropout by key, alone as in company."""
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import _VF, Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
 from gradstudy.models.user_module.keyed_random import keyed_dropout
+from gradstudy.models.user_module.random_state import RandomNumbersError
 
 LAYERS = (_VF.lstm, _VF.gru, _VF.rnn_tanh, _VF.rnn_relu)
 """Torch's recurrent layers, all of which may drop between one another."""
-
 
 class KeyedMode(TorchFunctionMode):
     """Answers dropout in one forward pass; all else is torch's own.
@@ -36,7 +39,13 @@ class KeyedMode(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def next_draws(self, count: int) -> int:
-        """The number of the first of so many draws."""
+        """The number of the first of so many draws.
+
+        Raises:
+            RandomNumbersError: they will be made again, where the mode is not.
+        """
+        if count and _is_checkpointed():
+            raise RandomNumbersError("it drops in a part that torch.utils.checkpoint computes twice")
         first = self._draws
         self._draws += count
         return first
@@ -87,6 +96,13 @@ class KeyedMode(TorchFunctionMode):
         assert self.key is not None
         dropped = keyed_dropout(x, p, self.key, self.next_draws(1))
         return x.copy_(dropped) if inplace else dropped
+
+
+def _is_checkpointed() -> bool:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_filename != checkpoint.__file__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def split_arguments(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

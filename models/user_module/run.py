@@ -110,10 +110,16 @@ class ModuleRun:
             self._coming = _endless(problem.batches)
             self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self.first_batches)
+        self.module.zero_grad()
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"the module of {task.task} has no parameter to train")
         self.without_gradient: frozenset[str] = frozenset()
+
+    @property
+    def loss_function(self) -> Callable[..., Tensor]:
+        """The user's."""
+        return self._loss
 
     @property
     def has_optimizer(self) -> bool:
@@ -168,12 +174,15 @@ class ModuleRun:
         with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
-                gradients = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+                loss.backward()  # type: ignore[no-untyped-call]
             except RuntimeError as error:
                 if "backward through the graph a second time" in str(error):
                     error.add_note(NOT_DETACHED)
                 raise
-        return loss.detach(), list(gradients)
+            finally:
+                gradients = [parameter.grad for parameter in self.parameters.values()]
+                self.module.zero_grad()
+        return loss.detach(), gradients
 
     def _draws_of(self, step: int) -> AbstractContextManager[None]:
         """Draw what a run draws in a step, as it would in company."""

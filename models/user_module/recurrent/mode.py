@@ -7,6 +7,8 @@ import torch
 from torch import _VF, Tensor
 
 from gradstudy.models.user_module.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.operations.answers import ANSWERS
+from gradstudy.models.user_module.operations.selected import is_selected, of_selected
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
 from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
 from gradstudy.models.user_module.recurrent.own_tensors import MAKERS, own_tensor
@@ -35,7 +37,7 @@ class BatchedLayers(KeyedMode):
         """
         super().__init__(key if drops else None)
         self._trial = key
-        self._packs = False
+        self._packs = self._selects = False
         self._pass = ForwardPass({} if rooms is None else rooms)
 
     def __exit__(self, *exception: object) -> None:
@@ -58,6 +60,12 @@ class BatchedLayers(KeyedMode):
             return by_row(func, args, kwargs or {})
         if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
             return args[0].copy_(torch.scatter(*args))
+        if self._selects and is_selected((*args, *(kwargs or {}).values())):
+            return of_selected(func, args, kwargs or {})
+        if func in ANSWERS:
+            answer = ANSWERS[func](*args, **(kwargs or {}))
+            self._selects = self._selects or is_selected((answer,))
+            return answer
         if func in MAKERS and self._trial is not None:
             return own_tensor(self._trial, func(*args, **(kwargs or {})))
         return super().__torch_function__(func, types, args, kwargs)

@@ -247,7 +247,7 @@ def of_every_seed(seed):
         (task(lambda: nn.Sequential(Recurrent(), nn.AlphaDropout())), "random numbers"),
         (task(loss=teacher_forcing), "random numbers"),
         (task(Branching), "item()"),
-        (task(Counting), "attribute step changes"),
+        (task(Counting), "step changes"),
         (task(batches=lambda seed: batches_of(seed, 5 + seed)), "batches differ in shape"),
         (UserModule("module:mine:problem", of_every_seed, {}, None, ""), "its loss is"),
     ],

@@ -1,0 +1,35 @@
+"""Modules and batches in float64 for a while: there, what differs is not rounding."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+
+@contextmanager
+def in_float64(module: nn.Module) -> Iterator[None]:
+    """Let a module compute in float64, and what it makes be of that type; at the end it is as before."""
+    kept = [(tensor, tensor.data) for tensor in chain(module.parameters(), module.buffers())]
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for tensor, data in kept:
+            tensor.data = _doubled(data)
+        yield
+    finally:
+        torch.set_default_dtype(default)
+        for tensor, data in kept:
+            tensor.data = data
+
+
+def batch_in_float64(batch: Any) -> Any:
+    """A batch with its floating-point tensors in float64."""
+    return tree_map(lambda leaf: _doubled(leaf) if isinstance(leaf, Tensor) else leaf, batch)
+
+
+def _doubled(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor

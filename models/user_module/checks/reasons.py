@@ -1,0 +1,46 @@
+"""Why a model is trained one at a time, in one line that its author can do something about."""
+
+import re
+
+from gradstudy.models.user_module.random_state import DRAWS
+
+DIFFER = "which differ between trials"
+
+SENTENCES: tuple[tuple[str, str], ...] = (
+    (r"randomness", DRAWS),
+    (r"\.item\(\)", f"it reads values of tensors, as by .item() or int(), {DIFFER}"),
+    (r"data-dependent control flow", f"it decides by values of tensors, as in `if` and `while`, {DIFFER}"),
+    (r"data pointer|numpy\(\)|have storage", f"it reads values of tensors, as by .tolist() or .numpy(), {DIFFER}"),
+    (
+        r"dynamic shape|differently shaped",
+        f"it makes tensors whose size depends on values, as by nonzero() or unique(), {DIFFER}",
+    ),
+    (
+        r"setup_context|generate_vmap_rule",
+        "it has an autograd.Function, or a backward hook on a module, without a rule for vmap "
+        "(give the Function setup_context and generate_vmap_rule = True)",
+    ),
+    (
+        r"BFloat16|Half",
+        "its recurrent layers compute in half precision, as under torch.autocast, which those of a batch do not",
+    ),
+    (
+        r"atching rule .* aten::(?:lstm|gru|rnn)",
+        "its recurrent layers are called where a batch has none of them: in torch.utils.checkpoint or torch.jit",
+    ),
+    (r"batching rule for (?:aten::)?(\w+)", r"torch cannot batch \1"),
+    (r"Batching rule not implemented for (?:aten::)?(\w+)", r"torch cannot batch \1"),
+    (r"inplace arithmetic|in-place|inplace", "it writes what differs between trials into a tensor that they share"),
+    (r"sparse", "it computes with sparse tensors"),
+)
+"""What torch says, as a pattern, and what is said of it."""
+
+
+def in_words(error: BaseException) -> str:
+    """What is wrong, in one line."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else type(error).__name__
+    for pattern, sentence in SENTENCES:
+        if found := re.search(pattern, first):
+            return found.expand(sentence) if found.groups() else sentence
+    return first.split(". ")[0].removesuffix(".")
