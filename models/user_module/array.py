@@ -18,8 +18,9 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.batching import agreement, batched_gradients, buffers_of, signature
-from gradstudy.models.user_module.checks.spot_check import Alone, SpotChecks, WrongInBatchError, confirm, suspicion
+from gradstudy.models.user_module.batching import agreement, batched_gradients, signature
+from gradstudy.models.user_module.checks.one_step import buffers_of
+from gradstudy.models.user_module.checks.spot_check import SpotChecks, WrongInBatchError, confirm, suspicion
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import Company, ModuleRun
@@ -221,7 +222,7 @@ class ModuleArray:
         runs = [run for slot in slots if (run := self._runs[slot]) is not None]
         assert self._skeleton is not None
         index = torch.tensor(slots, device=self._device)
-        alone = self._spot_check(rows, slots, batches)
+        alone = self._spot_checks.alone(lambda: self._loaded(rows, slots), batches)
         buffers = [buffers_of(run) for run in runs]
         together = None
         with suppress(Exception, SystemExit):
@@ -249,14 +250,6 @@ class ModuleArray:
                 buffer.copy_(buffers[number][name])
             rows.gradients[slots[number]].zero_()
             self._differentiate_alone(rows, slots[number], batches[number])
-
-    def _spot_check(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> Alone | None:
-        """What one of the slots makes of its step alone, where a check is due and it can be computed."""
-        if not self._spot_checks.due():
-            return None
-        with suppress(Exception, SystemExit):
-            return self._spot_checks.alone(self._loaded(rows, slots), batches)
-        return None
 
     def _confirm(self, reason: str, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
         """End the trials of a batch that gave wrong numbers; where there is no telling, go on with each alone."""

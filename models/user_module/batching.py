@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from gradstudy.models.user_module.checks.disagreement import differing_buffer, disagreement, strict_disagreement
-from gradstudy.models.user_module.checks.in_float64 import batch_in_float64, in_float64
+from gradstudy.models.user_module.checks.disagreement import disagreement
+from gradstudy.models.user_module.checks.one_step import Step, first_step, in_float64_differs
 from gradstudy.models.user_module.checks.reasons import in_words
 from gradstudy.models.user_module.checks.seen_values import PLAIN, changed_value, seen_values
+from gradstudy.models.user_module.checks.unregistered import unregistered
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.operations.errors import UnbatchedError
 from gradstudy.models.user_module.random_state import RandomNumbersError
@@ -24,7 +25,7 @@ from gradstudy.models.user_module.recurrent.mode import BatchedLayers
 from gradstudy.models.user_module.run import Company, ModuleRun
 
 CHECKED, CHECKED_COINS = 2, 5
-"""Steps that are compared, and of a model that draws what it does: with teacher forcing of one in two, both are seen."""
+"""Steps that are compared, and of a model that draws what it does: with teacher forcing of one in two, both come."""
 
 SLOW = "There is a performance drop"
 """How torch's warning begins that an operation is looped over, not batched."""
@@ -157,7 +158,7 @@ def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
     parameters = {name: parameter.detach().unsqueeze(0) for name, parameter in run.parameters.items()}
     try:
         with run.unchanged():
-            losses, gradients = _strictly_batched(skeleton, [run], parameters, [batch], [0])
+            losses, gradients = strictly_batched(skeleton, [run], parameters, [batch], [0])
     except Exception as error:
         return in_words(error)
     return disagreement(single, (losses[0], [None if g is None else g[0] for g in gradients]))
@@ -202,15 +203,16 @@ def try_batching(
     if getattr(task.function, "one_at_a_time", False):
         reason = "its function has one_at_a_time = True"
     elif changed is not None:
-        reason = f"{changed} changes from step to step"
+        reason = f"its {changed} changes from step to step, and in one program would once for all trials"
     elif carried is not None:
         reason = f"its attribute {carried} is carried from step to step"
     elif any(parameter._post_accumulate_grad_hooks for parameter in runs[0].parameters.values()):
         reason = "a hook waits for the gradient of a parameter (register_post_accumulate_grad_hook)"
-    reason = reason or _of_first_steps(runs, 0)
+    if reason is None and (reason := _of_first_steps(runs, 0)) is not None:
+        reason = unregistered(runs[0].module) or reason
     if reason is None:
         with suppress(Exception):  # such as tensors of float32 that the loss has beside the module
-            reason = in_float64_differs(runs, (0, 0), [run.first_batches[0] for run in runs])
+            reason = in_float64_differs(runs, (0, 0), [run.first_batches[0] for run in runs], strictly_batched)
     if reason is None:
         more = range(1, CHECKED_COINS if company.has_coins else CHECKED)
         reason = next(filter(None, (_of_first_steps(runs, step) for step in more)), None)
@@ -224,38 +226,6 @@ def try_batching(
     )
 
 
-class Step:
-    """A step of several runs, each alone, which leaves no trace."""
-
-    def __init__(self, runs: Sequence[ModuleRun], steps: Sequence[int], batches: Sequence[Any]) -> None:
-        """Compute it alone; each run's module holds its parameters."""
-        self._runs, self._steps, self._batches = runs, steps, batches
-        self._alone = [first_step(*one) for one in zip(runs, batches, steps, strict=True)]
-
-    def disagreement(self, *, strict: bool = False) -> str | None:
-        """How the same step in a batch differs; None where it does not.
-
-        Raises:
-            Exception: it cannot be batched.
-        """
-        runs, batches = self._runs, self._batches
-        parameters = {name: torch.stack([run.parameters[name].detach() for run in runs]) for name in runs[0].parameters}
-        with ExitStack() as stack:
-            for run in runs:
-                stack.enter_context(run.unchanged())
-            losses, gradients = _strictly_batched(runs[0], runs, parameters, batches, self._steps)
-            after = [buffers_of(run) for run in runs]
-        for number, (loss, of_single, buffers) in enumerate(self._alone):
-            of_batched = [None if gradient is None else gradient[number] for gradient in gradients]
-            single, batched = (loss, of_single), (losses[number], of_batched)
-            reason = disagreement(single, batched) or differing_buffer(buffers, after[number])
-            if reason is None and strict:
-                reason = strict_disagreement(parameters, single, batched)
-            if reason:
-                return reason
-        return None
-
-
 def _of_first_steps(runs: Sequence[ModuleRun], step: int) -> str | None:
     """How one of the first steps of untrained runs differs in a batch, or why it cannot be batched."""
     batches = [run.first_batches[step] for run in runs]
@@ -263,33 +233,9 @@ def _of_first_steps(runs: Sequence[ModuleRun], step: int) -> str | None:
         return "its batches differ in shape, or hold something else than tensors"
     alone = Step(runs, [step] * len(runs), batches)
     try:
-        return alone.disagreement()
+        return alone.disagreement(strictly_batched)
     except Exception as error:
         return in_words(error)
-
-
-def in_float64_differs(runs: Sequence[ModuleRun], steps: Sequence[int], batches: Sequence[Any]) -> str | None:
-    """How a step of several runs in a batch differs in float64, parameter by parameter; None where it does not.
-
-    Raises:
-        Exception: it cannot be computed in float64.
-    """
-    with ExitStack() as stack:
-        for run in runs:
-            stack.enter_context(in_float64(run.module))
-        return Step(runs, steps, [batch_in_float64(batch) for batch in batches]).disagreement(strict=True)
-
-
-def first_step(run: ModuleRun, batch: Any, step: int) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:
-    """Loss, gradients and the buffers after a step of a run alone, which leaves no trace."""
-    with run.unchanged():
-        loss, gradients = run.gradients(batch, step, advance=False)
-        return loss, gradients, buffers_of(run)
-
-
-def buffers_of(run: ModuleRun) -> dict[str, Tensor]:
-    """The buffers of a run's module as they are now."""
-    return {name: buffer.clone() for name, buffer in run.module.named_buffers()}
 
 
 def _carried(run: ModuleRun, batch: Any) -> str | None:
@@ -302,7 +248,7 @@ def _carried(run: ModuleRun, batch: Any) -> str | None:
         return attribute
 
 
-def _strictly_batched(
+def strictly_batched(
     skeleton: ModuleRun,
     runs: Sequence[ModuleRun],
     parameters: dict[str, Tensor],

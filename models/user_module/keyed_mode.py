@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import _VF, Tensor
@@ -14,8 +13,12 @@ from torch.utils import checkpoint
 from gradstudy.models.user_module.keyed_random import keyed_dropout
 from gradstudy.models.user_module.random_state import RandomNumbersError
 
+if TYPE_CHECKING:
+    from types import FrameType
+
 LAYERS = (_VF.lstm, _VF.gru, _VF.rnn_tanh, _VF.rnn_relu)
 """Torch's recurrent layers, all of which may drop between one another."""
+
 
 class KeyedMode(TorchFunctionMode):
     """Answers dropout in one forward pass; all else is torch's own.

@@ -17,8 +17,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"setup_context|generate_vmap_rule",
-        "it has an autograd.Function, or a backward hook on a module, without a rule for vmap "
-        "(give the Function setup_context and generate_vmap_rule = True)",
+        "it has a backward hook on a module, a checkpoint with use_reentrant=True or another autograd.Function without "
+        "a rule for vmap (setup_context and generate_vmap_rule = True give it one)",
     ),
     (
         r"BFloat16|Half",
@@ -28,6 +28,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         r"atching rule .* aten::(?:lstm|gru|rnn)",
         "its recurrent layers are called where a batch has none of them: in torch.utils.checkpoint or torch.jit",
     ),
+    (r"TorchScript", "torch cannot batch recurrent layers that torch.jit has compiled"),
     (r"batching rule for (?:aten::)?(\w+)", r"torch cannot batch \1"),
     (r"Batching rule not implemented for (?:aten::)?(\w+)", r"torch cannot batch \1"),
     (r"inplace arithmetic|in-place|inplace", "it writes what differs between trials into a tensor that they share"),

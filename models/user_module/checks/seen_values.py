@@ -91,7 +91,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _seen_by(value)
     elif not _is_of_library(type(value)) or isinstance(value, nn.Module):
         yield from _attributes(value)
-        if (called := getattr(type(value), "__call__", None)) is not None and isinstance(called, FunctionType):
+        if isinstance(called := vars(type(value)).get("__call__"), FunctionType):
             yield "", called
 
 

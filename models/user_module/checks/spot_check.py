@@ -1,12 +1,14 @@
 """Now and then, a step of one slot alone beside what the batch made of it: for what no first step can show."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gradstudy.models.user_module.batching import buffers_of, first_step, in_float64_differs
+from gradstudy.models.user_module.batching import strictly_batched
 from gradstudy.models.user_module.checks.disagreement import differing_buffer, disagreement
+from gradstudy.models.user_module.checks.one_step import buffers_of, first_step, in_float64_differs
 from gradstudy.models.user_module.run import ModuleRun
 
 EVERY = 64
@@ -48,11 +50,21 @@ class SpotChecks:
         self._batches += 1
         return self._batches % EVERY == 0 or self._batches in (2, 4, 8, 16, 32)
 
-    def alone(self, runs: Sequence[ModuleRun], batches: Sequence[Any]) -> Alone:
-        """A slot's step alone, before the batch takes it; each run's module holds its parameters."""
-        number = self._checks % len(runs)
-        self._checks += 1
-        return Alone(number, *first_step(runs[number], batches[number], runs[number].steps - 1))
+    def alone(self, loaded: Callable[[], Sequence[ModuleRun]], batches: Sequence[Any]) -> Alone | None:
+        """A slot's step alone, before the batch takes it; None where it is not due or fails.
+
+        Args:
+            loaded: gives the runs of the batch, each of whose modules holds its parameters.
+            batches: of the runs.
+        """
+        if not self.due():
+            return None
+        with suppress(Exception, SystemExit):
+            runs = loaded()
+            number = self._checks % len(runs)
+            self._checks += 1
+            return Alone(number, *first_step(runs[number], batches[number], runs[number].steps - 1))
+        return None
 
 
 def suspicion(alone: Alone, run: ModuleRun, loss: Tensor, gradients: Sequence[Tensor | None]) -> str | None:
@@ -69,7 +81,7 @@ def confirm(reason: str, runs: Sequence[ModuleRun], batches: Sequence[Any]) -> N
         WrongInBatchError: there it differs, too.
         Exception: it cannot be computed in float64.
     """
-    found = in_float64_differs(runs, [run.steps - 1 for run in runs], batches)
+    found = in_float64_differs(runs, [run.steps - 1 for run in runs], batches, strictly_batched)
     if found is not None:
         raise WrongInBatchError(
             f"at step {runs[0].steps} this model computed something else in a batch than alone: {reason}; set "

@@ -7,7 +7,6 @@ from typing import Any
 from torch import Tensor
 from torch._C import _functorch
 from torch.func import vmap
-from torch.utils.hooks import RemovableHandle
 
 from gradstudy.models.user_module.operations.errors import UnbatchedError
 
@@ -25,7 +24,8 @@ def register_hook(tensor: Tensor, hook: Hook) -> Any:
     """``Tensor.register_hook`` of one trial of a ``vmap``."""
     if not _functorch.is_batchedtensor(tensor):
         return tensor.register_hook(hook)
-    if inspect.isfunction(hook) and any(isinstance(value, Tensor) for value in inspect.getclosurevars(hook).nonlocals.values()):
+    seen = inspect.getclosurevars(hook).nonlocals.values() if inspect.isfunction(hook) else ()
+    if any(isinstance(value, Tensor) for value in seen):
         raise UnbatchedError("a hook on a tensor computes with tensors of the forward pass")
     dim = _functorch.maybe_get_bdim(tensor)
 
@@ -33,5 +33,4 @@ def register_hook(tensor: Tensor, hook: Hook) -> Any:
         found = hook(gradient)
         return gradient if found is None else found
 
-    handle: RemovableHandle = _functorch.get_unwrapped(tensor).register_hook(vmap(changed, dim, dim))
-    return handle
+    return _functorch.get_unwrapped(tensor).register_hook(vmap(changed, dim, dim))

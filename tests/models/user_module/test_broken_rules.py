@@ -12,13 +12,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
-from gradstudy.models.user_module import keyed_random
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.checks import spot_check
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.operations import answers, ctc, selected
-from gradstudy.models.user_module.recurrent import calls, gru_piece, layers, lstm_piece, packed, rnn_piece, stack, tape
+from gradstudy.models.user_module.recurrent import calls, gru_piece, lstm_piece, packed, rnn_piece, stack, tape
 from gradstudy.models.user_module.run import Company
 
 CPU = torch.device("cpu")
@@ -27,7 +26,7 @@ CELLS = {nn.LSTM: nn.LSTMCell, nn.GRU: nn.GRUCell, nn.RNN: nn.RNNCell}
 
 
 class Net(nn.Module):
-    """Packed layers of both directions with learned initial states and dropout, then cells, a wasted call, and losses."""
+    """Packed layers of both directions learned initial states, dropout, cells, a wasted call, many losses."""
 
     def __init__(self, layer):
         super().__init__()
@@ -59,7 +58,9 @@ class Net(nn.Module):
             + sum((end**2).mean() for end in ends)
             + functional.cross_entropy(self.output(h), words[0])
             + functional.kl_div(log_probs, uniform, reduction="batchmean")
-            + functional.ctc_loss(log_probs, words[:2].t().clamp(1), lengths, torch.full((BATCH,), 2), zero_infinity=True)
+            + functional.ctc_loss(
+                log_probs, words[:2].t().clamp(1), lengths, torch.full((BATCH,), 2), zero_infinity=True
+            )
             + log_probs[words != 0].mean()
         )
 
@@ -202,8 +203,8 @@ RULES = {
     "layers in another order": (nn.GRU, stack.Stack, "split", of_weights(
         lambda parts: [*parts[:-2], *reversed(parts[-2:])]
     )),
-    "the wrong nonlinearity": (nn.RNN, rnn_piece.RnnPiece, "__init__", lambda init: lambda self, weights, batch, room, _: init(
-        self, weights, batch, room, "relu"
+    "the wrong nonlinearity": (nn.RNN, rnn_piece.RnnPiece, "__init__", lambda init: (
+        lambda self, weights, batch, room, _: init(self, weights, batch, room, "relu")
     )),
     "a direction that is not reversed": (nn.LSTM, stack._Order, "__call__", same),
     "lengths that are one too short": (nn.GRU, stack, "within", one_less),
@@ -213,8 +214,8 @@ RULES = {
     )),
     "a mask of another draw": (nn.LSTM, stack, "dropout_masks", of_draw),
     "a mask of another trial": (nn.GRU, stack, "dropout_masks", of_trial),
-    "a gradient without the last state's": (nn.GRU, gru_piece, "with_last", lambda with_last: lambda outputs, h, *more: with_last(
-        outputs, None, *more
+    "a gradient without the last state's": (nn.GRU, gru_piece, "with_last", lambda with_last: (
+        lambda outputs, h, *more: with_last(outputs, None, *more)
     )),
     "a lost gradient of the inputs": (nn.LSTM, lstm_piece.LstmPiece, "backward", without(0, 0.99)),
     "a lost gradient of the initial hidden state": (nn.RNN, rnn_piece.RnnPiece, "backward", without(1)),
@@ -233,7 +234,9 @@ RULES = {
         v, g.norm(), -1
     )),
     "a mean of what no mask selects": (nn.RNN, selected, "_total", all_inside),
-    "a blank that is another symbol": (nn.RNN, ctc._EachLoss, "apply", lambda apply: lambda *given: apply(*given[:-2], 1, True)),
+    "a blank that is another symbol": (nn.RNN, ctc._EachLoss, "apply", lambda apply: (
+        lambda *given: apply(*given[:-2], 1, True)
+    )),
 }  # fmt: skip
 
 SMALL = ("padding that is trained",)

@@ -29,6 +29,7 @@ COUNTING = ("annealed", "counted_loss", "own_generator")
 DRAWING = ("notebook_packed", "chatbot", "sampling_by_numpy", "sampled_words", "word_language_model", "tutorial_crf")
 DRAWING += ("beside_attention", "checkpointed_dropout", "variational_autoencoder", "batch_norm_gru")
 LOW_PRECISION = {"autocast": 2e-2}
+TABLE = "tests/models/user_module/peoples_models/table.py"
 PAGE = Path(__file__).parents[3] / "docs" / "peoples-models.md"
 
 
@@ -86,9 +87,8 @@ def test_a_trial_is_a_plain_loop(name, shared_draws):
     user = UserModule("module:m:p", function, {}, None, "")
     tried = try_batching(user, "module", 4, CPU, shared_draws)
     if shared_draws is not None:
-        pass  # assert row(name, tried) in PAGE.read_text(), "run: python tests/models/user_module/peoples_models/table.py"
+        assert row(name, tried) in PAGE.read_text(), f"run: python {TABLE}"
     trained = array(user, tried, shared_draws)
-    losses = {}
 
     def admit(seed):
         setting = TrainingRun(seed=seed, strategy="norm", threshold=THRESHOLD, learning_rate=LEARNING_RATE)

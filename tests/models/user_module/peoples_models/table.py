@@ -12,10 +12,9 @@ PAGE = HERE.parents[3] / "docs" / "peoples-models.md"
 def main() -> None:
     """Try every model and write what was found."""
     sys.path[0] = str(HERE.parent)
-    from peoples_models import PROBLEMS, row
-
     from gradstudy.models.user_module.batching import try_batching
     from gradstudy.models.user_module.loading import UserModule
+    from peoples_models import PROBLEMS, row
 
     torch.set_default_dtype(torch.float64)
     rows = []
