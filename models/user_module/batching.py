@@ -212,7 +212,9 @@ def try_batching(
         reason = unregistered(runs[0].module) or reason
     if reason is None:
         with suppress(Exception):  # such as tensors of float32 that the loss has beside the module
-            reason = in_float64_differs(runs, (0, 0), [run.first_batches[0] for run in runs], strictly_batched)
+            reason = in_float64_differs(
+                runs, (0, 0), [run.first_batches[0] for run in runs], strictly_batched, strict=True
+            )
     if reason is None:
         more = range(1, CHECKED_COINS if company.has_coins else CHECKED)
         reason = next(filter(None, (_of_first_steps(runs, step) for step in more)), None)

@@ -174,7 +174,7 @@ class ModuleRun:
         with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
             except RuntimeError as error:
                 if "backward through the graph a second time" in str(error):
                     error.add_note(NOT_DETACHED)

@@ -8,10 +8,9 @@ from torch import Tensor
 TOLERANCE = 1e-4
 """Relative difference of losses and of gradients up to which a batched run equals a single one, in float32."""
 
-OF_ONE = 1e-6
-"""In float64, also the difference of the gradient of each parameter: of its own norm, and of the whole norm's
-``OF_WHOLE``, below which it is rounding."""
-OF_WHOLE = 1e-10
+OF_ONE, OF_WHOLE = 1e-4, 1e-9
+"""In float64, the difference of the gradient of each parameter: a share of its own norm, and of the norm of all, below
+which it is rounding."""
 
 
 def disagreement(

@@ -48,9 +48,14 @@ class Step:
 
 
 def in_float64_differs(
-    runs: Sequence[ModuleRun], steps: Sequence[int], batches: Sequence[Any], batched_gradients: BatchedGradients
+    runs: Sequence[ModuleRun],
+    steps: Sequence[int],
+    batches: Sequence[Any],
+    batched_gradients: BatchedGradients,
+    *,
+    strict: bool = False,
 ) -> str | None:
-    """How a step of several runs in a batch differs in float64, parameter by parameter; None where it does not.
+    """How a step of several runs in a batch differs in float64, if ``strict`` by each parameter; None if it does not.
 
     Raises:
         Exception: it cannot be computed in float64.
@@ -59,7 +64,7 @@ def in_float64_differs(
         for run in runs:
             stack.enter_context(in_float64(run.module))
         alone = Step(runs, steps, [batch_in_float64(batch) for batch in batches])
-        return alone.disagreement(batched_gradients, strict=True)
+        return alone.disagreement(batched_gradients, strict=strict)
 
 
 def first_step(run: ModuleRun, batch: Any, step: int) -> tuple[Tensor, list[Tensor | None], dict[str, Tensor]]:

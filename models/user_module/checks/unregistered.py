@@ -13,7 +13,5 @@ def unregistered(module: nn.Module) -> str | None:
                 isinstance(one, nn.Module) and one not in known for one in tree_leaves(value)
             ):
                 whose = f"{path}.{name}".lstrip(".")
-                return (
-                    f"its attribute {whose} holds layers that torch neither sees nor trains (nn.ModuleList shows them)"
-                )
+                return f"its {whose} holds layers that torch neither sees nor trains (nn.ModuleList shows them)"
     return None

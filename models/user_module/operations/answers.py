@@ -66,7 +66,8 @@ def normalize(
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """``torch._weight_norm``, by operations that have rules."""
     others = tuple(axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim)
-    return v * (g / torch.linalg.vector_norm(v, dim=others, keepdim=dim != -1))
+    norm: Tensor = torch.linalg.vector_norm(v, dim=others, keepdim=dim != -1)
+    return v * (g / norm)
 
 
 ATTRIBUTES = vars(torch._C.TensorBase)
@@ -76,7 +77,7 @@ ANSWERS: dict[Callable[..., Any], Callable[..., Any]] = {
     functional.kl_div: kl_div,
     functional.normalize: normalize,
     functional.ctc_loss: ctc_loss,
-    torch._weight_norm: weight_norm,
+    torch._weight_norm: weight_norm,  # pyright: ignore[reportPrivateImportUsage]
     ATTRIBUTES["data"].__get__: Tensor.detach,
     ATTRIBUTES["requires_grad"].__get__: requires_grad,
     Tensor.register_hook: register_hook,

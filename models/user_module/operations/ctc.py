@@ -37,7 +37,8 @@ class _EachLoss(Function):
         )
         together = log_probs.movedim(0, 1).flatten(1, 2)
         flat = (one.flatten(0, 1) for one in others)
-        each = functional.ctc_loss(together, *flat, blank, "none", zero_infinity)
+        settings: dict[str, Any] = {"blank": blank, "reduction": "none", "zero_infinity": zero_infinity}
+        each = functional.ctc_loss(together, *flat, **settings)
         return each.view(trials, -1), 0
 
 

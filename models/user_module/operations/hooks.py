@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch._C import _functorch
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue] (the stubs lack it)
 from torch.func import vmap
 
 from gradstudy.models.user_module.operations.errors import UnbatchedError

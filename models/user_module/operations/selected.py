@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _functorch
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue] (the stubs lack it)
 from torch.nn import functional
 
 from gradstudy.models.user_module.operations.errors import UnbatchedError
