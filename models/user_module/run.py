@@ -2,9 +2,9 @@
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,57 +13,19 @@ from torch.utils._pytree import tree_map
 
 from gradstudy.models.array import INITIAL_BATCHES
 from gradstudy.models.dropout import dropout_key
-from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
-from gradstudy.models.user_module.padding import Padding, signature
-from gradstudy.models.user_module.random_state import Coins, RandomState, no_random_numbers
+from gradstudy.models.user_module.padding import Padding
+from gradstudy.models.user_module.random_state import RandomState
+from gradstudy.models.user_module.returned.batches import endless
 from gradstudy.models.user_module.returned.metrics import averaged
 from gradstudy.models.user_module.returned.optimizer import OwnOptimizer, as_own_optimizer
 from gradstudy.models.user_module.returned.problem import ReturnedError, kind
-from gradstudy.models.user_module.state.carried_state import Attribute, CarriedState
+from gradstudy.models.user_module.state.carried_state import CarriedState, another
 from gradstudy.models.user_module.state.history import NOT_DETACHED
 
 RESET = "reset_state"
 """The method that a module may have, to begin its state anew: before training, the initial loss, and a validation."""
-
-
-class Company:
-    """How runs draw random numbers that are trained together.
-
-    Attributes:
-        coins: that they share, while what is dropped goes by key; None where each run draws all for itself, which keeps
-            a model that draws any from company.
-        carried: the attributes that modules were seen to carry from step to step.
-        padding: how batches are padded to one shape; None where they are stacked as they are, if they can be.
-    """
-
-    def __init__(self, shared_draws: int | None, padding: Padding | None = None) -> None:
-        """Make it with the seed of what is shared."""
-        self.padding = padding
-        self.coins = None if shared_draws is None else Coins(shared_draws)
-        self.carried: set[Attribute] = set()
-
-    def signature(self, batch: Any) -> Hashable:
-        """What batches must have in common to go through one program."""
-        return signature(batch) if self.padding is None else self.padding.signature(batch)
-
-    @property
-    def has_coins(self) -> bool:
-        """Whether the model was seen to draw any."""
-        return self.coins is not None and self.coins.drawn
-
-    def draws(self, steps: Sequence[int]) -> AbstractContextManager[None]:
-        """In which a batch of runs draws, each at its step; raises RandomNumbersError where it must not."""
-        return no_random_numbers() if self.coins is None else self.coins.of_steps(steps)
-
-    @contextmanager
-    def draws_alone(self, key: Tensor, step: int) -> Iterator[None]:
-        """In which one of the runs draws what it would draw in a batch."""
-        if self.coins is None:
-            yield
-            return
-        with KeyedMode(key), self.coins.of_step(step):
-            yield
 
 
 class ModuleRun:
@@ -106,7 +68,7 @@ class ModuleRun:
             self._setup = task.setup(**given)
             self.module = self._setup.module.to(device)
             self.carried = CarriedState(self.module, self._reset_state)
-            self._coming = _endless(self._setup.batches)
+            self._coming = endless(self._setup.batches)
             self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self.first_batches)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
@@ -118,6 +80,11 @@ class ModuleRun:
     def random_state(self) -> tuple[Any, ...]:
         """Of the generators that only this run draws from: where its batches and their order come from."""
         return self._random.state
+
+    @property
+    def loss_function(self) -> Callable[..., Any]:
+        """The user's."""
+        return self._setup.loss
 
     @property
     def padding(self) -> Padding | None:
@@ -175,14 +142,17 @@ class ModuleRun:
         with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
-                gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+                loss.backward()
             except RuntimeError as error:
                 if "backward through the graph a second time" in str(error):
                     error.add_note(NOT_DETACHED)
                 raise
+            finally:
+                gradients = [parameter.grad for parameter in trained]
+                self.module.zero_grad()
         if self.company is not None:
             self.company.carried |= self.carried.changed()
-        return loss.detach(), list(gradients)
+        return loss.detach(), gradients
 
     def _reset_state(self) -> None:
         """Tell the module that its state begins anew, if it wants to know."""
@@ -264,12 +234,12 @@ class ModuleRun:
                 module.training = training
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Begin with what the module carries as it was made; give that and buffers back the values that they had."""
+    def unchanged(self, *, anew: bool = True) -> Iterator[None]:
+        """Give what the module carries and buffers back the values that they had; ``anew`` begins as it was made."""
         kept = [(part._buffers, dict(part._buffers)) for part in self.module.modules() if part._buffers]
         values = [(buffer, buffer.clone()) for _, buffers in kept for buffer in buffers.values() if buffer is not None]
         try:
-            with self.carried.anew():
+            with self.carried.anew() if anew else self.carried.replaced(lambda value: another(value, Tensor.clone)):
                 yield
         finally:
             for held, buffers in kept:
@@ -283,19 +253,3 @@ class ModuleRun:
         if self.device.type == "cpu":
             return batch
         return tree_map(lambda leaf: leaf.to(self.device) if hasattr(leaf, "to") else leaf, batch)
-
-
-def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:
-    """One batch after the other, epoch after epoch; raises ValueError where they end."""
-    if callable(batches):
-        yield from map(batches, count())
-        return
-    given = 0
-    for epoch in count():
-        before = given
-        for batch in batches:
-            given += 1
-            yield batch
-        if given == before:
-            what = "there are none" if epoch == 0 else f"they ended after {given} and cannot be iterated over again"
-            raise ValueError(f"batches must not end, but {what}: return a list, a DataLoader or a function of the step")

@@ -14,8 +14,8 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.run import Company
 from gradstudy.models.user_module.state.history import NOT_DETACHED
 from gradstudy.models.user_module.state.stacked_state import StackedState
 
@@ -448,9 +448,9 @@ def test_a_method_that_needs_arguments_is_no_hook():
 def test_a_state_that_is_given_back_wrongly_is_found_out(make, broken, monkeypatch):
     hand_back = StackedState.hand_back
 
-    def wrong(self, runs, tensors):
+    def wrong(self, runs, tensors, finite):
         tensors = [tensor.flip(0) if broken == "runs" else 1.01 * tensor for tensor in tensors]
-        hand_back(self, runs, tensors)
+        hand_back(self, runs, tensors, finite)
 
     assert tried(task(make)).batched
     monkeypatch.setattr(StackedState, "hand_back", wrong)

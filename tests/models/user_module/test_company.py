@@ -16,11 +16,12 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.checks.spot_check import SpotChecks
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.draws import keyed_random
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.random_state import DRAWS
 from gradstudy.models.user_module.recurrent import calls, lstm_piece, stack
-from gradstudy.models.user_module.run import Company
 
 CPU = torch.device("cpu")
 STUDY_SEED, SYMBOLS, LENGTH, BATCH, HIDDEN = 7, 9, 5, 4, 6
@@ -151,7 +152,8 @@ def test_a_trial_is_the_same_alone_and_in_company_that_comes_and_goes():
     np.testing.assert_allclose(np.concatenate(seen), expected, rtol=1e-9)
 
 
-def test_trials_share_the_coins_of_a_step_and_nothing_that_they_drop():
+def test_trials_share_the_coins_of_a_step_and_nothing_that_they_drop(monkeypatch):
+    monkeypatch.setattr(SpotChecks, "due", lambda self: False)  # which draws them once more
     coins = []
 
     def noting(model, batch):

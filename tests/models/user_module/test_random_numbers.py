@@ -16,12 +16,12 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.draws import numbers
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode
 from gradstudy.models.user_module.draws.keyed_random import uniforms
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.recurrent import BatchedLayers
-from gradstudy.models.user_module.run import Company
 
 CPU = torch.device("cpu")
 STUDY_SEED, SIZE = 7, 6
@@ -288,7 +288,7 @@ class Wrong(Own):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (OwnGenerator, "it gives rand a generator, an output or a seed of its own"),
+        (OwnGenerator, "its own changes from step to step, and in one program would once for all trials"),
         (Seeding, "it gives rand a generator, an output or a seed of its own"),
         (Poisson, "it draws random numbers by poisson, which must not depend on what is trained beside it"),
         (Initial, "it draws random numbers by normal_"),
