@@ -320,7 +320,9 @@ def test_what_only_rounding_makes_differ_goes_on_in_a_batch(monkeypatch):
     monkeypatch.setattr(spot_check, "TOLERANCE", 0.0)
     looked_at = []
     differs = spot_check.in_float64_differs
-    monkeypatch.setattr(spot_check, "in_float64_differs", lambda *given, **more: looked_at.append(1) or differs(*given, **more))
+    monkeypatch.setattr(
+        spot_check, "in_float64_differs", lambda *given, **more: looked_at.append(1) or differs(*given, **more)
+    )
     trained.train(20)
     assert len(looked_at) > 2
     assert trained.failures == {}
