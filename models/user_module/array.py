@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 import torch
@@ -68,12 +68,10 @@ class ModuleArray(ModuleGradients):
             padding: of batches of different lengths, where it was verified.
         """
         super().__init__(Company(shared_draws, padding) if batched else None, device, own_optimizers=optimizer is None)
-        self.slots = slots
-        self.active = 0
+        self.slots, self.active = slots, 0
         self.watch: Watch | None = None
         self._task, self._cell, self._batch_size = task, cell, batch_size
-        self._optimizer, self._schedule = optimizer, schedule
-        self.guard = guard
+        self._optimizer, self._schedule, self.guard = optimizer, schedule, guard
         self._rows: ModuleRows | None = None
 
     def admit(self, run: TrainingRun) -> int:
@@ -147,23 +145,21 @@ class ModuleArray(ModuleGradients):
         rows.learning_rate[: self.active] = rows.learning_rate.new_tensor([run.learning_rate for run in runs])
 
     def state(self, slot: int) -> dict[str, Tensor] | None:
-        """What the further training of a trial depends on, see ``TrialArray.state``; None where it cannot be kept."""
-        run = self._runs[slot]
-        if run is None or self._rows is None or slot in self.failures:
-            return None
-        try:
-            return {**self._rows.state(slot), "run": run_state(run), "alone": torch.tensor(self._alone[slot])}
-        except UnkeptError:
-            return None
+        """See ``TrialArray.state``; None where it cannot be kept."""
+        run, rows = self._runs[slot], self._rows
+        if run is not None and rows is not None and slot not in self.failures:
+            with suppress(UnkeptError):
+                return {**rows.state(slot), "run": run_state(run), "alone": torch.tensor(self._alone[slot])}
+        return None
 
     def restore(self, slot: int, state: Mapping[str, Tensor]) -> None:
         """See ``TrialArray.restore``; raises UnkeptError where other batches come than came before."""
-        run = self._runs[slot]
-        if run is None or self._rows is None:
-            raise UnkeptError("its model cannot be made any more")
+        run, rows = self._runs[slot], self._rows
+        assert run is not None
+        assert rows is not None
         restore_run(run, state["run"])
         self._alone[slot] = bool(state["alone"]) or self._company_is_wrong
-        self._rows.restore(slot, state)
+        rows.restore(slot, state)
 
     def initial_losses(self, slot: int) -> list[float]:
         """Training loss of a slot's model on each of its first batches; call it before the first step."""

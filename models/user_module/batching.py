@@ -43,7 +43,7 @@ class Batching:
         trial_bytes: memory that one trial takes.
         model: its class and size, in words.
         optimizer: that the user's function returned; None where it returned none.
-        failure: what the user's code raised before anything could be tried, in a line.
+        failure: what the user's function raised instead of returning anything, in a line.
         padding: how batches of different lengths are padded to one; None where they are not.
     """
 
@@ -79,7 +79,7 @@ def try_batching(
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    company = Company(shared_draws)
+    company, runs = Company(shared_draws), list[ModuleRun]()
     try:
         runs = [ModuleRun(task, seed, cell, batch_size, device, company) for seed in (0, 1)]
         seen = seen_values(runs[0].module, runs[0].loss_function)
@@ -93,7 +93,8 @@ def try_batching(
             own = try_batching(task, cell, batch_size, device)
             return replace(own, batched=False, reason=str(error), counts_steps=False, padding=None)
         said = f"{type(error).__name__}: {in_words(error)}"
-        return Batching(batched=False, reason=said, failure=in_a_line(error))
+        failure = None if runs else in_a_line(error)
+        return Batching(batched=False, reason=said, optimizer=_own_optimizer(runs), failure=failure)
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
@@ -108,7 +109,7 @@ def try_batching(
         counts_steps=reason is None and single.counts,
         trial_bytes=trial_bytes,
         model=model,
-        optimizer=try_optimizer(runs[0].make_optimizer) if runs[0].has_optimizer else None,
+        optimizer=_own_optimizer(runs),
         padding=company.padding if reason is None else None,
     )
 
@@ -171,3 +172,8 @@ def _try(padding: Padding, runs: Sequence[ModuleRun], steps: Sequence[int]) -> s
     if reason is not None:
         company.padding = None
     return reason
+
+
+def _own_optimizer(runs: list[ModuleRun]) -> TriedOptimizer | None:
+    """That of the first run, if the user's function returned one."""
+    return try_optimizer(runs[0].make_optimizer) if runs and runs[0].has_optimizer else None

@@ -1,4 +1,4 @@
-"""How runs of the user's own model that are trained together draw random numbers, carry state and are padded."""
+"""What runs share that are trained together: draws, what their modules carry, how batches are padded."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager

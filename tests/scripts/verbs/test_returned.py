@@ -56,6 +56,10 @@ def failing(seed):
     raise KeyError("weights")
 
 
+def failing_loss(seed):
+    return parts(optimizer=adamw) | {"loss": lambda model, batch: model.no_such_part}
+
+
 def errors(model, batch):
     off = (model(batch[:, :3]).squeeze(1) - batch[:, 3]).abs()
     return {"worst": off.max(), "share": (off < 0.5).float().mean(), "undefined": float("nan")}
@@ -98,6 +102,7 @@ def optimizer_of(name: str) -> str:
         ("with_optimizer", ("--vary=optimizer=adam,sgd",), "sgd", "is not used, but adam and sgd: --opt"),
         ("with_optimizer", ("--vary=weight_decay=0,0.3",), "own", "varied: weight_decay 0.0, 0.3\n"),
         ("without", (), "sgd", ""),
+        ("failing_loss", (), "own", "optimizer: the AdamW that {task} returns"),
         ("failing", ("--optimizer=sgd",), "sgd", "one at a time: KeyError: 'weights'"),
     ],
 )
