@@ -136,7 +136,8 @@ def _batched_gradients(
 def are_finite(losses: Tensor, gradients: Sequence[Tensor | None]) -> list[bool]:
     """Of which of K runs losses [K] and gradients, each [K, *shape], are finite."""
     found = [losses.detach(), *(gradient for gradient in gradients if gradient is not None)]
-    if torch.stack(torch._foreach_norm(found)).isfinite().all():
+    norms = torch._foreach_norm(found)  # pyright: ignore[reportPrivateImportUsage]
+    if torch.stack(norms).isfinite().all():
         return [True] * len(losses)
     finite = torch.stack([each.isfinite().reshape(len(losses), -1).all(1) for each in found]).all(0)
     answer: list[bool] = finite.tolist()
