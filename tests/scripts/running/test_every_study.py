@@ -83,7 +83,9 @@ def launch(db: Database, name: str, **spec: Any) -> None:
 
 
 def module(name: str) -> dict[str, Any]:
-    return {"task": f"module:{name}:problem", "space": {"strategies": ["none"], "cells": ["module"]}}
+    """Of code that may fail; without an optimizer a launch would try it."""
+    task = f"module:{name}:problem"
+    return {"task": task, "optimizer": "sgd", "space": {"strategies": ["none"], "cells": ["module"]}}
 
 
 def ended(db: Database, name: str, outcome: str | None = None) -> int:
