@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 from gradstudy.models.user_module.state.marks import PLAIN
 
-OF_LIBRARIES = ("torch", "numpy", "gradstudy", "builtins", "random", "functools")
+OF_LIBRARIES = frozenset(
+    (
+        *("torch", "numpy", "gradstudy", "builtins", "random", "functools", "logging", "tqdm"),
+        *("transformers", "lightning", "pytorch_lightning"),
+    )
+)
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 DEEPEST, LARGEST = 4, 256
 """How far it is looked into objects, and how many entries of a container."""
@@ -84,8 +89,10 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         if len(value) <= LARGEST:
             yield from ((f"[{number}]", inner) for number, inner in enumerate(value))
     elif isinstance(value, type):
-        if not _is_of_library(value):
-            yield from ((name, one) for name, one in vars(value).items() if isinstance(one, PLAIN) or name == "forward")
+        for owner in value.__mro__:
+            if not _is_of_library(owner):
+                parts = vars(owner).items()
+                yield from ((name, one) for name, one in parts if isinstance(one, (*PLAIN, FunctionType)))
     elif isinstance(value, MethodType):
         yield from (("", value.__self__), ("", value.__func__))
     elif isinstance(value, FunctionType):
