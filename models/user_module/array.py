@@ -1,10 +1,9 @@
 """Runs of the user's own model in slots: many as one batched program where that was verified, else one by one."""
 
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,22 +14,20 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
+from gradstudy.models.user_module.checks.comparison import agreement
 from gradstudy.models.user_module.company import Company
-from gradstudy.models.user_module.comparison import Step, agreement, disagreement, padded_alone, tolerance
+from gradstudy.models.user_module.gradients import ModuleGradients
 from gradstudy.models.user_module.loading import UserModule
-from gradstudy.models.user_module.own_traceback import own_traceback
 from gradstudy.models.user_module.padding import Padding
-from gradstudy.models.user_module.program import batched_gradients
 from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import ModuleRun
 from gradstudy.models.user_module.state.kept import UnkeptError, restore_run, run_state
-from gradstudy.models.user_module.state.stacked_state import state_signature
 
 T = TypeVar("T")
 
 
-class ModuleArray:
+class ModuleArray(ModuleGradients):
     """K slots that train the user's own model, as a ``TrialArray`` does the built-in one.
 
     Parameters are rows [K, P] that are clipped and updated together. Gradients come from ``torch.func.vmap`` over the
@@ -70,16 +67,12 @@ class ModuleArray:
             shared_draws: the seed of the draws that batched runs share, see ``Company``; None where they share none.
             padding: of batches of different lengths, where it was verified.
         """
+        super().__init__(Company(shared_draws, padding) if batched else None, device, own_optimizers=optimizer is None)
         self.slots, self.active = slots, 0
         self.watch: Watch | None = None
-        self.failures: dict[int, str] = {}
-        self._task, self._cell, self._batch_size, self._device = task, cell, batch_size, device
+        self._task, self._cell, self._batch_size = task, cell, batch_size
         self._optimizer, self._schedule, self.guard = optimizer, schedule, guard
-        self._company = Company(shared_draws, padding) if batched else None
-        self._runs: list[ModuleRun | None] = []
-        self._alone: list[bool] = []
         self._rows: ModuleRows | None = None
-        self._skeleton: ModuleRun | None = None
 
     def admit(self, run: TrainingRun) -> int:
         """Put a trial into the next free slot, untrained, and return the slot; one that cannot be made has failed.
@@ -99,7 +92,7 @@ class ModuleArray:
             if self._company is not None:
                 self._skeleton = self._skeleton or made
                 reason = agreement(self._skeleton, made)
-                self._alone[slot] = reason is not None
+                self._alone[slot] = reason is not None or self._company_is_wrong
                 if reason is not None:
                     print(f"seed {run.seed} is trained on its own: {reason}", file=sys.stderr)  # noqa: T201
             self._runs[slot] = made
@@ -165,7 +158,7 @@ class ModuleArray:
         assert run is not None
         assert rows is not None
         restore_run(run, state["run"])
-        self._alone[slot] = bool(state["alone"])
+        self._alone[slot] = bool(state["alone"]) or self._company_is_wrong
         rows.restore(slot, state)
 
     def initial_losses(self, slot: int) -> list[float]:
@@ -197,11 +190,7 @@ class ModuleArray:
         active = slice(self.active)
         rows.gradients[active].zero_()
         rows.loss[active] = torch.nan
-        for slots, batches in self._groups():
-            if slots == [slots[0]] and self._alone[slots[0]]:
-                self._differentiate_alone(rows, slots[0], batches[0])
-            else:
-                self._differentiate(rows, slots, batches)
+        self._differentiate_all(rows)
         if self.watch is not None:
             self.watch(rows.layout, rows.gradients[active], rows.parameters[active], rows.loss[active])
         return update(
@@ -213,86 +202,3 @@ class ModuleArray:
             optimizer=rows.optimizer,
             guard=self.guard,
         )
-
-    def _groups(self) -> list[tuple[list[int], list[Any]]]:
-        """The slots that go on with their batches, those together that one program can train."""
-        groups: dict[Hashable, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
-        for slot, run in enumerate(self._runs):
-            if run is None or slot in self.failures:
-                continue
-            try:
-                batch = run.next_batch()
-                group = groups[slot if self._alone[slot] else self._program(run, batch)]
-            except (Exception, SystemExit):
-                self._fail(slot)
-            else:
-                group[0].append(slot)
-                group[1].append(batch)
-        return list(groups.values())
-
-    def _program(self, run: ModuleRun, batch: Any) -> Hashable:
-        """What runs have in common that go through one program: step, where it matters, batch and what is carried."""
-        assert self._company is not None
-        shared_step = run.steps if self._company.has_coins else None
-        return shared_step, self._company.signature(batch), state_signature(run.carried, sorted(self._company.carried))
-
-    def _differentiate(self, rows: ModuleRows, slots: list[int], batches: Sequence[Any]) -> None:
-        """Losses and gradients of several slots at once; alone, where together they fail."""
-        runs = [run for slot in slots if (run := self._runs[slot]) is not None]
-        assert self._skeleton is not None
-        index = torch.tensor(slots, device=self._device)
-        together, looked_at = None, dict[int, Step]()
-        with suppress(Exception, SystemExit):
-            parameters = rows.views(rows.parameters.index_select(0, index), runs[0])
-            padding, stacked = self._skeleton.padding, batches
-            if padding is not None:
-                stacked = padding.padded(batches)
-                looked_at = padded_alone(runs, batches, stacked, lambda place: rows.load(slots[place], runs[place]))
-            together = batched_gradients(self._skeleton, runs, parameters, stacked, [run.steps - 1 for run in runs])
-        if together is None:
-            for slot, batch in zip(slots, batches, strict=True):
-                self._differentiate_alone(rows, slot, batch)
-            return
-        losses, gradients = together
-        computed = torch.zeros(len(slots), rows.layout.size, dtype=rows.gradients.dtype, device=self._device)
-        for view, gradient in zip(rows.views(computed, runs[0]).values(), gradients, strict=True):
-            if gradient is not None:
-                view.copy_(gradient)
-        if self._optimizer is None:
-            for run in runs:
-                run.note_gradients(gradients)
-        rows.gradients.index_copy_(0, index, computed)
-        rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
-        for place, single in looked_at.items():
-            own = [None if gradient is None else gradient[place] for gradient in gradients]
-            if reason := disagreement(single, (losses[place], own), tolerance(runs[place])):
-                self._leave_company(rows, slots[place], single, reason)
-
-    def _leave_company(self, rows: ModuleRows, slot: int, single: Step, reason: str) -> None:
-        """Train a run by its own module from this step on."""
-        run = self._runs[slot]
-        assert run is not None
-        print(f"seed {run.seed} is trained on its own from step {run.steps} on: {reason}", file=sys.stderr)  # noqa: T201
-        self._alone[slot] = True
-        rows.gradients[slot].zero_()
-        rows.take_gradients(slot, run, single[1])
-        rows.loss[slot] = single[0]
-
-    def _differentiate_alone(self, rows: ModuleRows, slot: int, batch: Any) -> None:
-        """Loss and gradient of one slot, by its own module."""
-        run = self._runs[slot]
-        assert run is not None
-        try:
-            rows.load(slot, run)
-            loss, gradients = run.gradients(batch, run.steps - 1)
-        except (Exception, SystemExit):
-            self._fail(slot)
-            return
-        rows.take_gradients(slot, run, gradients)
-        if self._optimizer is None:
-            run.note_gradients(gradients)
-        rows.loss[slot] = loss
-
-    def _fail(self, slot: int) -> None:
-        """A run has failed by the exception that is being handled."""
-        self.failures[slot] = own_traceback()

@@ -1,17 +1,22 @@
 """Several runs of the user's own model as one batched program, by ``torch.func``: tried before it is relied on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from gradstudy.models.user_module.checks.comparison import Comparison, in_float64_differs
+from gradstudy.models.user_module.checks.reasons import in_words
+from gradstudy.models.user_module.checks.seen_values import changed_value, seen_values
+from gradstudy.models.user_module.checks.unregistered import unregistered
 from gradstudy.models.user_module.company import Company
-from gradstudy.models.user_module.comparison import Comparison, first_line
 from gradstudy.models.user_module.importing import in_a_line
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.padding import AS_THEY_ARE, Padding, signature
+from gradstudy.models.user_module.random_state import RandomNumbersError
 from gradstudy.models.user_module.recurrent.packed import LONGEST_DIFFER
 from gradstudy.models.user_module.returned.optimizer import TriedOptimizer, try_optimizer
 from gradstudy.models.user_module.returned.problem import ReturnedError
@@ -77,19 +82,52 @@ def try_batching(
     company, runs = Company(shared_draws), list[ModuleRun]()
     try:
         runs = [ModuleRun(task, seed, cell, batch_size, device, company) for seed in (0, 1)]
+        seen = seen_values(runs[0].module, runs[0].loss_function)
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             Comparison(runs[:1], [0])
         single = Comparison(runs, [0, 1])
     except (Exception, SystemExit) as error:  # its trials will say more
         if isinstance(error, ReturnedError):
             raise
-        said = f"{type(error).__name__}: {first_line(error)}"
+        if isinstance(error, RandomNumbersError) and shared_draws is not None:
+            own = try_batching(task, cell, batch_size, device)
+            return replace(own, batched=False, reason=str(error), counts_steps=False, padding=None)
+        said = f"{type(error).__name__}: {in_words(error)}"
         failure = None if runs else in_a_line(error)
         return Batching(batched=False, reason=said, optimizer=_own_optimizer(runs), failure=failure)
     size = sum(parameter.numel() for parameter in runs[0].parameters.values())
     weight = sum(parameter.nbytes for parameter in runs[0].parameters.values())
     model = f"{type(runs[0].module).__name__} of {size:,} parameters"
     trial_bytes = sum(saved.values()) + 6 * weight  # module, row, gradient, two of Adam, one to work with
+    reason = "its function has one_at_a_time = True" if getattr(task.function, "one_at_a_time", False) else None
+    reason = reason or _not_tried(runs[0], seen) or _difference(runs, single)
+    runs[0].try_metrics()
+    return Batching(
+        batched=reason is None,
+        reason=reason,
+        shares_coins=reason is None and company.has_coins,
+        counts_steps=reason is None and single.counts,
+        trial_bytes=trial_bytes,
+        model=model,
+        optimizer=_own_optimizer(runs),
+        padding=company.padding if reason is None else None,
+    )
+
+
+def _not_tried(run: ModuleRun, seen: dict[str, Hashable]) -> str | None:
+    """What keeps a run from a batch that comparing might not show; ``seen`` is what its code saw before any step."""
+    changed = changed_value(seen, seen_values(run.module, run.loss_function))
+    if changed is not None:
+        return f"its {changed} changes from step to step, and in one program would once for all trials"
+    if any(parameter._post_accumulate_grad_hooks for parameter in run.parameters.values()):
+        return "a hook waits for the gradient of a parameter (register_post_accumulate_grad_hook)"
+    return None
+
+
+def _difference(runs: Sequence[ModuleRun], single: Comparison) -> str | None:
+    """How first steps differ in a batch, padded if need be; None where they do not."""
+    company = runs[0].company
+    assert company is not None
     shapes = _shapes(runs)
     refused = _try_padding(runs, carries=single.carries)
     if refused and shapes > MOST_SHAPES:
@@ -100,17 +138,11 @@ def try_batching(
             reason = _try(AS_THEY_ARE, runs, range(CHECKED_COINS))
     if reason is None and company.has_coins:
         reason = Comparison(runs, range(CHECKED_COINS)).disagreement()
-    runs[0].try_metrics()
-    return Batching(
-        batched=reason is None,
-        reason=reason,
-        shares_coins=reason is None and company.has_coins,
-        counts_steps=reason is None and single.counts,
-        trial_bytes=trial_bytes,
-        model=model,
-        optimizer=_own_optimizer(runs),
-        padding=company.padding,
-    )
+    if reason is not None:
+        return unregistered(runs[0].module) or reason
+    with suppress(Exception):  # such as tensors of float32 that the loss has beside the module
+        return in_float64_differs(runs, single.steps if single.carries else single.steps[:1])
+    return None
 
 
 def _shapes(runs: Sequence[ModuleRun]) -> int:
@@ -136,7 +168,7 @@ def _try(padding: Padding, runs: Sequence[ModuleRun], steps: Sequence[int]) -> s
     try:
         reason = Comparison(runs, steps).disagreement()
     except (Exception, SystemExit) as error:
-        reason = first_line(error)
+        reason = in_words(error)
     if reason is not None:
         company.padding = None
     return reason

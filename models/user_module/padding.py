@@ -8,9 +8,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from gradstudy.models.user_module.state.marks import PLAIN
 
 Place = tuple[int, int]
 """The number of a tensor in a batch, and one of its axes."""
@@ -20,7 +23,7 @@ FIXED = 0.75
 
 
 def signature(batch: Any) -> Hashable:
-    """What batches must have in common to be stacked: their structure, and type and shape of each tensor."""
+    """What batches must have in common to be stacked: their structure, type and shape of each tensor, all else."""
     return _form(batch, {})
 
 
@@ -29,7 +32,7 @@ def _form(batch: Any, free: Mapping[Place, Any]) -> Hashable:
     kinds = tuple(
         (leaf.dtype, tuple(None if (i, axis) in free else size for axis, size in enumerate(leaf.shape)))
         if isinstance(leaf, Tensor)
-        else repr(leaf)
+        else _value(leaf)
         for i, leaf in enumerate(leaves)
     )
     return str(structure), kinds
@@ -103,4 +106,11 @@ AS_THEY_ARE = Padding({}, {})
 
 
 def _kind(leaf: Any) -> Hashable:
-    return (leaf.dtype, leaf.ndim) if isinstance(leaf, Tensor) else repr(leaf)
+    return (leaf.dtype, leaf.ndim) if isinstance(leaf, Tensor) else _value(leaf)
+
+
+def _value(leaf: Any) -> Hashable:
+    """What equals that of another leaf, neither of them a tensor, if one program can have both."""
+    if isinstance(leaf, np.ndarray) and leaf.dtype != object:
+        return leaf.dtype.str, leaf.shape, leaf.tobytes()
+    return (type(leaf), repr(leaf)) if isinstance(leaf, PLAIN) else id(leaf)

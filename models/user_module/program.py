@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from gradstudy.models.user_module.operations.errors import UnbatchedError
 from gradstudy.models.user_module.recurrent.mode import BatchedLayers
 from gradstudy.models.user_module.run import ModuleRun
 from gradstudy.models.user_module.state.stacked_state import NewlyCarriedError, StackedState, StateError
@@ -37,7 +38,10 @@ def batched_gradients(
     batches: Sequence[Any],
     steps: Sequence[int],
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Losses [K] and the gradients of ``parameters``, each [K, *shape]; buffers of the runs are updated.
+    """Losses [K] and the gradients of ``parameters``, each [K, *shape], after the hooks of parameters.
+
+    Buffers of the runs and what they carry from step to step are updated, but of a run whose loss or gradient is not
+    finite: that can be a fault of the batch, and its step is to be taken alone.
 
     Args:
         skeleton: whose module and loss compute.
@@ -46,12 +50,11 @@ def batched_gradients(
         batches: one for each run, of one signature.
         steps: that each run takes.
 
-    What runs carry from step to step is updated.
-
     Raises:
         NotDetachedError: the loss looks back across what runs carry.
         StateError: runs carry what cannot go through one program.
         RandomNumbersError: the model draws from Python's or numpy's generator, and may not, or the steps differ.
+        UnbatchedError: it changes its parameters in the forward pass.
         RuntimeError: an operation cannot be batched, draws random numbers, or depends on the values of tensors; buffers
             are as before.
     """
@@ -62,11 +65,11 @@ def batched_gradients(
         states = StackedState(carried, sorted(company.carried), list(trained.values()))
         try:
             with skeleton.carried.lent():
-                losses, gradients, left = _batched_gradients(skeleton, runs, trained, batches, steps, states)
+                losses, gradients, left, finite = _batched_gradients(skeleton, runs, trained, batches, steps, states)
         except NewlyCarriedError as error:
             company.carried |= error.attributes
         else:
-            states.hand_back(carried, left)
+            states.hand_back(carried, left, finite)
             return losses, gradients
 
 
@@ -77,8 +80,8 @@ def _batched_gradients(
     batches: Sequence[Any],
     steps: Sequence[int],
     states: StackedState,
-) -> tuple[Tensor, list[Tensor | None], list[Tensor]]:
-    """See ``batched_gradients``, and what the step leaves to be carried on.
+) -> tuple[Tensor, list[Tensor | None], list[Tensor], Sequence[bool]]:
+    """See ``batched_gradients``, and what the step leaves to be carried on, and which runs are finite.
 
     Raises:
         NewlyCarriedError: the step changes attributes that were not known to be carried.
@@ -112,16 +115,46 @@ def _batched_gradients(
 
     buffers = {name for name, _ in skeleton.module.named_buffers()}
     in_dims = (0, 0 if stacked else None, 0 if leaves else None, 0, 0 if states.tensors else None)
+    unchanging = [*parameters.values(), *(tensor for name, tensor in stacked.items() if name not in buffers)]
+    versions = [tensor._version for tensor in unchanging]
     with company.draws(steps):
         losses, assigned, left = vmap(of_one, in_dims=in_dims, randomness="error")(
             parameters, stacked, leaves, keys, states.tensors
         )
-    gradients = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
+    if [tensor._version for tensor in unchanging] != versions:
+        raise UnbatchedError("it changes its parameters in the forward pass")
+    found = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
+    gradients = [_hooked(runs, name, gradient) for name, gradient in zip(parameters, found, strict=True)]
     _check_buffers(assigned, stacked)
+    finite = are_finite(losses, gradients) if buffers or company.carried else [True] * len(runs)
     for number, one in enumerate(constants):
-        for name in buffers:
+        for name in buffers if finite[number] else ():
             one[name].copy_(assigned.get(name, stacked[name])[number])
-    return losses.detach(), list(gradients), left
+    return losses.detach(), gradients, left, finite
+
+
+def are_finite(losses: Tensor, gradients: Sequence[Tensor | None]) -> list[bool]:
+    """Of which of K runs losses [K] and gradients, each [K, *shape], are finite."""
+    found = [losses.detach(), *(gradient for gradient in gradients if gradient is not None)]
+    norms = torch._foreach_norm(found)  # pyright: ignore[reportPrivateImportUsage]
+    if torch.stack(norms).isfinite().all():
+        return [True] * len(losses)
+    finite = torch.stack([each.isfinite().reshape(len(losses), -1).all(1) for each in found]).all(0)
+    answer: list[bool] = finite.tolist()
+    return answer
+
+
+def _hooked(runs: Sequence[ModuleRun], name: str, gradient: Tensor | None) -> Tensor | None:
+    """The gradient of a parameter of each run, [K, *shape], after the hooks that the user put on the parameter."""
+    hooks = [list((run.parameters[name]._backward_hooks or {}).values()) for run in runs]
+    if gradient is None or not any(hooks):
+        return gradient
+    changed = gradient.clone()
+    for number, of_run in enumerate(hooks):
+        for hook in of_run:
+            if (given := hook(changed[number])) is not None:
+                changed[number] = given
+    return changed
 
 
 def _check_buffers(assigned: dict[str, Tensor], stacked: dict[str, Tensor]) -> None:

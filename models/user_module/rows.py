@@ -121,6 +121,11 @@ class ModuleRows:
         if found:
             torch._foreach_copy_([view for view, _ in found], [gradient for _, gradient in found])
 
+    def store(self, slot: int, run: ModuleRun) -> None:
+        """Give a slot the parameters of its run's module, which may change them in its forward pass."""
+        with torch.no_grad():
+            torch._foreach_copy_(self._of(self.parameters, slot, run), list(run.parameters.values()))
+
     def views(self, rows: Tensor, run: ModuleRun) -> dict[str, Tensor]:
         """Every parameter's part of ``rows`` [n, P] as [n, *shape], sharing memory."""
         views = self.layout.views(rows)

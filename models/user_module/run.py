@@ -2,9 +2,9 @@
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,10 +17,11 @@ from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.loading import ONE_CELL, UserModule
 from gradstudy.models.user_module.padding import Padding
 from gradstudy.models.user_module.random_state import RandomState
+from gradstudy.models.user_module.returned.batches import endless
 from gradstudy.models.user_module.returned.metrics import averaged
 from gradstudy.models.user_module.returned.optimizer import OwnOptimizer, as_own_optimizer
 from gradstudy.models.user_module.returned.problem import ReturnedError, kind
-from gradstudy.models.user_module.state.carried_state import CarriedState
+from gradstudy.models.user_module.state.carried_state import CarriedState, another
 from gradstudy.models.user_module.state.history import NOT_DETACHED
 
 RESET = "reset_state"
@@ -67,7 +68,7 @@ class ModuleRun:
             self._setup = task.setup(**given)
             self.module = self._setup.module.to(device)
             self.carried = CarriedState(self.module, self._reset_state)
-            self._coming = _endless(self._setup.batches)
+            self._coming = endless(self._setup.batches)
             self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self.first_batches)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
@@ -79,6 +80,11 @@ class ModuleRun:
     def random_state(self) -> tuple[Any, ...]:
         """Of the generators that only this run draws from: where its batches and their order come from."""
         return self._random.state
+
+    @property
+    def loss_function(self) -> Callable[..., Any]:
+        """The user's."""
+        return self._setup.loss
 
     @property
     def padding(self) -> Padding | None:
@@ -136,14 +142,17 @@ class ModuleRun:
         with self._random.inside(advance=advance), self._draws_of(step):
             loss = self.loss(self.module, batch)
             try:
-                gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+                loss.backward()
             except RuntimeError as error:
                 if "backward through the graph a second time" in str(error):
                     error.add_note(NOT_DETACHED)
                 raise
+            finally:
+                gradients = [parameter.grad for parameter in trained]
+                self.module.zero_grad()
         if self.company is not None:
             self.company.carried |= self.carried.changed()
-        return loss.detach(), list(gradients)
+        return loss.detach(), gradients
 
     def _reset_state(self) -> None:
         """Tell the module that its state begins anew, if it wants to know."""
@@ -225,12 +234,12 @@ class ModuleRun:
                 module.training = training
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Begin with what the module carries as it was made; give that and buffers back the values that they had."""
+    def unchanged(self, *, anew: bool = True) -> Iterator[None]:
+        """Give what the module carries and buffers back the values that they had; ``anew`` begins as it was made."""
         kept = [(part._buffers, dict(part._buffers)) for part in self.module.modules() if part._buffers]
         values = [(buffer, buffer.clone()) for _, buffers in kept for buffer in buffers.values() if buffer is not None]
         try:
-            with self.carried.anew():
+            with self.carried.anew() if anew else self.carried.replaced(lambda value: another(value, Tensor.clone)):
                 yield
         finally:
             for held, buffers in kept:
@@ -244,19 +253,3 @@ class ModuleRun:
         if self.device.type == "cpu":
             return batch
         return tree_map(lambda leaf: leaf.to(self.device) if hasattr(leaf, "to") else leaf, batch)
-
-
-def _endless(batches: Iterable[Any] | Callable[[int], Any]) -> Iterator[Any]:
-    """One batch after the other, epoch after epoch; raises ValueError where they end."""
-    if callable(batches):
-        yield from map(batches, count())
-        return
-    given = 0
-    for epoch in count():
-        before = given
-        for batch in batches:
-            given += 1
-            yield batch
-        if given == before:
-            what = "there are none" if epoch == 0 else f"they ended after {given} and cannot be iterated over again"
-            raise ValueError(f"batches must not end, but {what}: return a list, a DataLoader or a function of the step")

@@ -1,11 +1,18 @@
 """Random numbers of the usual distributions, made of uniform ones, for one trial's forward pass."""
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.utils import checkpoint
 
 from gradstudy.models.user_module.draws.keyed_random import keyed_dropout, keyed_uniform
+from gradstudy.models.user_module.random_state import RandomNumbersError
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 class Numbers:
@@ -19,7 +26,13 @@ class Numbers:
         self.key, self._draws = key, 0
 
     def next_draws(self, count: int = 1) -> int:
-        """The number of the first of so many draws."""
+        """The number of the first of so many draws.
+
+        Raises:
+            RandomNumbersError: they will be made again, where their number is another.
+        """
+        if count and _is_checkpointed():
+            raise RandomNumbersError("it draws in a part that torch.utils.checkpoint computes twice")
         first = self._draws
         self._draws += count
         return first
@@ -68,3 +81,10 @@ class Numbers:
     def kept(self, shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
         """0 with probability ``rate``, else 1."""
         return (self.uniform(shape, torch.float32) >= rate).to(dtype)
+
+
+def _is_checkpointed() -> bool:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_filename != checkpoint.__file__:
+        frame = frame.f_back
+    return frame is not None

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from gradstudy.models.user_module.draws.all_true import ARE_ALL_TRUE, all_true
 from gradstudy.models.user_module.draws.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.operations.answers import ANSWERS
+from gradstudy.models.user_module.operations.selected import is_selected, of_selected
 from gradstudy.models.user_module.random_state import DRAWS, RandomNumbersError
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
 from gradstudy.models.user_module.recurrent.layers import CELLS, KINDS, cell, layers
@@ -42,7 +44,8 @@ class BatchedLayers(KeyedMode):
         """
         super().__init__(key if drops else None)
         self._trial = key
-        self._packs, self._pads = False, pads
+        self._packs = self._selects = False
+        self._pads = pads
         self._pass = ForwardPass({} if rooms is None else rooms)
 
     def __exit__(self, *exception: object) -> None:
@@ -69,6 +72,12 @@ class BatchedLayers(KeyedMode):
             return detached(func, args[0])
         if func is Tensor.scatter_ and len(args) == 4:  # of which vmap knows the form that is not in place
             return args[0].copy_(torch.scatter(*args))
+        if self._selects and is_selected((*args, *(kwargs or {}).values())):
+            return of_selected(func, args, kwargs or {})
+        if func in ANSWERS:
+            answer = ANSWERS[func](*args, **(kwargs or {}))
+            self._selects = self._selects or is_selected((answer,))
+            return answer
         if func is functional.linear and args[0].ndim > 2:  # one product for each trial, not one for each of its rows
             x, *rest = args
             return functional.linear(x.flatten(0, -2), *rest, **(kwargs or {})).unflatten(0, x.shape[:-1])

@@ -15,7 +15,7 @@ MAKERS: frozenset[Callable[..., Any]] = frozenset(
     (
         *(torch.zeros, torch.ones, torch.empty, torch.full),
         *(torch.zeros_like, torch.ones_like, torch.empty_like, torch.full_like),
-        *(Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_full),
+        *(Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_full, Tensor.new),
     )
 )
 

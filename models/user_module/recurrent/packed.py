@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
+from gradstudy.models.user_module.operations.answers import ANSWERS
 from gradstudy.models.user_module.recurrent.stack import within
 
 MARK = "_gradstudy_lengths"
@@ -113,7 +114,7 @@ def by_row(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
         return _cross_entropy(*args)
     if func not in BY_ROW or SIZES in args[0].__dict__ or is_packed((*args[1:], *kwargs.values())):
         raise PackedRowsError(f"it takes the rows of a packed sequence to {getattr(func, '__name__', func)}")
-    return marked(func(*args, **kwargs), lengths_of(args[0]))
+    return marked(ANSWERS.get(func, func)(*args, **kwargs), lengths_of(args[0]))
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -122,7 +123,8 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     lengths = lengths.to(logits.device)
     each = functional.cross_entropy(logits, targets, reduction="none")
     steps = len(each) // lengths.shape[-1]
-    mean: Tensor = torch.where(within(lengths, steps).flatten(), each, 0).sum() / lengths.sum()
+    counted = within(lengths, steps).flatten() & (targets != PLAIN_LOSS["ignore_index"])
+    mean: Tensor = torch.where(counted, each, 0).sum() / counted.sum()
     return mean
 
 

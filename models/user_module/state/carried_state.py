@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gradstudy.models.user_module.state.history import ended, is_ended
+from gradstudy.models.user_module.state.history import ended, has_history, is_ended, without_history
 from gradstudy.models.user_module.state.marks import NOTHING, Mark, is_large, is_tensor
 
 Attribute = tuple[str, str]
@@ -32,6 +32,7 @@ class CarriedState:
         self._made = {attribute: copied(value) for attribute, value in self._now()}
         self._as_made = self._marks()
         self._lendable: dict[Attribute, Any] | None = None
+        self._lent_marks: dict[Attribute, Mark] = {}
         self._has_ended = False
 
     @contextmanager
@@ -63,6 +64,22 @@ class CarriedState:
         finally:
             self._put_all(carried)
             self._as_made = marks
+
+    @contextmanager
+    def replaced(self, by: Callable[[Any], Any]) -> Iterator[None]:
+        """Go on, and begin anew, from what ``by`` makes of each value; at the end what was carried is carried on."""
+        carried, marks, changed = dict(self._now()), self._as_made, self.changed()
+        kept = self._made, self._lendable, self._lent_marks, self._has_ended
+        self._made, self._lendable = {attribute: by(value) for attribute, value in self._made.items()}, None
+        self._put_all({attribute: by(value) for attribute, value in carried.items()})
+        same = {attribute: mark for attribute, mark in self._marks().items() if attribute not in changed}
+        self._as_made = same | {attribute: marks[attribute] for attribute in changed & marks.keys()}
+        try:
+            yield
+        finally:
+            self._put_all(carried)
+            self._as_made = marks
+            self._made, self._lendable, self._lent_marks, self._has_ended = kept
 
     def changed(self) -> set[Attribute]:
         """The attributes that are not as the module was made, or as it was lent."""
@@ -121,3 +138,13 @@ def copied(value: Any) -> Any:
     if is_large(value) and not any(map(is_tensor, tree_leaves(value))):
         return value
     return tree_map(lambda leaf: leaf.detach().clone() if is_tensor(leaf) else leaf, value)
+
+
+def another(value: Any, of_tensor: Callable[[Tensor], Tensor]) -> Any:
+    """The same with other tensors, which say like those of ``value`` whether they were detached."""
+    if is_large(value) and not any(map(is_tensor, tree_leaves(value))):
+        return value
+    return tree_map(
+        lambda leaf: without_history(of_tensor(leaf.detach()), had_one=has_history(leaf)) if is_tensor(leaf) else leaf,
+        value,
+    )

@@ -17,9 +17,6 @@ MARK = "_gradstudy_ended"
 """The attribute of a tensor without history that had one before it came out of a batch."""
 
 
-GIVEN = "_gradstudy_given"
-"""The attribute of a tensor that a trial carried into a batch."""
-
 DATA = vars(torch._C.TensorBase)["data"].__get__
 DETACHING: frozenset[Callable[..., Any]] = frozenset((Tensor.detach_, DATA))
 """How people detach that ``vmap`` has no rule for."""
@@ -65,17 +62,9 @@ def ended(value: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     return passed
 
 
-def given(leaf: Tensor) -> Tensor:
-    """The same tensor, which a trial carried into a batch."""
-    vars(leaf)[GIVEN] = True
-    return leaf
-
-
 def detached(func: Callable[..., Any], tensor: Tensor) -> Tensor:
-    """Answer what is in ``DETACHING``; raises RuntimeError where that cannot be done in a batch."""
+    """Answer what is in ``DETACHING``."""
     if func is Tensor.detach_:
         torch.utils.swap_tensors(tensor, tensor.detach())
         return tensor
-    if GIVEN not in vars(tensor):
-        raise RuntimeError("it uses tensor.data: write tensor.detach()")
     return tensor.detach()

@@ -9,7 +9,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from gradstudy.models.user_module.recurrent.packed import is_packed
 from gradstudy.models.user_module.state.carried_state import Attribute, CarriedState
-from gradstudy.models.user_module.state.history import ended, given, has_history, without_history
+from gradstudy.models.user_module.state.history import ended, has_history, without_history
 from gradstudy.models.user_module.state.marks import PLAIN, is_tensor
 
 
@@ -75,7 +75,7 @@ class StackedState:
         """Let a module have what a run carries, of which ``tensors`` are the slices."""
         leaves = list(self._leaves)
         for i, tensor in zip(self._at, tensors, strict=True):
-            leaves[i] = given(tensor)
+            leaves[i] = tensor
         module.write(self._attributes, tree_unflatten(leaves, self._structure))
 
     def take(self, module: CarriedState) -> list[Tensor]:
@@ -93,17 +93,17 @@ class StackedState:
         self._left = tree_flatten(values)
         return [leaf for leaf in self._left[0] if is_tensor(leaf)]
 
-    def hand_back(self, runs: Sequence[CarriedState], tensors: Sequence[Tensor]) -> None:
-        """Give runs what they carry after the step: ``tensors`` is what ``take`` gave, each [K, ...]."""
+    def hand_back(self, runs: Sequence[CarriedState], tensors: Sequence[Tensor], finite: Sequence[bool]) -> None:
+        """Give runs that are ``finite`` what they carry on: ``tensors`` is what ``take`` gave, each [K, ...]."""
         if not self._attributes:
             return
         leaves, structure = self._left
         at = [i for i, leaf in enumerate(leaves) if is_tensor(leaf)]
-        for number, run in enumerate(runs):
+        for number in (number for number, is_finite in enumerate(finite) if is_finite):
             own = list(leaves)
             for i, tensor in zip(at, tensors, strict=True):
                 own[i] = without_history(tensor.detach()[number], had_one=tensor.requires_grad)
-            run.write(self._attributes, tree_unflatten(own, structure))
+            runs[number].write(self._attributes, tree_unflatten(own, structure))
 
 
 def _check(attributes: Sequence[Attribute], values: Sequence[Any]) -> None:

@@ -12,10 +12,13 @@ from torch.autograd import Variable
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
+from gradstudy.models.user_module import gradients
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
+from gradstudy.models.user_module.checks import spot_check
 from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.loading import UserModule
+from gradstudy.models.user_module.recurrent.gru_piece import GruPiece
 from gradstudy.models.user_module.state.history import NOT_DETACHED
 from gradstudy.models.user_module.state.stacked_state import StackedState
 
@@ -448,10 +451,93 @@ def test_a_method_that_needs_arguments_is_no_hook():
 def test_a_state_that_is_given_back_wrongly_is_found_out(make, broken, monkeypatch):
     hand_back = StackedState.hand_back
 
-    def wrong(self, runs, tensors):
+    def wrong(self, runs, tensors, finite):
         tensors = [tensor.flip(0) if broken == "runs" else 1.01 * tensor for tensor in tensors]
-        hand_back(self, runs, tensors)
+        hand_back(self, runs, tensors, finite)
 
     assert tried(task(make)).batched
     monkeypatch.setattr(StackedState, "hand_back", wrong)
     assert tried(task(make)).batched == (make is InABuffer)  # which torch itself gives back
+
+
+def always(monkeypatch, *, due):
+    monkeypatch.setattr(spot_check.SpotChecks, "due", lambda self: due)
+
+
+@pytest.mark.parametrize("make", [*MODELS, Drawn])
+def test_looking_at_a_trial_alone_finds_nothing_and_changes_nothing(make, monkeypatch):
+    found, in_float64 = [], []
+    suspicion, differs = gradients.suspicion, spot_check.in_float64_differs
+
+    def noting(*given, **more):
+        found.append(suspicion(*given, **more))
+        return found[-1]
+
+    def doubting(*given, **more):
+        suspicion(*given, **more)
+        return "it may differ"
+
+    def doubled(*given, **more):
+        in_float64.append(differs(*given, **more))
+        return in_float64[-1]
+
+    monkeypatch.setattr(spot_check, "in_float64_differs", doubled)
+    losses = []
+    for due, look in ((False, noting), (True, noting), (True, doubting)):
+        always(monkeypatch, due=due)
+        monkeypatch.setattr(gradients, "suspicion", look)
+        trained = array(task(make))
+        for seed in (1, 2):
+            trained.admit(run(seed))
+        first = trained.train(5).loss
+        trained.admit(run(3))
+        losses.append((first, trained.train(7).loss))
+        assert trained.failures == {}
+        assert trained._alone == [False] * 3
+    assert len(found) >= 12
+    assert len(in_float64) >= 12
+    assert {*found, *in_float64} == {None}
+    for of_checked in losses[1:]:
+        for one, other in zip(losses[0], of_checked, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [KeepsDetached, Language])
+@pytest.mark.parametrize("broken", ["runs", "tensors"])
+def test_a_state_that_is_given_back_wrongly_later_ends_its_trials(make, broken, monkeypatch):
+    trained = array(task(make))
+    for seed in (1, 2):
+        trained.admit(run(seed))
+    trained.train(5)
+    assert trained.failures == {}
+    hand_back = StackedState.hand_back
+
+    def wrong(self, runs, tensors, finite):
+        tensors = [tensor.flip(0) if broken == "runs" else 1.01 * tensor for tensor in tensors]
+        hand_back(self, runs, tensors, finite)
+
+    monkeypatch.setattr(StackedState, "hand_back", wrong)
+    trained.train(20)
+    assert set(trained.failures) == {0, 1}
+    assert "this model computed something else in a batch than alone: its attribute" in trained.failures[0]
+    trained.evict(0)
+    trained.admit(run(3))
+    np.testing.assert_allclose(trained.train(5).loss[:, 1], by_hand(make, 3, 5)[0], rtol=1e-10)
+
+
+@pytest.mark.parametrize("make", [Simple, WritesInPlace, InABuffer, Schedules])
+def test_what_is_not_finite_in_a_batch_goes_on_from_the_state_before(make, monkeypatch):
+    trained = array(task(make))
+    for seed in (1, 2):
+        trained.admit(run(seed))
+    first = trained.train(4).loss
+    weight_gradients = GruPiece.weight_gradients
+
+    def not_a_number(self, *given):
+        *others, last = weight_gradients(self, *given)
+        return *others, last * torch.nan
+
+    monkeypatch.setattr(GruPiece, "weight_gradients", not_a_number)
+    losses = np.concatenate([first, trained.train(6).loss])
+    for slot, seed in enumerate((1, 2)):
+        np.testing.assert_allclose(losses[:, slot], by_hand(make, seed, 10)[0], rtol=1e-10)

@@ -11,7 +11,7 @@ from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import MOST_SHAPES, try_batching
-from gradstudy.models.user_module.comparison import LOOKED_AT
+from gradstudy.models.user_module.checks.spot_check import LOOKED_AT
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.user_module.padding import Padding
 

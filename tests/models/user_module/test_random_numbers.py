@@ -288,7 +288,7 @@ class Wrong(Own):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (OwnGenerator, "it gives rand a generator, an output or a seed of its own"),
+        (OwnGenerator, "its own changes from step to step, and in one program would once for all trials"),
         (Seeding, "it gives rand a generator, an output or a seed of its own"),
         (Poisson, "it draws random numbers by poisson, which must not depend on what is trained beside it"),
         (Initial, "it draws random numbers by normal_"),

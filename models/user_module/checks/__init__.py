@@ -1,0 +1,1 @@
+"""What tells whether a model computes in a batch what it computes alone."""
