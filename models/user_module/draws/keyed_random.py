@@ -3,14 +3,13 @@
 Each draw of a forward pass has a number, and hashes the trial's key with it: the same alone, in company, in a replay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue] (the stubs lack it)
 
 from gradstudy.models.dropout import BITS, dropout, random_bits
 from gradstudy.models.user_module.draws.compiled_masks import fill_masks, fill_uniforms
@@ -61,53 +60,24 @@ def uniforms(keys: Tensor, draw: int, shape: Sequence[int], dtype: torch.dtype) 
     return numbers.to(dtype).view(trials, *shape)
 
 
-class _Uniform(Function):
-    """The random numbers of one trial, [*shape]."""
-
-    @staticmethod
-    def forward(key: Tensor, draw: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        return uniforms(key.unsqueeze(0), draw, shape, dtype).squeeze(0)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
-        return (None,) * 4
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        return uniforms(*args), 0
-
-
 def keyed_uniform(key: Tensor, draw: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Random numbers of one trial, or of each trial of a ``vmap`` whose ``key`` is batched; see ``uniforms``."""
-    numbers: Tensor = _Uniform.apply(key, draw, tuple(shape), dtype)  # type: ignore[no-untyped-call]
-    return numbers
-
-
-class _Mask(Function):
-    """The mask of one trial, [*shape]."""
-
-    @staticmethod
-    def forward(key: Tensor, draw: int, shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
-        return dropout_masks(key.unsqueeze(0), draw, shape, rate, dtype).squeeze(0)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
-        return (None,) * 5
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        return dropout_masks(*args), 0
+    return _of_each(lambda keys: uniforms(keys, draw, tuple(shape), dtype), key)
 
 
 def keyed_dropout(x: Tensor, rate: float, key: Tensor, draw: int) -> Tensor:
     """Dropout of one trial, or of each trial of a ``vmap`` whose ``key`` is batched; any shape."""
-    mask: Tensor = _Mask.apply(key, draw, x.shape, rate, x.dtype)  # type: ignore[no-untyped-call]
-    return x * mask
+    shape, dtype = x.shape, x.dtype
+    return x * _of_each(lambda keys: dropout_masks(keys, draw, shape, rate, dtype), key)
+
+
+def _of_each(make: Callable[[Tensor], Tensor], key: Tensor) -> Tensor:
+    """What is made of keys [K], as the tensor of one trial.
+
+    It has no history. So it goes past the rules of ``autograd.Function``, which cost more than the numbers.
+    """
+    if not _functorch.is_batchedtensor(key):
+        return make(key.unsqueeze(0)).squeeze(0)
+    keys = _functorch.get_unwrapped(key).movedim(_functorch.maybe_get_bdim(key), 0)
+    made: Tensor = _functorch._add_batch_dim(make(keys), 0, _functorch.maybe_get_level(key))
+    return made
