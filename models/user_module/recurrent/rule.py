@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue] (the stubs lack it)
+from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
 from torch.autograd import Function
 
 from gradstudy.models.user_module.recurrent.calls import ForwardPass
@@ -111,7 +113,20 @@ def recurrent_layers(
     Returns:
         The outputs [T, B, D * R] and the last states, [L * D, B, R] each.
     """
+    if _functorch.maybe_current_level() == 1 and isinstance(key, Tensor) and _functorch.is_batchedtensor(key):
+        return _in_one_vmap(stack, forward_pass, key, (key, lengths, *tensors))
     results: tuple[Tensor, ...] = _Layers.apply(  # type: ignore[no-untyped-call]
         stack, forward_pass, key, lengths, *tensors
     )
     return results
+
+
+def _in_one_vmap(stack: Stack, forward_pass: ForwardPass, key: Tensor, given: Given) -> tuple[Tensor, ...]:
+    """What the rule of ``_Layers`` does where there is no other transform than one ``vmap``, without its costs."""
+    level = _functorch.maybe_get_level(key)
+    pairs = [_functorch._unwrap_batched(one, level) if isinstance(one, Tensor) else (one, None) for one in given]
+    tensors, dims = tuple(one for one, _ in pairs), tuple(dim for _, dim in pairs)
+    size = _functorch.get_unwrapped(key).shape[_functorch.maybe_get_bdim(key)]
+    with temporarily_pop_interpreter_stack():
+        results = _run(stack, forward_pass, stacked(size, dims, tensors))
+    return tuple(_functorch._add_batch_dim(result, 0, level) for result in results)
