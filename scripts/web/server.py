@@ -4,7 +4,8 @@ import ipaddress
 import os
 import socket
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from gradstudy.scripts.errors import CannotServeError, UsageError
@@ -69,9 +70,16 @@ class WebServer:
         self._map: dict[int, Any] = {}
         self._server = gated_server(application, listening, self._map, gate)
 
-    def serving(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def serving(self) -> Iterator[None]:
         """Answer requests within a ``with``; at its end those in progress are answered."""
-        return in_background("web-server", self._serve, wake=self._server.pull_trigger)
+        from waitress import wasyncore
+
+        try:
+            with in_background("web-server", self._serve, wake=self._server.pull_trigger):
+                yield
+        finally:
+            wasyncore.close_all(self._map)  # not by the thread, which may end before it is woken
 
     def _serve(self, stop: threading.Event) -> None:
         from waitress import wasyncore
@@ -79,4 +87,3 @@ class WebServer:
         while not stop.is_set():
             wasyncore.loop(timeout=SECONDS_BETWEEN_LOOKS, use_poll=True, map=self._map, count=1)
         self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._map)
