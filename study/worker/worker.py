@@ -125,7 +125,7 @@ class Worker:
                     stop_worker(self._job.database.engine, self._worker_id)
 
     def _work(self, books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> bool:
-        """Train every trial for a block of steps; False when there is none."""
+        """Train every trial for a block of steps; False when there is none, and there was none to be stored."""
         self._ask(books, bookkeeper)
         self._admit()
         busy = [slots for slots in self._arrays.values() if slots.keys]
@@ -137,10 +137,11 @@ class Worker:
         if self._job.spec.pruner != "none":
             self._prune(busy, books, bookkeeper)
         self._checkpointing.keep(busy, books, bookkeeper)
+        stored = bool(self._stored)
         self._report(wait=not busy)
         if len(self._errors) == FAILURES_IN_A_ROW and all(self._errors):
             raise TrialsFailError(FAILURES_IN_A_ROW, str(self._errors[-1]))
-        return bool(busy)
+        return bool(busy) or stored  # what is stored makes room for others in this worker's share
 
     def _tell_steps(self, busy: list[Slots[Begun]], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
         """Have written down how far the trials are that were lost before: the next step may be what ends workers."""
