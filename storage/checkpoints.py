@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from gradstudy.storage.claims import Claim, still_owned
 from gradstudy.storage.schema import Checkpoint, Trial
@@ -58,10 +58,3 @@ def tell_steps(engine: Engine, steps: list[tuple[Claim, int]]) -> None:
 def discard_checkpoints(connection: Connection, trial: int) -> None:
     """Forget the states of a trial that has ended, by the ``id`` of its row."""
     connection.execute(delete(Checkpoint).where(Checkpoint.id == trial))
-
-
-def count_checkpoints(engine: Engine) -> int:
-    """How many states there are."""
-    with reading(engine) as connection:
-        pairs = select(Checkpoint.id, Checkpoint.step).distinct().subquery()
-        return connection.scalar(select(func.count()).select_from(pairs)) or 0

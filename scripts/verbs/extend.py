@@ -45,6 +45,7 @@ def extend(
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.study.errors import NothingToExtendError
+    from gradstudy.study.horizon.extension import is_ended
     from gradstudy.study.horizon.halving import rungs
     from gradstudy.study.training.device import check_device
 
@@ -66,7 +67,7 @@ def extend(
         last: Extension | None = None
         for rung in rungs(short, longest):
             last = _begun(database, study, rung, last, top, runs)
-            if detach and not _is_ended(database, last):
+            if detach and not is_ended(database, last):
                 _say_where(database, last)
                 return
             job = run_chosen(database, storage, last.record, work, job)
@@ -77,22 +78,16 @@ def _begun(
     database: "Database", study: "StudyRecord", steps: int, last: "Extension | None", top: int, runs: int
 ) -> "Extension":
     """The extension to so many steps, which is made where there is none."""
-    from gradstudy.study.horizon.extension import begin_extension, find_extension, first_settings, results
+    from gradstudy.study.horizon.extension import begin_extension, find_extension, first_settings, put_in, results
     from gradstudy.study.horizon.halving import survivors
 
     known = find_extension(database, study, steps)
     if known is not None:
         typer.echo(f"{known.record.name} goes on with the settings that it began with")
-        return known
+        return put_in(database, known, runs)
     chosen = first_settings(database, study, top) if last is None else survivors(last.chosen, results(database, last))
     typer.echo(f"{steps:,} steps: {len(chosen)} settings, {runs} runs of each")
-    return begin_extension(database, study, chosen, steps, runs)
-
-
-def _is_ended(database: "Database", extension: "Extension") -> bool:
-    from gradstudy.study.horizon.extension import is_ended
-
-    return is_ended(database, extension)
+    return put_in(database, begin_extension(database, study, chosen, steps, runs), runs)
 
 
 def _say_where(database: "Database", extension: "Extension") -> None:

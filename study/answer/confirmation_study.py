@@ -86,17 +86,8 @@ def begin_confirmation(database: Database, study: StudyRecord, top: int, max_run
     if not chosen:
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
     spec = confirming_spec(stored_spec(study), chosen, max_runs)
-    try:
-        record = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
-    except StudyExistsError:
-        record = find_study(database, spec.name)  # a start that was cut off left it
-        if record.budget or read_attribute(database, record.study_id, ATTRIBUTE):
-            raise StudyExistsError(
-                f"there is a study {spec.name!r} that does not confirm this one; delete it to confirm {study.name!r}"
-            ) from None
-    kept = {"study": identity_of(study), "settings": [asdict(setting) for setting in chosen]}
-    replace_attributes(database, record.study_id, [ATTRIBUTE], {ATTRIBUTE: kept})
-    return Confirmation(record=find_study(database, spec.name), chosen=chosen)
+    record = create_for(database, study, spec, chosen, ATTRIBUTE, "confirm")
+    return Confirmation(record=record, chosen=chosen)
 
 
 def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> StudySpec:
@@ -104,6 +95,35 @@ def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> Stu
     return spec_of_chosen(
         spec, chosen, max_runs, name=derived_name(spec.name, SUFFIX), seed=derived_seed(spec.seed, CONFIRMING)
     )
+
+
+def create_for(
+    database: Database, study: StudyRecord, spec: StudySpec, chosen: list[Chosen], attribute: str, verb: str
+) -> StudyRecord:
+    """Create a study that runs chosen settings of another one, without runs; a start that was cut off may have left it.
+
+    Args:
+        database: that holds both.
+        study: whose settings they are.
+        spec: of the new one.
+        chosen: the settings.
+        attribute: under which the new one says whose settings it runs, and which.
+        verb: what it does to the other one.
+
+    Raises:
+        StudyExistsError: its name is taken.
+    """
+    try:
+        record = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
+    except StudyExistsError:
+        record = find_study(database, spec.name)
+        if record.budget or read_attribute(database, record.study_id, attribute):
+            raise StudyExistsError(
+                f"there is a study {spec.name!r} that does not {verb} this one; delete it to {verb} {study.name!r}"
+            ) from None
+    kept = {"study": identity_of(study), "settings": [asdict(setting) for setting in chosen]}
+    replace_attributes(database, record.study_id, [attribute], {attribute: kept})
+    return record
 
 
 def spec_of_chosen(spec: StudySpec, chosen: list[Chosen], max_runs: int, **given: Any) -> StudySpec:

@@ -1,24 +1,22 @@
 """The studies that train the best settings of another one longer: one for each number of steps."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.queue import enqueue_trials
-from gradstudy.storage.studies import StudyRecord, create_study, find_study
+from gradstudy.storage.studies import StudyRecord, find_study
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.confirmation_plan import Chosen, best_settings
-from gradstudy.study.answer.confirmation_study import identity_of, spec_of_chosen
+from gradstudy.study.answer.confirmation_study import create_for, identity_of, spec_of_chosen
 from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.errors import NothingToExtendError
 from gradstudy.study.horizon.halving import HALF, fared
-from gradstudy.study.launch import launched_with
 from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.seeds import EXTENDING, derived_seed, trial_seed
 from gradstudy.study.spec.study_spec import stored_spec
@@ -66,7 +64,7 @@ def first_settings(database: Database, study: StudyRecord, top: int) -> list[Cho
     """The settings that are trained longer: the best ones of the study, each at its learning rate and at half of it.
 
     Raises:
-        NothingToExtendError: no trial of the study trained, or it belongs to another study.
+        NothingToExtendError: no trial of the study trained.
     """
     trials = read_trials(database, study.name)
     appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"]))
@@ -76,46 +74,38 @@ def first_settings(database: Database, study: StudyRecord, top: int) -> list[Cho
     return chosen
 
 
-def begin_extension(
-    database: Database, study: StudyRecord, chosen: Sequence[Chosen], steps: int, runs: int
-) -> Extension:
-    """Make the study that trains settings for so many steps, with its runs.
-
-    Run r of every setting has the same seed: what chance does to one it does to all, and their differences are clearer.
+def begin_extension(database: Database, study: StudyRecord, chosen: list[Chosen], steps: int, runs: int) -> Extension:
+    """Make the study that trains settings for so many steps; it has no runs yet.
 
     Args:
         database: that holds the study.
         study: to be extended.
         chosen: the settings, the answer of the study first.
         steps: of each run.
-        runs: of each setting.
+        runs: of each setting, as ``put_in`` will have them.
 
     Raises:
         StudyExistsError: its name is taken.
     """
-    spec = spec_of_chosen(
-        stored_spec(study),
-        list(chosen),
-        len(chosen) * runs,
-        name=_name(study, steps),
-        seed=derived_seed(stored_spec(study).seed, EXTENDING + steps),
-        steps=steps,
-    )
-    try:
-        record = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
-    except StudyExistsError:
-        record = find_study(database, spec.name)  # a start that was cut off left it
-        if record.budget or read_attribute(database, record.study_id, EXTENDS):
-            raise StudyExistsError(
-                f"there is a study {spec.name!r} that does not extend this one; delete it to extend {study.name!r}"
-            ) from None
+    short = stored_spec(study)
+    seed = derived_seed(short.seed, EXTENDING + steps)
+    spec = spec_of_chosen(short, chosen, len(chosen) * runs, name=_name(study, steps), seed=seed, steps=steps)
+    record = create_for(database, study, spec, chosen, EXTENDS, "extend")
     known = read_attribute(database, study.study_id, HORIZONS) or []
     replace_attributes(database, study.study_id, [HORIZONS], {HORIZONS: sorted({*known, steps})})
-    kept = {"study": identity_of(study), "settings": [asdict(setting) for setting in chosen]}
-    replace_attributes(database, record.study_id, [EXTENDS], {EXTENDS: kept})
-    rows = [(setting, trial_seed(spec.seed, run)) for run in range(runs) for setting in chosen]
-    enqueue_trials(database.engine, record, rows)
-    return Extension(record=find_study(database, spec.name), chosen=list(chosen), steps=steps)
+    return Extension(record=record, chosen=chosen, steps=steps)
+
+
+def put_in(database: Database, extension: Extension, runs: int) -> Extension:
+    """Give an extension its runs, unless it has them.
+
+    Run r of every setting has the same seed: what chance does to one it does to all, and their differences are clearer.
+    """
+    seed = stored_spec(extension.record).seed
+    rows = [(setting, trial_seed(seed, run)) for run in range(runs) for setting in extension.chosen]
+    if not extension.record.budget:
+        enqueue_trials(database.engine, extension.record, rows)
+    return replace(extension, record=find_study(database, extension.record.name))
 
 
 def is_ended(database: Database, extension: Extension) -> bool:

@@ -8,6 +8,7 @@ from typer.testing import Result
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study, list_studies
+from gradstudy.study.horizon.extension import begin_extension, first_settings
 
 Run = Callable[..., Result]
 
@@ -100,3 +101,13 @@ def test_what_extends_a_study_is_deleted_with_it(finished: Database, gradstudy: 
     assert gradstudy("extend", "s", "--steps", "160", "--top", "1", "--detach").exit_code == 0
     assert gradstudy("delete", "s", "--yes").exit_code == 0
     assert list_studies(finished) == []
+
+
+def test_a_start_that_was_cut_off_before_its_runs_were_put_in_goes_on(finished: Database, gradstudy: Run) -> None:
+    study = find_study(finished, "s")
+    begin_extension(finished, study, first_settings(finished, study, 1), 40, 2)
+    assert find_study(finished, "s-at-40").budget == 0
+    result = gradstudy("extend", "s", "--steps", "40", "--runs", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(read_trials(finished, "s-at-40")) == 4
+    assert "the best of 2 settings is" in result.stdout
