@@ -36,8 +36,10 @@ class Call(NamedTuple):
 class Tape:
     """One direction of one layer: pieces that calls fill, and what their backward passes wait for.
 
+    It knows nothing of autograd's graph, whose nodes hold it: in a circle, what a step wrote would stay in memory until
+    the next garbage collection, and every step would write to memory that no cache holds.
+
     Attributes:
-        token: an input of every call, so that the gradients of the weights are computed after those of all calls.
         steps: how many there are.
         waiting: calls without a backward pass: those that are never used for the loss, until the end.
     """
@@ -55,8 +57,6 @@ class Tape:
             None if weights.projection is None else weights.projection.detach(),
         )
         self._room = room
-        with torch.enable_grad():  # the first call may be one without gradients, and the next one not
-            self.token: Tensor = _Weights.apply(self, *weights.tensors)  # type: ignore[no-untyped-call]
 
     def place(self, steps: int) -> Call:
         """Where the next call writes its steps."""
@@ -127,7 +127,8 @@ class ForwardPass:
 
     def __init__(self, rooms: dict[int, int]) -> None:
         self._rooms = rooms
-        self._tapes: dict[tuple[Any, ...], Tape] = {}
+        self._tapes: dict[tuple[Any, ...], tuple[Tape, Tensor]] = {}
+        """With a token: an input of every call, so that the gradients of the weights come after those of all calls."""
 
     def run(
         self,
@@ -150,16 +151,23 @@ class ForwardPass:
             The hidden states [K, T, B, R] and the last states; what comes after a sequence's end means nothing.
         """
         key = (kind, inputs.shape[2], *((tensor.data_ptr(), tensor._version) for tensor in weights.tensors))
-        tape = self._tapes.get(key)
-        if tape is None:
-            tape = Tape(kind, weights, inputs.shape[2], self._rooms.get(len(self._tapes), inputs.shape[1]))
-            self._tapes[key] = tape
+        if key not in self._tapes:
+            room = self._rooms.get(len(self._tapes), inputs.shape[1])
+            self._tapes[key] = _begun(Tape(kind, weights, inputs.shape[2], room), weights)
+        tape, token = self._tapes[key]
         h0, c0 = (*states, None)[:2]
         results: tuple[Tensor, ...] = _Call.apply(  # type: ignore[no-untyped-call]
-            tape.token, inputs, h0, c0, lengths, tape
+            token, inputs, h0, c0, lengths, tape
         )
         return results
 
     def remember_rooms(self) -> None:
         """Keep how long the tapes became for the next pass."""
-        self._rooms.update(enumerate(tape.steps for tape in self._tapes.values()))
+        self._rooms.update(enumerate(tape.steps for tape, _ in self._tapes.values()))
+
+
+def _begun(tape: Tape, weights: Weights) -> tuple[Tape, Tensor]:
+    """A tape with its token."""
+    with torch.enable_grad():  # the first call may be one without gradients, and the next one not
+        token: Tensor = _Weights.apply(tape, *weights.tensors)  # type: ignore[no-untyped-call]
+    return tape, token
