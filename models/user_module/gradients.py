@@ -105,7 +105,9 @@ class ModuleGradients:
                 run.note_gradients(gradients)
         rows.gradients.index_copy_(0, index, computed)
         rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
-        finite = (losses.isfinite() & computed.isfinite().all(1)).tolist()
+        finite = (losses.isfinite() & computed.sum(1).isfinite()).tolist()
+        if not all(finite):  # a sum may overflow
+            finite = (losses.isfinite() & computed.isfinite().all(1)).tolist()
         for place in (
             place for place, is_finite in enumerate(finite) if not is_finite
         ):  # never by a fault of the batch

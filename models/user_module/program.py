@@ -86,7 +86,8 @@ def _batched_gradients(
     Raises:
         NewlyCarriedError: the step changes attributes that were not known to be carried.
     """
-    constants = [_constants(run) for run in runs]
+    has_constants = bool(_constants(skeleton))  # all runs are made by one function: looking at each takes a millisecond
+    constants: list[dict[str, Tensor]] = [_constants(run) if has_constants else {} for run in runs]
     stacked = {name: torch.stack([one[name] for one in constants]) for name in constants[0]}
     flat = [tree_flatten(batch) for batch in batches]
     structure = flat[0][1]

@@ -61,7 +61,7 @@ class StackedState:
         self._attributes = attributes
         if len({state_signature(run, attributes) for run in runs}) > 1:
             raise StateError("trials carry different things from step to step")
-        flat = [tree_flatten(run.read(attributes)) for run in runs]
+        flat = [tree_flatten(run.read(attributes)) for run in (runs if attributes else runs[:1])]
         self._leaves, self._structure = flat[0]
         _check(attributes, runs[0].read(attributes))
         self._at = [i for i, leaf in enumerate(self._leaves) if is_tensor(leaf)]
