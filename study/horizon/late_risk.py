@@ -13,16 +13,13 @@ from scipy.special import betaincinv
 from scipy.stats import norm
 
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.horizon.beliefs import RiskPrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.risk import Chances, Risk
 
-SHIFT, SHIFT_SD = 0.05, 0.07
-"""Decades that the frontier moves up in one unit of length, and how well that is known before longer runs are seen."""
 SHIFTS = np.linspace(-3, 3, 13)
-"""Of these standard deviations that are compared."""
-PRIOR_FAILURES, PRIOR_UNITS = 0.2, 20.0
-"""Late failures that the prior counts for, and units of length of kept runs."""
+"""Of the standard deviations of the frontier's movement, those that are compared."""
 OWN_FRAILTY = 0.5
 """What a setting's own units of length count, beside those of all."""
 FEWEST, MOST = 1.0, 200.0
@@ -38,16 +35,17 @@ class LateRisk:
         weights: [shifts] how probable each is.
     """
 
+    prior: RiskPrior
     runs: RunsByLength
     short: Risk
     shift: Floats
     weights: Floats
 
     @classmethod
-    def of(cls, runs: RunsByLength) -> "LateRisk":
+    def of(cls, runs: RunsByLength, prior: RiskPrior) -> "LateRisk":
         """Fit to runs."""
         short = Risk(runs.shortest_only(), runs.settings)
-        shift = SHIFT + SHIFT_SD * SHIFTS
+        shift = prior.shift + prior.shift_sd * SHIFTS
         longer = np.flatnonzero(runs.lengths > 0)
         log_likely = norm.logpdf(SHIFTS)
         if len(longer):
@@ -56,7 +54,7 @@ class LateRisk:
                 chance = _shifted(short, settings, each * runs.lengths[longer]).mean
                 log_likely[place] += np.log(np.where(runs.diverged[longer], chance, 1 - chance)).sum()
         likely = np.exp(log_likely - log_likely.max())
-        return cls(runs, short, shift, likely / likely.sum())
+        return cls(prior, runs, short, shift, likely / likely.sum())
 
     def distances(self) -> Floats:
         """Decades [settings] above the frontier of the shortest runs."""
@@ -93,8 +91,8 @@ class LateRisk:
         return np.bincount(runs.setting, failed, size), np.bincount(runs.setting, watched, size)
 
     def _late_of(self, places: Floats, failures: Floats, watched: Floats, length: float) -> tuple[Floats, Floats]:
-        lost = PRIOR_FAILURES + failures.sum() + OWN_FRAILTY * failures[places]
-        units = PRIOR_UNITS + watched.sum() + OWN_FRAILTY * watched[places]
+        lost = self.prior.failures + failures.sum() + OWN_FRAILTY * failures[places]
+        units = self.prior.units + watched.sum() + OWN_FRAILTY * watched[places]
         left = np.maximum(
             length - np.array([self.runs.lengths[self.runs.setting == place].max() for place in places]), 0.0
         )

@@ -6,12 +6,11 @@ group, and one that depends on the learning rate. That is freeze-thaw's idea (Sw
 laws in place of exponentials.
 """
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.horizon.beliefs import CurvePrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
 from gradstudy.study.worth.observed import Settings
 
@@ -21,48 +20,10 @@ MOST_SETTINGS = 200
 """Settings that the process is made of: those with longer runs, and of the others the lowest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CurvePrior:
-    """What is believed of the logarithms of losses; standard deviations but for the last two.
-
-    Attributes:
-        slope: expected, for each unit of length.
-        level, level_group, level_rate, level_own: of heights: of all, of a group, by learning rate, of a setting.
-        slope_sd, slope_group, slope_rate, slope_own: the same of slopes.
-        walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
-        noise: of one run.
-        decades: of learning rate within which settings of a group are alike.
-        across: how alike settings of two groups are at one distance below the frontier, as a correlation.
-    """
-
-    slope: float = -0.4
-    level: float = 1.0
-    level_group: float = 0.3
-    level_rate: float = 0.4
-    level_own: float = 0.05
-    slope_sd: float = 0.25
-    slope_group: float = 0.1
-    slope_rate: float = 0.15
-    slope_own: float = 0.05
-    walk: float = 0.15
-    walk_own: float = 0.1
-    noise: float = 0.06
-    decades: float = 0.6
-    across: float = 0.7
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """Of its numbers."""
-        return [field.name for field in fields(cls)]
-
-
-PRIOR = CurvePrior()
-
-
 class LossCurves:
     """The posterior of the losses of runs that do not diverge."""
 
-    def __init__(self, runs: RunsByLength, distances: Floats, prior: CurvePrior = PRIOR) -> None:
+    def __init__(self, runs: RunsByLength, distances: Floats, prior: CurvePrior) -> None:
         """Condition on runs.
 
         Args:

@@ -1,0 +1,56 @@
+"""What is believed of longer training before a study saw any; ``tests/benchmarks/horizon.py`` fits it to real runs."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePrior:
+    """Of the logarithms of losses over that of the steps; standard deviations but for ``slope`` and the last two.
+
+    Attributes:
+        slope: expected, for each unit of length.
+        level, level_group, level_rate, level_own: of heights: of all, of a group, by learning rate, of a setting.
+        slope_sd, slope_group, slope_rate, slope_own: the same of slopes.
+        walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
+        noise: of one run.
+        decades: of learning rate within which settings of a group are alike.
+        across: how alike settings of two groups are at one distance below the frontier, as a correlation.
+    """
+
+    slope: float = -0.4
+    level: float = 1.0
+    level_group: float = 0.3
+    level_rate: float = 0.4
+    level_own: float = 0.05
+    slope_sd: float = 0.25
+    slope_group: float = 0.1
+    slope_rate: float = 0.15
+    slope_own: float = 0.05
+    walk: float = 0.15
+    walk_own: float = 0.1
+    noise: float = 0.06
+    decades: float = 0.6
+    across: float = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskPrior:
+    """Of the frontier and of runs that were kept.
+
+    Attributes:
+        shift, shift_sd: decades that the frontier moves up in one unit of length, and how well that is known.
+        failures, units: late failures that the prior counts for, and units of length of kept runs.
+    """
+
+    shift: float = 0.05
+    shift_sd: float = 0.07
+    failures: float = 0.2
+    units: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beliefs:
+    """All of it."""
+
+    curves: CurvePrior = field(default_factory=CurvePrior)
+    risk: RiskPrior = field(default_factory=RiskPrior)
