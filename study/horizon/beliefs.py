@@ -5,19 +5,22 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePrior:
-    """Of the logarithms of losses over that of the steps; standard deviations but for ``slope`` and the last two.
+    """Of the logarithms of losses over that of the steps; standard deviations but for the first and the last two.
 
     Attributes:
-        slope: expected, for each unit of length.
+        slope: expected, for each unit of length, at the learning rate that is best in short runs.
+        tilt: how much less steep it is for each decade of learning rate above that.
         level, level_group, level_rate, level_own: of heights: of all, of a group, by learning rate, of a setting.
         slope_sd, slope_group, slope_rate, slope_own: the same of slopes.
         walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
         noise: of one run.
         decades: of learning rate within which settings of a group are alike.
-        across: how alike settings of two groups are at one distance below the frontier, as a correlation.
+        across: the part of it that does not depend on the group, at the same distance from its best rate; the variance
+            of the other part is ``1 - across`` of the whole.
     """
 
     slope: float = -0.4
+    tilt: float = 0.1
     level: float = 1.0
     level_group: float = 0.3
     level_rate: float = 0.4

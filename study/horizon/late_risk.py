@@ -68,7 +68,7 @@ class LateRisk:
         means, squares = (np.stack([getattr(chance, name) for chance in each]) for name in ("mean", "sd"))
         mean = self.weights @ means
         variance = self.weights @ (squares**2 + (means - mean) ** 2)
-        failures, watched = self._late()
+        failures, watched = self.late()
         late_mean, late_variance = self._late_of(places, failures, watched, length)
         kept = (1 - mean) * (1 - late_mean)
         spread = variance * (1 - late_mean) ** 2 + (1 - mean) ** 2 * late_variance
@@ -80,7 +80,7 @@ class LateRisk:
         del longest
         return Chances(chances.lost + lost, chances.kept + made - lost)
 
-    def _late(self) -> tuple[Floats, Floats]:
+    def late(self) -> tuple[Floats, Floats]:
         """Failures [settings] after the length of the shortest runs, and the units of length that runs were watched."""
         runs = self.runs
         longer = runs.lengths > 0

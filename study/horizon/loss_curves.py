@@ -9,6 +9,7 @@ laws in place of exponentials.
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
+from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import CurvePrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
@@ -28,7 +29,7 @@ class LossCurves:
 
         Args:
             runs: of which at least one was kept.
-            distances: [settings] decades of learning rate above the frontier.
+            distances: [settings] decades of learning rate above that where the short runs of its group ended lowest.
             prior: what is believed before.
         """
         self._settings, self._distances, self._prior = runs.settings, distances, prior
@@ -48,14 +49,14 @@ class LossCurves:
         covariance = self._covariance(self._place, self._length, self._place, self._length)
         covariance[np.diag_indices_from(covariance)] += prior.noise**2 / self._counts + JITTER
         self._factor = np.linalg.cholesky(covariance)
-        away = means[chosen] - prior.slope * self._length
+        away = means[chosen] - self._slope(self._place) * self._length
         ones = cho_solve((self._factor, True), np.ones(len(away)))
         self._mean = float(ones @ away / ones.sum())
         self._weights = cho_solve((self._factor, True), away - self._mean)
         half = solve_triangular(self._factor, away - self._mean, lower=True)
         self.log_evidence = float(-0.5 * half @ half - np.log(np.diag(self._factor)).sum())
 
-    def predict(self, places: Floats, length: float) -> tuple[Floats, Floats]:
+    def predict(self, places: Ints, length: float) -> tuple[Floats, Floats]:
         """Mean and standard deviation [n] of what ``shares`` turns into shares.
 
         Args:
@@ -68,17 +69,20 @@ class LossCurves:
         before = prior.level**2 + prior.level_group**2 + prior.level_rate**2 + prior.level_own**2
         before += length**2 * (prior.slope_sd**2 + prior.slope_group**2 + prior.slope_rate**2 + prior.slope_own**2)
         before += length * (prior.walk**2 + prior.walk_own**2)
-        mean = self._mean + prior.slope * length + across.T @ self._weights
+        mean = self._mean + self._slope(places) * length + across.T @ self._weights
         return mean, np.sqrt(np.maximum(before - (seen**2).sum(0), JITTER))
 
     def shares(self, values: Floats) -> Floats:
         """Shares of the untrained loss, at most 1."""
         return np.minimum(np.exp(values) if self._takes_logarithms else values, 1.0)
 
+    def _slope(self, places: Ints) -> Floats:
+        return np.asarray(self._prior.slope + self._prior.tilt * self._distances[places])
+
     def _forward(self, shares: Floats) -> Floats:
         return np.log(np.maximum(shares, SMALLEST_SHARE)) if self._takes_logarithms else shares
 
-    def _covariance(self, left: Floats, left_length: Floats, right: Floats, right_length: Floats) -> Floats:
+    def _covariance(self, left: Ints, left_length: Floats, right: Ints, right_length: Floats) -> Floats:
         prior = self._prior
         group, rate = self._likeness(
             self._settings.take(left), self._distances[left], self._settings.take(right), self._distances[right]
@@ -103,7 +107,7 @@ class LossCurves:
         return group, (1 - across) * group * rates + across * away
 
 
-def _chosen(places: Floats, lengths: Floats, means: Floats) -> Floats:
+def _chosen(places: Ints, lengths: Floats, means: Floats) -> Ints:
     """The points that the process is made of."""
     longer = np.isin(places, places[lengths > 0])
     others = np.flatnonzero(~longer)

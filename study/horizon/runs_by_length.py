@@ -1,6 +1,6 @@
 """Runs of one study of different lengths, as the models of longer training take them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,33 @@ class RunsByLength:
     def units_to(self, steps: int) -> float:
         """Units of length from the shortest runs to a number of steps."""
         return float(np.log(steps / self.shortest) / np.log(FACTOR))
+
+    def from_best_rate(self) -> Floats:
+        """Decades [settings] of learning rate above that at which the shortest runs of its group ended lowest.
+
+        A group has thresholds of one half-decade.
+        """
+        short = self.steps == self.shortest
+        size = len(self.table)
+        runs = np.bincount(self.setting[short], minlength=size)
+        sums = np.bincount(self.setting[short], self.shares[short], size)
+        means = np.divide(sums, runs, out=np.full(size, np.inf), where=runs > 0)
+        keys = np.column_stack([self.settings.factors, np.nan_to_num(self.settings.bins(), nan=np.inf)])
+        group = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+        rates = self.settings.learning_rates
+        best = np.array(
+            [
+                rates[mine[np.argmin(means[mine])]]
+                for mine in (np.flatnonzero(group == each) for each in range(group.max() + 1))
+            ]
+        )
+        return np.asarray(rates - best[group])
+
+    def up_to(self, steps: int) -> "RunsByLength":
+        """Those of at most so many steps."""
+        which = self.steps <= steps
+        names = ("setting", "steps", "lengths", "diverged", "stopped", "at", "shares")
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
 
     def shortest_only(self) -> Observed:
         """The shortest runs, as the frontiers of a study take them; of margins they tell no more than the side.
