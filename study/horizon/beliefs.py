@@ -10,8 +10,9 @@ class CurvePrior:
     Attributes:
         slope: expected, for each unit of length, at the learning rate that is best in short runs.
         tilt: how much less steep it is for each decade of learning rate above that.
-        level, level_group, level_rate, level_own: of heights: of all, of a group, by learning rate, of a setting.
-        slope_sd, slope_group, slope_rate, slope_own: the same of slopes.
+        level, level_cell, level_group, level_rate, level_own: of heights: of all, of a cell, of a group, by learning
+            rate, of a setting.
+        slope_sd, slope_cell, slope_group, slope_rate, slope_own: the same of slopes.
         walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
         noise: of one run.
         decades: of learning rate within which settings of a group are alike.
@@ -22,10 +23,12 @@ class CurvePrior:
     slope: float = -0.4
     tilt: float = 0.1
     level: float = 1.0
-    level_group: float = 0.3
+    level_cell: float = 0.2
+    level_group: float = 0.2
     level_rate: float = 0.4
     level_own: float = 0.05
     slope_sd: float = 0.25
+    slope_cell: float = 0.15
     slope_group: float = 0.1
     slope_rate: float = 0.15
     slope_own: float = 0.05

@@ -13,7 +13,6 @@ from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import CurvePrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
-from gradstudy.study.worth.observed import Settings
 
 SMALLEST_SHARE = 1e-6
 JITTER = 1e-8
@@ -66,9 +65,10 @@ class LossCurves:
         prior, lengths = self._prior, np.full(len(places), length)
         across = self._covariance(self._place, self._length, places, lengths)
         seen = solve_triangular(self._factor, across, lower=True)
-        before = prior.level**2 + prior.level_group**2 + prior.level_rate**2 + prior.level_own**2
-        before += length**2 * (prior.slope_sd**2 + prior.slope_group**2 + prior.slope_rate**2 + prior.slope_own**2)
-        before += length * (prior.walk**2 + prior.walk_own**2)
+        level = prior.level, prior.level_cell, prior.level_group, prior.level_rate, prior.level_own
+        slope = prior.slope_sd, prior.slope_cell, prior.slope_group, prior.slope_rate, prior.slope_own
+        squares = [float(np.square(each).sum()) for each in (level, slope, (prior.walk, prior.walk_own))]
+        before = squares[0] + length**2 * squares[1] + length * squares[2]
         mean = self._mean + self._slope(places) * length + across.T @ self._weights
         return mean, np.sqrt(np.maximum(before - (seen**2).sum(0), JITTER))
 
@@ -84,27 +84,31 @@ class LossCurves:
 
     def _covariance(self, left: Ints, left_length: Floats, right: Ints, right_length: Floats) -> Floats:
         prior = self._prior
-        group, rate = self._likeness(
-            self._settings.take(left), self._distances[left], self._settings.take(right), self._distances[right]
-        )
-        own = (left[:, None] == right[None, :]).astype(float)
+        cell, group, rate = self._likeness(left, right)
+        own = left[:, None] == right[None, :]
         product = left_length[:, None] * right_length[None, :]
         shorter = np.minimum(left_length[:, None], right_length[None, :])
-        level = prior.level_group**2 * group + prior.level_rate**2 * rate + prior.level_own**2 * own
-        slope = prior.slope_sd**2 + prior.slope_group**2 * group + prior.slope_rate**2 * rate + prior.slope_own**2 * own
-        return prior.level**2 + level + product * slope + shorter * (prior.walk**2 * rate + prior.walk_own**2 * own)
+        level = prior.level**2 + prior.level_cell**2 * cell + prior.level_group**2 * group
+        level += prior.level_rate**2 * rate + prior.level_own**2 * own
+        slope = prior.slope_sd**2 + prior.slope_cell**2 * cell + prior.slope_group**2 * group
+        slope += prior.slope_rate**2 * rate + prior.slope_own**2 * own
+        return level + product * slope + shorter * (prior.walk**2 * rate + prior.walk_own**2 * own)
 
-    def _likeness(
-        self, left: Settings, left_away: Floats, right: Settings, right_away: Floats
-    ) -> tuple[Floats, Floats]:
-        """Whether two settings are of one group and threshold, and how alike their learning rates are."""
-        group = (left.factors[:, None, :] == right.factors[None, :, :]).all(2)
-        thresholds = np.nan_to_num(np.abs(left.thresholds[:, None] - right.thresholds[None, :]))
-        group = group * np.exp(-thresholds)
-        rates = _matern(np.abs(left.learning_rates[:, None] - right.learning_rates[None, :]) / self._prior.decades)
-        away = _matern(np.abs(left_away[:, None] - right_away[None, :]) / self._prior.decades)
-        across = self._prior.across
-        return group, (1 - across) * group * rates + across * away
+    def _likeness(self, left: Ints, right: Ints) -> tuple[Floats, Floats, Floats]:
+        """Whether settings [n] and [m] are of one cell, of one group, and how alike their learning rates are."""
+        of_left, of_right = self._settings.take(left), self._settings.take(right)
+        cell = of_left.factors[:, None, 0] == of_right.factors[None, :, 0]
+        same = (of_left.factors[:, None, :] == of_right.factors[None, :, :]).all(2)
+        group = same * np.exp(-_between(of_left.thresholds, of_right.thresholds))
+        decades, across = self._prior.decades, self._prior.across
+        rates = group * _matern(_between(of_left.learning_rates, of_right.learning_rates) / decades)
+        away = _matern(_between(self._distances[left], self._distances[right]) / decades)
+        return cell.astype(float), group, (1 - across) * rates + across * away
+
+
+def _between(left: Floats, right: Floats) -> Floats:
+    """How far [n, m] values are apart; those that are missing are not."""
+    return np.nan_to_num(np.abs(left[:, None] - right[None, :]))
 
 
 def _chosen(places: Ints, lengths: Floats, means: Floats) -> Ints:

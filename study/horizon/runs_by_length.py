@@ -62,18 +62,22 @@ class RunsByLength:
         """Units of length from the shortest runs to a number of steps."""
         return float(np.log(steps / self.shortest) / np.log(FACTOR))
 
-    def from_best_rate(self) -> Floats:
-        """Decades [settings] of learning rate above that at which the shortest runs of its group ended lowest.
+    def groups(self) -> Ints:
+        """A number for each setting [settings], the same for those that differ in learning rate only.
 
-        A group has thresholds of one half-decade.
+        Thresholds of one half-decade are the same, as in the report.
         """
+        keys = np.column_stack([self.settings.factors, np.nan_to_num(self.settings.bins(), nan=np.inf)])
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    def from_best_rate(self) -> Floats:
+        """Decades [settings] of learning rate above that at which the shortest runs of its group ended lowest."""
         short = self.steps == self.shortest
         size = len(self.table)
         runs = np.bincount(self.setting[short], minlength=size)
         sums = np.bincount(self.setting[short], self.shares[short], size)
         means = np.divide(sums, runs, out=np.full(size, np.inf), where=runs > 0)
-        keys = np.column_stack([self.settings.factors, np.nan_to_num(self.settings.bins(), nan=np.inf)])
-        group = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+        group = self.groups()
         rates = self.settings.learning_rates
         best = np.array(
             [

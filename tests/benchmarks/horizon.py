@@ -71,7 +71,7 @@ def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
         return -evidence + 0.5 * float(((theta - begin) ** 2).sum())
 
     found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 20})
-    shifts = np.array([risk.weights @ risk.shift for risk in risks])
+    shifts = np.array([risk.frontiers.weights @ risk.frontiers.shift for risk in risks])
     failures, units = np.sum([[each.sum() for each in risk.late()] for risk in risks], axis=0)
     risk = RiskPrior(
         shift=float(shifts.mean()), shift_sd=float(max(shifts.std(ddof=1), SMALLEST_SHIFT_SD)),
@@ -156,21 +156,18 @@ def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> p
     given = runs_by_length(seen_after(truth, short, plan, beliefs))
     given = given.up_to(horizon - 1)
     risk = LateRisk.of(given, beliefs.risk)
-    away = risk.distances()
-    moved = float(risk.weights @ risk.shift) * given.units_to(horizon)
+    short, _ = risk.frontiers.moved(0.0)
+    ours, _ = risk.frontiers.moved(given.units_to(horizon))
     rows = []
     for group, table in truth.settings(horizon).groupby(GROUP, dropna=False):
         kept, lost = table[table["lost"] == 0]["learning_rate"], table[table["lost"] > 0]["learning_rate"]
         if kept.empty or not (lost > kept.max()).any():
             continue
         true = np.log10(kept.max() * lost[lost > kept.max()].min()) / 2
-        place = int(given.table.merge(table.iloc[:1][GROUP], on=GROUP, how="left", indicator=True).index[0])
-        mine = np.flatnonzero(given.table[GROUP].fillna(-1).eq(table.iloc[0][GROUP].fillna(-1)).all(axis=1))
-        del place
-        frontier = float((given.settings.learning_rates - away)[mine].mean())
-        rule = RULE * np.log10(TIMES)
+        mine = given.table[GROUP].fillna(-1).eq(table.iloc[0][GROUP].fillna(-1)).all(axis=1).to_numpy()
         rows.append({
-            "group": group, "true": true, "ours": abs(frontier + moved - true), "unchanged": abs(frontier - true),
-            "rule": abs(frontier + rule - true),
+            "group": group, "true": true, "ours": abs(ours[mine].mean() - true),
+            "unchanged": abs(short[mine].mean() - true),
+            "rule": abs(short[mine].mean() + RULE * np.log10(TIMES) - true),
         })  # fmt: skip
     return pd.DataFrame(rows)
