@@ -66,7 +66,8 @@ class LateRisk:
         units = np.log(np.maximum(runs.at, runs.shortest) / runs.shortest) / np.log(FACTOR)
         failed = runs.stopped & (runs.at > runs.shortest)
         size = len(runs.table)
-        return np.bincount(runs.setting, failed, size), np.bincount(runs.setting, units, size)
+        counted = np.bincount(runs.setting, failed.astype(float), size)
+        return counted.astype(np.float64), np.bincount(runs.setting, units, size).astype(np.float64)
 
     def _late_failure(self, places: Ints, length: float) -> tuple[Floats, Floats]:
         """The mean [n] of the probability that a run fails after the length of the shortest, and its variance.
@@ -93,7 +94,9 @@ class LateRisk:
 def interval(chances: Chances, within: float = 0.9) -> tuple[Floats, Floats]:
     """The ends [n] of the interval of a probability."""
     low, high = (1 - within) / 2, (1 + within) / 2
-    return betaincinv(chances.lost, chances.kept, low), betaincinv(chances.lost, chances.kept, high)
+    return np.asarray(betaincinv(chances.lost, chances.kept, low)), np.asarray(
+        betaincinv(chances.lost, chances.kept, high)
+    )
 
 
 def _beta(mean: Floats, variance: Floats) -> Chances:

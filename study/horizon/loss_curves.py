@@ -74,7 +74,7 @@ class LossCurves:
 
     def shares(self, values: Floats) -> Floats:
         """Shares of the untrained loss, at most 1."""
-        return np.minimum(np.exp(values) if self._takes_logarithms else values, 1.0)
+        return np.asarray(np.minimum(np.exp(values) if self._takes_logarithms else values, 1.0))
 
     def _slope(self, places: Ints) -> Floats:
         return np.asarray(self._prior.slope + self._prior.tilt * self._distances[places])
@@ -92,7 +92,7 @@ class LossCurves:
         level += prior.level_rate**2 * rate + prior.level_own**2 * own
         slope = prior.slope_sd**2 + prior.slope_cell**2 * cell + prior.slope_group**2 * group
         slope += prior.slope_rate**2 * rate + prior.slope_own**2 * own
-        return level + product * slope + shorter * (prior.walk**2 * rate + prior.walk_own**2 * own)
+        return np.asarray(level + product * slope + shorter * (prior.walk**2 * rate + prior.walk_own**2 * own))
 
     def _likeness(self, left: Ints, right: Ints) -> tuple[Floats, Floats, Floats]:
         """Whether settings [n] and [m] are of one cell, of one group, and how alike their learning rates are."""

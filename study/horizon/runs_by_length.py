@@ -133,7 +133,7 @@ def runs_by_length(runs: pd.DataFrame) -> RunsByLength:
     return RunsByLength(
         table=table,
         settings=Settings(np.stack(codes, 1).astype(np.int64), decades[:, 0], decades[:, 1]),
-        setting=setting,
+        setting=np.asarray(setting, np.int64),
         steps=steps,
         lengths=np.log(steps / steps.min()) / np.log(FACTOR) if len(steps) else steps.astype(float),
         diverged=diverged,

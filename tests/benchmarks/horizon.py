@@ -171,3 +171,56 @@ def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> p
             "rule": abs(short[mine].mean() + RULE * np.log10(TIMES) - true),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+PLANS = {
+    "8 x 1 and 2 x 1": Plan((8, 2), (1, 1)),
+    "12 x 1 and 3 x 1": Plan((12, 3), (1, 1)),
+    "12 x 2 and 4 x 2": Plan((12, 4), (2, 2)),
+}
+MAIN = "12 x 1 and 3 x 1"
+SHORT = (200, 800)
+
+
+def main() -> None:
+    truths = read()
+    beliefs = {truth.name: fitted_beliefs([other for other in truths if other is not truth]) for truth in truths}
+    for short in SHORT:
+        able = [truth for truth in truths if (truth.runs["steps"] == TIMES * short).any()]
+        rows = [
+            {"plan": name, "problem": truth.name, **regret(truth, short, plan, beliefs[truth.name])}
+            for name, plan in PLANS.items()
+            for truth in able
+        ]
+        _show(f"answers of {short:,} steps at {TIMES * short:,}", pd.DataFrame(rows))
+        plan = PLANS[MAIN]
+        for times, known in ((FACTOR, None), (TIMES, None), (TIMES, plan)):
+            held = {truth.name: covered(truth, short, times, known, beliefs[truth.name]) for truth in able}
+            rows = [
+                {"problem": name, **_coverage(each)}
+                for name, each in [*held.items(), ("all", pd.concat(held.values()))]
+            ]
+            seen = "short runs" if known is None else f"runs up to {FACTOR * short:,}"
+            _show(f"90% intervals at {times * short:,} steps, by {seen}", pd.DataFrame(rows))
+        errors = [frontier_errors(truth, short, plan, beliefs[truth.name]).assign(problem=truth.name) for truth in able]
+        table = pd.concat(errors)
+        _show(f"frontiers at {TIMES * short:,} steps, decades", table)
+        if len(table):
+            print(table[["ours", "unchanged", "rule"]].agg(["mean", "median"]).round(3).to_string(), "\n")
+    print(fitted_beliefs(truths))
+
+
+def _coverage(held: pd.DataFrame) -> dict[str, float]:
+    return {
+        "losses": int(held["loss_holds"].notna().sum()), "loss held": float(held["loss_holds"].astype(float).mean()),
+        "risks": int(held["holds"].notna().sum()), "risk held": float(held["holds"].astype(float).mean()),
+        "expected": float((held["risk_of"] * held["runs"]).sum()), "lost": float(held["lost"].sum()),
+    }  # fmt: skip
+
+
+def _show(title: str, table: pd.DataFrame) -> None:
+    print(f"{title}\n{table.round(3).to_string(index=False)}\n")
+
+
+if __name__ == "__main__":
+    main()

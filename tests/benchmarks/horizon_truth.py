@@ -222,7 +222,7 @@ def every_horizon(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The rows of runs with one for each horizon that they reached, or did not because they had diverged before."""
     for row in rows.to_dict("records"):
         yield row
-        if row["diverged_at_step"] == row["diverged_at_step"]:
+        if pd.notna(row["diverged_at_step"]):
             yield from ({**row, "steps": steps} for steps in HORIZONS if steps > row["steps"])
 
 
@@ -257,8 +257,10 @@ def _write(name: str, table: pd.DataFrame) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["train", "keep"])
-    parser.add_argument("problems", nargs="*", choices=PROBLEMS, metavar="PROBLEM", help=", ".join(PROBLEMS))
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=", ".join(PROBLEMS))
     given = parser.parse_args()
+    if unknown := set(given.problems) - set(PROBLEMS):
+        parser.error(f"problems are {', '.join(PROBLEMS)}, but got {', '.join(sorted(unknown))}")
     problems = [Problem(name) for name in given.problems or PROBLEMS]
     if given.what == "keep":
         keep(problems)
