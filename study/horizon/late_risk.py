@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import RiskPrior
-from gradstudy.study.horizon.moving_frontiers import MovingFrontiers
+from gradstudy.study.horizon.moving_frontiers import POSITION_SD, MovingFrontiers
 from gradstudy.study.horizon.runs_by_length import FACTOR, RunsByLength
 from gradstudy.study.worth.risk import Chances, Risk
 
@@ -46,7 +46,9 @@ class LateRisk:
     def of(cls, runs: RunsByLength, prior: RiskPrior) -> Self:
         """Fit to runs."""
         short = Risk(runs.shortest_only(), runs.settings)
-        middles = runs.settings.learning_rates - short.distances(runs.settings)
+        rates = runs.settings.learning_rates
+        # Of one learning rate alone no frontier is known.
+        middles = rates - short.distances(runs.settings) if np.ptp(rates) > 0 else rates + POSITION_SD
         return cls(runs, MovingFrontiers(runs, middles, prior), prior, short.lapse)
 
     def chances(self, places: Ints, length: float) -> Chances:
