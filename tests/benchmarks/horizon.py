@@ -28,6 +28,8 @@ DATA = Path(__file__).parent / "data" / "horizon_runs.csv.gz"
 GROUP = ["cell", "strategy", "threshold"]
 KEYS = [*GROUP, "learning_rate"]
 FACTOR, TIMES = 4, 16
+BRACKET = 2.01
+"""Times a learning rate that was kept up to which one that was lost shows where the frontier is."""
 SMALLEST_SHIFT_SD, FEWEST_FAILURES, PRIOR_SHARE = 0.03, 0.2, 0.2
 RULE = -0.32
 """Exponent with which the best learning rate is said to fall with the steps (arXiv 2409.19913)."""
@@ -137,16 +139,26 @@ def covered(truth: Truth, short: int, times: int, plan: Plan | None, beliefs: Be
     horizon = short * times
     seen = truth.of_length(short) if plan is None else seen_after(truth, short, plan, beliefs)
     seen = seen[seen["steps"] < horizon]
-    table = predict(seen, horizon, beliefs).merge(truth.settings(horizon), on=KEYS, suffixes=("", "_true"))
-    table["loss_holds"] = table["loss_true"].between(table["loss_low"], table["loss_high"])
     given = runs_by_length(seen)
+    places, length = np.arange(len(given.table)), given.units_to(horizon)
+    noise = LossCurves(given, given.from_best_rate(), beliefs.curves).noise(places, length)
+    of_truth = truth.settings(horizon).merge(given.table.assign(noise=noise), on=KEYS)
+    table = predict(seen, horizon, beliefs).merge(of_truth, on=KEYS, suffixes=("", "_true"))
+    table["loss_holds"] = table["loss_true"].between(table["loss_low"], table["loss_high"])
+    # The truth is a mean of few runs: the interval of such a mean is wider.
+    away = ndtri(0.95) * table["noise"] / np.sqrt(table["runs_true"])
+    low, high = (np.log(table["loss"] / table["loss_low"]), np.log(table["loss_high"] / table["loss"]))
+    table["mean_holds"] = table["loss_true"].between(
+        table["loss"] * np.exp(-np.hypot(low, away)), table["loss"] * np.exp(np.hypot(high, away))
+    )
     risk = LateRisk.of(given, beliefs.risk)
-    places = np.arange(len(given.table))
-    chances = risk.chances(places, given.units_to(horizon))
+    chances = risk.chances(places, length)
     low, high = interval(chances)
     risks = given.table.assign(low=low, high=high, risk_of=chances.mean).merge(truth.settings(horizon), on=KEYS)
     risks["holds"] = [_is_possible(*each) for each in risks[["low", "high", "lost", "runs"]].to_numpy()]
-    return pd.concat([table[["loss_holds"]], risks[["holds", "risk_of", "lost", "runs", "low", "high"]]], axis=1)
+    return pd.concat(
+        [table[["loss_holds", "mean_holds"]], risks[["holds", "risk_of", "lost", "runs", "low", "high"]]], axis=1
+    )
 
 
 def _is_possible(low: float, high: float, lost: float, runs: float) -> bool:
@@ -166,7 +178,7 @@ def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> p
     rows = []
     for group, table in truth.settings(horizon).groupby(GROUP, dropna=False):
         kept, lost = table[table["lost"] == 0]["learning_rate"], table[table["lost"] > 0]["learning_rate"]
-        if kept.empty or not (lost > kept.max()).any():
+        if kept.empty or not ((lost > kept.max()) & (lost <= BRACKET * kept.max())).any():
             continue
         true = np.log10(kept.max() * lost[lost > kept.max()].min()) / 2
         mine = given.table[GROUP].fillna(-1).eq(table.iloc[0][GROUP].fillna(-1)).all(axis=1).to_numpy()
@@ -218,6 +230,7 @@ def main() -> None:
 def _coverage(held: pd.DataFrame) -> dict[str, float]:
     return {
         "losses": int(held["loss_holds"].notna().sum()), "loss held": float(held["loss_holds"].astype(float).mean()),
+        "mean held": float(held["mean_holds"].astype(float).mean()),
         "risks": int(held["holds"].notna().sum()), "risk held": float(held["holds"].astype(float).mean()),
         "expected": float((held["risk_of"] * held["runs"]).sum()), "lost": float(held["lost"].sum()),
     }  # fmt: skip
