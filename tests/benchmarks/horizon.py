@@ -121,7 +121,9 @@ def seen_after(truth: Truth, short: int, plan: Plan) -> pd.DataFrame:
         known = wanted.merge(truth.settings(steps)[KEYS], on=KEYS)[KEYS].head(count)
         more = truth.of_length(steps)
         more = more[more["seed"] < runs].merge(known, on=KEYS)
-        later = more.groupby(KEYS, dropna=False, as_index=False)["objective"].mean().sort_values("objective")[KEYS]
+        later = (
+            more.groupby(KEYS, dropna=False, as_index=False).agg(loss=("objective", "mean")).sort_values("loss")[KEYS]
+        )
         seen = pd.concat([seen, more])
     return seen
 
@@ -183,28 +185,29 @@ def covered(truth: Truth, short: int, times: int, plan: Plan | None, beliefs: Be
 def _is_possible(low: float, high: float, lost: float, runs: float) -> bool:
     """Whether so many of so many runs are within the middle 90% for some probability of an interval."""
     chance = np.linspace(low, high, 201)
-    return bool(((binom.cdf(lost, runs, chance) >= 0.05) & (binom.sf(lost - 1, runs, chance) >= 0.05)).any())
+    in_middle = (binom.cdf(lost, runs, chance) >= 0.05) & (binom.sf(lost - 1, runs, chance) >= 0.05)
+    return bool(np.any(in_middle))
 
 
 def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> pd.DataFrame:
     """Decades by which the frontiers at the horizon were missed, of groups that have one there."""
     horizon = TIMES * short
-    given = runs_by_length(seen_after(truth, short, plan))
-    given = given.up_to(horizon - 1)
+    given = runs_by_length(seen_after(truth, short, plan)).up_to(horizon - 1)
     risk = LateRisk.of(given, beliefs.risk)
-    short, _ = risk.frontiers.moved(0.0)
+    unchanged, _ = risk.frontiers.moved(0.0)
     ours, _ = risk.frontiers.moved(given.units_to(horizon))
     rows = []
     for group, table in truth.settings(horizon).groupby(GROUP, dropna=False):
         kept, lost = table[table["lost"] == 0]["learning_rate"], table[table["lost"] > 0]["learning_rate"]
-        if kept.empty or not ((lost > kept.max()) & (lost <= BRACKET * kept.max())).any():
+        above = lost[(lost > kept.max()) & (lost <= BRACKET * kept.max())]
+        if above.empty:
             continue
-        true = np.log10(kept.max() * lost[lost > kept.max()].min()) / 2
+        true = np.log10(kept.max() * above.min()) / 2
         mine = given.table[GROUP].fillna(-1).eq(table.iloc[0][GROUP].fillna(-1)).all(axis=1).to_numpy()
         rows.append({
             "group": group, "true": true, "ours": abs(ours[mine].mean() - true),
-            "unchanged": abs(short[mine].mean() - true),
-            "rule": abs(short[mine].mean() + RULE * np.log10(TIMES) - true),
+            "unchanged": abs(unchanged[mine].mean() - true),
+            "rule": abs(unchanged[mine].mean() + RULE * np.log10(TIMES) - true),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
