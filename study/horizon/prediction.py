@@ -54,7 +54,7 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
     if given.diverged.all():
         return pd.DataFrame(columns=[*given.table.columns, *COLUMNS])
     risk = LateRisk.of(given, beliefs.risk)
-    curves = LossCurves(given, given.from_best_rate(), beliefs.curves)
+    curves = LossCurves(given, beliefs.curves)
     places = _asked(given)
     length = given.units_to(horizon)
     chances = risk.chances(places, length)
