@@ -4,6 +4,7 @@ StudyError
 ├── SpecError          a spec that is not valid
 ├── SpecChangedError   a spec that differs from the stored one of the same name
 ├── DeviceError        a device that this machine does not have
+├── BeyondHorizonError a horizon of which no run is long enough to tell
 ├── NothingToConfirmError a study without a setting to confirm
 ├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
@@ -28,6 +29,10 @@ class SpecChangedError(StudyError):
 
 class DeviceError(StudyError, ValueError):
     """This machine cannot train on the device."""
+
+
+class BeyondHorizonError(StudyError, ValueError):
+    """A horizon is beyond what the longest run can tell of."""
 
 
 class NothingToConfirmError(StudyError):
