@@ -22,7 +22,7 @@ def read_attribute(db: Database, study_id: int, key: str) -> Any:
 
 
 def keep_first(db: Database, study_id: int, key: str, value: Any) -> Any:
-    """Put a value under a name unless there is one, and return the one that is there: of several who do so, one wins."""
+    """Put a value under a name unless there is one; of several who do so one wins, and all get what is there."""
     row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
     with suppress(IntegrityError), writing(db.engine) as connection:
         connection.execute(insert(STUDY_ATTRIBUTES), row)

@@ -66,7 +66,7 @@ def launch(
 
 def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, work: Work | None) -> None:
     from gradstudy.models.user_module.loading import UserModule
-    from gradstudy.scripts.running.progress import counts_of_open_study
+    from gradstudy.scripts.running.on_the_way import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database

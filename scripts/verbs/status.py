@@ -1,12 +1,17 @@
 """``gradstudy status [NAME]``: how far the studies are."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradstudy.scripts.options import Storage
 from gradstudy.scripts.printable import sentence
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradstudy.study.horizon.course import Stretch
 
 
 def status(
@@ -21,6 +26,7 @@ def status(
     from gradstudy.storage.set_aside import reasons
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
+    from gradstudy.study.horizon.course import is_over, stretches
     from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.search.phases import phase_name
     from gradstudy.study.spec.study_spec import stored_spec
@@ -31,13 +37,16 @@ def status(
         counts = [count_outcomes(database.engine, record) for record in records]
         workers = living_workers(database.engine)
         set_aside = reasons(database.engine)
+        ways = [stretches(database, record) for record in records]
+        longer = ["" if is_over(database, way) else _longer_runs(way) for way in ways]
     table.add_column("study")
     for heading in ("trials", *(counts[0] if counts else ())):
         table.add_column(heading, justify="right")
     table.add_column("phase")
-    for record, row in zip(records, counts, strict=True):
+    for record, row, rung in zip(records, counts, longer, strict=True):
         begun = record.budget - row[REMAINING]
-        phase = phase_name(stored_spec(record), begun) if row[REMAINING] or row[RUNNING] else None
+        is_open = row[REMAINING] + row[RUNNING] > 0
+        phase = phase_name(stored_spec(record), begun) if is_open else rung
         table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()), phase or "")
     if records:
         plain_console().print(table)
@@ -50,3 +59,9 @@ def status(
                 typer.echo(f"  it is {again}, or after: gradstudy launch {record.name} --detach")
     else:
         typer.echo(f"{database.display_url} holds no studies yet")
+
+
+def _longer_runs(way: "Sequence[Stretch]") -> str:
+    """The longest runs that have begun on the way of a study to its horizon; nothing of one whose runs are alike."""
+    begun = [stretch.steps for stretch in way if stretch.record is not None]
+    return f"{begun[-1]:,} of {way[-1].steps:,} steps" if len(way) > 1 else ""

@@ -4,7 +4,7 @@ They get as many training steps as the study's own trials. The horizon is reache
 of that length; else the longest runs are what half of them pays for, and the rest of the way is extrapolated.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FACTOR = 4
 """Between two rungs, of the steps."""
@@ -25,16 +25,22 @@ class Rung:
     Attributes:
         steps: of each run.
         settings: that are run, at most.
-        runs: of each setting.
+        runs: of each setting, at most.
+        paid: how many runs there are in all, at most.
     """
 
     steps: int
     settings: int
     runs: int
+    paid: int
+
+    def runs_of_each(self, settings: int) -> int:
+        """How many runs each of so many settings has."""
+        return min(self.runs, self.paid // settings)
 
 
 def rung_steps(short: int, longest: int) -> list[int]:
-    """The numbers of steps of the rungs up to ``longest``, rising; the first is at least twice ``short``, the study's."""
+    """The numbers of steps of the rungs up to ``longest``, rising; one before another is at least twice ``short``."""
     found = [longest]
     while (before := round(found[0] / FACTOR)) >= 2 * short:
         found.insert(0, before)
@@ -66,5 +72,19 @@ def planned_rungs(short: int, trials: int, horizon: int) -> list[Rung]:
         left -= share
         paid = share // each
         settings = min(FIRST if each == steps[0] else LATER, paid)
-        rungs.insert(0, Rung(each, settings, min(MOST_RUNS, paid // settings)))
+        rungs.insert(0, Rung(each, settings, MOST_RUNS, min(paid, settings * MOST_RUNS)))
     return rungs
+
+
+def wanted_rungs(short: int, longest: int, top: int, runs: int) -> list[Rung]:
+    """The rungs to a number of steps that somebody named, for the best settings and their halved learning rates.
+
+    Args:
+        short: steps of the study's own trials.
+        longest: steps of the longest runs.
+        top: how many settings there are at first, without their halves.
+        runs: of each setting.
+    """
+    later = max(LATER, top)
+    rungs = [Rung(steps, later, runs, later * runs) for steps in rung_steps(short, longest)]
+    return [replace(rungs[0], settings=2 * top, paid=2 * top * runs), *rungs[1:]]

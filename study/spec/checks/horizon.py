@@ -35,7 +35,8 @@ def check_horizon(horizon: int | None, task: str, steps: int, trials: int, seeds
         raise ValueError(f"horizon needs more trials than {trials:,} to pay for any longer run; {wanted}")
     raise ValueError(
         f"horizon must be at most {BEYOND} times the longest runs that the budget pays: {trials:,} trials of {steps:,} "
-        f"steps pay for runs of {longest:,}, and so for a horizon of {BEYOND * longest:,}, but got {horizon:,}; {wanted}"
+        f"steps pay for runs of {longest:,} steps, and so for a horizon of {BEYOND * longest:,}, but got {horizon:,}; "
+        f"{wanted}"
     )
 
 
