@@ -147,7 +147,7 @@ class StudyProgress:
         """How far the whole way is, in steps."""
         assert self._lengths is not None
         done, planned = self._steps(self._lengths)
-        parts = [f"{done:,} of {planned:,} steps"]
+        parts = [f"{done:,}/{planned:,} steps"]
         new = done - (self._steps_before or 0)
         if new > 0:
             parts += [f"{new / seconds:,.0f} steps/s", _left((planned - done) / new * seconds, seconds)]

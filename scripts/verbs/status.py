@@ -23,6 +23,7 @@ def status(
     """Show progress, outcomes so far and workers."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.storage.results import Outcome
     from gradstudy.storage.set_aside import reasons
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
@@ -39,15 +40,17 @@ def status(
         set_aside = reasons(database.engine)
         ways = [stretches(database, record) for record in records]
         longer = ["" if is_over(database, way) else _longer_runs(way) for way in ways]
-    table.add_column("study")
-    for heading in ("trials", *(counts[0] if counts else ())):
+    rare = [name for name in (Outcome.PRUNED, Outcome.FAILED) if not any(row[name] for row in counts)]
+    columns = [name for name in (counts[0] if counts else ()) if name not in rare]
+    table.add_column("study", no_wrap=True)
+    for heading in ("trials", *columns):
         table.add_column(heading, justify="right")
     table.add_column("phase")
     for record, row, rung in zip(records, counts, longer, strict=True):
         begun = record.budget - row[REMAINING]
         is_open = row[REMAINING] + row[RUNNING] > 0
         phase = phase_name(stored_spec(record), begun) if is_open else rung
-        table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()), phase or "")
+        table.add_row(record.name, str(record.budget), *(str(row[name]) for name in columns), phase or "")
     if records:
         plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())

