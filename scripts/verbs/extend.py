@@ -99,6 +99,7 @@ def _rungs(
 
 def _show(database: "Database", study: "StudyRecord") -> None:
     """Print how the settings fared, and what the answer is."""
+    from gradstudy.study.horizon.in_words import beyond
     from gradstudy.study.report import sentences
     from gradstudy.study.report.plain_console import plain_console
     from gradstudy.study.report.report import read_report
@@ -108,6 +109,7 @@ def _show(database: "Database", study: "StudyRecord") -> None:
     if not report.horizons.empty:
         plain_console().print(horizons_table(report.horizons))
     typer.echo(f"{sentences.kind(report)}: {sentences.setting(report)}")
-    for sentence in sentences.evidence(report):
+    of_horizon = [] if report.at_horizon is None else [beyond(report.at_horizon)]
+    for sentence in [*sentences.evidence(report), *of_horizon]:
         typer.echo(sentence)
     typer.echo(f"now: gradstudy report {study.name}")

@@ -2,6 +2,7 @@
 
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND, RecommendedSetting
 from gradstudy.study.horizon.answer import AS_GOOD, AtHorizon, Predicted
+from gradstudy.study.spec.rungs import BEYOND
 from gradstudy.study.wording import counted
 
 
@@ -33,6 +34,11 @@ def evidence(answer: AtHorizon) -> list[str]:
         _of_short(answer),
         *_caution(answer),
     ]
+
+
+def beyond(answer: AtHorizon) -> str:
+    """How far what is known reaches."""
+    return f"Nothing is known of training beyond {BEYOND * answer.longest:,} steps."
 
 
 def _predicted(answer: AtHorizon) -> str:

@@ -9,8 +9,8 @@ from gradstudy.models.strategies import STRATEGIES
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.horizon.answer import AtHorizon
+from gradstudy.study.horizon.in_words import beyond
 from gradstudy.study.spec.axis import held, read_axis
-from gradstudy.study.spec.rungs import BEYOND
 from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
 from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
 from gradstudy.study.wording import counted
@@ -64,7 +64,7 @@ def of_length(study: StudyRecord, at_horizon: AtHorizon | None, *, has_answer: b
             f"Rates, frontiers, tables of strategies and the map are of runs of {steps:,} steps; where runs diverge "
             "moved up or stayed in longer ones that were tried."
         )
-        yield f"Nothing is known of training beyond {BEYOND * at_horizon.longest:,} steps."
+        yield beyond(at_horizon)
     elif has_answer and horizon is not None:
         yield (
             f"All this is of runs of {steps:,} steps: of the horizon, {horizon:,} steps, nothing is known before "

@@ -23,7 +23,9 @@ from gradstudy.study.horizon.course import is_over, stretches
 Run = Callable[..., Result]
 TO_160 = ("--steps=10", "--trials=64", "--horizon=160")
 """Of 640 training steps again, 8 runs of 40 steps and 2 of 160."""
-SLOW = ("--lr=0.001:0.01", "--strategies=none,norm", "--slots=4", *TO_160)
+TO_80 = ("--steps=10", "--trials=32", "--horizon=80", "--sampler=qmc")
+"""Of 320 training steps again, 8 runs of 20 steps and 2 of 80."""
+SLOW = ("--lr=0.05:0.2", "--strategies=none,norm", "--slots=4", *TO_80)
 
 
 @pytest.fixture
@@ -97,8 +99,8 @@ def test_every_run_has_a_schedule_of_its_own_length_and_a_warm_up_of_as_many_ste
     db: Database, gradstudy: Run, flags: list[str]
 ) -> None:
     words = ("--schedule=cosine", "--warmup=5", "--strategies=none", "--cells=gru", "--lr=0.01:1")
-    assert gradstudy("launch", "h", *flags, *TO_160, *words).exit_code == 0
-    for name, steps in (("h", 10), ("h-at-40", 40), ("h-at-160", 160)):
+    assert gradstudy("launch", "h", *flags, *TO_80, *words).exit_code == 0
+    for name, steps in (("h", 10), ("h-at-20", 20), ("h-at-80", 80)):
         trials = read_trials(db, name)
         trained = trials[trials["outcome"] == "trained"].iloc[0]
         used = read_steps(db, name, [int(trained["number"])])["learning_rate"]
@@ -109,24 +111,25 @@ def test_every_run_has_a_schedule_of_its_own_length_and_a_warm_up_of_as_many_ste
 def test_ctrl_c_stops_the_longer_runs_in_order_and_the_same_command_goes_on(
     db: Database, gradstudy: Run, folder: Path
 ) -> None:
-    slow = SlowData(folder, delay=PATIENCE_SECONDS, free=20)  # which the short trials, and measuring, do not exceed
+    # The short trials, and measuring a loss, need no more steps than those that are free.
+    slow = SlowData(folder, delay=PATIENCE_SECONDS, free=17, varied=False)
     words = ["launch", "h", *slow.flags(), *SLOW]
     code, output = interrupt_once_running(words, db, at=lambda: len(list_studies(db)) == 2)
     assert code == 130, output
     assert "stopped: 8 trials left; the same command goes on" in output
     assert running_trials(db) == 0
-    assert runs_of(db) == {10: 64}
-    assert "40 of 160 steps" in gradstudy("status").stdout
+    assert runs_of(db) == {10: 32}
+    assert "20 of 80 steps" in gradstudy("status").stdout
     slow.gate.touch()
     result = gradstudy(*words)
     assert result.exit_code == 0, result.output
     assert is_over(db, stretches(db, find_study(db, "h")))
-    assert set(runs_of(db)) == {10, 40, 160}
-    assert "Answer for 160 steps, measured" in gradstudy("report", "h").stdout
+    assert set(runs_of(db)) == {10, 20, 80}
+    assert "Answer for 80 steps, measured" in gradstudy("report", "h").stdout
 
 
 def test_when_the_launcher_is_killed_a_worker_goes_all_the_way(db: Database, gradstudy: Run, folder: Path) -> None:
-    slow = SlowData(folder, delay=PATIENCE_SECONDS, free=20)
+    slow = SlowData(folder, delay=PATIENCE_SECONDS, free=17, varied=False)
     command = [str(Path(sys.executable).with_name("gradstudy")), "launch", "h", *slow.flags(), *SLOW]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -134,40 +137,40 @@ def test_when_the_launcher_is_killed_a_worker_goes_all_the_way(db: Database, gra
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert runs_of(db) == {10: 64}
+    assert runs_of(db) == {10: 32}
     slow.gate.touch()
     result = gradstudy("work", "h", f"--allow-modules={folder}")
     assert result.exit_code == 0, result.output
-    assert set(runs_of(db)) == {10, 40, 160}
+    assert set(runs_of(db)) == {10, 20, 80}
     assert is_over(db, stretches(db, find_study(db, "h")))
 
 
 def test_detached_it_waits_for_workers_that_go_all_the_way(db: Database, gradstudy: Run, flags: list[str]) -> None:
-    result = gradstudy("launch", "h", *flags, *TO_160, "--detach")
+    result = gradstudy("launch", "h", *flags, *TO_80, "--detach")
     assert "workers: gradstudy work h" in result.stdout
     assert gradstudy("work", "h").exit_code == 0
-    assert list(runs_of(db)) == [10, 40, 160]
+    assert list(runs_of(db)) == [10, 20, 80]
 
 
 def test_before_longer_runs_have_ended_nothing_is_said_of_the_horizon(
     db: Database, gradstudy: Run, flags: list[str]
 ) -> None:
-    assert gradstudy("launch", "h", *flags, *TO_160).exit_code == 0
-    for name in ("h-at-40", "h-at-160"):
+    assert gradstudy("launch", "h", *flags, *TO_80).exit_code == 0
+    for name in ("h-at-20", "h-at-80"):
         delete_study(db, name)
     shown = gradstudy("report", "h").stdout
     assert "Answer for" not in shown
-    assert "of the horizon, 160 steps, nothing is known before longer runs have ended" in shown.replace("\n", " ")
-    assert "10 of 160 steps" in gradstudy("status").stdout
+    assert "of the horizon, 80 steps, nothing is known before longer runs have ended" in shown.replace("\n", " ")
+    assert "10 of 80 steps" in gradstudy("status").stdout
     assert gradstudy("extend", "h").exit_code == 0  # which goes to the horizon
-    assert list(runs_of(db)) == [10, 40, 160]
+    assert list(runs_of(db)) == [10, 20, 80]
     refused = gradstudy("extend", "h", "--runs", "3")
     assert refused.exit_code == 2
-    assert "--runs has no effect: study 'h' goes to its horizon of 160 steps" in refused.stderr
+    assert "--runs has no effect: study 'h' goes to its horizon of 80 steps" in refused.stderr
 
 
 def test_where_no_run_trained_it_ends_with_a_sentence(db: Database, gradstudy: Run, flags: list[str]) -> None:
-    result = gradstudy("launch", "h", *flags, *TO_160, "--lr=1e30:1e31", "--strategies=none")
+    result = gradstudy("launch", "h", *flags, *TO_80, "--lr=1e30:1e31", "--strategies=none")
     assert result.exit_code == 0, result.output
     assert "no trial trained: there is nothing to train longer" in result.stdout
     assert [study.name for study in list_studies(db)] == ["h"]
