@@ -1,118 +1,106 @@
 """P(diverge by a step) of runs longer than those of a study.
 
-A run can blow up, can collapse, or can be above its untrained loss because it has not recovered yet. The last is what
-short runs near the frontier do: the longer they are, the more recover, so that the frontier moves, by the same number
-of decades in each unit of length. Runs that were kept can fail later: a discrete hazard for each unit of length, with a
+A run can blow up or collapse, or it is above its untrained loss because it has not recovered yet. The last is a matter
+of the frontier, which moves. Runs that were kept can fail later: a discrete hazard for each unit of length, with a
 frailty of each setting. Where no failure was seen, its upper end is about three over the units that were watched.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.special import betaincinv
-from scipy.stats import norm
 
+from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
-from gradstudy.study.horizon.runs_by_length import RunsByLength
-from gradstudy.study.worth.observed import Settings
+from gradstudy.study.horizon.beliefs import RiskPrior
+from gradstudy.study.horizon.moving_frontiers import MovingFrontiers
+from gradstudy.study.horizon.runs_by_length import FACTOR, RunsByLength
 from gradstudy.study.worth.risk import Chances, Risk
 
-SHIFT, SHIFT_SD = 0.05, 0.07
-"""Decades that the frontier moves up in one unit of length, and how well that is known before longer runs are seen."""
-SHIFTS = np.linspace(-3, 3, 13)
-"""Of these standard deviations that are compared."""
-PRIOR_FAILURES, PRIOR_UNITS = 0.2, 20.0
-"""Late failures that the prior counts for, and units of length of kept runs."""
-OWN_FRAILTY = 0.5
-"""What a setting's own units of length count, beside those of all."""
-FEWEST, MOST = 1.0, 200.0
+OWN_FRAILTY = 4.0
+"""How much more a setting's own units of length count than those of others."""
+WEAKEST, STRONGEST = 0.5, 200.0
 """Runs that what is known of a risk counts for."""
+SURE = 1e-4
+"""No risk is known to be nearer to 0 or 1."""
 
 
 @dataclass(frozen=True)
 class LateRisk:
-    """What is known of the risk at a horizon.
+    """What is known of the risk of the settings of a study in longer runs.
 
     Attributes:
-        shift: [shifts] decades for each unit of length that are compared.
-        weights: [shifts] how probable each is.
+        runs: of the study.
+        frontiers: where they move.
+        prior: what was believed before.
+        lapse: how often short runs diverge far below their frontier.
     """
 
     runs: RunsByLength
-    short: Risk
-    shift: Floats
-    weights: Floats
+    frontiers: MovingFrontiers
+    prior: RiskPrior
+    lapse: float
 
     @classmethod
-    def of(cls, runs: RunsByLength) -> "LateRisk":
+    def of(cls, runs: RunsByLength, prior: RiskPrior) -> Self:
         """Fit to runs."""
         short = Risk(runs.shortest_only(), runs.settings)
-        shift = SHIFT + SHIFT_SD * SHIFTS
-        longer = np.flatnonzero(runs.lengths > 0)
-        log_likely = norm.logpdf(SHIFTS)
-        if len(longer):
-            settings = runs.settings.take(runs.setting[longer])
-            for place, each in enumerate(shift):
-                chance = _shifted(short, settings, each * runs.lengths[longer]).mean
-                log_likely[place] += np.log(np.where(runs.diverged[longer], chance, 1 - chance)).sum()
-        likely = np.exp(log_likely - log_likely.max())
-        return cls(runs, short, shift, likely / likely.sum())
+        middles = runs.settings.learning_rates - short.distances(runs.settings)
+        return cls(runs, MovingFrontiers(runs, middles, prior), prior, short.lapse)
 
-    def distances(self) -> Floats:
-        """Decades [settings] above the frontier of the shortest runs."""
-        return self.short.distances(self.runs.settings)
-
-    def chances(self, places: Floats, length: float) -> Chances:
-        """What is known of P(diverge) of settings [n] in runs of so many units of length."""
-        runs = self.runs
-        settings = runs.settings.take(places)
-        each = [_shifted(self.short, settings, np.full(len(places), shift * length)) for shift in self.shift]
-        means, squares = (np.stack([getattr(chance, name) for chance in each]) for name in ("mean", "sd"))
-        mean = self.weights @ means
-        variance = self.weights @ (squares**2 + (means - mean) ** 2)
-        failures, watched = self._late()
-        late_mean, late_variance = self._late_of(places, failures, watched, length)
-        kept = (1 - mean) * (1 - late_mean)
-        spread = variance * (1 - late_mean) ** 2 + (1 - mean) ** 2 * late_variance
+    def chances(self, places: Ints, length: float) -> Chances:
+        """What is known of P(diverged) of settings [n] in runs of so many units of length."""
+        mean, variance = self.frontiers.chances(places, length)
+        late, late_variance = self._late_failure(places, length)
+        fails = self.lapse + (1 - self.lapse) * late
+        kept = (1 - mean) * (1 - fails)
+        spread = variance * (1 - fails) ** 2 + (1 - mean) ** 2 * (1 - self.lapse) ** 2 * late_variance
+        made, lost = (each[places] for each in self._own())
         chances = _beta(1 - kept, spread)
-        longest = runs.longest[places]
-        at_longest = np.isin(runs.setting, places) & (runs.steps == runs.longest[runs.setting]) & (runs.lengths > 0)
-        lost = np.bincount(runs.setting[at_longest & runs.diverged], minlength=len(runs.table))[places]
-        made = np.bincount(runs.setting[at_longest], minlength=len(runs.table))[places]
-        del longest
         return Chances(chances.lost + lost, chances.kept + made - lost)
 
-    def _late(self) -> tuple[Floats, Floats]:
-        """Failures [settings] after the length of the shortest runs, and the units of length that runs were watched."""
+    def late(self) -> tuple[Floats, Floats]:
+        """Runs [settings] that failed after the length of the shortest, and the units of length that were watched."""
         runs = self.runs
-        longer = runs.lengths > 0
-        end = np.log(np.maximum(runs.at, runs.shortest) / runs.shortest) / np.log(4)
-        failed = longer & runs.stopped & (runs.at > runs.shortest)
-        watched = np.where(longer & (runs.at >= runs.shortest), end, 0.0)
+        units = np.log(np.maximum(runs.at, runs.shortest) / runs.shortest) / np.log(FACTOR)
+        failed = runs.stopped & (runs.at > runs.shortest)
         size = len(runs.table)
-        return np.bincount(runs.setting, failed, size), np.bincount(runs.setting, watched, size)
+        counted = np.bincount(runs.setting, failed.astype(float), size)
+        return counted.astype(np.float64), np.bincount(runs.setting, units, size).astype(np.float64)
 
-    def _late_of(self, places: Floats, failures: Floats, watched: Floats, length: float) -> tuple[Floats, Floats]:
-        lost = PRIOR_FAILURES + failures.sum() + OWN_FRAILTY * failures[places]
-        units = PRIOR_UNITS + watched.sum() + OWN_FRAILTY * watched[places]
-        left = np.maximum(
-            length - np.array([self.runs.lengths[self.runs.setting == place].max() for place in places]), 0.0
-        )
-        mean, variance = lost / units, lost / units**2
-        return 1 - np.exp(-mean * left), variance * left**2
+    def _late_failure(self, places: Ints, length: float) -> tuple[Floats, Floats]:
+        """The mean [n] of the probability that a run fails after the length of the shortest, and its variance.
+
+        The hazard has a gamma distribution: failures, and units of length.
+        """
+        failures, watched = self.late()
+        lost = self.prior.failures + failures.sum() + (OWN_FRAILTY - 1) * failures[places]
+        units = self.prior.units + watched.sum() + (OWN_FRAILTY - 1) * watched[places]
+        # Of a gamma distribution: the moments of exp(-hazard * length).
+        first = (1 + length / units) ** -lost
+        second = (1 + 2 * length / units) ** -lost
+        return 1 - first, np.maximum(second - first**2, 0.0)
+
+    def _own(self) -> tuple[Ints, Ints]:
+        """Of each setting [settings] how many runs it has that are the longest ones of it and not short, and lost."""
+        runs = self.runs
+        counts = (runs.steps == runs.longest[runs.setting]) & (runs.lengths > 0)
+        size = len(runs.table)
+        made = np.bincount(runs.setting[counts], minlength=size)
+        return made, np.bincount(runs.setting[counts & runs.diverged], minlength=size)
 
 
 def interval(chances: Chances, within: float = 0.9) -> tuple[Floats, Floats]:
     """The ends [n] of the interval of a probability."""
     low, high = (1 - within) / 2, (1 + within) / 2
-    return betaincinv(chances.lost, chances.kept, low), betaincinv(chances.lost, chances.kept, high)
-
-
-def _shifted(risk: Risk, settings: Settings, by: Floats) -> Chances:
-    return risk.chances(settings.at(settings.learning_rates - by))
+    return np.asarray(betaincinv(chances.lost, chances.kept, low)), np.asarray(
+        betaincinv(chances.lost, chances.kept, high)
+    )
 
 
 def _beta(mean: Floats, variance: Floats) -> Chances:
-    mean = np.clip(mean, 1e-4, 1 - 1e-4)
-    strength = np.clip(mean * (1 - mean) / np.maximum(variance, 1e-12) - 1, FEWEST, MOST)
+    """The beta distribution of this mean and variance."""
+    mean = np.clip(mean, SURE, 1 - SURE)
+    strength = np.clip(mean * (1 - mean) / np.maximum(variance, SURE**2) - 1, WEAKEST, STRONGEST)
     return Chances(mean * strength, (1 - mean) * strength)

@@ -6,14 +6,13 @@ group, and one that depends on the learning rate. That is freeze-thaw's idea (Sw
 laws in place of exponentials.
 """
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
+from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.horizon.beliefs import CurvePrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
-from gradstudy.study.worth.observed import Settings
 
 SMALLEST_SHARE = 1e-6
 JITTER = 1e-8
@@ -21,53 +20,15 @@ MOST_SETTINGS = 200
 """Settings that the process is made of: those with longer runs, and of the others the lowest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CurvePrior:
-    """What is believed of the logarithms of losses; standard deviations but for the last two.
-
-    Attributes:
-        slope: expected, for each unit of length.
-        level, level_group, level_rate, level_own: of heights: of all, of a group, by learning rate, of a setting.
-        slope_sd, slope_group, slope_rate, slope_own: the same of slopes.
-        walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
-        noise: of one run.
-        decades: of learning rate within which settings of a group are alike.
-        across: how alike settings of two groups are at one distance below the frontier, as a correlation.
-    """
-
-    slope: float = -0.4
-    level: float = 1.0
-    level_group: float = 0.3
-    level_rate: float = 0.4
-    level_own: float = 0.05
-    slope_sd: float = 0.25
-    slope_group: float = 0.1
-    slope_rate: float = 0.15
-    slope_own: float = 0.05
-    walk: float = 0.15
-    walk_own: float = 0.1
-    noise: float = 0.06
-    decades: float = 0.6
-    across: float = 0.7
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """Of its numbers."""
-        return [field.name for field in fields(cls)]
-
-
-PRIOR = CurvePrior()
-
-
 class LossCurves:
     """The posterior of the losses of runs that do not diverge."""
 
-    def __init__(self, runs: RunsByLength, distances: Floats, prior: CurvePrior = PRIOR) -> None:
+    def __init__(self, runs: RunsByLength, distances: Floats, prior: CurvePrior) -> None:
         """Condition on runs.
 
         Args:
             runs: of which at least one was kept.
-            distances: [settings] decades of learning rate above the frontier.
+            distances: [settings] decades of learning rate above that where the short runs of its group ended lowest.
             prior: what is believed before.
         """
         self._settings, self._distances, self._prior = runs.settings, distances, prior
@@ -87,14 +48,14 @@ class LossCurves:
         covariance = self._covariance(self._place, self._length, self._place, self._length)
         covariance[np.diag_indices_from(covariance)] += prior.noise**2 / self._counts + JITTER
         self._factor = np.linalg.cholesky(covariance)
-        away = means[chosen] - prior.slope * self._length
+        away = means[chosen] - self._slope(self._place) * self._length
         ones = cho_solve((self._factor, True), np.ones(len(away)))
         self._mean = float(ones @ away / ones.sum())
         self._weights = cho_solve((self._factor, True), away - self._mean)
         half = solve_triangular(self._factor, away - self._mean, lower=True)
         self.log_evidence = float(-0.5 * half @ half - np.log(np.diag(self._factor)).sum())
 
-    def predict(self, places: Floats, length: float) -> tuple[Floats, Floats]:
+    def predict(self, places: Ints, length: float) -> tuple[Floats, Floats]:
         """Mean and standard deviation [n] of what ``shares`` turns into shares.
 
         Args:
@@ -104,45 +65,53 @@ class LossCurves:
         prior, lengths = self._prior, np.full(len(places), length)
         across = self._covariance(self._place, self._length, places, lengths)
         seen = solve_triangular(self._factor, across, lower=True)
-        before = prior.level**2 + prior.level_group**2 + prior.level_rate**2 + prior.level_own**2
-        before += length**2 * (prior.slope_sd**2 + prior.slope_group**2 + prior.slope_rate**2 + prior.slope_own**2)
-        before += length * (prior.walk**2 + prior.walk_own**2)
-        mean = self._mean + prior.slope * length + across.T @ self._weights
+        level = prior.level, prior.level_cell, prior.level_group, prior.level_rate, prior.level_own
+        slope = prior.slope_sd, prior.slope_cell, prior.slope_group, prior.slope_rate, prior.slope_own
+        squares = [float(np.square(each).sum()) for each in (level, slope, (prior.walk, prior.walk_own))]
+        before = squares[0] + length**2 * squares[1] + length * squares[2]
+        mean = self._mean + self._slope(places) * length + across.T @ self._weights
         return mean, np.sqrt(np.maximum(before - (seen**2).sum(0), JITTER))
 
     def shares(self, values: Floats) -> Floats:
         """Shares of the untrained loss, at most 1."""
-        return np.minimum(np.exp(values) if self._takes_logarithms else values, 1.0)
+        return np.asarray(np.minimum(np.exp(values) if self._takes_logarithms else values, 1.0))
+
+    def _slope(self, places: Ints) -> Floats:
+        return np.asarray(self._prior.slope + self._prior.tilt * self._distances[places])
 
     def _forward(self, shares: Floats) -> Floats:
         return np.log(np.maximum(shares, SMALLEST_SHARE)) if self._takes_logarithms else shares
 
-    def _covariance(self, left: Floats, left_length: Floats, right: Floats, right_length: Floats) -> Floats:
+    def _covariance(self, left: Ints, left_length: Floats, right: Ints, right_length: Floats) -> Floats:
         prior = self._prior
-        group, rate = self._likeness(
-            self._settings.take(left), self._distances[left], self._settings.take(right), self._distances[right]
-        )
-        own = (left[:, None] == right[None, :]).astype(float)
+        cell, group, rate = self._likeness(left, right)
+        own = left[:, None] == right[None, :]
         product = left_length[:, None] * right_length[None, :]
         shorter = np.minimum(left_length[:, None], right_length[None, :])
-        level = prior.level_group**2 * group + prior.level_rate**2 * rate + prior.level_own**2 * own
-        slope = prior.slope_sd**2 + prior.slope_group**2 * group + prior.slope_rate**2 * rate + prior.slope_own**2 * own
-        return prior.level**2 + level + product * slope + shorter * (prior.walk**2 * rate + prior.walk_own**2 * own)
+        level = prior.level**2 + prior.level_cell**2 * cell + prior.level_group**2 * group
+        level += prior.level_rate**2 * rate + prior.level_own**2 * own
+        slope = prior.slope_sd**2 + prior.slope_cell**2 * cell + prior.slope_group**2 * group
+        slope += prior.slope_rate**2 * rate + prior.slope_own**2 * own
+        return np.asarray(level + product * slope + shorter * (prior.walk**2 * rate + prior.walk_own**2 * own))
 
-    def _likeness(
-        self, left: Settings, left_away: Floats, right: Settings, right_away: Floats
-    ) -> tuple[Floats, Floats]:
-        """Whether two settings are of one group and threshold, and how alike their learning rates are."""
-        group = (left.factors[:, None, :] == right.factors[None, :, :]).all(2)
-        thresholds = np.nan_to_num(np.abs(left.thresholds[:, None] - right.thresholds[None, :]))
-        group = group * np.exp(-thresholds)
-        rates = _matern(np.abs(left.learning_rates[:, None] - right.learning_rates[None, :]) / self._prior.decades)
-        away = _matern(np.abs(left_away[:, None] - right_away[None, :]) / self._prior.decades)
-        across = self._prior.across
-        return group, (1 - across) * group * rates + across * away
+    def _likeness(self, left: Ints, right: Ints) -> tuple[Floats, Floats, Floats]:
+        """Whether settings [n] and [m] are of one cell, of one group, and how alike their learning rates are."""
+        of_left, of_right = self._settings.take(left), self._settings.take(right)
+        cell = of_left.factors[:, None, 0] == of_right.factors[None, :, 0]
+        same = (of_left.factors[:, None, :] == of_right.factors[None, :, :]).all(2)
+        group = same * np.exp(-_between(of_left.thresholds, of_right.thresholds))
+        decades, across = self._prior.decades, self._prior.across
+        rates = group * _matern(_between(of_left.learning_rates, of_right.learning_rates) / decades)
+        away = _matern(_between(self._distances[left], self._distances[right]) / decades)
+        return cell.astype(float), group, (1 - across) * rates + across * away
 
 
-def _chosen(places: Floats, lengths: Floats, means: Floats) -> Floats:
+def _between(left: Floats, right: Floats) -> Floats:
+    """How far [n, m] values are apart; those that are missing are not."""
+    return np.nan_to_num(np.abs(left[:, None] - right[None, :]))
+
+
+def _chosen(places: Ints, lengths: Floats, means: Floats) -> Ints:
     """The points that the process is made of."""
     longer = np.isin(places, places[lengths > 0])
     others = np.flatnonzero(~longer)

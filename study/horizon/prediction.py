@@ -6,6 +6,7 @@ from scipy.special import betaincinv, ndtri
 
 from gradstudy.study.errors import BeyondHorizonError
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
+from gradstudy.study.horizon.beliefs import Beliefs
 from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
 from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
@@ -18,10 +19,11 @@ WITHIN = 0.9
 BEST_OF_SHORT = 8
 """Settings with short runs only that are predicted, too."""
 COLUMNS = ["measured", "runs", "diverged", "loss", "loss_low", "loss_high", "risk", "risk_low", "risk_high"]
+BELIEFS = Beliefs()
 _NODES = (np.arange(61) + 0.5) / 61
 
 
-def predict(runs: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.DataFrame:
     """What settings do at a horizon.
 
     Args:
@@ -29,6 +31,7 @@ def predict(runs: pd.DataFrame, horizon: int) -> pd.DataFrame:
             make, ``seed``, ``outcome``, ``objective`` (the validation loss; of a diverged run the untrained one),
             ``untrained`` (loss of the untrained model), ``diverged_at_step``.
         horizon: steps.
+        beliefs: before any run was seen.
 
     Returns:
         A row for each setting that has a run beyond the shortest length, or is among the best of the short ones, the
@@ -49,8 +52,8 @@ def predict(runs: pd.DataFrame, horizon: int) -> pd.DataFrame:
     given = runs_by_length(runs[runs["outcome"].isin(["trained", "stalled", "diverged"]) & (runs["steps"] <= horizon)])
     if given.diverged.all():
         return pd.DataFrame(columns=[*given.table.columns, *COLUMNS])
-    risk = LateRisk.of(given)
-    curves = LossCurves(given, risk.distances())
+    risk = LateRisk.of(given, beliefs.risk)
+    curves = LossCurves(given, given.from_best_rate(), beliefs.curves)
     places = _asked(given)
     length = given.units_to(horizon)
     chances = risk.chances(places, length)

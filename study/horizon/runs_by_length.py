@@ -1,6 +1,6 @@
 """Runs of one study of different lengths, as the models of longer training take them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,37 @@ class RunsByLength:
         """Units of length from the shortest runs to a number of steps."""
         return float(np.log(steps / self.shortest) / np.log(FACTOR))
 
+    def groups(self) -> Ints:
+        """A number for each setting [settings], the same for those that differ in learning rate only.
+
+        Thresholds of one half-decade are the same, as in the report.
+        """
+        keys = np.column_stack([self.settings.factors, np.nan_to_num(self.settings.bins(), nan=np.inf)])
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    def from_best_rate(self) -> Floats:
+        """Decades [settings] of learning rate above that at which the shortest runs of its group ended lowest."""
+        short = self.steps == self.shortest
+        size = len(self.table)
+        runs = np.bincount(self.setting[short], minlength=size)
+        sums = np.bincount(self.setting[short], self.shares[short], size)
+        means = np.divide(sums, runs, out=np.full(size, np.inf), where=runs > 0)
+        group = self.groups()
+        rates = self.settings.learning_rates
+        best = np.array(
+            [
+                rates[mine[np.argmin(means[mine])]]
+                for mine in (np.flatnonzero(group == each) for each in range(group.max() + 1))
+            ]
+        )
+        return np.asarray(rates - best[group])
+
+    def up_to(self, steps: int) -> "RunsByLength":
+        """Those of at most so many steps."""
+        which = self.steps <= steps
+        names = ("setting", "steps", "lengths", "diverged", "stopped", "at", "shares")
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
+
     def shortest_only(self) -> Observed:
         """The shortest runs, as the frontiers of a study take them; of margins they tell no more than the side.
 
@@ -102,7 +133,7 @@ def runs_by_length(runs: pd.DataFrame) -> RunsByLength:
     return RunsByLength(
         table=table,
         settings=Settings(np.stack(codes, 1).astype(np.int64), decades[:, 0], decades[:, 1]),
-        setting=setting,
+        setting=np.asarray(setting, np.int64),
         steps=steps,
         lengths=np.log(steps / steps.min()) / np.log(FACTOR) if len(steps) else steps.astype(float),
         diverged=diverged,

@@ -1,8 +1,8 @@
 """Real training of one grid of settings to 200, 800, 3,200 and 12,800 steps, kept as data for ``horizon.py``.
 
-A run is trained to each of these in turn and goes on from its checkpoint, so that one run is seen at all four. To the
-last go the settings within reach of the best of their group, and the one beside its frontier. It can be stopped at any
-time and goes on from where it was.
+A run is trained to each of these in turn and goes on from its checkpoint, so that one run is seen at all four. Further
+than the first go settings within reach of the best, and to all but the last those on both sides of a frontier. It can
+be stopped at any time and goes on from where it was.
 
     python tests/benchmarks/horizon_truth.py train cmudict-sgd copy-adam
     python tests/benchmarks/horizon_truth.py keep
@@ -33,8 +33,8 @@ SLOTS = 16
 SEEDS = 2
 POINTS = np.unique(np.geomspace(1, HORIZONS[-1], 48).round().astype(int))
 """Steps at which the parts end over which the training loss is averaged."""
-BEST = 3
-"""Settings of each group that are trained to the end, beside that next to its frontier."""
+BEST, SETTINGS = (None, 4, 2, 2), (None, None, None, 4)
+"""For each horizon: settings of a group, and of all, that are trained so far; None: every one."""
 GROUP = ["cell", "strategy", "threshold"]
 SGD_RATES = {
     ("lstm", "none", None): (1, 2, 4, 8, 16, 22.6, 32, 45.3),
@@ -115,26 +115,30 @@ class Problem:
         reached = {row["name"] for row in rows if row["steps"] == steps}
         stopped = {row["name"] for row in rows if row["diverged_at_step"] is not None}
         waiting = [run for run in self.runs if run.name not in reached | stopped]
-        if steps < HORIZONS[-1]:
+        place = HORIZONS.index(steps)
+        if not BEST[place]:
             return waiting
-        order = _in_reach(pd.DataFrame([row for row in rows if row["steps"] == HORIZONS[-2]]))
+        before = pd.DataFrame([row for row in rows if row["steps"] == HORIZONS[place - 1]])
+        order = _in_reach(before, BEST[place], SETTINGS[place])
         return sorted((run for run in waiting if run.name in order), key=lambda run: order[run.name])
 
 
-def _in_reach(rows: pd.DataFrame) -> dict[str, int]:
-    """The runs that are trained to the end, by name, with their order."""
-    order = {}
-    for _, group in rows.groupby(GROUP, dropna=False):
-        alive = group[group["diverged_at_step"].isna()]
-        if alive.empty:
-            continue
-        means = alive.groupby("learning_rate")["objective"].mean().sort_values()
-        chosen = list(means.index[:BEST])
-        edge = max(means.index)
-        chosen = [chosen[0], edge, *chosen[1:]] if edge not in chosen else chosen
-        for rank, rate in enumerate(chosen):
-            order |= dict.fromkeys(alive.loc[alive["learning_rate"] == rate, "name"], rank)
-    return order
+def _in_reach(rows: pd.DataFrame, best: int, settings: int | None) -> dict[str, int]:
+    """The runs that are trained further, by name, with their order: first by loss, then those beside a frontier."""
+    alive = rows[rows["diverged_at_step"].isna()]
+    keys = [*GROUP, "learning_rate"]
+    means = alive.groupby(keys, dropna=False).agg(
+        loss=("objective", "mean"), lost=("outcome", lambda outcomes: (outcomes == "diverged").any())
+    )
+    means = means.reset_index().sort_values("loss", kind="stable")
+    groups = means.groupby(GROUP, dropna=False)
+    lowest = means[groups.cumcount() < best].head(settings or len(means))
+    kept, lost = means[~means["lost"]], means[means["lost"]]
+    below = kept.loc[kept.groupby(GROUP, dropna=False)["learning_rate"].idxmax()]
+    above = lost.loc[lost.groupby(GROUP, dropna=False)["learning_rate"].idxmin()]
+    edges = [below, above] if settings is None else []
+    chosen = pd.concat([lowest, *edges]).drop_duplicates(keys)[keys].assign(rank=lambda each: range(len(each)))
+    return alive.merge(chosen, on=keys).set_index("name")["rank"].to_dict()
 
 
 class StoppedError(Exception):
@@ -218,7 +222,7 @@ def every_horizon(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The rows of runs with one for each horizon that they reached, or did not because they had diverged before."""
     for row in rows.to_dict("records"):
         yield row
-        if row["diverged_at_step"] == row["diverged_at_step"]:
+        if pd.notna(row["diverged_at_step"]):
             yield from ({**row, "steps": steps} for steps in HORIZONS if steps > row["steps"])
 
 
@@ -253,8 +257,10 @@ def _write(name: str, table: pd.DataFrame) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["train", "keep"])
-    parser.add_argument("problems", nargs="*", choices=PROBLEMS, metavar="PROBLEM", help=", ".join(PROBLEMS))
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=", ".join(PROBLEMS))
     given = parser.parse_args()
+    if unknown := set(given.problems) - set(PROBLEMS):
+        parser.error(f"problems are {', '.join(PROBLEMS)}, but got {', '.join(sorted(unknown))}")
     problems = [Problem(name) for name in given.problems or PROBLEMS]
     if given.what == "keep":
         keep(problems)

@@ -1,0 +1,62 @@
+"""What is believed of longer training before a study saw any; ``tests/benchmarks/horizon.py`` fits it to real runs."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePrior:
+    """Of the logarithms of losses over that of the steps; standard deviations but for the first and the last two.
+
+    Attributes:
+        slope: expected, for each unit of length, at the learning rate that is best in short runs.
+        tilt: how much less steep it is for each decade of learning rate above that.
+        level, level_cell, level_group, level_rate, level_own: of heights: of all, of a cell, of a group, by learning
+            rate, of a setting.
+        slope_sd, slope_cell, slope_group, slope_rate, slope_own: the same of slopes.
+        walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
+        noise: of one run.
+        decades: of learning rate within which settings of a group are alike.
+        across: the part of it that does not depend on the group, at the same distance from its best rate; the variance
+            of the other part is ``1 - across`` of the whole.
+    """
+
+    slope: float = -0.4
+    tilt: float = 0.1
+    level: float = 1.0
+    level_cell: float = 0.2
+    level_group: float = 0.2
+    level_rate: float = 0.4
+    level_own: float = 0.05
+    slope_sd: float = 0.25
+    slope_cell: float = 0.15
+    slope_group: float = 0.1
+    slope_rate: float = 0.15
+    slope_own: float = 0.05
+    walk: float = 0.15
+    walk_own: float = 0.1
+    noise: float = 0.06
+    decades: float = 0.6
+    across: float = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskPrior:
+    """Of the frontier and of runs that were kept.
+
+    Attributes:
+        shift, shift_sd: decades that the frontier moves up in one unit of length, and how well that is known.
+        failures, units: late failures that the prior counts for, and units of length of kept runs.
+    """
+
+    shift: float = 0.05
+    shift_sd: float = 0.07
+    failures: float = 0.2
+    units: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beliefs:
+    """All of it."""
+
+    curves: CurvePrior = field(default_factory=CurvePrior)
+    risk: RiskPrior = field(default_factory=RiskPrior)

@@ -1,0 +1,226 @@
+"""How well a horizon is predicted and answered, against the real runs of ``horizon_truth.py``.
+
+For each task and optimizer the models believe what was fitted to the other ones. A study has two short runs of every
+setting; then come the longer runs that the rungs ask for. Shares of steps count every run at its full length, against
+as many runs of every setting at the horizon.
+
+    python tests/benchmarks/horizon.py [--beliefs]
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from scipy.stats import binom
+
+from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.horizon.beliefs import Beliefs, CurvePrior, RiskPrior
+from gradstudy.study.horizon.late_risk import LateRisk, interval
+from gradstudy.study.horizon.loss_curves import LossCurves
+from gradstudy.study.horizon.prediction import predict
+from gradstudy.study.horizon.runs_by_length import runs_by_length
+
+DATA = Path(__file__).parent / "data" / "horizon_runs.csv.gz"
+GROUP = ["cell", "strategy", "threshold"]
+KEYS = [*GROUP, "learning_rate"]
+FACTOR, TIMES = 4, 16
+SMALLEST_SHIFT_SD, FEWEST_FAILURES, PRIOR_SHARE = 0.03, 0.2, 0.2
+RULE = -0.32
+"""Exponent with which the best learning rate is said to fall with the steps (arXiv 2409.19913)."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Runs of one task and optimizer."""
+
+    name: str
+    runs: pd.DataFrame
+
+    def of_length(self, *steps: int) -> pd.DataFrame:
+        """The runs of these lengths."""
+        return self.runs[self.runs["steps"].isin(steps)]
+
+    def settings(self, steps: int) -> pd.DataFrame:
+        """A row for each setting with runs of so many steps: ``loss``, ``lost``, ``runs``."""
+        table = self.of_length(steps).groupby(KEYS, dropna=False, as_index=False)
+        return table.agg(loss=("objective", "mean"), lost=("lost", "sum"), runs=("lost", "size"))
+
+
+def read() -> list[Truth]:
+    """The truth of every task and optimizer."""
+    runs = pd.read_csv(DATA).rename(columns={"initial_validation_loss": "untrained"})
+    runs = runs.assign(lost=runs["outcome"] == "diverged", factors="")
+    named = runs.groupby(["task", "optimizer"])
+    return [Truth(f"{task} {optimizer}", each.reset_index(drop=True)) for (task, optimizer), each in named]
+
+
+def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
+    """The beliefs that make the runs of some problems most probable."""
+    known = [runs_by_length(truth.runs) for truth in truths]
+    risks = [LateRisk.of(each, RiskPrior(shift=0.0, shift_sd=0.1)) for each in known]
+    away = [each.from_best_rate() for each in known]
+    begin = _numbers(CurvePrior())
+
+    def cost(theta: Floats) -> float:
+        fit = _prior(theta)
+        evidence = sum(LossCurves(each, far, fit).log_evidence for each, far in zip(known, away, strict=True))
+        return -evidence + 0.5 * float(((theta - begin) ** 2).sum())
+
+    found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 20})
+    shifts = np.array([risk.frontiers.weights @ risk.frontiers.shift for risk in risks])
+    failures, units = np.sum([[each.sum() for each in risk.late()] for risk in risks], axis=0)
+    risk = RiskPrior(
+        shift=float(shifts.mean()), shift_sd=float(max(shifts.std(ddof=1), SMALLEST_SHIFT_SD)),
+        failures=FEWEST_FAILURES + PRIOR_SHARE * float(failures), units=1.0 + PRIOR_SHARE * float(units),
+    )  # fmt: skip
+    return Beliefs(curves=_prior(found.x), risk=risk)
+
+
+def _numbers(prior: CurvePrior) -> Floats:
+    turned = {"across": logit, "slope": float, "tilt": float}
+    return np.array([turned.get(name, np.log)(value) for name, value in asdict(prior).items()])
+
+
+def _prior(theta: Floats) -> CurvePrior:
+    turned = {"across": expit, "slope": float, "tilt": float}
+    names = [field.name for field in fields(CurvePrior)]
+    return CurvePrior(**{name: float(turned.get(name, np.exp)(each)) for name, each in zip(names, theta, strict=True)})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings and runs of each at 4 and at 16 times the short runs."""
+
+    settings: tuple[int, int]
+    runs: tuple[int, int]
+
+
+def seen_after(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> pd.DataFrame:
+    """The runs that a study has seen after its rungs, each with the settings that are predicted best at the horizon."""
+    seen = truth.of_length(short)
+    for steps, count, runs in zip((FACTOR * short, TIMES * short), plan.settings, plan.runs, strict=True):
+        predicted = predict(seen, TIMES * short, beliefs)
+        known = predicted.merge(truth.settings(steps)[KEYS], on=KEYS).head(count)
+        more = truth.of_length(steps)
+        seen = pd.concat([seen, more[more["seed"] < runs].merge(known[KEYS], on=KEYS)])
+    return seen
+
+
+def regret(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> dict[str, float]:
+    """How far above the best known J that of the answer is, as a share of it, and which share of all steps it took."""
+    horizon = TIMES * short
+    table = predict(seen_after(truth, short, plan, beliefs), horizon, beliefs)
+    known = truth.settings(horizon)
+    answer = table.merge(known, on=KEYS, suffixes=("_predicted", "")).iloc[0]
+    made = [short * len(truth.of_length(short))]
+    made += [n * r * times * short for n, r, times in zip(plan.settings, plan.runs, (FACTOR, TIMES), strict=True)]
+    best = known["loss"].min()
+    of_short = truth.settings(short).merge(known[KEYS], on=KEYS).sort_values("loss").iloc[:1]
+    before = of_short[KEYS].merge(known, on=KEYS)["loss"].iloc[0]
+    return {
+        "best": best, "answer": answer["loss"], "regret": answer["loss"] / best - 1, "of the short": before / best - 1,
+        "steps": sum(made) / (len(truth.of_length(short)) * horizon),
+    }  # fmt: skip
+
+
+def covered(truth: Truth, short: int, times: int, plan: Plan | None, beliefs: Beliefs) -> pd.DataFrame:
+    """For each setting that was predicted without runs at the horizon: whether its 90% intervals hold the truth."""
+    horizon = short * times
+    seen = truth.of_length(short) if plan is None else seen_after(truth, short, plan, beliefs)
+    seen = seen[seen["steps"] < horizon]
+    table = predict(seen, horizon, beliefs).merge(truth.settings(horizon), on=KEYS, suffixes=("", "_true"))
+    table["loss_holds"] = table["loss_true"].between(table["loss_low"], table["loss_high"])
+    given = runs_by_length(seen)
+    risk = LateRisk.of(given, beliefs.risk)
+    places = np.arange(len(given.table))
+    chances = risk.chances(places, given.units_to(horizon))
+    low, high = interval(chances)
+    risks = given.table.assign(low=low, high=high, risk_of=chances.mean).merge(truth.settings(horizon), on=KEYS)
+    risks["holds"] = [_is_possible(*each) for each in risks[["low", "high", "lost", "runs"]].to_numpy()]
+    return pd.concat([table[["loss_holds"]], risks[["holds", "risk_of", "lost", "runs", "low", "high"]]], axis=1)
+
+
+def _is_possible(low: float, high: float, lost: float, runs: float) -> bool:
+    """Whether so many of so many runs are within the middle 90% for some probability of an interval."""
+    chance = np.linspace(low, high, 201)
+    return bool(((binom.cdf(lost, runs, chance) >= 0.05) & (binom.sf(lost - 1, runs, chance) >= 0.05)).any())
+
+
+def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> pd.DataFrame:
+    """Decades by which the frontiers at the horizon were missed, of groups that have one there."""
+    horizon = TIMES * short
+    given = runs_by_length(seen_after(truth, short, plan, beliefs))
+    given = given.up_to(horizon - 1)
+    risk = LateRisk.of(given, beliefs.risk)
+    short, _ = risk.frontiers.moved(0.0)
+    ours, _ = risk.frontiers.moved(given.units_to(horizon))
+    rows = []
+    for group, table in truth.settings(horizon).groupby(GROUP, dropna=False):
+        kept, lost = table[table["lost"] == 0]["learning_rate"], table[table["lost"] > 0]["learning_rate"]
+        if kept.empty or not (lost > kept.max()).any():
+            continue
+        true = np.log10(kept.max() * lost[lost > kept.max()].min()) / 2
+        mine = given.table[GROUP].fillna(-1).eq(table.iloc[0][GROUP].fillna(-1)).all(axis=1).to_numpy()
+        rows.append({
+            "group": group, "true": true, "ours": abs(ours[mine].mean() - true),
+            "unchanged": abs(short[mine].mean() - true),
+            "rule": abs(short[mine].mean() + RULE * np.log10(TIMES) - true),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+PLANS = {
+    "8 x 1 and 2 x 1": Plan((8, 2), (1, 1)),
+    "12 x 1 and 3 x 1": Plan((12, 3), (1, 1)),
+    "12 x 2 and 4 x 2": Plan((12, 4), (2, 2)),
+}
+MAIN = "12 x 1 and 3 x 1"
+SHORT = (200, 800)
+
+
+def main() -> None:
+    truths = read()
+    beliefs = {truth.name: fitted_beliefs([other for other in truths if other is not truth]) for truth in truths}
+    for short in SHORT:
+        able = [truth for truth in truths if (truth.runs["steps"] == TIMES * short).any()]
+        rows = [
+            {"plan": name, "problem": truth.name, **regret(truth, short, plan, beliefs[truth.name])}
+            for name, plan in PLANS.items()
+            for truth in able
+        ]
+        _show(f"answers of {short:,} steps at {TIMES * short:,}", pd.DataFrame(rows))
+        plan = PLANS[MAIN]
+        for times, known in ((FACTOR, None), (TIMES, None), (TIMES, plan)):
+            held = {truth.name: covered(truth, short, times, known, beliefs[truth.name]) for truth in able}
+            rows = [
+                {"problem": name, **_coverage(each)}
+                for name, each in [*held.items(), ("all", pd.concat(held.values()))]
+            ]
+            seen = "short runs" if known is None else f"runs up to {FACTOR * short:,}"
+            _show(f"90% intervals at {times * short:,} steps, by {seen}", pd.DataFrame(rows))
+        errors = [frontier_errors(truth, short, plan, beliefs[truth.name]).assign(problem=truth.name) for truth in able]
+        table = pd.concat(errors)
+        _show(f"frontiers at {TIMES * short:,} steps, decades", table)
+        if len(table):
+            print(table[["ours", "unchanged", "rule"]].agg(["mean", "median"]).round(3).to_string(), "\n")
+    print(fitted_beliefs(truths))
+
+
+def _coverage(held: pd.DataFrame) -> dict[str, float]:
+    return {
+        "losses": int(held["loss_holds"].notna().sum()), "loss held": float(held["loss_holds"].astype(float).mean()),
+        "risks": int(held["holds"].notna().sum()), "risk held": float(held["holds"].astype(float).mean()),
+        "expected": float((held["risk_of"] * held["runs"]).sum()), "lost": float(held["lost"].sum()),
+    }  # fmt: skip
+
+
+def _show(title: str, table: pd.DataFrame) -> None:
+    print(f"{title}\n{table.round(3).to_string(index=False)}\n")
+
+
+if __name__ == "__main__":
+    main()
