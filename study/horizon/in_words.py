@@ -43,11 +43,11 @@ def beyond(answer: AtHorizon) -> str:
 
 def _predicted(answer: AtHorizon) -> str:
     best = answer.best
-    verb = "is what its runs show" if answer.is_measured else "is predicted"
+    verb = "expected" if answer.is_measured else "predicted"
     return (
         f"After {answer.steps:,} steps a validation loss of {best.loss:.3g} ({best.loss_low:.3g} to "
-        f"{best.loss_high:.3g}) {verb}, and {best.risk:.0%} of runs diverge by then ({best.risk_low:.0%} to "
-        f"{best.risk_high:.0%}; both are 90% intervals)."
+        f"{best.loss_high:.3g}) is {verb}, and that {best.risk:.0%} of runs have diverged by then ({best.risk_low:.0%} "
+        f"to {best.risk_high:.0%}; both are 90% intervals)."
     )
 
 

@@ -116,7 +116,7 @@ def test_what_was_measured_is_told_from_what_is_extrapolated() -> None:
     assert said(None) == [
         "for 400 steps, measured",
         "measured: by runs of 400 steps",
-        "After 400 steps a validation loss of 1 (0.9 to 1.1) is what its runs show, and 2% of runs diverge by then "
+        "After 400 steps a validation loss of 1 (0.9 to 1.1) is expected, and that 2% of runs have diverged by then "
         "(0% to 6%; both are 90% intervals).",
         "Measured of it, the mean loss after 400 steps: 1 in 2 runs, 0 diverged.",
         "The answer of the runs of 100 steps is the same.",
