@@ -1,8 +1,8 @@
 """P(diverge by a step) of runs longer than those of a study.
 
-A run can blow up or collapse, or it is above its untrained loss because it has not recovered yet. The last is a matter
-of the frontier, which moves. Runs that were kept can fail later: a discrete hazard for each unit of length, with a
-frailty of each setting. Where no failure was seen, its upper end is about three over the units that were watched.
+Risks compete. A run is above its untrained loss because it has not recovered yet: that is a matter of the frontier,
+which moves. Or it was kept, and blows up or collapses later: a discrete hazard for each unit of length, with a frailty
+of each setting. Where no failure was seen, its upper end is about three over the units that were watched.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import RiskPrior
-from gradstudy.study.horizon.moving_frontiers import MovingFrontiers
+from gradstudy.study.horizon.moving_frontiers import POSITION_SD, MovingFrontiers
 from gradstudy.study.horizon.runs_by_length import FACTOR, RunsByLength
 from gradstudy.study.worth.risk import Chances, Risk
 
@@ -46,7 +46,9 @@ class LateRisk:
     def of(cls, runs: RunsByLength, prior: RiskPrior) -> Self:
         """Fit to runs."""
         short = Risk(runs.shortest_only(), runs.settings)
-        middles = runs.settings.learning_rates - short.distances(runs.settings)
+        rates = runs.settings.learning_rates
+        # Of one learning rate alone no frontier is known.
+        middles = rates - short.distances(runs.settings) if np.ptp(rates) > 0 else rates + POSITION_SD
         return cls(runs, MovingFrontiers(runs, middles, prior), prior, short.lapse)
 
     def chances(self, places: Ints, length: float) -> Chances:
@@ -61,13 +63,20 @@ class LateRisk:
         return Chances(chances.lost + lost, chances.kept + made - lost)
 
     def late(self) -> tuple[Floats, Floats]:
-        """Runs [settings] that failed after the length of the shortest, and the units of length that were watched."""
+        """Failures [settings] after the length of the shortest runs, and the units of length that were watched.
+
+        A failure counts as far as the frontier does not explain it: with one less the risk that it has there.
+        """
         runs = self.runs
         units = np.log(np.maximum(runs.at, runs.shortest) / runs.shortest) / np.log(FACTOR)
-        failed = runs.stopped & (runs.at > runs.shortest)
+        explained = np.zeros(len(runs.setting))
+        for length in np.unique(runs.lengths):
+            of_length = runs.lengths == length
+            explained[of_length] = self.frontiers.chances(runs.setting[of_length], float(length))[0]
+        failed = np.where(runs.diverged & (runs.at > runs.shortest), 1 - explained, 0.0)
         size = len(runs.table)
-        counted = np.bincount(runs.setting, failed.astype(float), size)
-        return counted.astype(np.float64), np.bincount(runs.setting, units, size).astype(np.float64)
+        failures, watched = (np.bincount(runs.setting, each, size) for each in (failed, units))
+        return failures.astype(np.float64), watched.astype(np.float64)
 
     def _late_failure(self, places: Ints, length: float) -> tuple[Floats, Floats]:
         """The mean [n] of the probability that a run fails after the length of the shortest, and its variance.

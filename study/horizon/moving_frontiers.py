@@ -7,6 +7,7 @@ frontier's position, as edges are often so sharp that no approximation by a Gaus
 """
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit, log_expit, logsumexp
 
 from gradstudy.study.frontier.fit import Ints
@@ -47,7 +48,9 @@ class MovingFrontiers:
         self._middle = np.bincount(self._group, middles, size) / counts
         self._away = np.arange(-AROUND, AROUND + BETWEEN / 2, BETWEEN)
         setting, lengths, lost = _with_stopped(runs)
-        decades = runs.settings.learning_rates[setting] - self._middle[self._group[setting]]
+        group = self._group[setting]
+        of_group = csr_array((np.ones(len(group)), (group, np.arange(len(group)))), shape=(size, len(group)))
+        decades = runs.settings.learning_rates[setting] - self._middle[group]
         before = -0.5 * (self._away / POSITION_SD) ** 2
         before -= logsumexp(before)
         self._positions = np.empty((len(self.shift), len(SLOPES), size, len(self._away)))
@@ -57,8 +60,7 @@ class MovingFrontiers:
             for steepness, slope in enumerate(SLOPES):
                 odds = LEVEL + slope * above
                 told = np.log(LAPSE + (1 - 2 * LAPSE) * expit(np.where(lost[:, None], odds, -odds)))
-                joint = np.tile(before, (size, 1))
-                np.add.at(joint, self._group[setting], told)
+                joint = before + of_group @ told
                 total = logsumexp(joint, axis=1)
                 evidence[place, steepness] = total.sum() - 0.5 * SHIFTS[place] ** 2
                 self._positions[place, steepness] = np.exp(joint - total[:, None])

@@ -16,7 +16,7 @@ from gradstudy.study.worth.worth import CONFIDENT, PENALTY
 
 WITHIN = 0.9
 """Probability of the intervals."""
-BEST_OF_SHORT = 8
+BEST_OF_SHORT = 12
 """Settings with short runs only that are predicted, too."""
 COLUMNS = ["measured", "runs", "diverged", "loss", "loss_low", "loss_high", "risk", "risk_low", "risk_high"]
 BELIEFS = Beliefs()

@@ -8,13 +8,13 @@ as many runs of every setting at the horizon.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri, stdtrit
 from scipy.stats import binom
 
 from gradstudy.study.frontier.likelihood import Floats
@@ -71,13 +71,18 @@ def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
         return -evidence + 0.5 * float(((theta - begin) ** 2).sum())
 
     found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 20})
+    # What differs from problem to problem is known from few of them only: as wide as Student's t is for a new one.
+    few = len(known)
+    wider = float(stdtrit(few - 1, 0.95) / ndtri(0.95) * np.sqrt(1 + 1 / few))
+    curves = _prior(found.x)
+    curves = replace(curves, slope_sd=wider * curves.slope_sd)
     shifts = np.array([risk.frontiers.weights @ risk.frontiers.shift for risk in risks])
     failures, units = np.sum([[each.sum() for each in risk.late()] for risk in risks], axis=0)
     risk = RiskPrior(
-        shift=float(shifts.mean()), shift_sd=float(max(shifts.std(ddof=1), SMALLEST_SHIFT_SD)),
+        shift=float(shifts.mean()), shift_sd=wider * float(max(shifts.std(ddof=1), SMALLEST_SHIFT_SD)),
         failures=FEWEST_FAILURES + PRIOR_SHARE * float(failures), units=1.0 + PRIOR_SHARE * float(units),
     )  # fmt: skip
-    return Beliefs(curves=_prior(found.x), risk=risk)
+    return Beliefs(curves=curves, risk=risk)
 
 
 def _numbers(prior: CurvePrior) -> Floats:

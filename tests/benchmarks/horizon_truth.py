@@ -33,8 +33,10 @@ SLOTS = 16
 SEEDS = 2
 POINTS = np.unique(np.geomspace(1, HORIZONS[-1], 48).round().astype(int))
 """Steps at which the parts end over which the training loss is averaged."""
-BEST, SETTINGS = (None, 4, 2, 2), (None, None, None, 4)
-"""For each horizon: settings of a group, and of all, that are trained so far; None: every one."""
+BEST = {"sgd": (None, 4, 2, 2), "adam": (None, 4, 1, 1)}
+"""For each horizon: settings of a group that are trained so far, beside those next to them; None: every one."""
+SETTINGS = (None, None, None, 3)
+"""The same of all groups."""
 GROUP = ["cell", "strategy", "threshold"]
 SGD_RATES = {
     ("lstm", "none", None): (1, 2, 4, 8, 16, 22.6, 32, 45.3),
@@ -116,29 +118,35 @@ class Problem:
         stopped = {row["name"] for row in rows if row["diverged_at_step"] is not None}
         waiting = [run for run in self.runs if run.name not in reached | stopped]
         place = HORIZONS.index(steps)
-        if not BEST[place]:
+        best = BEST[self.spec.optimizer][place]
+        if best is None:
             return waiting
         before = pd.DataFrame([row for row in rows if row["steps"] == HORIZONS[place - 1]])
-        order = _in_reach(before, BEST[place], SETTINGS[place])
+        order = _in_reach(before, best, SETTINGS[place])
         return sorted((run for run in waiting if run.name in order), key=lambda run: order[run.name])
 
 
 def _in_reach(rows: pd.DataFrame, best: int, settings: int | None) -> dict[str, int]:
-    """The runs that are trained further, by name, with their order: first by loss, then those beside a frontier."""
+    """The runs that are trained further, by name, with their order.
+
+    Those with the lowest losses; and unless only so many settings are wanted, of each group the next lower learning
+    rate and the ones on both sides of its frontier.
+    """
     alive = rows[rows["diverged_at_step"].isna()]
     keys = [*GROUP, "learning_rate"]
     means = alive.groupby(keys, dropna=False).agg(
         loss=("objective", "mean"), lost=("outcome", lambda outcomes: (outcomes == "diverged").any())
     )
     means = means.reset_index().sort_values("loss", kind="stable")
-    groups = means.groupby(GROUP, dropna=False)
-    lowest = means[groups.cumcount() < best].head(settings or len(means))
-    kept, lost = means[~means["lost"]], means[means["lost"]]
-    below = kept.loc[kept.groupby(GROUP, dropna=False)["learning_rate"].idxmax()]
-    above = lost.loc[lost.groupby(GROUP, dropna=False)["learning_rate"].idxmin()]
-    edges = [below, above] if settings is None else []
-    chosen = pd.concat([lowest, *edges]).drop_duplicates(keys)[keys].assign(rank=lambda each: range(len(each)))
-    return alive.merge(chosen, on=keys).set_index("name")["rank"].to_dict()
+    lowest = means[means.groupby(GROUP, dropna=False).cumcount() < best].head(settings or len(means))
+    chosen = [lowest]
+    if settings is None:
+        for _, group in means.groupby(GROUP, dropna=False):
+            kept, lost = (group[which].sort_values("learning_rate") for which in (~group["lost"], group["lost"]))
+            lower = kept[kept["learning_rate"] < group["learning_rate"].iloc[0]].tail(1)
+            chosen += [lower, kept.tail(1), lost.head(1)] if len(lost) else [lower]
+    order = pd.concat(chosen).drop_duplicates(keys)[keys].assign(rank=lambda each: range(len(each)))
+    return alive.merge(order, on=keys).set_index("name")["rank"].to_dict()
 
 
 class StoppedError(Exception):

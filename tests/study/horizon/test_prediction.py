@@ -120,3 +120,14 @@ def test_runs_longer_than_the_horizon_are_not_asked() -> None:
 def test_a_study_all_of_whose_runs_diverged_has_no_prediction() -> None:
     runs = study(0).assign(outcome="diverged", objective=UNTRAINED)
     assert predict(runs, 4 * SHORT).empty
+
+
+def test_one_setting_alone_is_predicted_by_its_own_runs() -> None:
+    random = np.random.default_rng(0)
+    runs = pd.DataFrame([run(random, 2.0, steps, seed) for steps in (SHORT, 4 * SHORT) for seed in range(3)])
+    (row,) = predict(runs, 4 * SHORT).to_dict("records")
+    assert row["loss_low"] < law(2.0, 4 * SHORT, "lstm") < row["loss_high"] < UNTRAINED
+    assert row["risk"] < 0.2
+    (further,) = predict(runs, 16 * SHORT).to_dict("records")
+    assert further["loss_low"] < law(2.0, 16 * SHORT, "lstm") < further["loss_high"]
+    assert further["risk_high"] >= row["risk_high"]
