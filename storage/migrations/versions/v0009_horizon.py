@@ -1,6 +1,7 @@
 """How long a study's trials are, and which study it trains longer: rows of all horizons of a study side by side."""
 
 import json
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -63,11 +64,12 @@ def _fill(connection: sa.Connection) -> None:
     identities = {(row.study_id, _moment(row.created_at)): row.identity for row in rows}
     said = connection.execute(sa.select(kept.c.study_id, kept.c.value_json).where(kept.c.key == EXTENDS))
     extended = {study_id: json.loads(value)["study"] for study_id, value in said}
-    for study_id, _, spec, _ in rows:
-        root = extended.get(study_id)
+    for row in rows:
+        spec: dict[str, Any] = row[2]
+        root = extended.get(row.study_id)
         known = None if root is None else identities.get((root["study_id"], _moment(root["created_at"])))
         values = {"steps": spec.get("steps"), "extends": known}
-        connection.execute(sa.update(study).where(study.c.study_id == study_id).values(values))
+        connection.execute(sa.update(study).where(study.c.study_id == row.study_id).values(values))
 
 
 def _moment(created_at: object) -> str:
