@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePrior:
-    """Of the logarithms of losses over that of the steps; standard deviations but for the first and the last two.
+    """Of the logarithms of losses over that of the steps; standard deviations but for the first two and the last four.
 
     Attributes:
         slope: expected, for each unit of length, at the learning rate that is best in short runs.
@@ -14,7 +14,8 @@ class CurvePrior:
             rate, of a setting.
         slope_sd, slope_cell, slope_group, slope_rate, slope_own: the same of slopes.
         walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
-        noise: of one run.
+        noise: of one run at the best learning rate of the short ones.
+        noise_length, noise_rate: how much its logarithm grows with a unit of length, and with a decade above that rate.
         decades: of learning rate within which settings of a group are alike.
         across: the part of it that does not depend on the group, at the same distance from its best rate; the variance
             of the other part is ``1 - across`` of the whole.
@@ -34,7 +35,9 @@ class CurvePrior:
     slope_own: float = 0.05
     walk: float = 0.15
     walk_own: float = 0.1
-    noise: float = 0.06
+    noise: float = 0.05
+    noise_length: float = 0.2
+    noise_rate: float = 0.5
     decades: float = 0.6
     across: float = 0.7
 

@@ -16,6 +16,8 @@ from gradstudy.study.horizon.runs_by_length import RunsByLength
 
 SMALLEST_SHARE = 1e-6
 JITTER = 1e-8
+NOISY = 1.0
+"""Decades from the best learning rate beyond which the noise of a run changes no more."""
 MOST_SETTINGS = 200
 """Settings that the process is made of: those with longer runs, and of the others the lowest."""
 
@@ -42,18 +44,27 @@ class LossCurves:
         place = place.reshape(-1)
         values = self._forward(runs.shares[kept])
         means = np.bincount(place, values) / counts
+        squares = np.bincount(place, (values - means[place]) ** 2)
         lengths = runs.lengths[kept][first]
         chosen = _chosen(points[:, 0], lengths, means)
-        self._place, self._length, self._counts = points[chosen, 0], lengths[chosen], counts[chosen]
+        self._place, self._length = points[chosen, 0], lengths[chosen]
+        noise, more = self.noise(self._place, self._length) ** 2, counts[chosen] - 1
         covariance = self._covariance(self._place, self._length, self._place, self._length)
-        covariance[np.diag_indices_from(covariance)] += prior.noise**2 / self._counts + JITTER
+        covariance[np.diag_indices_from(covariance)] += noise / counts[chosen] + JITTER
         self._factor = np.linalg.cholesky(covariance)
         away = means[chosen] - self._slope(self._place) * self._length
         ones = cho_solve((self._factor, True), np.ones(len(away)))
         self._mean = float(ones @ away / ones.sum())
         self._weights = cho_solve((self._factor, True), away - self._mean)
         half = solve_triangular(self._factor, away - self._mean, lower=True)
-        self.log_evidence = float(-0.5 * half @ half - np.log(np.diag(self._factor)).sum())
+        between = -0.5 * half @ half - np.log(np.diag(self._factor)).sum()
+        self.log_evidence = float(between - 0.5 * (squares[chosen] / noise + more * np.log(noise)).sum())
+
+    def noise(self, places: Ints, lengths: Floats | float) -> Floats:
+        """The standard deviation [n] of one run of settings around what ``predict`` says."""
+        above = self._distances[places].clip(-NOISY, NOISY)
+        prior = self._prior
+        return np.asarray(prior.noise * np.exp(prior.noise_length * lengths + prior.noise_rate * above))
 
     def predict(self, places: Ints, length: float) -> tuple[Floats, Floats]:
         """Mean and standard deviation [n] of what ``shares`` turns into shares.
@@ -72,9 +83,9 @@ class LossCurves:
         mean = self._mean + self._slope(places) * length + across.T @ self._weights
         return mean, np.sqrt(np.maximum(before - (seen**2).sum(0), JITTER))
 
-    def shares(self, values: Floats) -> Floats:
-        """Shares of the untrained loss, at most 1."""
-        return np.asarray(np.minimum(np.exp(values) if self._takes_logarithms else values, 1.0))
+    def shares(self, values: Floats, noise: Floats) -> Floats:
+        """The expected shares of the untrained loss, at most 1, of runs with so much noise."""
+        return np.asarray(np.minimum(np.exp(values + noise**2 / 2) if self._takes_logarithms else values, 1.0))
 
     def _slope(self, places: Ints) -> Floats:
         return np.asarray(self._prior.slope + self._prior.tilt * self._distances[places])

@@ -58,7 +58,7 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
     length = given.units_to(horizon)
     chances = risk.chances(places, length)
     mean, sd = curves.predict(places, length)
-    expected, low, high = _worth(chances, curves, mean, sd)
+    expected, low, high = _worth(chances, curves, mean, sd, curves.noise(places, length))
     table = given.table.iloc[places].reset_index(drop=True)
     at_longest = given.steps == given.longest[given.setting]
     counted = {
@@ -87,9 +87,11 @@ def _asked(given: RunsByLength) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     return np.union1d(np.flatnonzero(longer), best[means[best] < 1]).astype(np.int64)
 
 
-def _worth(chances: Chances, curves: LossCurves, mean: Floats, sd: Floats) -> tuple[Floats, Floats, Floats]:
+def _worth(
+    chances: Chances, curves: LossCurves, mean: Floats, sd: Floats, noise: Floats
+) -> tuple[Floats, Floats, Floats]:
     """J [n] in shares with the ends of its interval: over what is known of the loss and of the risk."""
-    kept = curves.shares(mean[:, None] + sd[:, None] * ndtri(_NODES))[:, :, None]
+    kept = curves.shares(mean[:, None] + sd[:, None] * ndtri(_NODES), noise[:, None])[:, :, None]
     lost = betaincinv(chances.lost[:, None], chances.kept[:, None], _NODES)[:, None, :]
     worth = (lost + (1 - lost) * kept).reshape(len(mean), -1)
     low, high = np.quantile(worth, [(1 - WITHIN) / 2, (1 + WITHIN) / 2], axis=1)
