@@ -65,7 +65,7 @@ def _fill(connection: sa.Connection) -> None:
     said = connection.execute(sa.select(kept.c.study_id, kept.c.value_json).where(kept.c.key == EXTENDS))
     extended = {study_id: json.loads(value)["study"] for study_id, value in said}
     for row in rows:
-        spec: dict[str, Any] = row[2]
+        spec: Any = row[2]
         root = extended.get(row.study_id)
         known = None if root is None else identities.get((root["study_id"], _moment(root["created_at"])))
         values = {"steps": spec.get("steps"), "extends": known}
