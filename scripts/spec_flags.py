@@ -110,7 +110,7 @@ OF_THE_TASK = (
     Flag("--loss", "loss", str, "Of real values: mse, mae, huber; of your own model also likelihood.", default="mse"),
     Flag("--tokens", "task_options.tokens", str, "What a symbol of pairs:FILE is: char or word."),
     Flag("--window", "task_options.window", int, "Rows that a forecast rests on."),
-    Flag("--horizon", "task_options.horizon", int, "Rows that are forecast."),
+    Flag("--forecast", "task_options.horizon", int, "Rows that are forecast."),
     Flag("--standardize", "task_options.standardize", bool, "Scale real values by the training part."),
 )
 OF_THE_SPACE = (
@@ -158,6 +158,13 @@ OF_TRAINING = (
     Flag("--trials", "trials", int, "Training runs of the study, replicates included."),
     Flag("--seeds", "seeds", int, "Replicates: runs of each setting, each with its own seed."),
     Flag("--steps", "steps", int, "Training steps of each trial."),
+    Flag(
+        "--horizon",
+        "horizon",
+        int,
+        "Steps that the answer is for: the best settings are trained longer, as far as a second budget of steps pays.",
+        default="--steps",
+    ),
     Flag("--batch-size", "batch_size", int, "Sequences in a batch."),
 )
 OF_THE_MODEL = (

@@ -12,8 +12,8 @@ from gradstudy.storage.studies import find_study
 from gradstudy.storage.transactions import reading
 
 # Said outright, because a column that is all NULL tells nothing about its type.
-WORDS = ("study", "cell", "strategy", "outcome", "reason", "host", "state")
-COUNTS = ("diverged_at_step", "spikes", "skipped_steps", "worker")
+WORDS = ("study", "cell", "strategy", "outcome", "reason", "host", "state", "root_study")
+COUNTS = ("diverged_at_step", "spikes", "skipped_steps", "worker", "horizon")
 """Whole numbers that may be missing."""
 NUMBERS = (
     "threshold", "learning_rate", "threshold_bin", "learning_rate_bin", "initial_loss", "final_loss",

@@ -39,6 +39,13 @@ def count_outcomes(engine: Engine, study: StudyRecord) -> dict[str, int]:
     return counts
 
 
+def steps_under_way(engine: Engine, study: StudyRecord) -> int:
+    """How many steps the trials of a study had made that have not ended, when their states were last kept."""
+    query = select(func.sum(Trial.steps)).where(Trial.study_id == study.study_id, Trial.outcome.is_(None))
+    with reading(engine) as connection:
+        return int(connection.scalar(query) or 0)
+
+
 def last_finished(engine: Engine, study_id: int) -> datetime | None:
     """When the last trial of a study ended; None before the first."""
     with reading(engine) as connection:

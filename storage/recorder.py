@@ -53,6 +53,8 @@ def record(
     result: TrialResult,
     steps: Steps | None = None,
     attributes: OptunaAttributes | None = None,
+    *,
+    has_states: bool = True,
 ) -> bool:
     """Write a trial's result with its steps and Optuna's attributes, in one transaction.
 
@@ -65,6 +67,7 @@ def record(
         result: how it ended.
         steps: that it made.
         attributes: for Optuna.
+        has_states: whether states of it may have been kept, which are forgotten now.
 
     Returns:
         Whether the result is there. False when the trial was lost to another worker: then nothing is written. It may
@@ -77,7 +80,8 @@ def record(
     with writing(engine) as connection:
         if connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount != 1:
             return connection.scalar(select(Trial.id).where(finished_by(claim))) is not None
-        discard_checkpoints(connection, claim.id)
+        if has_states:
+            discard_checkpoints(connection, claim.id)
         if steps is not None and np.size(steps.loss):
             connection.exec_driver_sql(_insert_statement(engine), _rows(claim, steps))
         if attributes is not None:

@@ -91,6 +91,10 @@ class Study(Base):
     spec: Mapped[dict[str, Any]]
     budget: Mapped[int]
     """How many trials the study may have."""
+    steps: Mapped[int | None]
+    """How many each trial is to make."""
+    extends: Mapped[str | None] = mapped_column(String(32))
+    """The identity of the study whose settings it trains longer; None of any other."""
     created_at: Mapped[datetime]
     gradstudy_version: Mapped[Word]
     optuna_version: Mapped[Word]

@@ -32,6 +32,7 @@ class StudyRecord:
         study_id: its number, which another study may have once this one is deleted.
         identity: proves that a study is this one: no other ever has it.
         created_at: UTC without a zone.
+        extends: the identity of the study whose settings it trains longer; None of any other.
     """
 
     study_id: int
@@ -41,10 +42,15 @@ class StudyRecord:
     budget: int
     created_at: datetime
     versions: Versions
+    extends: str | None = None
 
 
-def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, versions: Versions) -> StudyRecord:
+def create_study(
+    db: Database, name: str, spec: dict[str, Any], budget: int, versions: Versions, *, extends: str | None = None
+) -> StudyRecord:
     """Make a study of ``budget`` trials and Optuna's study for it.
+
+    ``extends`` is the identity of the study whose settings it trains longer, if it does.
 
     Raises:
         StudyExistsError: there is one of that name, gradstudy's or somebody else's in Optuna's tables.
@@ -55,6 +61,8 @@ def create_study(db: Database, name: str, spec: dict[str, Any], budget: int, ver
         identity=uuid4().hex,
         spec=spec,
         budget=budget,
+        steps=spec.get("steps"),
+        extends=extends,
         created_at=utc_now(),
         gradstudy_version=versions.gradstudy,
         optuna_version=versions.optuna,
@@ -109,6 +117,13 @@ def list_studies(db: Database) -> list[StudyRecord]:
         return [_record(row) for row in connection.execute(_records().order_by(Study.study_id))]
 
 
+def list_extensions(db: Database, record: StudyRecord) -> list[StudyRecord]:
+    """The studies that train settings of a study longer, the shortest first."""
+    query = _records().where(Study.extends == record.identity).order_by(Study.steps)
+    with reading(db.engine) as connection:
+        return [_record(row) for row in connection.execute(query)]
+
+
 def delete_study(db: Database, name: str) -> None:
     """Delete a study and everything of it, Optuna's rows and gradstudy's; the workers stay.
 
@@ -151,4 +166,5 @@ def _record(row: Any) -> StudyRecord:
         budget=row.budget,
         created_at=row.created_at,
         versions=Versions(gradstudy=row.gradstudy_version, optuna=row.optuna_version, torch=row.torch_version),
+        extends=row.extends,
     )

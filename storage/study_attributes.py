@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import delete, insert, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.optuna_internals import STUDY_ATTRIBUTES
@@ -17,6 +19,14 @@ def read_attribute(db: Database, study_id: int, key: str) -> Any:
     with reading(db.engine) as connection:
         text = connection.scalar(select(STUDY_ATTRIBUTES.c.value_json).where(mine))
     return None if text is None else json.loads(text)
+
+
+def keep_first(db: Database, study_id: int, key: str, value: Any) -> Any:
+    """Put a value under a name unless there is one; of several who do so one wins, and all get what is there."""
+    row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+    with suppress(IntegrityError), writing(db.engine) as connection:
+        connection.execute(insert(STUDY_ATTRIBUTES), row)
+    return read_attribute(db, study_id, key)
 
 
 def replace_attributes(db: Database, study_id: int, prefixes: list[str], values: Mapping[str, Any]) -> None:

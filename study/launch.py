@@ -58,9 +58,11 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
         raise SpecChangedError(changed_file(stored.task, stored.file_digest, spec.file_digest))
     changed = differences(stored, spec)
     if changed:
+        advice = "run `gradstudy launch NAME` without options to resume it, or choose another name"
+        if stored.horizon is None and stored == spec.model_copy(update={"horizon": None}):
+            advice = f"`gradstudy extend {spec.name} --steps {spec.horizon}` trains its best settings longer"
         raise SpecChangedError(
-            f"the study {spec.name!r} exists with another spec (stored -> given): {'; '.join(changed)}; "
-            "run `gradstudy launch NAME` without options to resume it, or choose another name"
+            f"the study {spec.name!r} exists with another spec (stored -> given): {'; '.join(changed)}; {advice}"
         )
     return record
 

@@ -94,8 +94,8 @@ class OpenStudy:
         lines = [sentences.title(report), sentences.progress(report), *sentences.evidence(report)]
         parts = [f"<h3>{escape(self.name)}: {escape(sentences.setting(report))}</h3>"]
         parts += [f"<p>{escape(line)}</p>" for line in lines]
-        if report.recommendation:
-            parts.append(f"<pre>{escape(report.recommendation.pytorch)}</pre>")
+        if (code := sentences.code(report)) is not None:
+            parts.append(f"<pre>{escape(code)}</pre>")
         if not report.strategies.empty:
             table = text_table("strategies", *TITLES["strategies"], report.strategies)
             shown = pd.DataFrame([[cell for cell, _ in row] for row in table.rows], columns=table.headings)

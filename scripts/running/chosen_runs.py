@@ -1,23 +1,41 @@
 """Runs of chosen settings that were put into a study: made by this command's workers."""
 
+import os
 from contextlib import ExitStack
 
 import typer
 
-from gradstudy.scripts.running.one_worker import Work
-from gradstudy.scripts.running.progress import counts_of_open_study
+from gradstudy.scripts.given_options import refuse_with_detach
+from gradstudy.scripts.running.on_the_way import counts_of_open_study
+from gradstudy.scripts.running.one_worker import Work, fitted
 from gradstudy.scripts.running.run_study import make_pool, run_study
 from gradstudy.scripts.running.users_code import say_import
 from gradstudy.storage.database import Database
-from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.spec.study_spec import stored_spec
-from gradstudy.study.training.device import check_precision
+from gradstudy.study.training.device import check_device, check_precision
 from gradstudy.study.worker.job import Job
 
 
-def run_chosen(database: Database, storage: str, record: StudyRecord, work: Work, last: Job | None) -> Job:
-    """Make the runs of a study; Ctrl-C stops in order, and the same command goes on.
+def given_work(
+    context: typer.Context, workers: int | None, slots: str, threads: int, device: str, *, detach: bool
+) -> Work:
+    """How a verb that runs chosen settings works on them.
+
+    Raises:
+        UsageError: the command line says something of workers, and none are started.
+        DeviceError: this machine does not have the device.
+    """
+    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
+    if detach:
+        refuse_with_detach(context)
+        return work
+    check_device(device)
+    return fitted(work)
+
+
+def run_chosen(database: Database, storage: str, record: StudyRecord, work: Work, last: Job | None = None) -> Job:
+    """Make the runs of a study, on its way to its horizon, too; Ctrl-C stops in order, and the same command goes on.
 
     Args:
         database: that holds the study.
@@ -38,9 +56,6 @@ def run_chosen(database: Database, storage: str, record: StudyRecord, work: Work
             stack.push(pool)
         job = Job.of(database, record, None if last is None else last.data)
         counts = counts_of_open_study(database, record)
-        if counts is not None:
-            run_study(job, counts, work, pool, goes_on=True)
-    counts = count_outcomes(database.engine, record)
-    if counts[REMAINING] + counts[RUNNING]:
-        raise typer.Exit
+        if counts is not None and not run_study(job, counts, work, pool, goes_on=True):
+            raise typer.Exit
     return job

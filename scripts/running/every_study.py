@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from gradstudy.scripts.printable import sentence
-from gradstudy.storage.errors import StudyDeletedError
+from gradstudy.storage.errors import StorageError, StudyDeletedError, UnavailableError
+from gradstudy.study.spec.rungs import Rung
 
 if TYPE_CHECKING:
     from gradstudy.storage.database import Database
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.worker.job import Job
 
+Way = tuple[str, int, tuple[Rung, ...]]
+"""Of a study to its horizon: which study, how many trials, which rungs."""
 SECONDS_BETWEEN_STUDIES = 2.0
 """How often a worker without work looks for a study that is open."""
 
@@ -33,18 +36,26 @@ def work_on_every_study(database: "Database", work_on: Callable[["Job"], None], 
         work_on: works on one until it has no trial left to begin.
         stop: ends the work in order.
     """
-    host = socket.gethostname()
+    host, over = socket.gethostname(), set[Way]()
     while not stop.is_set():
-        found = _next_study(database, host)
+        found = _next_study(database, host, over)
         if found is None:
             stop.wait(SECONDS_BETWEEN_STUDIES)
         else:
             _try(database, *found, host, work_on)
 
 
-def _next_study(database: "Database", host: str) -> "tuple[StudyRecord, Reason | None] | None":
-    """The oldest study that has a trial to begin, with the reason for which it was set aside before."""
-    from gradstudy.storage.progress import REMAINING, count_outcomes
+def _next_study(database: "Database", host: str, over: "set[Way]") -> "tuple[StudyRecord, Reason | None] | None":
+    """The oldest study that has a trial to begin, with the reason for which it was set aside before.
+
+    Where all trials of a study have ended, the next rung to its horizon is begun.
+
+    Args:
+        database: that holds them.
+        host: this machine.
+        over: ways on which no rung is left to begin; those that are found to be so are added.
+    """
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.set_aside import may_try_again, reasons
     from gradstudy.storage.studies import list_studies
 
@@ -52,17 +63,50 @@ def _next_study(database: "Database", host: str) -> "tuple[StudyRecord, Reason |
     for record in list_studies(database):
         before = next(iter(known.get(record.study_id, [])), None)
         with suppress(StudyDeletedError):
-            is_open = count_outcomes(database.engine, record)[REMAINING] > 0
-            if is_open and (before is None or may_try_again(database.engine, record, host)):
+            counts = count_outcomes(database.engine, record)
+            is_ended = counts[REMAINING] + counts[RUNNING] == 0
+            if not (counts[REMAINING] or is_ended):
+                continue
+            if before is not None and not may_try_again(database.engine, record, host):
+                continue
+            if not is_ended:
                 return record, before
+            rung = _begun_rung(database, record, before, host, over)
+            if rung is not None and rung.study_id not in known and count_outcomes(database.engine, rung)[REMAINING]:
+                return rung, None
     return None
+
+
+def _begun_rung(
+    database: "Database", record: "StudyRecord", before: "Reason | None", host: str, over: "set[Way]"
+) -> "StudyRecord | None":
+    """The study of the next rung of one whose own trials have ended; None where there is none, or it cannot be made."""
+    from gradstudy.storage.set_aside import take_back
+    from gradstudy.study.horizon.course import next_rung, rungs_of
+
+    way = (record.identity, record.budget, tuple(rungs_of(database, record)))
+    if way in over:
+        return None
+    try:
+        extension = next_rung(database, record)
+    except StorageError as error:
+        if isinstance(error, (StudyDeletedError, UnavailableError)):
+            raise
+        _set_aside(database, record, before, host, sentence(in_one_line(error)), None)
+        return None
+    if before is not None:
+        take_back(database.engine, record, host)
+    if extension is None:
+        over.add(way)
+        return None
+    return extension.record
 
 
 def _try(
     database: "Database", record: "StudyRecord", before: "Reason | None", host: str, work_on: Callable[["Job"], None]
 ) -> None:
     from gradstudy.models.user_module.importing import forget_users_modules
-    from gradstudy.storage.set_aside import Reason, set_aside, take_back
+    from gradstudy.storage.set_aside import take_back
     from gradstudy.study.errors import TrialsFailError
     from gradstudy.study.patience import UNANSWERED
     from gradstudy.study.worker.job import Job
@@ -87,10 +131,18 @@ def _try(
     except UNANSWERED:
         raise
     except (Exception, SystemExit) as error:  # of whatever kind: the other studies go on
-        text = sentence(in_one_line(error))
-        set_aside(database.engine, record, Reason(host, text, code))
-        if before is None or before.text != text:
-            typer.echo(f"study {record.name} is set aside: {text}")
+        _set_aside(database, record, before, host, sentence(in_one_line(error)), code)
+
+
+def _set_aside(
+    database: "Database", record: "StudyRecord", before: "Reason | None", host: str, text: str, code: str | None
+) -> None:
+    """Set a study aside, and say so unless that was said before."""
+    from gradstudy.storage.set_aside import Reason, set_aside
+
+    set_aside(database.engine, record, Reason(host, text, code))
+    if before is None or before.text != text:
+        typer.echo(f"study {record.name} is set aside: {text}")
 
 
 def code_of(job: "Job") -> str:

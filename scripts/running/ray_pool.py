@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
+from gradstudy.scripts.options import AUTO
+from gradstudy.scripts.running.listeners import OnlyWaiting
+from gradstudy.scripts.running.one_worker import Engine, Work
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import ExtraMissingError
-from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
 
 SECONDS_FOR_A_LOOK = 0.1
@@ -27,37 +29,16 @@ class Placement:
     gpus: float = 0.0
 
 
-class _Silent:
-    """Ray keeps what a worker prints; nobody watches it."""
-
-    def started(self, ordinal: int) -> None:
-        pass
-
-    def finished(self, ordinal: int, result: TrialResult) -> None:
-        pass
-
-    def waiting(self, message: str) -> None:
-        print(message)  # noqa: T201 (into Ray's log of the worker)
-
-
 def _work(url: str, name: str, slots: int | None, device: str, allowed: list[str], threads: int, workers: int) -> None:
     """Be a worker of a study, on whatever node this runs."""
     from gradstudy.models.user_module.trusted import trusting_only
-    from gradstudy.study.training.device import set_up_process
-    from gradstudy.study.training.slots import choose_slots
+    from gradstudy.scripts.running.on_the_way import work_on_way
     from gradstudy.study.worker.job import Job
-    from gradstudy.study.worker.worker import Worker
 
-    set_up_process(threads)
+    work = Work(workers=workers, slots=str(slots or AUTO), threads=threads, device=device, engine=Engine.RAY)
     with trusting_only(allowed), Database.open(url) as database:
         job = Job.of(database, find_study(database, name))
-        Worker(
-            job,
-            slots=slots or choose_slots(job.spec, job.data, device, workers),
-            device=device,
-            workers=workers,
-            listener=_Silent(),
-        ).run(threading.Event())
+        work_on_way(job, work, listener=OnlyWaiting(print), stop=threading.Event())  # into Ray's log of the worker
 
 
 class RayPool:

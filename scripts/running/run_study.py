@@ -1,6 +1,5 @@
 """Running a study from the command line: its workers, its progress, an orderly stop."""
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -8,20 +7,16 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import AUTO
-from gradstudy.scripts.running.one_worker import Engine, Work
+from gradstudy.scripts.running.one_worker import Engine, Work, slot_count
 
 if TYPE_CHECKING:
     import threading
 
+    from gradstudy.scripts.running.on_the_way import WayWatch
     from gradstudy.scripts.running.process_pool import WorkerPool
-    from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.ray_pool import RayPool
     from gradstudy.study.spec.study_spec import StudySpec
-    from gradstudy.study.worker.failures import FailureWatch
     from gradstudy.study.worker.job import Job
-
-SECONDS_BETWEEN_LOOKS = 0.3
-"""How often the progress of worker processes is read from the database."""
 
 
 def run_study(
@@ -32,7 +27,7 @@ def run_study(
     *,
     goes_on: bool = False,
 ) -> bool:
-    """Work on a study until nothing is left to begin, showing its progress; Ctrl-C stops in order.
+    """Work on a study until nothing is left to begin, on its way to its horizon, too; Ctrl-C stops in order.
 
     Args:
         job: the study.
@@ -44,23 +39,48 @@ def run_study(
     Returns:
         Whether all trials have ended.
     """
-    from gradstudy.scripts.running.one_worker import run_worker, slot_count
+    from gradstudy.scripts.running.on_the_way import WayWatch, work_here
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.stopping import stop_on_signal
-    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.study.search.phases import phase_name
-    from gradstudy.study.spec.factors import shown
     from gradstudy.study.training.device import set_up_process
-    from gradstudy.study.training.slots import described, trial_bytes
-    from gradstudy.study.worker.failures import FailureWatch
 
     set_up_process(work.threads)  # this process tries a model of the user's, beside workers that begin
-    database, record, spec = job.database, job.record, job.spec
-    failures = FailureWatch(database, record)
+    database, record = job.database, job.record
+    _say_what_runs(job, counts, work)
+    with (
+        StudyProgress(record.budget, counts, phase=partial(phase_name, job.spec)) as progress,
+        stop_on_signal(progress.stopping) as stop,
+    ):
+        watch = WayWatch(database, record, progress)
+        if pool is not None:
+            _run_pool(job, pool, watch, stop)
+        else:
+            work_here(job, work, progress, watch, stop)
+    watch.check()
+    return _say_what_is_left(job, stopped=stop.is_set(), goes_on=goes_on)
+
+
+def _say_what_runs(job: "Job", counts: dict[str, int], work: Work) -> None:
+    from gradstudy.scripts.running.on_the_way import in_words
+    from gradstudy.storage.progress import REMAINING, RUNNING
+    from gradstudy.study.horizon.course import stretches
+    from gradstudy.study.spec.factors import shown
+    from gradstudy.study.training.slots import described, trial_bytes
+
+    record, spec = job.record, job.spec
     replicates = f" ({record.budget // spec.seeds} settings, {spec.seeds} seeds each)" if spec.seeds > 1 else ""
     typer.echo(
-        f"study {record.name} in {database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
+        f"study {record.name} in {job.database.display_url}: {record.budget} trials{replicates} of {spec.steps} steps"
     )
+    way = stretches(job.database, record)
+    if len(way) > 1:
+        longer = ", then ".join(f"up to {each.runs} of {each.steps:,}" for each in way[1:])
+        typer.echo(f"longer runs of the best settings follow, by themselves: {longer} steps")
+    if not counts[REMAINING] + counts[RUNNING]:
+        for stretch in way[1:]:
+            if stretch.record is not None:
+                typer.echo(in_words(stretch))
     typer.echo("\n".join(described(spec, job.data, work.device if work.engine is Engine.LOCAL else "cpu")))
     for factor, values in spec.space.factors.items():
         typer.echo(f"varied: {factor} {', '.join(shown(value) for value in values)}")
@@ -71,40 +91,36 @@ def run_study(
         typer.echo(f"{workers} on {work.device}, {slots} trials at once each ({mebibytes:.0f} MiB of arrays each)")
     else:
         typer.echo(f"{workers} on a Ray cluster")
-    with (
-        StudyProgress(record.budget, counts, phase=partial(phase_name, spec)) as progress,
-        stop_on_signal(progress.stopping) as stop,
-    ):
-        if pool is None:
-            run_worker(job, work, stand_by=True, listener=progress, stop=stop)
-        else:
-            _run_pool(job, pool, progress, stop, failures)
-    failures.check()
-    counts = count_outcomes(database.engine, record)
-    if stop.is_set() and (counts[REMAINING] or goes_on):
-        left_over = f": {counts[REMAINING]} trials left" if counts[REMAINING] else ""
+
+
+def _say_what_is_left(job: "Job", *, stopped: bool, goes_on: bool) -> bool:
+    """Say what has not been run, and how it will be; whether all trials have ended."""
+    from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.study.horizon.course import stretches
+
+    database, record = job.database, job.record
+    way = stretches(database, record)
+    begun = [count_outcomes(database.engine, stretch.record) for stretch in way if stretch.record is not None]
+    remaining = sum(counts[REMAINING] for counts in begun)
+    left = remaining + sum(counts[RUNNING] for counts in begun)
+    to_begin = len(begun) < len(way)
+    if stopped and (remaining or to_begin or goes_on):
+        left_over = f": {remaining} trials left" if remaining else ""
         typer.echo(f"stopped{left_over}; the same command goes on")
         raise typer.Exit(INTERRUPTED)
-    left = counts[REMAINING] + counts[RUNNING]
     if left:
         typer.echo(f"{left} trials are left to other workers; how far they are: gradstudy status {record.name}")
-    ended = sum(counts.values())
+    elif to_begin:
+        typer.echo("no trial trained: there is nothing to train longer")
+    ended = sum(begun[0].values())
     if not left and ended < record.budget:
         typer.echo(f"every frontier is known as well as wanted: ended after {ended} of at most {record.budget} trials")
     return left == 0
 
 
-def _run_pool(
-    job: "Job",
-    pool: "WorkerPool | RayPool",
-    progress: "StudyProgress",
-    stop: "threading.Event",
-    failures: "FailureWatch",
-) -> None:
+def _run_pool(job: "Job", pool: "WorkerPool | RayPool", watch: "WayWatch", stop: "threading.Event") -> None:
     """Let worker processes do the work; their trials are given back when any of them fails to end in order."""
-    from gradstudy.storage.errors import UnavailableError
-    from gradstudy.storage.progress import count_outcomes
-    from gradstudy.storage.results import Outcome
+    from gradstudy.scripts.running.on_the_way import SECONDS_BETWEEN_LOOKS
     from gradstudy.study.errors import TrialsFailError, WorkFailedError
     from gradstudy.study.worker.recovery import recover
 
@@ -113,17 +129,15 @@ def _run_pool(
         if stop.wait(SECONDS_BETWEEN_LOOKS):
             pool.ask_to_stop()
             pool.wait()
-        with suppress(UnavailableError):  # the workers wait for it, and say so
-            counts = count_outcomes(job.database.engine, job.record)
-            progress.show(counts)
-            if counts[Outcome.FAILED]:
-                try:
-                    failures.check()
-                except TrialsFailError:
-                    pool.ask_to_stop()
-                    pool.wait()
-                    recover(job.database, job.record)
-                    raise
+        if watch.look():
+            try:
+                watch.check()
+            except TrialsFailError:
+                pool.ask_to_stop()
+                pool.wait()
+                recover(job.database, job.record)
+                raise
+    watch.look()
     failed = pool.failures()
     recover(job.database, job.record)
     if failed:

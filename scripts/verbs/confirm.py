@@ -1,13 +1,11 @@
 """``gradstudy confirm NAME``: fresh runs of the best settings, until their divergence rates are known."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstudy.scripts.given_options import is_given, refuse_with_detach
+from gradstudy.scripts.given_options import is_given
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyName, Threads, Workers
-from gradstudy.scripts.running.one_worker import Work, fitted
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -37,17 +35,11 @@ def confirm(
     ] = False,
 ) -> None:
     """Rerun the best setting, half and twice its learning rate, and its rival anew, until their risks are known."""
-    from gradstudy.scripts.running.chosen_runs import run_chosen
+    from gradstudy.scripts.running.chosen_runs import given_work, run_chosen
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
-    from gradstudy.study.training.device import check_device
 
-    work = Work(workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device)
-    if detach:
-        refuse_with_detach(context)
-    else:
-        work = fitted(work)
-        check_device(device)
+    work = given_work(context, workers, slots, threads, device, detach=detach)
     with Database.open(storage) as database:
         study = find_study(database, name)
         _begin(database, study, top, max_runs, said_top=is_given(context, "top"))

@@ -16,9 +16,8 @@ def delete(
     """Delete a study and everything of it."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
-    from gradstudy.storage.studies import delete_study, find_study
+    from gradstudy.storage.studies import delete_study, find_study, list_extensions
     from gradstudy.study.answer.confirmation_study import find_confirmation
-    from gradstudy.study.horizon.extension import find_extensions
 
     with Database.open(storage) as database:
         record = find_study(database, name)
@@ -28,8 +27,8 @@ def delete(
             typer.confirm(f"Delete study {name} with {begun} trials from {database.display_url}?", abort=True)
         if (confirmation := find_confirmation(database, record)) is not None:
             delete_study(database, confirmation.record.name)
-        for extension in find_extensions(database, record):
-            delete_study(database, extension.record.name)
+        for extension in list_extensions(database, record):
+            delete_study(database, extension.name)
         delete_study(database, name)
     typer.echo(f"deleted study {name} with {begun} trials")
     if counts[RUNNING]:

@@ -66,7 +66,6 @@ def launch(
 
 def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, work: Work | None) -> None:
     from gradstudy.models.user_module.loading import UserModule
-    from gradstudy.scripts.running.progress import counts_of_open_study
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
@@ -118,6 +117,8 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
                 typer.echo("".join(f"{line}\n" for line in data.reading), nl=False)
             typer.echo(f"study {record.name} is open in {database.display_url}; workers: gradstudy work {record.name}")
             return
+        from gradstudy.scripts.running.on_the_way import counts_of_open_study  # what it loads takes a second
+
         counts = counts_of_open_study(database, record)
         if counts is not None and run_study(Job.of(database, record, data), counts, work, pool):
             _say_verdicts(database, record)

@@ -1,12 +1,17 @@
 """``gradstudy status [NAME]``: how far the studies are."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradstudy.scripts.options import Storage
 from gradstudy.scripts.printable import sentence
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradstudy.study.horizon.course import Stretch
 
 
 def status(
@@ -18,9 +23,11 @@ def status(
     """Show progress, outcomes so far and workers."""
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+    from gradstudy.storage.results import Outcome
     from gradstudy.storage.set_aside import reasons
     from gradstudy.storage.studies import find_study, list_studies
     from gradstudy.storage.workers import living_workers
+    from gradstudy.study.horizon.course import is_over, stretches
     from gradstudy.study.report.plain_console import plain_console, plain_table
     from gradstudy.study.search.phases import phase_name
     from gradstudy.study.spec.study_spec import stored_spec
@@ -31,14 +38,19 @@ def status(
         counts = [count_outcomes(database.engine, record) for record in records]
         workers = living_workers(database.engine)
         set_aside = reasons(database.engine)
-    table.add_column("study")
-    for heading in ("trials", *(counts[0] if counts else ())):
+        ways = [stretches(database, record) for record in records]
+        longer = ["" if is_over(database, way) else _longer_runs(way) for way in ways]
+    rare = [name for name in (Outcome.PRUNED, Outcome.FAILED) if not any(row[name] for row in counts)]
+    columns = [name for name in (counts[0] if counts else ()) if name not in rare]
+    table.add_column("study", no_wrap=True)
+    for heading in ("trials", *columns):
         table.add_column(heading, justify="right")
     table.add_column("phase")
-    for record, row in zip(records, counts, strict=True):
+    for record, row, rung in zip(records, counts, longer, strict=True):
         begun = record.budget - row[REMAINING]
-        phase = phase_name(stored_spec(record), begun) if row[REMAINING] or row[RUNNING] else None
-        table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()), phase or "")
+        is_open = row[REMAINING] + row[RUNNING] > 0
+        phase = phase_name(stored_spec(record), begun) if is_open else rung
+        table.add_row(record.name, str(record.budget), *(str(row[name]) for name in columns), phase or "")
     if records:
         plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())
@@ -50,3 +62,9 @@ def status(
                 typer.echo(f"  it is {again}, or after: gradstudy launch {record.name} --detach")
     else:
         typer.echo(f"{database.display_url} holds no studies yet")
+
+
+def _longer_runs(way: "Sequence[Stretch]") -> str:
+    """The longest runs that have begun on the way of a study to its horizon; nothing of one whose runs are alike."""
+    begun = [stretch.steps for stretch in way if stretch.record is not None]
+    return f"{begun[-1]:,} of {way[-1].steps:,} steps" if len(way) > 1 else ""

@@ -42,7 +42,8 @@ def work(
     """Add a worker to a study that was launched, or to all."""
     from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.scripts.running.every_study import work_on_every_study
-    from gradstudy.scripts.running.progress import counts_of_open_study
+    from gradstudy.scripts.running.listeners import OnlyWaiting
+    from gradstudy.scripts.running.on_the_way import counts_of_open_study, work_on_way
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
     from gradstudy.storage.network_filesystem import refuse_network_filesystem
@@ -64,16 +65,22 @@ def work(
         if when_told:
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         if name is None:
-            work_on_every_study(database, partial(_work_on, work=given, stop=stop, stand_by=False), stop)
+            work_on_every_study(database, partial(_work_on, work=given, stop=stop, way=False), stop)
         else:
             record = find_study(database, name)
             if counts_of_open_study(database, record) is not None:
-                _work_on(Job.of(database, record), given, stop, stand_by=True)
+                job = Job.of(database, record)
+                if when_told:  # who tells shows the progress
+                    work_on_way(job, given, listener=OnlyWaiting(typer.echo), stop=stop)
+                else:
+                    _work_on(job, given, stop, way=True)
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
 
 
-def _work_on(job: "Job", work: Work, stop: threading.Event, *, stand_by: bool) -> None:
+def _work_on(job: "Job", work: Work, stop: threading.Event, *, way: bool) -> None:
+    """Work on a study until no trial is left to begin, or all of its way to its horizon has ended."""
+    from gradstudy.scripts.running.on_the_way import WayWatch, work_here
     from gradstudy.scripts.running.one_worker import run_worker
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.storage.progress import count_outcomes
@@ -81,7 +88,10 @@ def _work_on(job: "Job", work: Work, stop: threading.Event, *, stand_by: bool) -
 
     counts = count_outcomes(job.database.engine, job.record)
     with StudyProgress(job.record.budget, counts, phase=partial(phase_name, job.spec)) as progress:
-        run_worker(job, work, stand_by=stand_by, listener=progress, stop=stop)
+        if way:
+            work_here(job, work, progress, WayWatch(job.database, job.record, progress), stop)
+        else:
+            run_worker(job, work, stand_by=False, listener=progress, stop=stop)
 
 
 def _announce() -> None:

@@ -62,14 +62,17 @@ def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
 
 
 def ranking(appraisal: Appraisal, most: int) -> Iterator["pd.Series[Any]"]:
-    """The best settings of a study, the best first, each of another cell, strategy or choice of factors."""
+    """The answer of a study and the best of its other settings, each of another cell, strategy or choice of factors."""
     settings, worth = appraisal.settings, appraisal.worth
+    answer = None if worth is None else choose(worth, settings)
+    if worth is None or answer is None:
+        return
     left = np.array(settings["trained"] > 0, bool)
     confirmed, effort = _confirmed(settings), _effort(settings)
-    for _ in range(most):
-        if worth is None or not left.any():
+    for place in range(most):
+        if not left.any():
             return
-        best = settings.iloc[best_place(worth, left, confirmed, effort)]
+        best = settings.iloc[best_place(worth, left, confirmed, effort) if place else answer.best]
         yield best
         left &= ~settings[[*GROUP, "factors"]].eq(best[[*GROUP, "factors"]]).all(axis=1).to_numpy()
 

@@ -12,7 +12,7 @@ from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.queue import enqueue_trials
 from gradstudy.storage.studies import StudyRecord, create_study, find_study, list_studies
-from gradstudy.storage.study_attributes import read_attribute, replace_attributes
+from gradstudy.storage.study_attributes import keep_first, read_attribute
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.confirmation_plan import MARGIN, Chosen, choose, confirmation_table, plan_round
 from gradstudy.study.answer.observation import mark_fresh
@@ -26,6 +26,7 @@ from gradstudy.study.spec.study_spec import StudySpec, parse_spec, stored_spec
 SUFFIX = "-confirm"
 ATTRIBUTE = "gradstudy:confirms"
 """Under this name a study says which one it confirms, and with which settings."""
+EXTEND = "extend"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def begin_confirmation(database: Database, study: StudyRecord, top: int, max_run
     if not chosen:
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
     spec = confirming_spec(stored_spec(study), chosen, max_runs)
-    record = create_for(database, study, spec, chosen, ATTRIBUTE, "confirm")
+    record, chosen = create_for(database, study, spec, chosen, ATTRIBUTE, "confirm")
     return Confirmation(record=record, chosen=chosen)
 
 
@@ -99,8 +100,11 @@ def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> Stu
 
 def create_for(
     database: Database, study: StudyRecord, spec: StudySpec, chosen: list[Chosen], attribute: str, verb: str
-) -> StudyRecord:
-    """Create a study that runs chosen settings of another one, without runs; a start that was cut off may have left it.
+) -> tuple[StudyRecord, list[Chosen]]:
+    """The study that runs chosen settings of another one, made without runs unless it is there.
+
+    Several processes may make it at the same moment, and any of them may be cut off: the settings are those of the
+    first that wrote them down.
 
     Args:
         database: that holds both.
@@ -110,20 +114,30 @@ def create_for(
         attribute: under which the new one says whose settings it runs, and which.
         verb: what it does to the other one.
 
+    Returns:
+        The new one, and the settings that it runs.
+
     Raises:
         StudyExistsError: its name is taken.
     """
+    values, extended = spec.model_dump(mode="json"), study.identity if verb == EXTEND else None
     try:
-        record = create_study(database, spec.name, spec.model_dump(mode="json"), 0, launched_with())
+        record = create_study(database, spec.name, values, 0, launched_with(), extends=extended)
     except StudyExistsError:
         record = find_study(database, spec.name)
-        if record.budget or read_attribute(database, record.study_id, attribute):
-            raise StudyExistsError(
-                f"there is a study {spec.name!r} that does not {verb} this one; delete it to {verb} {study.name!r}"
-            ) from None
-    kept = {"study": identity_of(study), "settings": [asdict(setting) for setting in chosen]}
-    replace_attributes(database, record.study_id, [attribute], {attribute: kept})
-    return record
+        if record.budget and not read_attribute(database, record.study_id, attribute):
+            raise _taken(study, spec, verb) from None
+    wanted = {"study": identity_of(study), "settings": [asdict(setting) for setting in chosen]}
+    kept = keep_first(database, record.study_id, attribute, wanted)
+    if kept["study"] != wanted["study"]:
+        raise _taken(study, spec, verb)
+    return record, [Chosen(**setting) for setting in kept["settings"]]
+
+
+def _taken(study: StudyRecord, spec: StudySpec, verb: str) -> StudyExistsError:
+    return StudyExistsError(
+        f"there is a study {spec.name!r} that does not {verb} this one; delete it to {verb} {study.name!r}"
+    )
 
 
 def spec_of_chosen(spec: StudySpec, chosen: list[Chosen], max_runs: int, **given: Any) -> StudySpec:
@@ -154,6 +168,7 @@ def spec_of_chosen(spec: StudySpec, chosen: list[Chosen], max_runs: int, **given
     changes: dict[str, Any] = {
         **given,
         "preset": None,
+        "horizon": None,
         "pruner": "none",
         "frontier_width": None,
         "sampler": "random",

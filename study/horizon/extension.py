@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
 from gradstudy.storage.queue import enqueue_trials
-from gradstudy.storage.studies import StudyRecord, find_study
-from gradstudy.storage.study_attributes import read_attribute, replace_attributes
+from gradstudy.storage.studies import StudyRecord, find_study, list_extensions
+from gradstudy.storage.study_attributes import read_attribute
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.confirmation_plan import Chosen, best_settings
-from gradstudy.study.answer.confirmation_study import create_for, identity_of, spec_of_chosen
+from gradstudy.study.answer.confirmation_study import EXTEND, create_for, spec_of_chosen
 from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.errors import NothingToExtendError
 from gradstudy.study.horizon.halving import HALF, fared
@@ -23,8 +22,6 @@ from gradstudy.study.spec.study_spec import stored_spec
 
 EXTENDS = "gradstudy:extends"
 """Under this name a study says which one it extends, and with which settings."""
-HORIZONS = "gradstudy:horizons"
-"""Under this name a study says to how many steps it was extended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +38,21 @@ class Extension:
     chosen: list[Chosen]
     steps: int
 
+    @property
+    def runs(self) -> int:
+        """Of each setting."""
+        return self.record.budget // len(self.chosen)
+
 
 def find_extensions(database: Database, study: StudyRecord) -> list[Extension]:
-    """The extensions of a study, the shortest first."""
-    steps = read_attribute(database, study.study_id, HORIZONS) or []
-    return [found for each in sorted(steps) if (found := find_extension(database, study, each)) is not None]
-
-
-def find_extension(database: Database, study: StudyRecord, steps: int) -> Extension | None:
-    """The extension of a study to so many steps; None when there is none."""
-    try:
-        record = find_study(database, _name(study, steps))
-    except NotFoundError:
-        return None
-    kept = read_attribute(database, record.study_id, EXTENDS)
-    if kept is None or kept["study"] != identity_of(study):
-        return None
-    return Extension(record=record, chosen=[Chosen(**setting) for setting in kept["settings"]], steps=steps)
+    """The extensions of a study that have runs, the shortest first."""
+    found = []
+    for record in list_extensions(database, study):
+        kept = read_attribute(database, record.study_id, EXTENDS)
+        if record.budget and kept is not None:
+            chosen = [Chosen(**setting) for setting in kept["settings"]]
+            found.append(Extension(record=record, chosen=chosen, steps=int(record.spec["steps"])))
+    return found
 
 
 def first_settings(database: Database, study: StudyRecord, top: int) -> list[Chosen]:
@@ -75,42 +70,33 @@ def first_settings(database: Database, study: StudyRecord, top: int) -> list[Cho
 
 
 def begin_extension(database: Database, study: StudyRecord, chosen: list[Chosen], steps: int, runs: int) -> Extension:
-    """Make the study that trains settings for so many steps; it has no runs yet.
+    """The study that trains settings for so many steps, made unless somebody else has done so.
+
+    Run r of every setting has the same seed: what chance does to one it does to all, and their differences are clearer.
 
     Args:
         database: that holds the study.
         study: to be extended.
         chosen: the settings, the answer of the study first.
         steps: of each run.
-        runs: of each setting, as ``put_in`` will have them.
+        runs: of each setting.
 
     Raises:
         StudyExistsError: its name is taken.
     """
     short = stored_spec(study)
     seed = derived_seed(short.seed, EXTENDING + steps)
-    spec = spec_of_chosen(short, chosen, len(chosen) * runs, name=_name(study, steps), seed=seed, steps=steps)
-    record = create_for(database, study, spec, chosen, EXTENDS, "extend")
-    known = read_attribute(database, study.study_id, HORIZONS) or []
-    replace_attributes(database, study.study_id, [HORIZONS], {HORIZONS: sorted({*known, steps})})
-    return Extension(record=record, chosen=chosen, steps=steps)
+    name = derived_name(study.name, f"-at-{steps}")
+    spec = spec_of_chosen(short, chosen, len(chosen) * runs, name=name, seed=seed, steps=steps)
+    record, chosen = create_for(database, study, spec, chosen, EXTENDS, EXTEND)
+    rows = [(setting, trial_seed(seed, run)) for run in range(runs) for setting in chosen]
+    enqueue_trials(database.engine, replace(record, budget=0), rows)
+    return Extension(record=find_study(database, record.name), chosen=chosen, steps=steps)
 
 
-def put_in(database: Database, extension: Extension, runs: int) -> Extension:
-    """Give an extension its runs, unless it has them.
-
-    Run r of every setting has the same seed: what chance does to one it does to all, and their differences are clearer.
-    """
-    seed = stored_spec(extension.record).seed
-    rows = [(setting, trial_seed(seed, run)) for run in range(runs) for setting in extension.chosen]
-    if not extension.record.budget:
-        enqueue_trials(database.engine, extension.record, rows)
-    return replace(extension, record=find_study(database, extension.record.name))
-
-
-def is_ended(database: Database, extension: Extension) -> bool:
-    """Whether all its runs have ended."""
-    counts = count_outcomes(database.engine, extension.record)
+def is_ended(database: Database, study: StudyRecord) -> bool:
+    """Whether all runs of a study have ended."""
+    counts = count_outcomes(database.engine, study)
     return counts[REMAINING] + counts[RUNNING] == 0
 
 
@@ -119,23 +105,26 @@ def results(database: Database, extension: Extension) -> pd.DataFrame:
     return fared(extension.chosen, read_trials(database, extension.record.name))
 
 
-def horizon_table(database: Database, study: StudyRecord) -> pd.DataFrame:
+def read_longer(database: Database, study: StudyRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
     """How the settings fared that were trained longer, of every extension whose runs have ended.
 
     Returns:
-        ``steps`` and the columns of ``fared``, the shortest runs first and the best setting first; ``is_answer`` is
-        whether the setting is the answer of the study. Empty where nothing was trained longer.
+        - ``steps`` and the columns of ``fared``, the shortest runs first and the best setting first; ``is_answer`` is
+          whether the setting was the answer of the study;
+        - the runs, rows of ``trial_result``.
+
+        Both empty where nothing was trained longer.
     """
-    parts = []
+    tables, runs = [], []
     for extension in find_extensions(database, study):
-        if not is_ended(database, extension):
+        if not is_ended(database, extension.record):
             continue
-        table = results(database, extension)
+        trials = read_trials(database, extension.record.name)
+        table = fared(extension.chosen, trials)
         table.insert(0, "steps", extension.steps)
         table["is_answer"] = [setting == extension.chosen[0] for setting in extension.chosen]
-        parts.append(table.sort_values("loss", kind="stable"))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _name(study: StudyRecord, steps: int) -> str:
-    return derived_name(study.name, f"-at-{steps}")
+        tables.append(table.sort_values("loss", kind="stable"))
+        runs.append(trials)
+    if not tables:
+        return pd.DataFrame(), pd.DataFrame()
+    return pd.concat(tables, ignore_index=True), pd.concat(runs, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Which settings are trained how long: fewer of them at each rung, which is four times as long as the one before."""
+"""Which settings go on from a rung to the next one, which is four times as long: the best ones."""
 
 import math
 from dataclasses import replace
@@ -11,21 +11,13 @@ from gradstudy.study.statistics.grouping import SETTING, all_values, in_words
 from gradstudy.study.statistics.settings import by_setting
 from gradstudy.study.wording import three_digits
 
-FACTOR = 4
-"""Between two rungs, of the steps and of the settings."""
+QUARTER = 0.25
+"""Of the settings, that go on as best ones."""
 KEPT = 2
 """Settings that go on at least."""
 HALF = 0.5
 """Longer training wants lower learning rates: what goes on from the lowest of its rates has half of it tried, too."""
 MEASURED = ["runs", "diverged", "rate_low", "rate_high", "loss", "loss_away", "untrained"]
-
-
-def rungs(short: int, steps: int) -> list[int]:
-    """The numbers of steps of the rungs up to ``steps``, rising; the first is at least twice ``short``, the study's."""
-    found = [steps]
-    while (before := round(found[0] / FACTOR)) >= 2 * short:
-        found.insert(0, before)
-    return found
 
 
 def fared(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFrame:
@@ -55,7 +47,7 @@ def survivors(chosen: list[Chosen], table: pd.DataFrame) -> list[Chosen]:
         table: see ``fared``.
     """
     order = np.argsort(table["loss"].fillna(math.inf).to_numpy(), kind="stable")
-    best = [chosen[place] for place in order[: max(KEPT, math.ceil(len(chosen) / FACTOR))]]
+    best = [chosen[place] for place in order[: max(KEPT, math.ceil(QUARTER * len(chosen)))]]
     kept = [chosen[0], *(setting for setting in best if setting != chosen[0])]
     return kept + [_halved(setting) for setting in kept if _is_lowest(setting, chosen)]
 

@@ -8,10 +8,10 @@ from gradstudy.study.errors import BeyondHorizonError
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.horizon.beliefs import Beliefs
-from gradstudy.study.horizon.holds import BEYOND
 from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
 from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
+from gradstudy.study.spec.rungs import BEYOND
 from gradstudy.study.worth.risk import Chances
 from gradstudy.study.worth.worth import CONFIDENT, PENALTY
 

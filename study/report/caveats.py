@@ -8,6 +8,8 @@ import pandas as pd
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
+from gradstudy.study.horizon.answer import AtHorizon
+from gradstudy.study.horizon.in_words import beyond
 from gradstudy.study.spec.axis import held, read_axis
 from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
 from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
@@ -54,13 +56,26 @@ def caveats(
     ]
 
 
-def of_short_runs(study: StudyRecord) -> str:
-    """What a study cannot tell whose settings were not trained longer."""
-    return (
-        f"All this is of runs of {study.spec['steps']:,} steps. With longer training another setting may be the best, "
-        "often one with a lower learning rate; where runs diverge moved up or stayed in what was tried. "
-        f"`gradstudy extend {study.name}` trains the best settings longer."
-    )
+def of_length(study: StudyRecord, at_horizon: AtHorizon | None, *, has_answer: bool) -> Iterator[str]:
+    """How long the runs are that all this is of, and what is not known of longer ones."""
+    steps, horizon = study.spec["steps"], study.spec.get("horizon")
+    if at_horizon is not None:
+        yield (
+            f"Rates, frontiers, tables of strategies and the map are of runs of {steps:,} steps; where runs diverge "
+            "moved up or stayed in longer ones that were tried."
+        )
+        yield beyond(at_horizon)
+    elif has_answer and horizon is not None:
+        yield (
+            f"All this is of runs of {steps:,} steps: of the horizon, {horizon:,} steps, nothing is known before "
+            f"longer runs have ended; `gradstudy launch {study.name}` goes on with them."
+        )
+    elif has_answer:
+        yield (
+            f"All this is of runs of {steps:,} steps. With longer training another setting may be the best, "
+            "often one with a lower learning rate; where runs diverge moved up or stayed in what was tried. "
+            f"`gradstudy extend {study.name}` trains the best settings longer."
+        )
 
 
 def _of_factors(trials: pd.DataFrame) -> Iterator[str]:

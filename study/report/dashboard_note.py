@@ -42,10 +42,10 @@ def _progress(report: Report, running: int) -> str:
 
 
 def _answer(report: Report) -> str:
-    best = report.recommendation
+    pytorch = sentences.code(report)
     parts = ["## Recommendation", f"**{plain(sentences.setting(report))}**"]
-    if best is not None:
-        parts.append(f"```python\n{best.pytorch.rstrip()}\n```")
+    if pytorch is not None:
+        parts.append(f"```python\n{pytorch.rstrip()}\n```")
     parts.append(bullets([*sentences.evidence(report), *report.caveats]))
     return "\n\n".join(part for part in parts if part)
 

@@ -9,7 +9,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StorageError
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.results import Outcome
-from gradstudy.storage.studies import StudyRecord, list_studies
+from gradstudy.storage.studies import StudyRecord, list_extensions, list_studies
 from gradstudy.study.background import in_background
 from gradstudy.study.patience import UNANSWERED
 from gradstudy.study.report.dashboard import write_content
@@ -25,7 +25,7 @@ TROUBLE: tuple[type[Exception], ...] = (StorageError, *UNANSWERED)
 
 
 def refreshing_dashboard(database: Database, announce: Callable[[str], None]) -> AbstractContextManager[None]:
-    """Have the note and the plots written of every study in which trials have ended.
+    """Have the note and the plots written of every study in which trials have ended, or runs that extend it.
 
     Args:
         database: used by the thread alone.
@@ -64,10 +64,11 @@ class _Refresher:
         self._trouble = trouble
 
     def _refresh(self, record: StudyRecord) -> None:
-        """Write note and plots, unless no trial has ended since; a defect is left until more trials have ended."""
+        """Write note and plots, unless neither trials nor longer runs have ended since; so is a defect left alone."""
         try:
             counts = count_outcomes(self._database.engine, record)
-            ended = sum(counts[outcome] for outcome in Outcome)
+            longer = [count_outcomes(self._database.engine, each) for each in list_extensions(self._database, record)]
+            ended = sum(each[outcome] for each in (counts, *longer) for outcome in Outcome)
             if self._shown.get(record.identity) != ended:
                 self._shown[record.identity] = ended
                 write_content(self._database, record, counts)

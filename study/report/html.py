@@ -21,7 +21,16 @@ from gradstudy.study.report.tables import text_tables
 from gradstudy.study.spec.study_spec import stored_values
 from gradstudy.study.spec.toml import spec_toml
 
-OPEN_TABLES = ("confirmation", "horizons", "settings", "strategies", "metrics", "factors", "suggested_threshold")
+OPEN_TABLES = (
+    "confirmation",
+    "at_horizon",
+    "horizons",
+    "settings",
+    "strategies",
+    "metrics",
+    "factors",
+    "suggested_threshold",
+)
 """Tables that are shown without asking; the others open with a click."""
 
 
@@ -48,7 +57,10 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
         progress=sentences.progress(report),
         setting=sentences.setting(report),
         evidence=sentences.evidence(report),
-        standing=sentences.standing(report.recommendation) if report.recommendation else "",
+        code=sentences.code(report),
+        standing=sentences.standing(report),
+        of_short_runs=sentences.of_short_runs(report),
+        evidence_of_short_runs=sentences.evidence_of_short_runs(report),
         sections={section: list(names) for section, names in figures.items()},
         adaptive=is_adaptive(study),
         drawn=len(steps["number"].unique()),
@@ -69,7 +81,10 @@ def html_comparison(comparison: Comparison) -> str:
         "comparison.html",
         figures,
         comparison=comparison,
-        answers=[(report, sentences.setting(report), sentences.evidence(report)) for report in comparison.reports],
+        answers=[
+            (report, sentences.setting(report), sentences.evidence(report), sentences.code(report))
+            for report in comparison.reports
+        ],
         progress=sentences.progress,
         title=sentences.title,
         sections={"frontier": list(figures)},

@@ -23,10 +23,10 @@ from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.answer.recommendation import Recommendation, recommend
 from gradstudy.study.frontier.by_factor import frontier_by_factor
 from gradstudy.study.frontier.table import frontier
-from gradstudy.study.horizon.extension import horizon_table
-from gradstudy.study.horizon.holds import holds
+from gradstudy.study.horizon.answer import AtHorizon, answer_at_horizon
+from gradstudy.study.horizon.extension import read_longer
 from gradstudy.study.literature.presets import verdicts
-from gradstudy.study.report.caveats import caveats, of_short_runs
+from gradstudy.study.report.caveats import caveats, of_length
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
@@ -56,7 +56,9 @@ class Report:
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.
         confirms: the name of the study that this one confirms; None for one that searches.
-        horizons: how its best settings fared that were trained longer, see ``horizon_table``.
+        horizons: how its best settings fared that were trained longer, see ``read_longer``.
+        at_horizon: the answer for its horizon; None where no longer runs have ended.
+        predicted: what settings do at the horizon, see ``predict``.
     """
 
     study: StudyRecord
@@ -69,6 +71,8 @@ class Report:
     confirmation: pd.DataFrame
     confirms: str | None
     horizons: pd.DataFrame
+    at_horizon: AtHorizon | None
+    predicted: pd.DataFrame
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -89,12 +93,7 @@ class Report:
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
         said = caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes)
-        return said + ([of_short_runs(self.study)] if self.recommendation and self.horizons.empty else [])
-
-    @property
-    def holds(self) -> list[str]:
-        """Whether the answer holds where settings were trained longer, see ``holds``."""
-        return holds(self.horizons, int(self.study.spec["steps"]))
+        return [*said, *of_length(self.study, self.at_horizon, has_answer=self.recommendation is not None)]
 
     @cached_property
     def causes(self) -> list[str]:
@@ -106,7 +105,7 @@ class Report:
         """What to run next; None when the question is settled."""
         return follow_up(
             self.study, self.outcomes, self.recommendation, self.confirms, self.causes,
-            has_confirmation=not self.confirmation.empty,
+            has_confirmation=not self.confirmation.empty or self.at_horizon is not None,
         )  # fmt: skip
 
     @cached_property
@@ -162,6 +161,7 @@ class Report:
         """The tables that every form of a report carries, by name."""
         return {
             "confirmation": self.confirmation,
+            "at_horizon": self.predicted,
             "horizons": self.horizons,
             "settings": self.settings,
             "strategies": self.strategies,
@@ -188,7 +188,7 @@ def build_report(
     source: str = "",
     confirmed: Confirmed | None = None,
     confirms: str | None = None,
-    horizons: pd.DataFrame | None = None,
+    longer: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Report:
     """Make a report.
 
@@ -198,29 +198,36 @@ def build_report(
         source: the database, for printing.
         confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
         confirms: the name of the study that it confirms, if it is a confirmation.
-        horizons: how settings fared that were trained longer, see ``horizon_table``.
+        longer: how settings fared that were trained longer, and the runs themselves, see ``read_longer``.
     """
     keys = group_keys(trials)
     frontiers = frontier(trials)
     ends = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
     confirmation, fresh = (pd.DataFrame(), None) if confirmed is None else confirmed
-    appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"], fresh))
+    runs = mark_fresh(trials, study.spec["sampler"], study.spec["seeds"], fresh)
+    appraisal = Appraisal(runs)
     strategies = (
         divergence_by(trials, keys, of_a_grid=is_grid(study))
         .merge(appraisal.by_group(), how="left", on=keys)
         .merge(ends, how="left", on=keys)
     )
+    recommendation = recommend(appraisal, frontiers, study.spec)
+    horizons, longer_runs = (pd.DataFrame(), pd.DataFrame()) if longer is None else longer
+    setting = None if recommendation is None else recommendation.setting
+    at_horizon, predicted = answer_at_horizon(study.spec, runs, longer_runs, setting)
     return Report(
         study=study,
         source=source,
         trials=trials,
-        recommendation=recommend(appraisal, frontiers, study.spec),
+        recommendation=recommendation,
         strategies=strategies,
         metrics=appraisal.metrics(),
         frontiers=frontiers,
         confirmation=confirmation,
         confirms=confirms,
-        horizons=pd.DataFrame() if horizons is None else horizons,
+        horizons=horizons,
+        at_horizon=at_horizon,
+        predicted=predicted,
     )
 
 
@@ -236,5 +243,5 @@ def read_report(database: Database, name: str) -> Report:
         confirmed = confirmation_results(database, confirmation)
     original = confirmed_study(database, record)
     confirms = None if original is None else original.name
-    longer = horizon_table(database, record)
+    longer = read_longer(database, record)
     return build_report(record, read_trials(database, name), database.display_url, confirmed, confirms, longer)

@@ -5,8 +5,10 @@ from typing import Any
 
 from gradstudy.models.optimizer_settings import HYPERPARAMETERS
 from gradstudy.models.tasks.module_task import is_module_task
-from gradstudy.study.answer.evidence import Evidence, FreshRuns, RecommendedSetting, Rival
+from gradstudy.study.answer.evidence import Evidence, FreshRuns, Rival
 from gradstudy.study.answer.recommendation import Recommendation
+from gradstudy.study.horizon import in_words as at_horizon
+from gradstudy.study.horizon.in_words import named
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.wording import counted
@@ -38,7 +40,8 @@ def title(report: Report) -> str:
         fixed |= _of_the_model(spec["model"])
     fixed |= {"precision": spec["precision"]} if spec.get("precision", "float32") != "float32" else {}
     parts = [data, *(words for name, words in fixed.items() if name not in factors)]
-    return ", ".join([*parts, f"{spec['steps']} steps a trial", *varied])
+    horizon = [f"horizon {spec['horizon']:,} steps"] if spec.get("horizon") else []
+    return ", ".join([*parts, f"{spec['steps']} steps a trial", *horizon, *varied])
 
 
 def _of_the_model(model: Mapping[str, Any]) -> dict[str, str]:
@@ -58,21 +61,43 @@ def progress(report: Report) -> str:
 
 
 def setting(report: Report) -> str:
-    """The setting that is recommended, or that there is none."""
+    """The setting that is recommended, for the horizon where one is known, or that there is none."""
+    if report.at_horizon is not None:
+        return named(report.at_horizon.best.setting)
+    return of_short_runs(report)
+
+
+def of_short_runs(report: Report) -> str:
+    """The setting that the study's own trials recommend, or that there is none."""
     if report.recommendation is None:
         return f"No setting can be recommended: no trial trained ({_why_not(report)})."
     return named(report.recommendation.setting)
 
 
-def named(setting: RecommendedSetting) -> str:
-    """A setting in words."""
-    threshold = "" if setting.threshold is None else f" at {setting.threshold:.3g}"
-    factors = f", {setting.factors}" if setting.factors else ""
-    return f"{setting.cell.upper()}, {setting.strategy}{threshold}, learning rate {setting.learning_rate:.3g}{factors}"
+def code(report: Report) -> str | None:
+    """The code to paste; None without an answer."""
+    if report.at_horizon is not None:
+        return report.at_horizon.pytorch
+    return None if report.recommendation is None else report.recommendation.pytorch
 
 
-def standing(best: Recommendation) -> str:
-    """How much the recommendation can be trusted, and why."""
+def kind(report: Report) -> str:
+    """What the answer is, as the heading over it."""
+    if report.at_horizon is not None:
+        return f"Answer {at_horizon.kind(report.at_horizon)}"
+    if report.recommendation is None:
+        return "Answer"
+    return "Answer, confirmed" if report.recommendation.evidence.firm else "Answer, provisional"
+
+
+def standing(report: Report) -> str:
+    """How much the answer can be trusted, and why; empty without one."""
+    if report.at_horizon is not None:
+        return at_horizon.standing(report.at_horizon)
+    return "" if report.recommendation is None else _standing(report.recommendation)
+
+
+def _standing(best: Recommendation) -> str:
     if best.evidence.firm:
         return "firm: confirmed by runs that had no part in the search"
     if best.evidence.fresh is None:
@@ -81,7 +106,14 @@ def standing(best: Recommendation) -> str:
 
 
 def evidence(report: Report) -> list[str]:
-    """What the recommendation rests on, and what speaks against it."""
+    """What the answer rests on, and what speaks against it."""
+    if report.at_horizon is not None:
+        return at_horizon.evidence(report.at_horizon)
+    return evidence_of_short_runs(report)
+
+
+def evidence_of_short_runs(report: Report) -> list[str]:
+    """What the study's own trials say of the setting that they recommend."""
     best = report.recommendation
     if best is None:
         return []

@@ -112,6 +112,12 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "step": ("step", _whole),
         "steps": ("steps", _whole),
         "is_answer": ("the answer of the study", _yes),
+        "measured": ("measured at steps", _whole),
+        "loss_low": ("loss, low", number),
+        "loss_high": ("loss, high", number),
+        "risk": ("diverges by then", percent),
+        "risk_low": ("low", percent),
+        "risk_high": ("high", percent),
         "at_risk": ("at risk", _whole),
         "surviving": ("not diverged", percent),
         "surviving_low": ("low", percent),
@@ -142,6 +148,12 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Fresh runs of the chosen settings, which had no part in choosing them, with the 95% interval of the "
             "divergence rate: it holds for all these settings together and however often one looked. "
             "Mean loss: a diverged run counts as untrained.",
+        ),
+        "at_horizon": (
+            "At the horizon",
+            "What each setting does at the horizon, with 90% intervals: measured where its longest runs are as long, "
+            "else extrapolated from them; the best one first. Runs and diverged: of these longest runs. Mean loss: a "
+            "diverged run counts as untrained.",
         ),
         "horizons": (
             "Settings trained longer",

@@ -42,8 +42,11 @@ def print_report(made: "Report | Comparison") -> None:
     _print_answer(made, console)
     _print_list(console, "The literature", made.verdicts)
     print_settings(made, console)
+    if made.at_horizon is not None:
+        heading = f"By the runs of {made.at_horizon.short:,} steps: {sentences.of_short_runs(made)}"
+        _print_list(console, heading, sentences.evidence_of_short_runs(made))
     if not made.horizons.empty:
-        _print_list(console, "Longer training", made.holds)
+        _print_heading(console, "Longer training", "(mean loss: a diverged run counts as untrained)")
         console.print(horizons_table(made.horizons))
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
@@ -94,7 +97,7 @@ def print_settings(made: Report, console: "Console") -> None:
 def _print_answer(made: Report, console: "Console") -> None:
     title = f"Study {made.study.name}"
     console.print(_bold(title, f": {sentences.title(made)}\n{sentences.progress(made)}\n"))
-    text = Text(sentences.setting(made), style="bold" if made.recommendation else "")
+    text = Text(sentences.setting(made), style="bold" if sentences.code(made) else "")
     for line in sentences.evidence(made):
         text.append(f"\n{line}", style="not bold")
     if made.follow_up:
@@ -102,18 +105,11 @@ def _print_answer(made: Report, console: "Console") -> None:
         if made.follow_up.spec:
             where = f"that file is in: gradstudy report {made.study.name} --format markdown"
             text.append(f" ({where})", style="not bold")
-    console.print(Panel(text, title=_kind(made), title_align="left"))
-    if made.recommendation:
+    console.print(Panel(text, title=sentences.kind(made), title_align="left"))
+    if (pytorch := sentences.code(made)) is not None:
         console.print()
         # Code that can be pasted: without a frame, and with its lines as they are.
-        code = Syntax("", "python", background_color="default").highlight(made.recommendation.pytorch)
-        console.print(code, soft_wrap=True, end="")
-
-
-def _kind(made: Report) -> str:
-    if made.recommendation is None:
-        return "Answer"
-    return "Answer, confirmed" if made.recommendation.evidence.firm else "Answer, provisional"
+        console.print(Syntax("", "python", background_color="default").highlight(pytorch), soft_wrap=True, end="")
 
 
 def _print_details(made: Report, console: "Console") -> None:

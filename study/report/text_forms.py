@@ -30,8 +30,9 @@ def to_markdown(report: "Report | Comparison") -> str:
         parts += ["## The literature", bullets(report.verdicts)]
     if isinstance(report, Report) and report.effects:
         parts += ["## What clipping does", bullets(report.effects)]
-    if isinstance(report, Report) and report.holds:
-        parts += ["## Longer training", bullets(report.holds)]
+    if isinstance(report, Report) and report.at_horizon is not None:
+        heading = f"## By the runs of {report.at_horizon.short:,} steps: {plain(sentences.of_short_runs(report))}"
+        parts += [heading, bullets(sentences.evidence_of_short_runs(report))]
     if report.caveats:
         parts += ["## What to know before trusting this", bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
@@ -51,8 +52,6 @@ def to_json(report: "Report | Comparison") -> str:
             content["verdicts"] = report.verdicts
         if report.effects:
             content["effects"] = report.effects
-        if report.holds:
-            content["longer_training"] = report.holds
     content["caveats"] = report.caveats
     content["tables"] = {name: _records(frame) for name, frame in report.tables().items()}
     return json.dumps(json_value(content), indent=1, allow_nan=False) + "\n"
@@ -76,12 +75,12 @@ def write_parquet(report: "Report | Comparison", file: BinaryIO) -> None:
 def _answer(report: Report, level: str) -> str:
     setting = plain(sentences.setting(report))
     lines = [f"{level} {report.study.name}", f"{plain(sentences.title(report))}  \n{sentences.progress(report)}"]
-    best = report.recommendation
-    if best is None:
+    pytorch = sentences.code(report)
+    if pytorch is None:
         lines.append(f"**{setting}**")
     else:
-        lines += [f"**{setting}** ({sentences.standing(best)})", bullets(sentences.evidence(report))]
-        lines.append(f"```python\n{best.pytorch}\n```")
+        lines += [f"**{setting}** ({sentences.standing(report)})", bullets(sentences.evidence(report))]
+        lines.append(f"```python\n{pytorch}\n```")
     if report.follow_up:
         lines.append(f"Next: {report.follow_up.reason} `{report.follow_up.command}`")
         if report.follow_up.spec is not None:
@@ -105,6 +104,7 @@ def _described(report: Report) -> dict[str, Any]:
         "versions": vars(study.versions),
         "outcomes": report.outcomes,
         "recommendation": None if best is None else asdict(best),
+        "at_horizon": None if report.at_horizon is None else asdict(report.at_horizon),
         "next": None if report.follow_up is None else vars(report.follow_up),
     }
 

@@ -24,6 +24,7 @@ from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import SpecError
 from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sampler, check_trials, with_sampler
+from gradstudy.study.spec.checks.horizon import check_horizon
 from gradstudy.study.spec.checks.model_of_the_task import check_model
 from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.derived_name import LONGEST_NAME
@@ -80,6 +81,9 @@ class StudySpec(Part):
         description="of the computation; parameters and their updates are float32; float16 needs a GPU",
     )
     steps: int = Field(default=300, ge=1, le=10_000_000, description="training steps of each trial")
+    horizon: int | None = Field(
+        default=None, ge=1, le=100_000_000, description="steps that the answer is for; those of each trial if not given"
+    )
     batch_size: int = Field(default=32, ge=1, le=65_536, description="sequences in a batch")
     trials: int = Field(
         default=120,
@@ -225,6 +229,7 @@ class StudySpec(Part):
         check_searched(dict(self))
         check_sampler(self.sampler, self.pruner, self.space, self.frontier_width)
         check_trials(self.trials, self.seeds, self.sampler, self.space)
+        check_horizon(self.horizon, self.task, self.steps, self.trials, self.seeds)
         return self
 
     @property

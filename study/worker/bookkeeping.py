@@ -47,10 +47,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Begun:
-    """A trial that the worker has claimed, with its setting, and its last states where it goes on."""
+    """A trial that the worker has claimed, with its setting."""
 
     claim: Claim
     setting: Setting
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A trial that can be trained: from its last states where it goes on, which nobody needs once it is."""
+
+    begun: Begun
     states: tuple[bytes, ...] = ()
 
 
@@ -85,6 +92,7 @@ class Bookkeeping:
         self._patience = Patience(stop, announce)
         self._failures = FailureWatch(job.database, job.record)
         self._held: set[int] = set()
+        self._saved: set[int] = set()
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
         self._study = optuna.load_study(
@@ -94,7 +102,7 @@ class Bookkeeping:
             pruner=make_pruner(job.spec),
         )
 
-    def begin(self) -> Begun | None:
+    def begin(self) -> Ready | None:
         """Claim a trial and get its setting; None when there is none for this worker."""
         if time.monotonic() - self._recovered > GRACE_SECONDS:
             self.recover()
@@ -117,13 +125,16 @@ class Bookkeeping:
         trial_id = claim.trial_id
         assert trial_id is not None, "a trial that has ended was attached"
         self._held.discard(claim.id)
+        has_states = claim.attempt > 1 or claim.id in self._saved
+        self._saved.discard(claim.id)
         steps = Steps(
             loss=telemetry.loss,
             grad_norm=telemetry.grad_norm,
             applied_norm=telemetry.applied_norm,
             learning_rate=ended.trial.learning_rates(),
         )
-        if not self._patiently(partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))):
+        write = partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))
+        if not self._patiently(partial(write, has_states=has_states)):
             return None
         self._patiently(lambda: tell(self._job.database.optuna_storage, trial_id, ended.result))
         if ended.result.error is not None:  # those of other workers may have failed, too
@@ -143,6 +154,7 @@ class Bookkeeping:
 
     def save(self, claim: Claim, step: int, state: bytes) -> bool:
         """Keep a trial's state; False when it is too large, or the trial was lost meanwhile."""
+        self._saved.add(claim.id)
         return self._patiently(lambda: save_checkpoint(self._engine, claim, step, state))
 
     def tell_steps(self, steps: list[tuple[Claim, int]]) -> None:
@@ -152,6 +164,7 @@ class Bookkeeping:
     def give_back(self, claim: Claim) -> None:
         """Let another worker have a trial."""
         self._held.discard(claim.id)
+        self._saved.discard(claim.id)
         if self._patiently(lambda: give_back(self._engine, claim)) and claim.trial_id is not None:
             self._set_state(claim.trial_id, TrialState.WAITING)
 
@@ -209,19 +222,19 @@ class Bookkeeping:
     def _seed(self, ordinal: int) -> int:
         return trial_seed(self._job.spec.seed, ordinal)
 
-    def _prepare(self, claim: Claim) -> Begun:
+    def _prepare(self, claim: Claim) -> Ready:
         """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
         if claim.trial_id is not None and claim.setting is not None:
             self._set_state(claim.trial_id, TrialState.RUNNING)
             states = self._patiently(lambda: read_checkpoints(self._engine, claim))
-            return Begun(claim, from_row(claim.setting), tuple(state for _, state in states))
+            return Ready(Begun(claim, from_row(claim.setting)), tuple(state for _, state in states))
         known = None if claim.setting is None else from_row(claim.setting)
         place = claim.ordinal // self._job.spec.seeds
         setting, trial_id = self._patiently(lambda: ask(self._study, self._job.spec, place, known))
         try:
             row, replicates = to_row(setting), self._replicates(claim.ordinal)
             attach = partial(attach_trial, self._engine, claim, trial_id, row, replicates)
-            return Begun(self._patiently(attach), setting)
+            return Ready(Begun(self._patiently(attach), setting))
         except BaseException as error:
             if not isinstance(error, UNANSWERED):
                 self._set_state(trial_id, TrialState.FAIL)

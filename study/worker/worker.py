@@ -20,7 +20,7 @@ from gradstudy.study.spec.variations import in_common, own_hyperparameters, vari
 from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.slots import begin_together
-from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping
+from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping, Ready
 from gradstudy.study.worker.checkpointing import Checkpointing
 from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
 from gradstudy.study.worker.heartbeat import heartbeat
@@ -89,7 +89,7 @@ class Worker:
         self._workspaces = {job.spec.precision: make_workspace(job.spec, device)}
         self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
         self._data_of: dict[str, Trainable] = {}
-        self._asked: deque[Future[Begun | None]] = deque()
+        self._asked: deque[Future[Ready | None]] = deque()
         self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
         self._checkpointing = Checkpointing()
@@ -205,14 +205,14 @@ class Worker:
             return
         fills = idle and self._together > 1
         while self._asked and self._running() < self._slots and (self._ready() or fills or not self._running()):
-            begun = self._asked[0].result()
-            if begun is None:
+            ready = self._asked[0].result()
+            if ready is None:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
             else:
                 self._ask_again = 0.0
-                setting = begun.setting
+                begun, setting = ready.begun, ready.begun.setting
                 own = own_hyperparameters(self._job.spec, setting.factors)
-                self._slots_of(setting).admit(begun, setting, begun.claim.seed, own, begun.states)
+                self._slots_of(setting).admit(begun, setting, begun.claim.seed, own, ready.states)
                 self._checkpointing.begin(begun)
                 self._listener.started(begun.claim.ordinal)
             self._asked.popleft()
@@ -261,7 +261,7 @@ class Worker:
         """Give back what runs and what was asked for; keep how far it is, and store what has ended."""
         self._checkpointing.keep(self._arrays.values(), books, bookkeeper, stopping=True)
         asked = [future for future in self._asked if not future.cancel()]
-        begun = [result for future in asked if not future.exception() and (result := future.result())]
+        begun = [ready.begun for future in asked if not future.exception() and (ready := future.result())]
         begun += [key for slots in self._arrays.values() for key in slots.keys]
         self._asked.clear()
         self._arrays.clear()

@@ -6,10 +6,12 @@ from typing import Any
 import optuna
 import pytest
 
-from gradstudy.storage.claims import Claim, SettingRow
+from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.storage.studies import Versions, create_study, delete_study
+from gradstudy.storage.workers import register_worker
 
 Run = Callable[..., Claim]
 OUTCOMES = ["diverged", "trained", "stalled", "diverged", "failed"]
@@ -93,3 +95,24 @@ def test_the_summary_tells_the_values_of_factors_apart(run: Run, rows: Callable[
         ({"length": 50, "depth": 2}, 1, 1.0),
         ({"length": 5, "depth": 2}, 2, 0.0),
     ]
+
+
+def test_rows_of_all_horizons_of_a_study_are_asked_for_together(db: Database) -> None:
+    versions = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
+    first = create_study(db, "first", {"steps": 200}, 5, versions)
+    longer = create_study(db, "first-at-800", {"steps": 800}, 5, versions, extends=first.identity)
+    of_itself = create_study(db, "first-other", {"steps": 100}, 5, versions)
+    worker = register_worker(db.engine, "here", 1, "cpu")
+    setting = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.5)
+    for study in (first, longer, longer, of_itself):
+        claim = claim_trial(db.engine, study, worker, int)
+        assert claim is not None
+        attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study.study_id), setting)
+    asked = "SELECT horizon, COUNT(*) FROM trial_result WHERE root_study = 'first' GROUP BY horizon ORDER BY horizon"
+    with db.engine.connect() as connection:
+        assert [tuple(row) for row in connection.exec_driver_sql(asked)] == [(200, 1), (800, 2)]
+    frame = read_trials(db, "first-at-800")
+    assert frame["horizon"].tolist() == [800, 800]
+    assert set(frame["root_study"]) == {"first"}
+    delete_study(db, "first")
+    assert set(read_trials(db, "first-at-800")["root_study"]) == {"first-at-800"}

@@ -16,7 +16,7 @@ from gradstudy.storage.errors import SchemaVersionError
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.migrate import HEAD, config
 from gradstudy.storage.optuna_storage import open_optuna_storage
-from gradstudy.storage.studies import list_studies
+from gradstudy.storage.studies import list_extensions, list_studies
 from gradstudy.storage.urls import parse
 
 DATABASES = Path(__file__).with_name("databases")
@@ -120,6 +120,17 @@ def test_an_upgraded_database_is_as_good_as_a_new_one(old_url: str) -> None:
         assert trials["seed"].tolist() == [9007199254740993, 2, 3]
         assert trials["state"].tolist() == ["COMPLETE", "COMPLETE", "RUNNING"]
         assert read_steps(db, "first")["loss"].isna().tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("revision", ["0008"])
+def test_a_study_that_extended_another_one_still_does(old_url: str) -> None:
+    with Database.open(old_url, create=True) as db:
+        first, longer = list_studies(db)
+        assert (first.extends, longer.extends) == (None, first.identity)
+        assert list_extensions(db, first) == [longer]
+        with db.engine.connect() as connection:
+            steps = connection.exec_driver_sql("SELECT steps FROM gradstudy_study ORDER BY study_id").scalars().all()
+        assert steps == [None, 1200]
 
 
 def test_a_newer_database_is_refused(url: str) -> None:

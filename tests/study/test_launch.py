@@ -43,6 +43,16 @@ def test_a_changed_spec_is_refused_with_what_differs(db: Database, spec: StudySp
     assert stored_spec(create_or_resume(db, spec)) == spec
 
 
+def test_a_study_that_is_given_a_horizon_later_is_extended(db: Database, spec: StudySpec) -> None:
+    create_or_resume(db, spec)
+    with pytest.raises(SpecChangedError) as caught:
+        create_or_resume(db, spec.model_copy(update={"horizon": 90}))
+    assert str(caught.value) == (
+        "the study 's' exists with another spec (stored -> given): horizon: None -> 90; "
+        "`gradstudy extend s --steps 90` trains its best settings longer"
+    )
+
+
 def test_launches_at_the_same_moment_make_one_study(new_db: Callable[[], Database], spec: StudySpec) -> None:
     url = f"sqlite:///{new_db().path}"
     names = [f"s{number}" for number in range(8)]

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from waiting import PATIENCE_SECONDS, until
@@ -10,12 +11,14 @@ from waiting import PATIENCE_SECONDS, until
 from gradstudy.storage.database import Database
 
 
-def interrupt_once_running(command: list[str], db: Database) -> tuple[int, str]:
-    """Press Ctrl-C as soon as two trials run, which are to be slow ones; exit code and output."""
+def interrupt_once_running(
+    command: list[str], db: Database, at: Callable[[], object] = lambda: True
+) -> tuple[int, str]:
+    """Press Ctrl-C as soon as two trials run, which are to be slow ones, and ``at`` holds; exit code and output."""
     path = Path(sys.executable).with_name("gradstudy")
     process = subprocess.Popen([path, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        until(lambda: running_trials(db) >= 2, or_ends=process.poll)
+        until(lambda: at() and running_trials(db) >= 2, or_ends=process.poll)
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     finally:

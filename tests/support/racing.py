@@ -1,6 +1,7 @@
 """Real processes that do the same thing at the same moment."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 
@@ -56,3 +57,25 @@ def claim_all(url: str) -> list[int]:
             else:
                 claimed.append(claim.ordinal)
     return claimed
+
+
+def keep_own_number(url: str) -> list[int]:
+    """Put this process's number into study s unless another was faster; the one that is there."""
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import find_study
+    from gradstudy.storage.study_attributes import keep_first
+
+    with Database.open(url) as db:
+        return [keep_first(db, find_study(db, "s").study_id, "a", os.getpid())]
+
+
+def begin_next_rung(url: str) -> list[int]:
+    """Begin the next rung of study s unless another was faster; its number and how many runs it has."""
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.studies import find_study
+    from gradstudy.study.horizon.course import next_rung
+
+    with Database.open(url) as db:
+        extension = next_rung(db, find_study(db, "s"))
+        assert extension is not None
+        return [extension.record.study_id, extension.record.budget]

@@ -15,8 +15,9 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.set_aside import reasons
-from gradstudy.storage.studies import find_study
+from gradstudy.storage.studies import find_study, list_studies
 from gradstudy.storage.workers import living_workers
+from gradstudy.study.horizon.course import is_over, stretches
 from gradstudy.study.launch import create_or_resume, with_file
 from gradstudy.study.spec.study_spec import parse_spec
 from gradstudy.study.worker.job import Job
@@ -123,6 +124,30 @@ def test_a_study_whose_file_is_gone_does_not_keep_others_waiting(
     a_minute_later(db)
     assert serve() == "study gone is tried again\n"
     assert ended(db, "gone") == 8
+    assert "set aside" not in gradstudy("status").stdout
+
+
+def test_the_rungs_to_a_horizon_are_begun_one_after_the_other(db: Database, serve: Callable[[], str]) -> None:
+    launch(db, "far", task="copy", trials=32, horizon=48)
+    assert serve() == ""
+    assert {study.name: count_outcomes(db.engine, study)["remaining"] for study in list_studies(db)} == {
+        "far": 0, "far-at-12": 0, "far-at-48": 0
+    }  # fmt: skip
+    assert is_over(db, stretches(db, find_study(db, "far")))
+
+
+def test_a_rung_whose_name_is_taken_sets_its_study_aside(
+    db: Database, serve: Callable[[], str], gradstudy: Run
+) -> None:
+    launch(db, "far-at-12", task="copy", trials=1)
+    launch(db, "far", task="copy", trials=32, horizon=48)
+    launch(db, "good", task="copy")
+    assert serve().startswith("study far is set aside: there is a study 'far-at-12' that does not extend this one; ")
+    assert ended(db, "good") == 8
+    assert gradstudy("delete", "far-at-12", "--yes").exit_code == 0
+    a_minute_later(db)
+    assert serve() == ""
+    assert is_over(db, stretches(db, find_study(db, "far")))
     assert "set aside" not in gradstudy("status").stdout
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import pytest
 from rich.console import Console
 
-from gradstudy.scripts.running.progress import StudyProgress
+from gradstudy.scripts.running.progress import Lengths, StudyProgress
 from gradstudy.storage.results import Outcome, TrialResult
 
 NEW = dict.fromkeys([*Outcome, "running"], 0) | {"remaining": 20}
@@ -57,6 +57,26 @@ def test_the_pace_is_that_of_this_run(clock: Callable[[Iterable[float]], None]) 
     clock(itertools.repeat(started + 3700))
     run(progress, *["trained"] * 8)
     assert progress.line().endswith(" · 1:01:40 in all")
+
+
+def test_where_lengths_differ_progress_and_time_left_are_in_steps(clock: Callable[[Iterable[float]], None]) -> None:
+    progress, _ = display(NEW)
+    started, ended = progress._started, NEW | {"remaining": 0}
+    clock(itertools.repeat(started + 10))
+    progress.show(NEW, Lengths(10, 0, 800))
+    assert progress.line() == "10 steps: 0/20 done · 0 running · 0 diverged · 0/1,000 steps"
+    clock(itertools.repeat(started + 20))
+    progress.show(ended | {"trained": 18, "diverged": 2}, Lengths(10, 0, 800))
+    of_all = "200/1,000 steps · 10 steps/s · 1:20 left"
+    assert progress.line() == f"10 steps: 20/20 done · 0 running · 2 diverged · {of_all}"
+    clock(itertools.repeat(started + 35))
+    progress.show(ended | {"trained": 1, "running": 1}, Lengths(400, 200, 0), under_way=100)
+    assert progress.line() == (
+        "400 steps: 1/2 done · 1 running · 0 diverged · 700/1,000 steps · 20 steps/s · 0:15 left"
+    )
+    clock(itertools.repeat(started + 50))
+    progress.show(ended | {"trained": 2}, Lengths(400, 200, 0))
+    assert progress.line().endswith("1,000/1,000 steps · 20 steps/s · 0:50 in all")
 
 
 def test_stopping_is_announced() -> None:

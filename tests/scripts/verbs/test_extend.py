@@ -8,7 +8,6 @@ from typer.testing import Result
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import find_study, list_studies
-from gradstudy.study.horizon.extension import begin_extension, first_settings
 
 Run = Callable[..., Result]
 
@@ -25,18 +24,20 @@ def test_the_best_settings_are_trained_longer_and_the_report_says_what_they_did(
         "40 steps: 4 settings, 2 runs of each",
         f"160 steps: {result.stdout.partition('160 steps: ')[2].partition(' ')[0]} settings, 2 runs of each",
     ]
-    assert any(line.startswith("At 160 steps, 8 times the study's, the best of ") for line in lines)
-    assert any(line.startswith(("That is the answer for 20 steps", "The answer for 20 steps, ")) for line in lines)
+    assert any(line.startswith("Answer for 160 steps, measured: ") for line in lines)
+    assert any(line.startswith("The answer of the runs of 20 steps") for line in lines)
     assert lines[-2:] == ["Nothing is known of training beyond 2,560 steps.", "now: gradstudy report s"]
 
     report = gradstudy("report", "s").stdout
+    assert "Answer for 160 steps, measured" in report
     assert "Longer training" in report
     assert "gradstudy extend s" not in report
     assert "Nothing is known of training beyond 2,560 steps." in gradstudy("report", "s", "--format", "markdown").stdout
     assert gradstudy("report", "s", "--format", "html").exit_code == 0
     assert "Nothing is known of training beyond 2,560 steps." in Path("s.html").read_text()
     told = json.loads(gradstudy("report", "s", "--format", "json").stdout)
-    assert len(told["longer_training"]) == 3
+    assert told["at_horizon"]["steps"] == 160
+    assert told["at_horizon"]["pytorch"] in report
     rows = told["tables"]["horizons"]
     assert [row["steps"] for row in rows][:4] == [40] * 4
     assert sum(row["is_answer"] for row in rows) == 2
@@ -60,17 +61,16 @@ def test_runs_of_all_settings_have_the_same_seeds_and_the_schedule_ends_with_the
     assert (spec["steps"], spec["sampler"], spec["pruner"]) == (40, "random", "none")
 
 
-def test_it_is_left_to_other_workers_rung_by_rung(finished: Database, gradstudy: Run) -> None:
+def test_it_is_left_to_other_workers_who_go_all_the_way(finished: Database, gradstudy: Run) -> None:
     words = ("extend", "s", "--steps", "160", "--top", "1", "--detach")
     first = gradstudy(*words)
     assert first.exit_code == 0
-    assert "workers: gradstudy work s-at-40;" in first.stdout
-    assert gradstudy("work", "s-at-40").exit_code == 0
-    second = gradstudy(*words)
-    assert "workers: gradstudy work s-at-160;" in second.stdout
+    assert "study s has longer runs to be made in sqlite:///gradstudy.db; workers: gradstudy work s" in first.stdout
+    assert gradstudy("work", "s-at-40").exit_code == 0  # which is of that rung alone
+    assert [study.name for study in list_studies(finished)] == ["s", "s-at-40"]
     assert "Longer training" in gradstudy("report", "s").stdout  # what has ended is there
-    assert gradstudy("work", "s-at-160").exit_code == 0
-    assert "the best of" in gradstudy(*words).stdout
+    assert gradstudy("work", "s").exit_code == 0
+    assert "Answer for 160 steps, measured: " in gradstudy(*words).stdout
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,3 @@ def test_what_extends_a_study_is_deleted_with_it(finished: Database, gradstudy: 
     assert gradstudy("extend", "s", "--steps", "160", "--top", "1", "--detach").exit_code == 0
     assert gradstudy("delete", "s", "--yes").exit_code == 0
     assert list_studies(finished) == []
-
-
-def test_a_start_that_was_cut_off_before_its_runs_were_put_in_goes_on(finished: Database, gradstudy: Run) -> None:
-    study = find_study(finished, "s")
-    begin_extension(finished, study, first_settings(finished, study, 1), 40, 2)
-    assert find_study(finished, "s-at-40").budget == 0
-    result = gradstudy("extend", "s", "--steps", "40", "--runs", "2")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert len(read_trials(finished, "s-at-40")) == 4
-    assert "the best of 2 settings is" in result.stdout

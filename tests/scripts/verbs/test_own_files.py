@@ -44,7 +44,7 @@ def test_a_study_of_a_series_forecasts_with_the_loss_that_was_given(
     gradstudy: Run, folder: Path, spec_of: Callable[[str], dict[str, object]]
 ) -> None:
     shutil.copy(SUNSPOTS, folder / "spots.csv")
-    flags = ["--task=series:spots.csv", "--window=8", "--horizon=2", "--no-standardize", "--loss=huber", *SMALL]
+    flags = ["--task=series:spots.csv", "--window=8", "--forecast=2", "--no-standardize", "--loss=huber", *SMALL]
     result = gradstudy("launch", "s", *flags)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "read as comma, header on line 1; 1 column of 2, left out: YEAR (only counts) (other ways: " in result.stdout
@@ -95,7 +95,7 @@ def test_a_broken_file_makes_nothing(gradstudy: Run, folder: Path, name: str, co
 def test_how_a_file_was_read_is_said_before_anything_runs(gradstudy: Run, folder: Path, detach: list[str]) -> None:
     rows = "".join(f"{day:02}.01.2021;{day * 37 % 11},5;{-9999 if day == 9 else day % 7},25\n" for day in range(1, 31))
     (folder / "power.csv").write_text(f"Tag;kW;Wind\n{rows}")
-    result = gradstudy("launch", "s", "--task=series:power.csv", "--window=4", "--horizon=1", *SMALL[:-1], *detach)
+    result = gradstudy("launch", "s", "--task=series:power.csv", "--window=4", "--forecast=1", *SMALL[:-1], *detach)
     assert (result.exit_code, result.stderr) == (0, "")
     assert (
         "read as semicolon, decimal comma, header on line 1; 2 columns of 3, left out: Tag (time) (other ways: "

@@ -60,7 +60,7 @@ def module(folder: Path) -> None:
         (("--detach", "--engine=ray"), "--engine has no effect with --detach"),
         (("--detach", "--engine=ray", "--gpus=1"), "--engine has no effect with --detach"),
         # These were refused before.
-        (("--tokens=word",), "option"), (("--window=3",), "option"), (("--horizon=3",), "option"),
+        (("--tokens=word",), "option"), (("--window=3",), "option"), (("--forecast=3",), "option"),
         (("--standardize",), "option"), (("--task-option=nothing=3",), "option"), (("--loss=huber",), "cross_entropy"),
         (("--threshold=none=1:2",), "none"), (("--threshold=standardize=1:2",), "standardize"),
         (("--optimizer=own",), "own"), ((*OWN, "--precision=bfloat16"), "precision"), ((*OWN, "--cells=gru"), "cell"),

@@ -5,7 +5,7 @@ import pytest
 from simulated import frame_of
 
 from gradstudy.study.answer.confirmation_plan import Chosen
-from gradstudy.study.horizon.halving import fared, rungs, survivors
+from gradstudy.study.horizon.halving import fared, survivors
 
 
 def chosen(strategy: str, learning_rate: float, multiple: float = 1.0) -> Chosen:
@@ -22,17 +22,6 @@ def runs_of(*losses: tuple[Chosen, float]) -> pd.DataFrame:
          "learning_rate": setting.learning_rate, "validation_loss": loss, "final_loss": loss, "seed": number}
         for number, (setting, loss) in enumerate(losses)
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("short", "steps", "found"),
-    [(200, 3200, [800, 3200]), (200, 400, [400]), (200, 20000, [1250, 5000, 20000]), (40, 400, [100, 400]),
-     (200, 201, [201]), (200, 1599, [400, 1599])],
-)  # fmt: skip
-def test_each_rung_is_four_times_the_one_before_and_the_first_twice_the_study(
-    short: int, steps: int, found: list[int]
-) -> None:
-    assert rungs(short, steps) == found
 
 
 FIRST = [chosen("none", 0.4), chosen("none", 0.2, 0.5), chosen("norm", 2.0), chosen("norm", 1.0, 0.5)]

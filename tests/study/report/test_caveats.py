@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from simulated import frame_of, simulated_study, simulated_trials
 
-from gradstudy.study.report.caveats import is_adaptive, of_short_runs
+from gradstudy.study.report.caveats import is_adaptive, of_length
 from gradstudy.study.report.report import build_report
 
 
@@ -50,7 +50,7 @@ def test_rates_of_an_adaptive_sampler_are_called_biased(sampler: str, adaptive: 
 
 def test_a_well_sampled_study_has_only_its_length_to_confess() -> None:
     text = said(simulated_trials(300))
-    assert text == of_short_runs(simulated_study("s"))
+    assert [text] == list(of_length(simulated_study("s"), None, has_answer=True))
     assert text.startswith("All this is of runs of 100 steps.")
 
 

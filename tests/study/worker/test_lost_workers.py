@@ -190,8 +190,8 @@ def test_a_worker_that_is_taken_for_lost_while_it_asks_goes_on_with_another_tria
     books = bookkeeping.Bookkeeping(
         Job.of(db, record), worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
     )
-    begun = books.begin()
-    assert begun is not None
-    assert begun.claim.ordinal == 0
+    ready = books.begin()
+    assert ready is not None
+    assert ready.begun.claim.ordinal == 0
     assert states(db)[-1] == "RUNNING"
     assert counts(db) == (1, 11, 0)

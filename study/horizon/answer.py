@@ -1,0 +1,213 @@
+"""The answer of a study for a horizon beyond its own steps: what was measured there, or is predicted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gradstudy.study.answer.code_to_paste import code_to_paste
+from gradstudy.study.answer.evidence import RecommendedSetting
+from gradstudy.study.answer.recommendation import or_none, written
+from gradstudy.study.errors import BeyondHorizonError
+from gradstudy.study.frontier.likelihood import ACCEPTED_RISK
+from gradstudy.study.horizon.prediction import predict
+from gradstudy.study.spec.factors import described
+from gradstudy.study.statistics.grouping import SETTING, all_values
+
+KEYS = [*SETTING, "factors"]
+AS_GOOD = 0.02
+"""Share of the untrained loss within which two settings are about as good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What runs of one length of a setting showed.
+
+    Attributes:
+        steps: of each.
+        runs: how many.
+        diverged: of these.
+        loss: their mean validation loss, for which a diverged run counts as untrained.
+    """
+
+    steps: int
+    runs: int
+    diverged: int
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What a setting does at the horizon.
+
+    Attributes:
+        setting: what it is.
+        loss: J there, with the ends of its 90% interval.
+        risk: the probability that a run has diverged by then, with the ends of its 90% interval.
+        measured: its runs of each length, the shortest first.
+    """
+
+    setting: RecommendedSetting
+    loss: float
+    loss_low: float
+    loss_high: float
+    risk: float
+    risk_low: float
+    risk_high: float
+    measured: tuple[Measured, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtHorizon:
+    """The answer at a horizon.
+
+    Attributes:
+        steps: the horizon.
+        short: steps of the study's own trials.
+        longest: steps of the longest runs that there are.
+        best: the answer.
+        of_short: what the answer of the study's own trials does there; None where it is the answer, or not known.
+        untrained: loss of the untrained model.
+        pytorch: the code to paste.
+    """
+
+    steps: int
+    short: int
+    longest: int
+    best: Predicted
+    of_short: Predicted | None
+    untrained: float
+    pytorch: str
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there are runs of the answer that are as long as the horizon."""
+        return self.best.measured[-1].steps == self.steps
+
+    @property
+    def holds(self) -> bool:
+        """Whether the answer of the study's own trials is about as good there."""
+        return self.of_short is None or self.of_short.loss - self.best.loss <= AS_GOOD * self.untrained
+
+
+def answer_at_horizon(
+    spec: Mapping[str, Any], trials: pd.DataFrame, longer: pd.DataFrame, short: RecommendedSetting | None
+) -> tuple[AtHorizon | None, pd.DataFrame]:
+    """The answer for the horizon of a study; for one without, at the steps of its longest runs.
+
+    Args:
+        spec: of the study, as JSON.
+        trials: rows of ``trial_result`` of the study and of the runs that confirm it, see ``mark_fresh``.
+        longer: rows of the runs that extend it.
+        short: the answer of the study's own trials.
+
+    Returns:
+        The answer and the table of ``predict``; None and no rows without longer runs, where none of all was kept, and
+        where the horizon is too far away.
+    """
+    if longer.empty:
+        return None, pd.DataFrame()
+    steps = int(spec["steps"])
+    runs = pd.concat([_runs(trials, spec), _runs(longer.assign(number=-1), spec)], ignore_index=True)
+    horizon = int(spec.get("horizon") or runs["steps"].max())
+    runs = runs[runs["steps"] <= horizon]
+    try:
+        table = predict(runs, horizon)
+    except BeyondHorizonError:
+        return None, pd.DataFrame()
+    if table.empty:
+        return None, table
+    by_key = dict(list(runs.groupby("key", sort=False)))
+    rows = {_key(row): row for row in table.to_dict("records")}
+    first = _key(_best(table))
+    known = short and next(iter(runs.loc[runs["number"] == short.number, "key"]), _key(vars(short)))
+    best = _predicted(rows[first], by_key[first])
+    of_best = by_key[first].iloc[0]
+    return AtHorizon(
+        steps=horizon,
+        short=steps,
+        longest=int(runs["steps"].max()),
+        best=best,
+        of_short=_predicted(rows[known], by_key[known]) if known in rows and known != first else None,
+        untrained=float(by_key[first]["untrained"].mean()),
+        pytorch=code_to_paste(
+            best.setting.strategy,
+            best.setting.threshold,
+            best.setting.learning_rate,
+            {**spec, "steps": horizon, **of_best["values"]},
+        ),
+    ), table
+
+
+def _best(table: pd.DataFrame) -> Mapping[Any, Any]:
+    """The best setting of those that have the longest runs; of all where it diverges too often, and that one does not.
+
+    What was tried further is a better answer than what might be better there.
+    """
+    rows = table.to_dict("records")
+    furthest = next(row for row in rows if row["measured"] == table["measured"].max())
+    return rows[0] if rows[0]["risk"] <= ACCEPTED_RISK < furthest["risk"] else furthest
+
+
+def _runs(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of ``trial_result`` as ``predict`` takes them, with the ``values`` of factors and a ``key`` for a setting.
+
+    Thresholds and learning rates are those that are written, as longer runs have them.
+    """
+    trials = trials.dropna(subset=["learning_rate"])
+    values = all_values(trials)
+    given = zip(trials["strategy"], trials["threshold"], trials["learning_rate"], strict=True)
+    rounded = [written(strategy, or_none(threshold), rate, spec["space"]) for strategy, threshold, rate in given]
+    runs = pd.DataFrame(
+        {
+            "cell": trials["cell"].to_numpy(),
+            "strategy": trials["strategy"].to_numpy(),
+            "threshold": [threshold for threshold, _ in rounded],
+            "learning_rate": [rate for _, rate in rounded],
+            "factors": [described(each) for each in values],
+            "values": values,
+            "steps": trials["horizon"].astype(int).to_numpy(),
+            "untrained": trials["initial_validation_loss"].to_numpy(),
+        }
+    ).astype({"threshold": float})
+    for name in ("number", "seed", "outcome", "objective", "diverged_at_step"):
+        runs[name] = trials[name].to_numpy()
+    return runs.assign(key=[_key(row) for row in runs.to_dict("records")])
+
+
+def _key(row: Mapping[Any, Any]) -> str:
+    """What tells a setting from others."""
+    return str([None if row[name] != row[name] else row[name] for name in KEYS])
+
+
+def _predicted(row: Mapping[Any, Any], runs: pd.DataFrame) -> Predicted:
+    """What is predicted of a setting, with the runs of it."""
+    own = runs.loc[runs["number"] >= 0, "number"]
+    judged = runs[runs["outcome"].isin(["trained", "stalled", "diverged"])]
+    measured = [
+        Measured(
+            steps=int(str(steps)),
+            runs=len(each),
+            diverged=int((each["outcome"] == "diverged").sum()),
+            loss=float(each["objective"].mean()),
+        )
+        for steps, each in judged.groupby("steps")
+    ]
+    return Predicted(
+        setting=RecommendedSetting(
+            number=int(own.iloc[0]) if len(own) else None,
+            cell=row["cell"],
+            strategy=row["strategy"],
+            threshold=or_none(row["threshold"]),
+            learning_rate=float(row["learning_rate"]),
+            factors=row["factors"],
+        ),
+        measured=tuple(measured),
+        loss=float(row["loss"]),
+        loss_low=float(row["loss_low"]),
+        loss_high=float(row["loss_high"]),
+        risk=float(row["risk"]),
+        risk_low=float(row["risk_low"]),
+        risk_high=float(row["risk_high"]),
+    )
