@@ -21,7 +21,16 @@ from gradstudy.study.report.tables import text_tables
 from gradstudy.study.spec.study_spec import stored_values
 from gradstudy.study.spec.toml import spec_toml
 
-OPEN_TABLES = ("confirmation", "horizons", "settings", "strategies", "metrics", "factors", "suggested_threshold")
+OPEN_TABLES = (
+    "confirmation",
+    "horizons",
+    "scaling",
+    "settings",
+    "strategies",
+    "metrics",
+    "factors",
+    "suggested_threshold",
+)
 """Tables that are shown without asking; the others open with a click."""
 
 

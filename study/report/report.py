@@ -27,6 +27,8 @@ from gradstudy.study.horizon.extension import horizon_table
 from gradstudy.study.horizon.holds import holds
 from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats, of_short_runs
+from gradstudy.study.scaling.prediction import scale_table
+from gradstudy.study.scaling.words import scaled_in_words
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
@@ -57,6 +59,7 @@ class Report:
             none. They are in no other table.
         confirms: the name of the study that this one confirms; None for one that searches.
         horizons: how its best settings fared that were trained longer, see ``horizon_table``.
+        scaling: what is predicted for a larger model, see ``scale_table``.
     """
 
     study: StudyRecord
@@ -69,6 +72,7 @@ class Report:
     confirmation: pd.DataFrame
     confirms: str | None
     horizons: pd.DataFrame
+    scaling: pd.DataFrame
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -95,6 +99,11 @@ class Report:
     def holds(self) -> list[str]:
         """Whether the answer holds where settings were trained longer, see ``holds``."""
         return holds(self.horizons, int(self.study.spec["steps"]))
+
+    @property
+    def larger(self) -> list[str]:
+        """What is predicted for a larger model, see ``scaled_in_words``."""
+        return scaled_in_words(self.study.spec, self.scaling)
 
     @cached_property
     def causes(self) -> list[str]:
@@ -163,6 +172,7 @@ class Report:
         return {
             "confirmation": self.confirmation,
             "horizons": self.horizons,
+            "scaling": self.scaling,
             "settings": self.settings,
             "strategies": self.strategies,
             "metrics": self.metrics,
@@ -221,6 +231,7 @@ def build_report(
         confirmation=confirmation,
         confirms=confirms,
         horizons=pd.DataFrame() if horizons is None else horizons,
+        scaling=scale_table(study.spec, frontiers, appraisal),
     )
 
 

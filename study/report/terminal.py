@@ -45,6 +45,7 @@ def print_report(made: "Report | Comparison") -> None:
     if not made.horizons.empty:
         _print_list(console, "Longer training", made.holds)
         console.print(horizons_table(made.horizons))
+    _print_list(console, "A larger model", made.larger)
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return

@@ -32,6 +32,8 @@ def to_markdown(report: "Report | Comparison") -> str:
         parts += ["## What clipping does", bullets(report.effects)]
     if isinstance(report, Report) and report.holds:
         parts += ["## Longer training", bullets(report.holds)]
+    if isinstance(report, Report) and report.larger:
+        parts += ["## A larger model", bullets(report.larger)]
     if report.caveats:
         parts += ["## What to know before trusting this", bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
@@ -53,6 +55,8 @@ def to_json(report: "Report | Comparison") -> str:
             content["effects"] = report.effects
         if report.holds:
             content["longer_training"] = report.holds
+        if report.larger:
+            content["larger_model"] = report.larger
     content["caveats"] = report.caveats
     content["tables"] = {name: _records(frame) for name, frame in report.tables().items()}
     return json.dumps(json_value(content), indent=1, allow_nan=False) + "\n"
