@@ -129,7 +129,7 @@ def _frontiers(appraisal: Appraisal, group: _Group, threshold_bin: float, fronti
 def _line(known: Known, target: float, slope: Slope) -> tuple[float, float, float, float]:
     """The learning rate at the target, the ends of its interval and the slope; NaN where too little is known."""
     if len(known) < 2:
-        return (float("nan"),) * 4
+        return np.nan, np.nan, np.nan, np.nan
     widths, decades, sds = np.array(known).T
     found: Line = extrapolate(widths, decades, sds, target, slope)
     return found.learning_rate, *found.interval, found.slope

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gradstudy.models.tasks.module_task import is_module_task
+
 WIDTH = "hidden_size"
 USUAL_WIDTH = 64
 SHARES = (4, 2, 1)
@@ -12,8 +14,13 @@ MOST_TIMES = 16
 
 
 def with_widths(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec's values, in which the hidden size is varied where the study is scaled to one and does not vary it yet."""
+    """A spec's values, in which the hidden size is varied where the study is scaled to one and does not vary it yet.
+
+    Of a model of the user's own it is an option like others, and must be varied.
+    """
     space, model = values.get("space"), values.get("model", {})
+    if is_module_task(str(values.get("task"))):
+        return dict(values)
     if not isinstance(space, dict) or not isinstance(model, dict) or not isinstance(space.get("factors", {}), dict):
         return dict(values)
     scale_to, factors = space.get("scale_to"), space.get("factors", {})
