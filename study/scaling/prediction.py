@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradstudy.models.parametrization_names import is_by_size
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.scaling.best_rates import best_rate
-from gradstudy.study.scaling.law import STANDARD, TRANSFERRED, WITHIN_95, Line, Slope, extrapolate
+from gradstudy.study.scaling.law import BY_SIZE, EVEN, TRANSFERRED, WITHIN_95, Known, Line, extrapolate
 from gradstudy.study.spec.factors import described
+from gradstudy.study.spec.scale import WIDTH
 from gradstudy.study.statistics.grouping import GROUP
 
 FEWEST_RATES = 3
@@ -22,7 +24,7 @@ COLUMNS = [
     "best_rate_slope", "frontier", "frontier_low", "frontier_high", "frontier_slope",
 ]  # fmt: skip
 
-Known = list[tuple[float, float, float]]
+Shown = list[tuple[float, float, float]]
 """Of each width: the width, a learning rate in decades, its standard deviation."""
 
 
@@ -61,19 +63,22 @@ def scale_table(spec: Mapping[str, Any], frontiers: pd.DataFrame, appraisal: App
         if appraisal.model is None:
             break
         for group in _groups(appraisal, name):
-            threshold, known = _threshold(appraisal, group)
-            slope = TRANSFERRED if _is_transferred(spec, name, group.others) else STANDARD
-            rates = _line(_best_rates(appraisal, group, threshold), target, slope)
-            edges = _line(_frontiers(appraisal, group, known, frontiers), target, slope)
+            threshold, threshold_bin = _threshold(appraisal, group)
+            law = _known_beforehand(spec, name, group)
+            rates = _line(_best_rates(appraisal, group, threshold), target, law)
+            edges = _line(_frontiers(appraisal, group, threshold_bin, frontiers), target, law)
             widths = ", ".join(f"{width:g}" for width in group.places)
             rows.append((*group.key, threshold, widths, target, *rates, *edges))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _is_transferred(spec: Mapping[str, Any], name: str, others: Mapping[str, Any]) -> bool:
-    """Whether learning rates are those of the base width, whatever the width."""
+def _known_beforehand(spec: Mapping[str, Any], name: str, group: _Group) -> Known:
+    """What is known beforehand of learning rates, by the parametrization, the optimizer and the strategy."""
     of_study = spec.get("model", {}).get("parametrization", "standard")
-    return name == "hidden_size" and others.get("parametrization", of_study) == "mup"
+    if name == WIDTH and group.others.get("parametrization", of_study) == "mup":
+        return TRANSFERRED
+    optimizer = group.others.get("optimizer", spec.get("optimizer", "sgd"))
+    return BY_SIZE if is_by_size(optimizer, group.key[1]) else EVEN
 
 
 def _groups(appraisal: Appraisal, name: str) -> Iterator[_Group]:
@@ -97,7 +102,7 @@ def _threshold(appraisal: Appraisal, group: _Group) -> tuple[float, float]:
     return float(best["threshold"]), float(best["threshold_bin"])
 
 
-def _best_rates(appraisal: Appraisal, group: _Group, threshold: float) -> Known:
+def _best_rates(appraisal: Appraisal, group: _Group, threshold: float) -> Shown:
     """The best learning rate at each width."""
     assert appraisal.model is not None
     known, settings = [], appraisal.observed.settings
@@ -109,7 +114,7 @@ def _best_rates(appraisal: Appraisal, group: _Group, threshold: float) -> Known:
     return known
 
 
-def _frontiers(appraisal: Appraisal, group: _Group, threshold_bin: float, frontiers: pd.DataFrame) -> Known:
+def _frontiers(appraisal: Appraisal, group: _Group, threshold_bin: float, frontiers: pd.DataFrame) -> Shown:
     """The frontier at each width at which it was bracketed."""
     known = []
     for width, places in group.places.items():
@@ -126,10 +131,10 @@ def _frontiers(appraisal: Appraisal, group: _Group, threshold_bin: float, fronti
     return known
 
 
-def _line(known: Known, target: float, slope: Slope) -> tuple[float, float, float, float]:
+def _line(shown: Shown, target: float, law: Known) -> tuple[float, float, float, float]:
     """The learning rate at the target, the ends of its interval and the slope; NaN where too little is known."""
-    if len(known) < 2:
+    if len(shown) < 2:
         return np.nan, np.nan, np.nan, np.nan
-    widths, decades, sds = np.array(known).T
-    found: Line = extrapolate(widths, decades, sds, target, slope)
+    widths, decades, sds = np.array(shown).T
+    found: Line = extrapolate(widths, decades, sds, target, law)
     return found.learning_rate, *found.interval, found.slope

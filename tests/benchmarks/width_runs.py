@@ -31,8 +31,9 @@ SEEDS = {32: 2, 64: 2, 128: 2, 512: 1}
 SLOTS = {32: 16, 64: 16, 128: 8, 512: 4}
 DECADES = {"sgd": (-5, 11), "adam": (-15, 1)}
 """The lowest and the highest learning rate, in steps from 1."""
-BELOW, ABOVE = 3, 2
-"""Steps below the best learning rate at hidden 128 and above its frontier between which hidden 512 is trained."""
+BELOW, FAR_BELOW, ABOVE = 3, 7, 2
+"""Steps below the best learning rate at hidden 128, far below it with Adam in the standard parametrization, and above
+its frontier between which hidden 512 is trained."""
 KEPT = ("outcome", "reason", "steps", "initial_loss", "final_loss", "initial_validation_loss", "validation_loss")
 
 
@@ -53,8 +54,12 @@ class Group:
 
 GROUPS = [
     Group(cell, optimizer, strategy, parametrization)
-    for cell in ("lstm", "gru")
-    for optimizer, strategy in (("sgd", "norm"), ("adam", "norm"))
+    for cell, optimizer, strategy in (
+        ("lstm", "sgd", "norm"),
+        ("lstm", "adam", "norm"),
+        ("gru", "adam", "norm"),
+        ("gru", "sgd", "norm"),
+    )
     for parametrization in ("standard", "mup")
 ]
 
@@ -106,12 +111,13 @@ def rate_of(place: int) -> float:
     return float(10 ** (place * STEP))
 
 
-def window(rows: pd.DataFrame) -> tuple[int, int]:
-    """Where hidden 512 is trained, by the runs of a group at hidden 128."""
+def window(group: Group, rows: pd.DataFrame) -> tuple[int, int]:
+    """Where hidden 512 is trained, by the runs of its group at hidden 128."""
     lost = rows["outcome"] == "diverged"
     losses = rows["validation_loss"].where(~lost, rows["initial_validation_loss"]).groupby(rows["place"]).mean()
     kept = rows.assign(lost=lost).groupby("place")["lost"].mean() < 0.5
-    return int(losses.idxmin()) - BELOW, int(kept[kept].index.max()) + ABOVE
+    below = FAR_BELOW if (group.optimizer, group.parametrization) == ("adam", "standard") else BELOW
+    return int(losses.idxmin()) - below, int(kept[kept].index.max()) + ABOVE
 
 
 def main() -> None:
@@ -137,7 +143,7 @@ def _train_rest(task: str, group: Group, hidden: int, done: pd.DataFrame, raw: P
     low, high = DECADES[group.optimizer]
     mine = of_group(done, group) if len(done) else done
     if hidden == LARGE:
-        low, high = window(mine[mine["hidden_size"] == SMALL[-1]])
+        low, high = window(group, mine[mine["hidden_size"] == SMALL[-1]])
     places = [*range(low, high + 1, 2), *range(low + 1, high + 1, 2)]
     wanted = [(place, seed) for seed in range(SEEDS[hidden]) for place in places]
     known = set() if mine.empty else set(

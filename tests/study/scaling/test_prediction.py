@@ -7,7 +7,7 @@ from simulated import INITIAL_LOSS, RISE, appraised, frame_of, simulated_study
 
 from gradstudy.study.frontier.table import frontier
 from gradstudy.study.report.report import build_report
-from gradstudy.study.scaling.law import STANDARD, TRANSFERRED, extrapolate
+from gradstudy.study.scaling.law import BY_SIZE, EVEN, TRANSFERRED, Known, extrapolate
 from gradstudy.study.scaling.prediction import scale_table
 from gradstudy.study.scaling.words import scaled_in_words
 
@@ -94,16 +94,24 @@ def test_a_study_that_is_scaled_to_nothing_has_no_prediction() -> None:
 def test_the_line_is_that_of_least_squares_where_the_prior_says_little() -> None:
     widths, decades = np.array([10.0, 20.0, 80.0]), np.array([0.1, -0.2, -0.4])
     sds = np.full(3, 0.05)
-    found = extrapolate(widths, decades, sds, 160.0, type(STANDARD)(0.0, 1e3))
+    found = extrapolate(widths, decades, sds, 160.0, Known(0.0, 1e3, 0.0, 0.0, 0.0))
     slope, level = np.polyfit(np.log10(widths), decades, 1)
     assert found.slope == pytest.approx(slope, rel=1e-4)
     assert found.decades == pytest.approx(level + slope * np.log10(160), rel=1e-4)
 
 
+def test_with_adam_the_line_bends_towards_one_over_the_width() -> None:
+    widths, decades, sds = np.array([32.0, 64.0, 128.0]), np.array([0.1, 0.05, 0.0]), np.full(3, 0.05)
+    by_size, even = (extrapolate(widths, decades, sds, 1280.0, known) for known in (BY_SIZE, EVEN))
+    assert -0.5 < by_size.slope < 0
+    assert -1 < even.slope < -0.7
+    assert even.decades == pytest.approx(even.slope, abs=0.05)
+
+
 def test_the_further_away_the_less_is_known() -> None:
     widths, decades, sds = np.array([32.0, 64.0]), np.array([0.0, 0.0]), np.full(2, 0.05)
-    for slope in (STANDARD, TRANSFERRED):
-        near, far = (extrapolate(widths, decades, sds, target, slope).sd for target in (128.0, 1024.0))
+    for known in (BY_SIZE, EVEN, TRANSFERRED):
+        near, far = (extrapolate(widths, decades, sds, target, known).sd for target in (128.0, 1024.0))
         assert near < far
 
 
