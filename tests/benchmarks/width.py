@@ -3,9 +3,9 @@
 Errors are in decades of learning rate. "unchanged" takes what holds at hidden 128; "line" is what reports say, a
 straight line in logarithms; "in" is the share of 95% intervals that hold the truth. "worse" is by how much of the
 untrained loss a model of hidden 512 ends higher at the learning rate predicted than at its best one. Reports rest on
-all runs, or on as many as a study has: one seed of every second learning rate.
+all runs, or on as many as a study has: one seed of every second learning rate (0.4 decades apart).
 
-    python tests/benchmarks/width.py [copy] [reverse]
+    python tests/benchmarks/width.py
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from width_runs import DATA, GROUPS, LARGE, SMALL, Group, of_group, rate_of
+from width_runs import DATA, GROUPS, LARGE, SMALL, STEP, Group, of_group, rate_of
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.study.answer.appraisal import Appraisal
@@ -26,7 +26,11 @@ from gradstudy.study.scaling.prediction import scale_table
 
 @dataclass(frozen=True)
 class Known:
-    """What runs of one width show: decades of the best learning rate and of the frontier."""
+    """What runs of one width show, in decades: the best learning rate, and the frontier.
+
+    That lies in the middle between the learning rates at which fewer and more than half of the runs diverge, a fifth of
+    a decade apart.
+    """
 
     best: float
     edge: float
@@ -61,7 +65,8 @@ def known_at(rows: pd.DataFrame, group: Group) -> Known:
     found, decades = appraised(trials), np.log10(trials["learning_rate"])
     assert found.model is not None
     best, _ = best_rate(found.model, found.observed.settings.take([0]), (decades.min(), decades.max()))
-    return Known(best, float(np.log10(frontier(trials)["frontier"].iloc[0])))
+    share = (rows["outcome"] == "diverged").groupby(rows["place"]).mean()
+    return Known(best, STEP * (float(share[share >= 0.5].index.min()) - 0.5))
 
 
 def regret(rows: pd.DataFrame, decades: float) -> float:
@@ -78,7 +83,7 @@ def compared(rows: pd.DataFrame, group: Group, few: pd.DataFrame) -> dict[str, A
     small, large = few[few["hidden_size"] != LARGE], rows[rows["hidden_size"] == LARGE]
     truth, last = known_at(large, group), known_at(small[small["hidden_size"] == SMALL[-1]], group)
     trials = trials_of(small, group)
-    spec = {"space": {"scale_to": {"hidden_size": LARGE}}}
+    spec = {"space": {"scale_to": {"hidden_size": LARGE}}, "optimizer": group.optimizer}
     found = scale_table(spec, frontier(trials), appraised(trials)).iloc[0]
     best, edge = np.log10(found["best_rate"]), np.log10(found["frontier"])
     return {
@@ -99,11 +104,10 @@ def compared(rows: pd.DataFrame, group: Group, few: pd.DataFrame) -> dict[str, A
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", default=["copy", "reverse"])
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     pd.set_option("display.width", 250, "display.max_columns", 50)
-    for task in parser.parse_args().tasks:
-        rows = pd.read_csv(DATA / f"width-{task}.csv.gz")
+    for file in sorted(DATA.glob("width-*.csv.gz")):
+        task, rows = file.name.removesuffix(".csv.gz").removeprefix("width-"), pd.read_csv(file)
         for what, few in (("all runs", rows), ("a study's", rows[(rows["seed"] == 0) & (rows["place"] % 2 == 0)])):
             table = pd.DataFrame(
                 compared(of_group(rows, group), group, of_group(few, group))
