@@ -14,6 +14,7 @@ from gradstudy.models.model_shape import Batch, ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.optimizers import make_optimizer
 from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.parametrization import rate_scales
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.seq2seq import EncoderDecoder
 from gradstudy.models.slot_state import named, part_of
@@ -136,7 +137,8 @@ class TrialArray:
         self.active += 1
         self.parameters[slot] = self.model.initialize(run.seed, self.parameters.dtype)
         self._optimizer.reset(slot)
-        self._optimizer.assign(slot, run.hyperparameters)
+        scales = rate_scales(self.model.shape, self.model.layout, self._optimizer.name, run.strategy)
+        self._optimizer.assign(slot, run.hyperparameters, scales)
         if self._scaling:
             self._scaling.reset(slot)
         self._state_clipper.assign(slot, run.strategy, run.threshold)

@@ -14,7 +14,12 @@ from gradstudy.models.workspace import Workspace
 
 
 def dot_product(
-    hidden: Tensor, memory: Tensor, padding: Tensor | None, parameters: dict[str, Tensor], workspace: Workspace
+    hidden: Tensor,
+    memory: Tensor,
+    padding: Tensor | None,
+    parameters: dict[str, Tensor],
+    workspace: Workspace,
+    scale: float = 1.0,
 ) -> Tensor:
     """Luong's attention (Luong et al. 2015, arXiv 1508.04025) after the decoder, without input feeding.
 
@@ -28,6 +33,7 @@ def dot_product(
         padding: True where the source is padding, [K, S, B].
         parameters: of the model.
         workspace: for the products.
+        scale: that the products are multiplied by.
 
     Returns:
         What the output layer reads, [K, U, B, H].
@@ -36,6 +42,8 @@ def dot_product(
     projection = parameters.get("attention.key.weight")
     keys = values if projection is None else _projected(memory, projection, workspace).transpose(1, 2)
     scores = queries @ keys.transpose(2, 3)
+    if scale != 1:
+        scores = scores * scale
     if padding is not None:
         scores = scores.masked_fill(padding.transpose(1, 2).unsqueeze(2), -math.inf)
     context = torch.softmax(scores, -1) @ values
@@ -53,20 +61,30 @@ class AdditiveAttention:
     """
 
     def __init__(
-        self, memory: Tensor, padding: Tensor | None, parameters: dict[str, Tensor], workspace: Workspace
+        self,
+        memory: Tensor,
+        padding: Tensor | None,
+        parameters: dict[str, Tensor],
+        workspace: Workspace,
+        scale: float = 1.0,
     ) -> None:
-        """Project the encoder's outputs [K, S, B, M], with padding [K, S, B], once for all steps."""
+        """Project the encoder's outputs [K, S, B, M], with padding [K, S, B], once for all steps.
+
+        Scores are multiplied by ``scale``.
+        """
         self._values = memory.transpose(1, 2)
         self._keys = _projected(memory, parameters["attention.key.weight"], workspace).transpose(1, 2)
         self._padding = None if padding is None else padding.transpose(1, 2)
         self._query = parameters["attention.query.weight"]
         self._score = parameters["attention.score.weight"].transpose(1, 2).unsqueeze(1)
-        self._workspace = workspace
+        self._workspace, self._scale = workspace, scale
 
     def context(self, state: Tensor, step: int) -> Tensor:
         """What a step's decoder reads of the source, [K, B, M], by its state before it [K, B, H]."""
         query = affine(state, self._query, None, self._workspace, f"attention.query.{step}")
         scores = (torch.tanh(self._keys + query.unsqueeze(2)) * self._score).sum(-1)
+        if self._scale != 1:
+            scores = scores * self._scale
         if self._padding is not None:
             scores = scores.masked_fill(self._padding, -math.inf)
         context: Tensor = (torch.softmax(scores, -1).unsqueeze(2) @ self._values).squeeze(2)

@@ -49,5 +49,6 @@ def bytes_per_trial(
     activations = batch_size * (layers + between + turned + output + attention + step) * dtype.itemsize
     each = max(1, shape.source_features, shape.target_features)
     read = batch_size * (source_steps + target_steps) * each * 3 * torch.int64.itemsize
-    parameters = layout.size * (_COPIES + OPTIMIZER_STATES[optimizer]) * max(dtype.itemsize, torch.float32.itemsize)
+    kept = _COPIES + OPTIMIZER_STATES[optimizer] + (1 if shape.base else 0)
+    parameters = layout.size * kept * max(dtype.itemsize, torch.float32.itemsize)
     return activations + read + parameters

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from gradstudy.models.model_shape import ModelShape
+from gradstudy.models.model_shape import ModelShape, parameter_layout
 from gradstudy.models.parameters import ParameterLayout
+from gradstudy.models.parametrization import growth
 
 
 def initial_parameters(shape: ModelShape, layout: ParameterLayout, seed: int, dtype: torch.dtype) -> Tensor:
@@ -21,10 +22,14 @@ def initial_parameters(shape: ModelShape, layout: ParameterLayout, seed: int, dt
 
     With ``forget_bias`` an LSTM's forget gates begin with that bias (Gers et al. 2000; Jozefowicz et al. 2015):
     it is in ``bias_ih``, and their ``bias_hh`` is zero. Nothing else is drawn differently.
+
+    In the maximal update parametrization bounds are those of the model of the base width, times ``Growth.initial``.
     """
+    base = shape.base or shape
+    of_base = parameter_layout(base).parameters
     generator = torch.Generator().manual_seed(seed)
     flat = torch.zeros(1, layout.size, dtype=dtype)
-    for parameter in layout.parameters:
+    for parameter, at_base in zip(layout.parameters, of_base, strict=True):
         view = parameter.view(flat)[0]
         torch_order = view.T if parameter.unit_axis == 1 else view
         drawn = torch.empty(torch_order.shape, dtype=view.dtype)
@@ -32,7 +37,7 @@ def initial_parameters(shape: ModelShape, layout: ParameterLayout, seed: int, dt
         if module.endswith("_embedding") and not (shape.tied and module == "decoder_embedding"):
             drawn.normal_(generator=generator)
         else:
-            bound = _bound(shape, module, parameter.shape)
+            bound = _bound(base, module, at_base.shape) * growth(parameter, at_base).initial
             drawn.uniform_(-bound, bound, generator=generator)
         torch_order.copy_(drawn)
     if shape.cell == "lstm" and shape.forget_bias is not None:

@@ -56,6 +56,8 @@ class ModelShape:
             arXiv 1608.05859); the embedding size is then the hidden size.
         dropout: rate between layers and before the output layer.
         forget_bias: what the bias of an LSTM's forget gates begins with, in all layers; None as torch draws it.
+        base: the same model at the base width of the maximal update parametrization, see ``models.parametrization``;
+            None in the standard one.
     """
 
     cell: Cell
@@ -74,6 +76,12 @@ class ModelShape:
     tied: bool = False
     dropout: float = 0.0
     forget_bias: float | None = None
+    base: "ModelShape | None" = None
+
+    @property
+    def output_scale(self) -> float:
+        """What the output layer and the scores of attention are multiplied by: 1 over the growth of the width."""
+        return 1.0 if self.base is None else self.base.hidden_size / self.hidden_size
 
     @property
     def memory_size(self) -> int:

@@ -69,8 +69,8 @@ class OptimizerSettings:
         """Every hyperparameter that the optimizer takes."""
         return {**OPTIMIZERS[self.name].defaults, **self.given}
 
-    def code(self, learning_rate: float) -> str:
-        """The PyTorch that makes it for ``model``."""
+    def code(self, learning_rate: float, parameters: str = "model.parameters()") -> str:
+        """The PyTorch that makes it for ``model``, or for groups of its parameters."""
         entry = OPTIMIZERS[self.name]
         written = [f"lr={learning_rate:g}"]
         if "momentum" in entry.defaults:
@@ -84,7 +84,7 @@ class OptimizerSettings:
             written.append(f"eps={self.given['epsilon']:g}")
         if "weight_decay" in self.given:
             written.append(f"weight_decay={self.given['weight_decay']:g}")
-        return f"torch.optim.{entry.torch_class}(model.parameters(), {', '.join(written)})"
+        return f"torch.optim.{entry.torch_class}({parameters}, {', '.join(written)})"
 
 
 def below_one(value: float, digits: int) -> float:

@@ -7,6 +7,7 @@ Each equals the class of ``torch.optim`` that ``OPTIMIZERS`` names, from whose p
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -68,26 +69,43 @@ class NamedOptimizer(Optimizer):
         self._settings = settings
         self._values = SlotValues(settings.values, slots, dtype, device)
         self.state = tuple(torch.zeros(slots, size, dtype=dtype, device=device) for _ in range(self.moments))
+        self._scales: Tensor | None = None
+        self._unscaled = partial(torch.ones, slots, size, dtype=dtype, device=device)
 
-    def assign(self, slot: int, given: Mapping[str, float]) -> None:
-        """Give the trial of a slot its own hyperparameters; those that are not ``given`` are the settings'."""
+    @property
+    def name(self) -> OptimizerName:
+        """In ``OPTIMIZERS``."""
+        return self._settings.name
+
+    def assign(self, slot: int, given: Mapping[str, float], scales: Tensor | None = None) -> None:
+        """Give the trial of a slot its own hyperparameters; those that are not ``given`` are the settings'.
+
+        Its learning rate is multiplied, parameter by parameter, by ``scales`` [P], and its weight decay divided.
+        """
         self._values.assign(slot, {**self._settings.values, **given})
+        if scales is not None:
+            self._scales = self._unscaled() if self._scales is None else self._scales
+            self._scales[slot] = scales
 
     def move(self, source: int, target: int) -> None:
         """See Optimizer."""
         super().move(source, target)
         self._values.move(source, target)
+        if self._scales is not None:
+            self._scales[target] = self._scales[source]
 
     def step(self, parameters: Tensor, gradients: Tensor, learning_rate: Tensor, taken: Tensor) -> None:
         """See Optimizer."""
         count = len(parameters)
         rate, column = (learning_rate * taken).unsqueeze(1), taken.unsqueeze(1)
+        scales = None if self._scales is None else self._scales[:count]
         if self._values.any("weight_decay", count):
             decay = self._values.value("weight_decay", count)
             if self._settings.name == "adamw":
                 parameters.mul_(1 - decay * rate)
             else:
-                gradients.addcmul_(parameters, decay)
+                gradients.addcmul_(parameters, decay if scales is None else decay / scales)
+        rate = rate if scales is None else rate * scales
         self._update(parameters, gradients, rate, column, [tensor[:count] for tensor in self.state])
 
     def _value(self, name: str, like: Tensor) -> Tensor:
@@ -100,7 +118,10 @@ class NamedOptimizer(Optimizer):
 
     @abstractmethod
     def _update(self, parameters: Tensor, gradients: Tensor, rate: Tensor, taken: Tensor, kept: list[Tensor]) -> None:
-        """Update parameters [n, P] and what is kept; rate (0 where the step is not taken) and taken are [n, 1]."""
+        """Update parameters [n, P] and what is kept.
+
+        Taken is [n, 1]; the rate, 0 where the step is not taken, as well, or [n, P].
+        """
 
 
 class SGD(NamedOptimizer):
@@ -216,7 +237,7 @@ class NAdam(Moments):
     ) -> None:  # fmt: skip
         mean, square, _, lacking = kept
         now, coming = self._momentum(steps), self._momentum(steps + 1)
-        lacking.copy_(torch.where(rate != 0, lacking * now + (1 - now), lacking))
+        lacking.copy_(torch.where((rate != 0).any(1, keepdim=True), lacking * now + (1 - now), lacking))
         denominator = square.sqrt().div_(known_2.sqrt()).add_(self._value("epsilon", rate))
         # A trial that has skipped every step so far has no product yet and must not divide by zero.
         known = torch.where(lacking == 0, 1.0, lacking)

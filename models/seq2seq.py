@@ -115,6 +115,8 @@ class EncoderDecoder:
             else:
                 hidden = torch.cat([h for h, _ in states[-1]], -1).unsqueeze(1)
         hidden = self._dropped(model, hidden, positions, 2 * shape.layers)
+        if shape.output_scale != 1:
+            hidden = hidden * shape.output_scale
         weight = parameters["decoder_embedding.weight"].transpose(1, 2) if shape.tied else parameters["output.weight"]
         outputs = affine(hidden.flatten(1, 2), weight, parameters["output.bias"], self.workspace, "output")
         if outputs.dtype in (torch.bfloat16, torch.float16):
@@ -182,9 +184,10 @@ class EncoderDecoder:
         if self.shape.attention != "bahdanau":
             hidden, _ = self._decoder_steps(model, inputs, states, positions)
             if self.shape.attention == "dot":
-                hidden = dot_product(hidden, memory, padding, model.parameters, self.workspace)
+                scale = self.shape.output_scale
+                hidden = dot_product(hidden, memory, padding, model.parameters, self.workspace, scale)
             return hidden
-        attention = AdditiveAttention(memory, padding, model.parameters, self.workspace)
+        attention = AdditiveAttention(memory, padding, model.parameters, self.workspace, self.shape.output_scale)
         if inputs.ndim == 3:
             inputs = embedded(model.parameters["decoder_embedding.weight"], inputs)
         outputs = []

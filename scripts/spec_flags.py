@@ -97,6 +97,10 @@ def _ends(name: str, text: str) -> tuple[float, float]:
     raise SpecError(f"--search takes LOW:HIGH such as {name}=0.9:0.99, and --vary values, but got {text!r}")
 
 
+def _scale(given: str) -> Values:
+    return dict(assignments("--scale-to", [given], "hidden_size=512"))
+
+
 def _learning_rates(given: str) -> Any:
     return axis("--lr", given)
 
@@ -143,6 +147,14 @@ OF_THE_SPACE = (
         "NAME=LOW:HIGH",
         read=_hyperparameters,
     ),
+    Flag(
+        "--scale-to",
+        "space.scale_to",
+        str,
+        "Predict the best learning rate and the frontier of a larger model from smaller ones.",
+        "NAME=VALUE",
+        read=_scale,
+    ),
 )
 OF_TRAINING = (
     Flag("--optimizer", "optimizer", str, f"{', '.join(OPTIMIZERS)}; of a model of your own also own.", "NAME"),
@@ -179,6 +191,8 @@ OF_THE_MODEL = (
     Flag("--tied", "model.tied", bool, "One matrix as the decoder's embedding and the output layer's weight."),
     Flag("--label-smoothing", "model.label_smoothing", float, "Share of each target spread over all symbols."),
     Flag("--dropout", "model.dropout", float, "Dropout rate."),
+    Flag("--parametrization", "model.parametrization", str, "By width: standard, or mup (Tensor Programs V).", "NAME"),
+    Flag("--base-width", "model.base_width", int, "Hidden size at which mup is as standard.", default="64"),
     Flag("--guard", "guard", bool, "Skip steps with a non-finite gradient."),
     Flag("--own-draws", "own_draws", bool, "Trials of a model of your own that draws share nothing: one at a time."),
 )

@@ -25,7 +25,8 @@ ORDER = {
             "frontier",
             "worth",
         ),
-        *("literature", "search", "training", "launch", "worker", "answer", "horizon", "report", "opened_study"),
+        *("literature", "search", "training", "launch", "worker", "answer"),
+        *("horizon", "scaling", "report", "opened_study"),
     ),
     "scripts": (
         *("printable", "errors", "options", "given_options", "exit_codes", "spec_input", "spec_flags"),

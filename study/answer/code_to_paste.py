@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from textwrap import indent
 from typing import Any
 
+from gradstudy.models.parametrization_names import is_by_size
 from gradstudy.models.strategies import STRATEGIES
 from gradstudy.study.spec.optimizer.optimization import optimizer_settings, schedule_of
 
@@ -11,6 +12,17 @@ AUTOCAST = "# model and loss are computed within torch.autocast(device_type, tor
 SMOOTHING = "# loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing={smoothing:g})"
 SCALER = "scaler = torch.amp.GradScaler()\n# scaler.scale(loss).backward() in place of loss.backward()"
 OWN = "# your own optimizer, with lr={lr}"
+MUP = """# maximal update parametrization: `base` is your model with hidden size {base}; multiply what the output layer
+# reads, and the scores of attention, by {base} / hidden_size
+groups = []
+for p, q in zip(model.parameters(), base.parameters()):
+    grown = [n / m for n, m in zip(p.shape, q.shape) if n != m]
+    if len(grown) == 1 and q.std() > 0:
+        p.data.mul_(q.std() / p.std())
+    rate = {rate}
+    groups.append({{"params": [p], "lr": {lr} * rate, "weight_decay": {decay} / rate}})"""
+BY_SIZE_RATE = "grown[0] / grown[1] if len(grown) == 2 else (grown or [1])[0]"
+EVEN_RATE = "1 / grown[1] if len(grown) == 2 else 1"
 GUARD = """gradients = [p.grad for p in model.parameters() if p.grad is not None]
 if torch.isfinite(loss) and torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
 """
@@ -39,6 +51,16 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         step += "\nschedule.step()"
     if spec.get("optimizer") == "own":
         optimizer = OWN.format(lr=f"{learning_rate:g}")
+    elif base := _base_width(spec):
+        settings = optimizer_settings(spec)
+        by_size = is_by_size(settings.name, strategy)
+        groups = MUP.format(
+            base=base,
+            rate=BY_SIZE_RATE if by_size else EVEN_RATE,
+            lr=f"{learning_rate:g}",
+            decay=f"{settings.values['weight_decay']:g}",
+        )
+        optimizer = f"{groups}\noptimizer = {settings.code(learning_rate, 'groups')}"
     else:
         optimizer = f"optimizer = {optimizer_settings(spec).code(learning_rate)}"
     smoothing = spec.get("label_smoothing", spec.get("model", {}).get("label_smoothing", 0))
@@ -52,3 +74,12 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
     ]
     before = "\n".join(part for part in parts if part)
     return f"# once, before the training loop\n{before}\n\n# after loss.backward()\n{step}"
+
+
+def _base_width(spec: Mapping[str, Any]) -> int | None:
+    """The base width of a model in the maximal update parametrization that has another one; None for all others."""
+    model = {"parametrization": "standard", "base_width": 0, "hidden_size": 0} | spec.get("model", {})
+    model |= {name: spec[name] for name in model.keys() & spec.keys()}
+    if model["parametrization"] != "mup" or model["base_width"] == model["hidden_size"]:
+        return None
+    return int(model["base_width"])

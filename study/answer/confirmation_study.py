@@ -164,6 +164,7 @@ def spec_of_chosen(spec: StudySpec, chosen: list[Chosen], max_runs: int, **given
         "strategies": list(dict.fromkeys(setting.strategy for setting in chosen)),
         "thresholds": thresholds,
         "learning_rate": (min(learning_rates), max(learning_rates)),
+        "scale_to": {},
     }
     changes: dict[str, Any] = {
         **given,

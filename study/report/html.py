@@ -25,6 +25,7 @@ OPEN_TABLES = (
     "confirmation",
     "at_horizon",
     "horizons",
+    "scaling",
     "settings",
     "strategies",
     "metrics",

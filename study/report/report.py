@@ -27,6 +27,8 @@ from gradstudy.study.horizon.answer import AtHorizon, answer_at_horizon
 from gradstudy.study.horizon.extension import read_longer
 from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats, of_length
+from gradstudy.study.scaling.prediction import scale_table
+from gradstudy.study.scaling.words import scaled_in_words
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
@@ -59,6 +61,7 @@ class Report:
         horizons: how its best settings fared that were trained longer, see ``read_longer``.
         at_horizon: the answer for its horizon; None where no longer runs have ended.
         predicted: what settings do at the horizon, see ``predict``.
+        scaling: what is predicted for a larger model, see ``scale_table``.
     """
 
     study: StudyRecord
@@ -73,6 +76,7 @@ class Report:
     horizons: pd.DataFrame
     at_horizon: AtHorizon | None
     predicted: pd.DataFrame
+    scaling: pd.DataFrame
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -94,6 +98,11 @@ class Report:
         """What the study cannot tell."""
         said = caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes)
         return [*said, *of_length(self.study, self.at_horizon, has_answer=self.recommendation is not None)]
+
+    @property
+    def larger(self) -> list[str]:
+        """What is predicted for a larger model, see ``scaled_in_words``."""
+        return scaled_in_words(self.study.spec, self.scaling)
 
     @cached_property
     def causes(self) -> list[str]:
@@ -163,6 +172,7 @@ class Report:
             "confirmation": self.confirmation,
             "at_horizon": self.predicted,
             "horizons": self.horizons,
+            "scaling": self.scaling,
             "settings": self.settings,
             "strategies": self.strategies,
             "metrics": self.metrics,
@@ -228,6 +238,7 @@ def build_report(
         horizons=horizons,
         at_horizon=at_horizon,
         predicted=predicted,
+        scaling=scale_table(study.spec, frontiers, appraisal),
     )
 
 

@@ -50,6 +50,8 @@ def _of_the_model(model: Mapping[str, Any]) -> dict[str, str]:
     words = {"bidirectional": "bidirectional encoder"} if model.get("bidirectional") else {}
     words |= {"attention": f"{attention} attention"} if attention != "none" else {}
     words |= {"tied": "tied embeddings"} if model.get("tied") else {}
+    mup = model.get("parametrization", "standard") == "mup"
+    words |= {"parametrization": f"muP from hidden {model['base_width']}"} if mup else {}
     smoothing = model.get("label_smoothing")
     return words | ({"label_smoothing": f"label smoothing {smoothing:g}"} if smoothing else {})
 

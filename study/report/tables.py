@@ -97,6 +97,13 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "frontier_low": ("frontier, low", number),
         "frontier_high": ("frontier, high", number),
         "status": ("status", _word),
+        "widths": ("trained at", _word),
+        "target": ("predicted for", number),
+        "best_rate": ("best lr", number),
+        "best_rate_low": ("best lr, low", number),
+        "best_rate_high": ("best lr, high", number),
+        "best_rate_slope": ("its decades a decade", number),
+        "frontier_slope": ("its decades a decade", number),
         "factor": ("factor", _word),
         "importance": ("uncertainty taken away", percent),
         "importance_low": ("low", percent),
@@ -159,6 +166,11 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Settings trained longer",
             "The best settings of this study, trained longer: fewer of them at each number of steps, and each also at "
             "half its learning rate. Mean loss: a diverged run counts as untrained.",
+        ),
+        "scaling": (
+            "A larger model",
+            "The best learning rate and the frontier that runs of smaller models predict, with their 95% intervals: "
+            "straight lines in logarithms, extrapolated.",
         ),
         "settings": (
             "Each setting",

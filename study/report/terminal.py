@@ -48,6 +48,7 @@ def print_report(made: "Report | Comparison") -> None:
     if not made.horizons.empty:
         _print_heading(console, "Longer training", "(mean loss: a diverged run counts as untrained)")
         console.print(horizons_table(made.horizons))
+    _print_list(console, "A larger model", made.larger)
     _print_list(console, "What to know before trusting this", made.caveats)
     if made.strategies.empty:
         return

@@ -33,6 +33,8 @@ def to_markdown(report: "Report | Comparison") -> str:
     if isinstance(report, Report) and report.at_horizon is not None:
         heading = f"## By the runs of {report.at_horizon.short:,} steps: {plain(sentences.of_short_runs(report))}"
         parts += [heading, bullets(sentences.evidence_of_short_runs(report))]
+    if isinstance(report, Report) and report.larger:
+        parts += ["## A larger model", bullets(report.larger)]
     if report.caveats:
         parts += ["## What to know before trusting this", bullets(report.caveats)]
     parts += [_markdown_table(table) for table in text_tables(report)]
@@ -52,6 +54,8 @@ def to_json(report: "Report | Comparison") -> str:
             content["verdicts"] = report.verdicts
         if report.effects:
             content["effects"] = report.effects
+        if report.larger:
+            content["larger_model"] = report.larger
     content["caveats"] = report.caveats
     content["tables"] = {name: _records(frame) for name, frame in report.tables().items()}
     return json.dumps(json_value(content), indent=1, allow_nan=False) + "\n"

@@ -18,7 +18,7 @@ OF_THE_SPEC = ("loss", "precision", *OF_A_MODULE, *OF_AN_OPTIMIZER)
 """What of the spec counts for the user's own model; all else that it varies is an option of its function."""
 OF_THE_MODEL = (
     *("hidden_size", "embedding_size", "layers", "bidirectional", "attention", "tied", "label_smoothing", "dropout"),
-    "forget_bias",
+    *("forget_bias", "parametrization"),
 )
 TASK_OPTIONS = "task_options"
 """The field of a spec that holds the options of its task."""
@@ -74,6 +74,18 @@ def place_of(task: str, name: str, *, own_optimizer: bool) -> tuple[str, ...]:
     accepted = ", ".join([*OF_THE_SPEC, *OF_THE_MODEL])
     of_task = f" and of task {found.name!r} {', '.join(options)}" if options else ""
     raise ValueError(f"there is no factor {name!r} to vary: accepted are {accepted}{of_task}")
+
+
+def rates_apart(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's values, in which those of the learning rate may be given like a factor's, with them as its axis."""
+    space, name = values.get("space"), "learning_rate"
+    factors = space.get("factors") if isinstance(space, dict) else None
+    if not isinstance(space, dict) or not isinstance(factors, dict) or name not in factors:
+        return dict(values)
+    if name in space:
+        raise ValueError(f"space.{name} and space.factors.{name} are one: give one of them")
+    others = {other: given for other, given in factors.items() if other != name}
+    return {**values, "space": space | {"factors": others, name: {"values": factors[name]}}}
 
 
 def replaced(values: Mapping[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:

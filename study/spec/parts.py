@@ -6,10 +6,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from gradstudy.models.attention_names import AttentionName
 from gradstudy.models.cell_names import Cell
+from gradstudy.models.parametrization_names import ParametrizationName
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.axis import Axis, Range, ValueList, ends
 from gradstudy.study.spec.factors import FactorValue
 from gradstudy.study.spec.optimizer.searched import checked
+from gradstudy.study.spec.scale import check_scale
 
 CellName = Literal[Cell, "module"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -51,6 +53,10 @@ class ModelSpec(Part):
         le=100,
         description="initial bias of an LSTM's forget gates; as torch draws it if not given",
     )
+    parametrization: ParametrizationName = Field(
+        default="standard", description="mup: learning rates that are right at one hidden size are so at others"
+    )
+    base_width: int = Field(default=64, ge=1, le=4096, description="hidden size at which mup and standard are the same")
 
 
 class SearchSpace(Part):
@@ -74,6 +80,10 @@ class SearchSpace(Part):
         default_factory=dict, description="momentum, beta1, beta2, epsilon or weight_decay -> range that is searched"
     )
 
+    scale_to: dict[str, float] = Field(
+        default_factory=dict, description="a factor, such as hidden_size -> larger value that the report predicts for"
+    )
+
     @field_validator("hyperparameters")
     @classmethod
     def _can_be_searched(cls, given: dict[str, Range]) -> dict[str, Range]:
@@ -93,6 +103,11 @@ class SearchSpace(Part):
             if name not in STRATEGIES:
                 raise ValueError(f"must be among {', '.join(STRATEGIES)}, but got {name!r}")
         return names
+
+    @model_validator(mode="after")
+    def _smaller_values_to_scale_from(self) -> Self:
+        check_scale(self.scale_to, self.factors)
+        return self
 
     @model_validator(mode="after")
     def _thresholds_of_searched_strategies(self) -> Self:

@@ -29,7 +29,7 @@ from gradstudy.study.spec.checks.model_of_the_task import check_model
 from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.error_sentence import error_sentence
-from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, replaced
+from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, rates_apart, replaced
 from gradstudy.study.spec.module_options import plain_option
 from gradstudy.study.spec.optimizer.optimization import (
     check_hyperparameters,
@@ -39,11 +39,13 @@ from gradstudy.study.spec.optimizer.optimization import (
 )
 from gradstudy.study.spec.optimizer.searched import check_searched
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
+from gradstudy.study.spec.scale import with_widths
 
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 
 DEFAULT_TASK = "cmudict"
-LEARNING_RATE = "learning_rate"
+BESIDE_EACH_OTHER = ("factors", "hyperparameters", "scale_to")
+"""Parts of a space that speak of fields of the spec."""
 
 
 class StudySpec(Part):
@@ -94,8 +96,8 @@ class StudySpec(Part):
     seeds: int = Field(default=1, ge=1, le=1000, description="replicates: trials of each setting, each with its seed")
     sampler: SamplerName = Field(
         default="auto",
-        description="where trials are placed; qmc where hyperparameters are searched; grid where nothing is a range "
-        "and neither sampler nor trials are given",
+        description="where trials are placed; qmc where hyperparameters are searched or with scale_to; grid where "
+        "nothing is a range and neither sampler nor trials are given",
     )
     pruner: PrunerName = Field(default="none", description="ends trials that fall behind, for plain tuning")
     frontier_width: float | None = Field(
@@ -164,9 +166,7 @@ class StudySpec(Part):
         space = values.get("space") if isinstance(values, dict) else None
         if not isinstance(space, dict) or not isinstance(space.get("factors"), dict) or not space["factors"]:
             return values
-        alone = values | {
-            "space": {name: part for name, part in space.items() if name not in ("factors", "hyperparameters")}
-        }
+        alone = values | {"space": {name: part for name, part in space.items() if name not in BESIDE_EACH_OTHER}}
         for name in ("optimizer", "schedule"):  # which say what else can be given
             if isinstance(several := space["factors"].get(name), (list, tuple)) and several:
                 alone |= {name: several[0]}
@@ -182,17 +182,8 @@ class StudySpec(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _learning_rates_among_the_factors(cls, values: Any) -> Any:
-        """Values of the learning rate may be given like those of a factor."""
-        space = values.get("space") if isinstance(values, dict) else None
-        if not isinstance(space, dict) or not isinstance(factors := space.get("factors"), dict):
-            return values
-        if LEARNING_RATE not in factors:
-            return values
-        if LEARNING_RATE in space:
-            raise ValueError(f"space.{LEARNING_RATE} and space.factors.{LEARNING_RATE} are one: give one of them")
-        others = {name: given for name, given in factors.items() if name != LEARNING_RATE}
-        return values | {"space": space | {"factors": others, LEARNING_RATE: {"values": factors[LEARNING_RATE]}}}
+    def _what_is_varied(cls, values: Any) -> Any:
+        return with_widths(rates_apart(values)) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _fit_for_the_task(self) -> Self:

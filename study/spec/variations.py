@@ -10,7 +10,7 @@ def varied(spec: StudySpec, factors: Factors) -> StudySpec:
     if not factors:
         return spec
     values = spec.model_dump(mode="json")
-    values["space"] |= {"factors": {}, "hyperparameters": {}}
+    values["space"] |= {"factors": {}, "hyperparameters": {}, "scale_to": {}}
     for name, value in factors:
         values = replaced(values, spec.place_of(name), value)
     return parse_spec(values)

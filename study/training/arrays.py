@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import torch
 
@@ -210,10 +210,10 @@ def make_workspace(spec: StudySpec, device: str) -> Workspace:
 
 def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
     """The models that a study trains with one cell."""
-    model = spec.model
-    return ModelShape(
+    model, sizes = spec.model, cast("dict[str, Any]", data.sizes)
+    shape = ModelShape(
         cell=cast("Cell", cell),
-        **data.sizes,
+        **sizes,
         embedding_size=model.embedding_size or model.hidden_size,
         hidden_size=model.hidden_size,
         layers=model.layers,
@@ -225,6 +225,12 @@ def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
         decoder=data.decoder,
         loss=spec.trained_loss,
         forget_bias=model.forget_bias,
+    )
+    if model.parametrization == "standard":
+        return shape
+    embedding = None if model.tied else model.embedding_size
+    return replace(
+        shape, base=replace(shape, hidden_size=model.base_width, embedding_size=embedding or model.base_width)
     )
 
 

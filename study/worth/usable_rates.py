@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.worth.observed import Settings
-from gradstudy.study.worth.worth import WorthModel
+from gradstudy.study.worth.worth import Worth, WorthModel
 
 TOLERANCE = 0.02
 """Of the untrained loss."""
@@ -48,20 +48,36 @@ def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float
     low, high = tried
     if low == high:
         return UsableRates(low, high, np.nan, np.nan, np.nan)
-    grid = np.linspace(low, high, max(2, round((high - low) * STEPS_PER_DECADE) + 1))
-    settings = setting.take(np.zeros(len(grid), np.int64)).at(grid)
-    worth = model.of(settings)
+    grid, worth, drawn = drawn_losses(model, setting, tried)
     lost = worth.chances.mean
     good = _about_as_good(worth.expected[None, :], lost)[0]
-    covariance = model.losses.covariance(
-        settings, worth.distances, model.losses.predict(settings, worth.distances)
-    ) * np.outer(1 - lost, 1 - lost)
-    drawn = np.random.default_rng(0).multivariate_normal(worth.expected, covariance, DRAWS, check_valid="ignore")
     widths = _about_as_good(drawn, lost).sum(1) * (grid[1] - grid[0])
     tail = (1 - PROBABILITY) / 2
     width_low, width, width_high = map(float, np.quantile(widths, [tail, 0.5, 1 - tail]))
     inside = _around(good, int(np.argmin(np.where(good, worth.expected, np.inf))))
     return UsableRates(float(grid[inside].min()), float(grid[inside].max()), width, width_low, width_high)
+
+
+def drawn_losses(model: WorthModel, setting: Settings, tried: tuple[float, float]) -> tuple[Floats, Worth, Floats]:
+    """What is probable of the expected losses of a setting over the learning rate.
+
+    Args:
+        model: of what settings are worth.
+        setting: one, whose learning rate does not count.
+        tried: the lowest and a higher learning rate, in decades.
+
+    Returns:
+        Learning rates [n] in decades, what they are worth, and draws [DRAWS, n] of their expected losses.
+    """
+    low, high = tried
+    grid = np.linspace(low, high, max(2, round((high - low) * STEPS_PER_DECADE) + 1))
+    settings = setting.take(np.zeros(len(grid), np.int64)).at(grid)
+    worth = model.of(settings)
+    kept = 1 - worth.chances.mean
+    predicted = model.losses.predict(settings, worth.distances)
+    covariance = model.losses.covariance(settings, worth.distances, predicted) * np.outer(kept, kept)
+    drawn = np.random.default_rng(0).multivariate_normal(worth.expected, covariance, DRAWS, check_valid="ignore")
+    return grid, worth, drawn
 
 
 def _about_as_good(expected: Floats, lost: Floats) -> NDArray[np.bool_]:

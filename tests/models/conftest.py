@@ -71,11 +71,11 @@ class TorchSeq2Seq(nn.Module):
             hidden, _ = self.decoder(inputs, state)
         if self.shape.attention == "dot":
             keys = self.attention.key(memory) if self.shape.bidirectional else memory
-            scores = hidden @ keys.transpose(1, 2)
+            scores = hidden @ keys.transpose(1, 2) * self.shape.output_scale
             context = torch.softmax(scores.masked_fill(absent.unsqueeze(1), float("-inf")), 2) @ memory
             hidden = torch.tanh(self.attention(torch.cat([context, hidden], 2)))
         weight = self.decoder_embedding.weight if self.shape.tied else self.output.weight
-        logits = nn.functional.linear(hidden, weight, self.output.bias)
+        logits = nn.functional.linear(hidden * self.shape.output_scale, weight, self.output.bias)
         smoothing = self.shape.label_smoothing
         return nn.functional.cross_entropy(
             logits.flatten(0, 1), target.flatten(), ignore_index=PAD, label_smoothing=smoothing
@@ -98,6 +98,7 @@ class TorchSeq2Seq(nn.Module):
         for step in inputs.unbind(1):
             query = (state[0] if isinstance(state, tuple) else state)[-1].unsqueeze(1)
             scores = self.attention["score"](torch.tanh(self.attention["query"](query) + self.attention["key"](memory)))
+            scores = scores * self.shape.output_scale
             weights = torch.softmax(scores.squeeze(2).masked_fill(absent, float("-inf")), 1)
             context = torch.einsum("bs,bsm->bm", weights, memory)
             found, state = self.decoder(torch.cat([step, context], 1).unsqueeze(1), state)

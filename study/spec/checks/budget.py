@@ -18,11 +18,12 @@ SamplerName = Literal["auto", "random", "qmc", "tpe", "frontier", "grid"]
 def with_sampler(values: Mapping[str, Any]) -> dict[str, Any]:
     """A spec's values, in which a grid has its sampler and as many trials as settings and seeds, unless given.
 
-    A space of values is a grid where neither sampler nor trials are given. Where hyperparameters are searched, points
-    are spread evenly unless a sampler is given.
+    A space of values is a grid where neither sampler nor trials are given. Where hyperparameters are searched, or
+    widths are scaled from, of which each must be known, points are spread evenly unless a sampler is given.
     """
     sampler, trials = values.get("sampler"), values.get("trials")
-    if sampler is None and isinstance(space := values.get("space"), dict) and space.get("hyperparameters"):
+    space = values.get("space")
+    if sampler is None and isinstance(space, dict) and (space.get("hyperparameters") or space.get("scale_to")):
         return {**values, "sampler": "qmc"}
     if trials is not None or sampler not in (None, "grid"):
         return dict(values)

@@ -27,9 +27,13 @@ def without_effect(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
 
 
 def beside_factors(spec: StudySpec, given: Mapping[str, Any]) -> list[str]:
-    """A sentence for each given value in whose place the study searches several."""
+    """A sentence for each given value in whose place the study searches several.
+
+    That of a factor which only what the study is scaled to makes it vary says which values these are.
+    """
     places = set(_places(given))
-    varied = {factor: spec.place_of(factor) for factor in spec.space.factors}
+    made = spec.space.scale_to.keys() - given.get("space", {}).get("factors", {}).keys()
+    varied = {factor: spec.place_of(factor) for factor in spec.space.factors if factor not in made}
     return [
         f"{'.'.join(place)} has no effect, because the study varies {factor}"
         for factor, place in varied.items()
@@ -49,6 +53,8 @@ def _reason(spec: StudySpec, name: str) -> str | None:
         return f"because task {spec.task!r} makes its own model; what its function takes is an option of the task"
     if name == "model.forget_bias" and "lstm" not in spec.space.cells:
         return f"because no LSTM is searched: cells are {', '.join(spec.space.cells)}"
+    if name == "model.base_width" and "mup" not in _parametrizations(spec):
+        return "because the parametrization is standard: mup has a base width"
     if name == "model.embedding_size" and "cross_entropy" not in find_task(spec.task)[0].losses:
         return f"because task {spec.task!r} has real values, which are not embedded"
     if name == "divergence.skipped_in_a_row" and not _skips(spec):
@@ -62,6 +68,10 @@ def _reason(spec: StudySpec, name: str) -> str | None:
     if name in ("task_folder", "own_draws") and not is_module:
         return "because only a model of your own is " + ("imported" if name == "task_folder" else "asked how it draws")
     return None
+
+
+def _parametrizations(spec: StudySpec) -> tuple[Any, ...]:
+    return spec.space.factors.get("parametrization", (spec.model.parametrization,))
 
 
 def _skips(spec: StudySpec) -> bool:

@@ -268,8 +268,8 @@ def test_values_are_understood_as_the_fields_they_stand_for(spec: StudySpec) -> 
             {"width": ["1"]},
             "there is no factor 'width' to vary: accepted are loss, precision, batch_size, optimizer, guard, momentum, "
             "beta1, beta2, epsilon, weight_decay, schedule, warmup, halve_every, hidden_size, embedding_size, layers, "
-            "bidirectional, attention, tied, label_smoothing, dropout, forget_bias and of task 'adding' length, "
-            "examples, seed",
+            "bidirectional, attention, tied, label_smoothing, dropout, forget_bias, parametrization and of "
+            "task 'adding' length, examples, seed",
         ),
         (
             {"length": ["10", "long"]},

@@ -137,7 +137,8 @@ def test_a_range_must_rise(bounds: tuple[float, float], shown: str) -> None:
         ({"model": {"dropout": 1}}, "model.dropout should be less than 1, but got 1"),
         ({"model": {"width": 8}},
          "there is no field 'model.width' in a spec; accepted here are "
-         "hidden_size, embedding_size, layers, bidirectional, attention, tied, label_smoothing, dropout, forget_bias"),
+         "hidden_size, embedding_size, layers, bidirectional, attention, tied, label_smoothing, dropout, "
+         "forget_bias, parametrization, base_width"),
         ({"divergence": {"blow_up": 1}}, "divergence.blow_up should be greater than 1, but got 1"),
     ],
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What runs of smaller models say of a larger one."""
