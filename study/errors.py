@@ -4,6 +4,7 @@ StudyError
 ├── SpecError          a spec that is not valid
 ├── SpecChangedError   a spec that differs from the stored one of the same name
 ├── DeviceError        a device that this machine does not have
+├── LogError           a training log that cannot be read, or has no loss
 ├── NothingToConfirmError a study without a setting to confirm
 ├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
@@ -28,6 +29,10 @@ class SpecChangedError(StudyError):
 
 class DeviceError(StudyError, ValueError):
     """This machine cannot train on the device."""
+
+
+class LogError(StudyError, ValueError):
+    """A training log cannot be read, or has nothing like a loss."""
 
 
 class NothingToConfirmError(StudyError):

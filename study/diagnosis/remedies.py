@@ -1,0 +1,144 @@
+"""What to try with a run, the likeliest first, and why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradstudy.models.strategies import STRATEGIES
+from gradstudy.study.answer.code_to_paste import code_to_paste
+from gradstudy.study.diagnosis.run_diagnosis import RunDiagnosis
+from gradstudy.study.literature.causes import CAUSES
+from gradstudy.study.literature.remedies import REMEDIES
+from gradstudy.study.wording import step_in_words, three_digits
+
+EARLY_STEPS, EARLY_SHARE = 200, 0.1
+"""Steps, or the share of them, in which the absence of a warm-up shows."""
+TENTH = "of 201 diverged trials it saved 78% and 100%, by task: more than anything else (docs/rescue.md)"
+BY_NORM = "saved 59% and 51% of those trials, at the norm of their healthy steps"
+UNKNOWN_TASK = "module:PACKAGE.MODULE:FUNCTION"
+DECADES_BELOW = 100.0
+"""How many times lower than the rate that diverged a study's range begins."""
+AFTER_BACKWARD = "# after loss.backward()\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """Something to try.
+
+    Attributes:
+        what: to do, a phrase.
+        why: a sentence without its full stop.
+        code: to paste, or a command; empty where neither helps.
+    """
+
+    what: str
+    why: str
+    code: str = ""
+
+
+def remedies(run: RunDiagnosis, *, is_shared: bool) -> list[Remedy]:
+    """What to try, in order.
+
+    Args:
+        run: that was diagnosed.
+        is_shared: whether other runs broke at the same step.
+    """
+    if run.judged.outcome == "failed":
+        why = (
+            "no loss of this log is finite, not even the first one: no learning rate, threshold or strategy mends that"
+        )
+        return [Remedy(what="Look at the data and the loss", why=why)]
+    if run.is_bad:
+        return list(_of_divergence(run, is_shared=is_shared))
+    return list(_of_others(run))
+
+
+def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
+    if run.judged.first_bad is not None and (is_shared or run.is_sudden):
+        step = step_in_words(run.judged.first_bad)
+        why = (
+            "other runs broke at the same step" if is_shared else "the loss was well until then, and at once not finite"
+        )
+        yield Remedy(
+            what=f"Look at the batch of step {step}",
+            why=f"{why}: empty or wrong targets, lengths of 0, a logarithm or a division by 0; skipping such steps "
+            "lets a run go on",
+            code=code_to_paste("none", None, 0.0, {"optimizer": "own", "guard": True}).partition(AFTER_BACKWARD)[2],
+        )
+    yield _lower_rate(run)
+    yield _clipping(run)
+    if _is_early(run):
+        yield Remedy(
+            what="A warm-up of the learning rate",
+            why="it broke early; a warm-up lets rates be higher, but rarely saves one that is far too high "
+            f"({REMEDIES['warmup'].source})",
+        )
+    elif run.spikes or run.spikes_of_norm:
+        yield Remedy(
+            what="With Adam: a smaller beta2 (0.95), or a larger epsilon",
+            why=f"it had spikes before ({CAUSES['adam'].source})",
+        )
+    yield _study(run)
+
+
+def _lower_rate(run: RunDiagnosis) -> Remedy:
+    rate = run.bad_rate
+    what = "A tenth of the learning rate"
+    return Remedy(what=f"{what}: {rate / 10:.3g} instead of {rate:.3g}" if rate else what, why=TENTH)
+
+
+def _clipping(run: RunDiagnosis) -> Remedy:
+    norms = run.healthy_norms
+    if norms is not None and norms.clipped_at is not None:
+        half = three_digits(norms.clipped_at / 2)
+        return Remedy(
+            what=f"Clipping by norm at {half:g}",
+            why=f"the norms in the log look clipped at {norms.clipped_at:g}; log them before clipping "
+            "(clip_grad_norm_ returns that), their 90th percentile is a better threshold",
+            code=STRATEGIES["norm"].pytorch(half),
+        )
+    if norms is None or norms.threshold is None:
+        return Remedy(
+            what="Clipping by norm, and the norm in the log",
+            why=f"it {BY_NORM}; there are too few norms in this log to suggest a threshold",
+            code="norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # returns the norm before",
+        )
+    return Remedy(
+        what=f"Clipping by norm at {norms.threshold:g}",
+        why=f"the 90th percentile of its norms while it was well; it {BY_NORM}",
+        code=STRATEGIES["norm"].pytorch(norms.threshold),
+    )
+
+
+def _is_early(run: RunDiagnosis) -> bool:
+    """Whether it broke where the absence of a warm-up shows, and none is known."""
+    bad, rate = run.judged.first_bad, run.course_of_rate
+    if bad is None or (rate is not None and rate.warm_until is not None):
+        return False
+    return bad <= max(EARLY_STEPS, EARLY_SHARE * run.last_step)
+
+
+def _study(run: RunDiagnosis) -> Remedy:
+    rate, norms = run.bad_rate, run.healthy_norms
+    searched = f" --lr {three_digits(rate / DECADES_BELOW):g}:{three_digits(rate):g}" if rate else ""
+    threshold = norms.threshold if norms is not None else None
+    if threshold:
+        thresholds = ",".join(f"{three_digits(threshold * factor):g}" for factor in (0.25, 1, 4))
+        searched += f" --threshold norm={thresholds}"
+    return Remedy(
+        what="A study of your model",
+        why="it says which rates and thresholds are safe, with their uncertainty (docs/own-model.md)",
+        code=f"gradstudy launch mine --task {UNKNOWN_TASK}{searched}",
+    )
+
+
+def _of_others(run: RunDiagnosis) -> Iterator[Remedy]:
+    if run.judged.outcome == "stalled" and not run.columns.is_validation:
+        rate = run.bad_rate
+        higher = f": {10 * rate:.3g} instead of {rate:.3g}" if rate else ""
+        yield Remedy(
+            what=f"Ten times the learning rate{higher}",
+            why="it ended where it began; if that changes nothing, look whether the targets belong to the inputs and "
+            "whether the parameters are given to the optimizer",
+        )
+    if run.spikes or run.spikes_of_norm:
+        yield _clipping(run)
