@@ -8,6 +8,8 @@ SAME = 1e-3
 """Relative difference within which two rates are the same."""
 RISES = 1.05
 """Times the first rate that the highest one must be for a warm-up."""
+STEEPEST = 3.0
+"""Times the rate before it that a rate of a warm-up may be, but for the second one: beyond it the rate has jumped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class RateCourse:
         highest: the highest rate.
         last: the rate at the end.
         warm_until: the step at which a rise from the beginning ends; None without one.
-        jumps: steps at which the rate rose again later, as schedules with restarts let it.
+        jumps: steps at which the rate rose later, as schedules with restarts let it.
     """
 
     first: float
@@ -45,7 +47,7 @@ def rate_course(rates: Series) -> RateCourse | None:
     if not values:
         return None
     peak = 0
-    while peak + 1 < len(values) and values[peak + 1] >= values[peak] * (1 - SAME):
+    while peak + 1 < len(values) and _goes_on(values[peak], values[peak + 1], is_first=peak == 0):
         peak += 1
     while peak and values[peak - 1] >= values[peak] * (1 - SAME):
         peak -= 1  # where it first had its height
@@ -54,3 +56,8 @@ def rate_course(rates: Series) -> RateCourse | None:
         steps[place] for place in range(peak + 1, len(values)) if values[place] > RISES * max(values[place - 1], 1e-300)
     )
     return RateCourse(first=values[0], highest=max(values), last=values[-1], warm_until=warm, jumps=jumps)
+
+
+def _goes_on(before: float, after: float, *, is_first: bool) -> bool:
+    """Whether a warm-up goes on; it may begin at next to nothing."""
+    return before * (1 - SAME) <= after and (is_first or after <= STEEPEST * before)

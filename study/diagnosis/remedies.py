@@ -14,6 +14,8 @@ EARLY_STEPS, EARLY_SHARE = 200, 0.1
 """Steps, or the share of them, in which the absence of a warm-up shows."""
 TENTH = "of 201 diverged trials it saved 78% and 100%, by task: more than anything else (docs/rescue.md)"
 BY_NORM = "saved 59% and 51% of those trials, at the norm of their healthy steps"
+SHORTLY = 10
+"""Points of the log before the first bad step within which a jump of the rate is to blame."""
 UNKNOWN_TASK = "module:PACKAGE.MODULE:FUNCTION"
 DECADES_BELOW = 100.0
 """How many times lower than the rate that diverged a study's range begins."""
@@ -64,6 +66,11 @@ def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
             "lets a run go on",
             code=code_to_paste("none", None, 0.0, {"optimizer": "own", "guard": True}).partition(AFTER_BACKWARD)[2],
         )
+    if (jump := _jump_before(run)) is not None:
+        yield Remedy(
+            what="Look at the schedule of the learning rate",
+            why=f"it rose to {run.bad_rate:.3g} at step {step_in_words(jump)}, shortly before the first bad step",
+        )
     yield _lower_rate(run)
     yield _clipping(run)
     if _is_early(run):
@@ -78,6 +85,15 @@ def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
             why=f"it had spikes before ({CAUSES['adam'].source})",
         )
     yield _study(run)
+
+
+def _jump_before(run: RunDiagnosis) -> float | None:
+    """Where the learning rate jumped shortly before the first bad step; None where it did not."""
+    bad, rate = run.judged.first_bad, run.course_of_rate
+    if bad is None or rate is None:
+        return None
+    near = bad - SHORTLY * max(run.spacing, run.rates.spacing)
+    return next((step for step in rate.jumps if near <= step < bad), None)
 
 
 def _lower_rate(run: RunDiagnosis) -> Remedy:

@@ -11,7 +11,7 @@ import numpy as np
 from gradstudy.study.diagnosis.attempt import Judged
 from gradstudy.study.diagnosis.baseline import Baseline
 from gradstudy.study.diagnosis.learning_rates import RateCourse, rate_course
-from gradstudy.study.diagnosis.series import Series
+from gradstudy.study.diagnosis.series import Series, Spike
 from gradstudy.study.integrations.logs.columns import Columns
 from gradstudy.study.wording import three_digits
 
@@ -22,10 +22,8 @@ SUGGESTED = 0.9
 SAME = 1e-3
 CLIPPED_SHARE = 0.2
 """Of norms that lie within ``SAME`` of the largest one, for them to have been logged after clipping."""
-NEAR = 20
-"""Points of the log before the first bad step in which a gradient may have gone first."""
 BEYOND = 5.0
-"""Times the median of the norms well before the first bad step: beyond it the norm has left its range."""
+"""Times the median of the norms before the first bad step: beyond it the norm has left its range."""
 SUDDEN = 2.0
 """Times the lowest loss below which the loss was still well at the last good step."""
 
@@ -81,8 +79,8 @@ class RunDiagnosis:
     losses: Series = field(repr=False)
     norms: Series = field(repr=False)
     rates: Series = field(repr=False)
-    loss_spikes: Sequence[tuple[float, float]]
-    norm_spikes: Sequence[tuple[float, float]]
+    loss_spikes: Sequence[Spike]
+    norm_spikes: Sequence[Spike]
     skipped: int
     zero_since: float | None
     norm_lost_since: float | None
@@ -107,12 +105,12 @@ class RunDiagnosis:
         return self.losses.spacing
 
     @cached_property
-    def spikes(self) -> list[tuple[float, float]]:
+    def spikes(self) -> list[Spike]:
         """Of the loss, while the run was well."""
         return _before(self.loss_spikes, self.judged.first_bad)
 
     @cached_property
-    def spikes_of_norm(self) -> list[tuple[float, float]]:
+    def spikes_of_norm(self) -> list[Spike]:
         """Of the norm, while the run was well."""
         return _before(self.norm_spikes, self.judged.first_bad)
 
@@ -136,22 +134,34 @@ class RunDiagnosis:
 
     @cached_property
     def norm_left_at(self) -> float | None:
-        """The step near the first bad one at which the gradient's norm left its range; None where it did not."""
+        """The step at which the gradient's norm left its range, not to come back before the first bad one, or after it.
+
+        None where it did not, or nothing went wrong.
+        """
         bad = self.judged.first_bad
         if bad is None or not self.norms.seen:
             return None
-        since = bad - NEAR * max(self.spacing, self.norms.spacing)
-        left = [step for step, _ in self.norm_spikes if since <= step]
+        left = [spike.step for spike in self.norm_spikes if spike.until >= bad - self.norms.spacing]
         if self.norm_lost_since is not None:
             left.append(self.norm_lost_since)
-        usual = self.norms.before(since)
-        if len(usual) < FEWEST_NORMS:
-            usual = self.norms.before(bad)
-        if len(usual):
-            limit = BEYOND * float(np.median(usual))
-            points = zip(self.norms.steps, self.norms.values, strict=True)
-            left += [step for step, norm in points if since <= step and (not math.isfinite(norm) or norm > limit)]
+        if self.norms.every == 1:  # every point is known, and the usual ones may be too few to find spikes among them
+            left += self._norms_beyond(bad)
         return min(left, default=None)
+
+    def _norms_beyond(self, bad: float) -> list[float]:
+        """Where the norms that lead to the first bad step, or follow it, left their range."""
+        usual = self.norms.before(bad)
+        if not len(usual):
+            return []
+        limit = BEYOND * float(np.median(usual))
+        points = list(zip(self.norms.steps, self.norms.values, strict=True))
+        is_beyond = [not math.isfinite(norm) or norm > limit for _, norm in points]
+        place = next((place for place, (step, _) in enumerate(points) if step >= bad), len(points))
+        later = [points[each][0] for each in range(place, len(points)) if is_beyond[each]][:1]
+        while place > 0 and is_beyond[place - 1]:
+            place -= 1
+            later = [points[place][0]]
+        return later
 
     @property
     def went_first(self) -> First | None:
@@ -190,14 +200,14 @@ class RunDiagnosis:
 
     @property
     def bad_rate(self) -> float | None:
-        """The learning rate at the first bad step, or the last one; None where it is not logged."""
+        """The learning rate of the last step before the first bad one, or of the log; None where it is not logged."""
         steps, values = self.rates.steps, self.rates.values
         if not values:
             return None
         bad = self.judged.first_bad
-        before = [value for step, value in zip(steps, values, strict=True) if bad is None or step <= bad]
+        before = [value for step, value in zip(steps, values, strict=True) if bad is None or step < bad]
         return before[-1] if before else values[0]
 
 
-def _before(points: Sequence[tuple[float, float]], step: float | None) -> list[tuple[float, float]]:
-    return [point for point in points if step is None or point[0] < step]
+def _before(points: Sequence[Spike], step: float | None) -> list[Spike]:
+    return [point for point in points if step is None or point.step < step]

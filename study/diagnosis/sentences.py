@@ -80,8 +80,8 @@ def _order(run: RunDiagnosis) -> Iterator[str]:
 def _spikes(run: RunDiagnosis) -> Iterator[str]:
     for what, spikes in (("loss", run.spikes), ("gradient's norm", run.spikes_of_norm)):
         if spikes:
-            step, value = max(spikes, key=lambda spike: spike[1])
-            where = f"at step{'' if len(spikes) == 1 else 's'} {listed_steps([at for at, _ in spikes])}"
+            step, value, _ = max(spikes, key=lambda spike: spike.value)
+            where = f"at step{'' if len(spikes) == 1 else 's'} {listed_steps([spike.step for spike in spikes])}"
             largest = "" if len(spikes) == 1 else f", the largest at step {step_in_words(step)}"
             yield f"{counted(len(spikes), 'spike')} of the {what} {where}{largest} ({value:.4g})."
 
@@ -115,14 +115,14 @@ def _rate(run: RunDiagnosis) -> Iterator[str]:
     )
     end = f", and falls to {course.last:.3g}" if course.falls else ""
     again = (
-        f"; it rises again at step{'s' if len(course.jumps) > 1 else ''} {listed_steps(list(course.jumps))}"
+        f"; it rises at step{'s' if len(course.jumps) > 1 else ''} {listed_steps(list(course.jumps))}"
         if course.jumps
         else ""
     )
     yield f"The learning rate {start}{end}{again}."
     if bad is not None and run.bad_rate is not None:
         is_warming = course.warm_until is not None and bad < course.warm_until
-        yield f"At the first bad step it was {run.bad_rate:.3g}{', during the warm-up' if is_warming else ''}."
+        yield f"Before the first bad step it was {run.bad_rate:.3g}{', during the warm-up' if is_warming else ''}."
 
 
 def _cautions(run: RunDiagnosis) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from math import isfinite, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,20 @@ SIGMAS = 6.0
 SMALLEST_DEVIATION = 1e-2
 """Of the mean: values that hardly differ have no spikes of a hair's breadth."""
 MOST_SPIKES = 1000
+
+
+class Spike(NamedTuple):
+    """Values far above those before them.
+
+    Attributes:
+        step: of the first one.
+        value: of the first one.
+        until: the step of the last one in a row.
+    """
+
+    step: float
+    value: float
+    until: float
 
 
 class Series:
@@ -56,11 +71,10 @@ class Spikes:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self.found: list[tuple[float, float]] = []
+        self.found: list[Spike] = []
         self._window: deque[float] = deque()
         self._sum = 0.0
         self._squares = 0.0
-        self._before = 0.0
         self._is_within = False
 
     def add(self, step: float, value: float) -> None:
@@ -76,8 +90,10 @@ class Spikes:
             limit = mean + SIGMAS * deviation
             if value > limit:
                 is_spike = True
-                if not self._is_within and len(self.found) < MOST_SPIKES:
-                    self.found.append((step, value))
+                if self._is_within and self.found:
+                    self.found[-1] = self.found[-1]._replace(until=step)
+                elif len(self.found) < MOST_SPIKES:
+                    self.found.append(Spike(step, value, step))
                 value = limit  # so that a spike does not hide the next one
         self._is_within = is_spike
         window.append(value)

@@ -109,7 +109,11 @@ def lightning(steps: int, every: int, break_at: int | None, logger: Any, name: s
         max_epochs=steps // 100, logger=logger, log_every_n_steps=every, enable_checkpointing=False,
         callbacks=callbacks, accelerator="cpu", enable_model_summary=False, enable_progress_bar=name == "bar",
     )  # fmt: skip
-    trainer.fit(Module(), list(batches(100)), list(batches(5, seed=1)))
+    data = [
+        torch.utils.data.DataLoader(list(each), batch_size=None, shuffle=False)  # type: ignore[arg-type]
+        for each in (batches(100), batches(5, seed=1))
+    ]
+    trainer.fit(Module(), *data)
 
 
 def transformers_state(

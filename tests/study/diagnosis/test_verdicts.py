@@ -74,7 +74,7 @@ def test_spikes_that_come_back_are_counted_and_not_punished(judged: Judge) -> No
     losses[[400, 700]] = [9.0, 14.0]
     (run,) = judged({"step": range(1000), "loss": losses})
     assert run.judged.outcome == "trained"
-    assert [step for step, _ in run.spikes] == [400, 700]
+    assert [spike.step for spike in run.spikes] == [400, 700]
 
 
 def test_a_blow_up_that_comes_back_is_healthy(judged: Judge) -> None:
