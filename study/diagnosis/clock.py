@@ -24,6 +24,7 @@ class Clock:
         self._restarts = counts_within_epochs(self._step_column, has_epochs=columns.epoch is not None)
         self._first: float | None = None
         self._last = -1.0
+        self._seen = 0.0
         self._epoch: float | None = None
         self._epoch_of_loss: float | None = None
         self._before_epoch = 0.0
@@ -33,13 +34,13 @@ class Clock:
         self.counts = True
 
     def at(self, values: Mapping[str, float]) -> float:
-        """The step of a record that has no loss: its own, or that of the last loss."""
+        """The step of a record: its own, or the last one that was seen."""
         if self._epoch_column is not None:
             self._epoch = values.get(self._epoch_column, self._epoch)
         if self.counts:
             return max(self._last, 0.0)
-        step = values.get(self._step_column)
-        return max(self._last, 0.0) if step is None else self._before_epoch + step
+        self._seen = values.get(self._step_column, self._seen)
+        return self._before_epoch + self._seen
 
     def of_loss(self, values: Mapping[str, float]) -> tuple[float, Event]:
         """The step of a record with a loss, and what that says."""

@@ -83,17 +83,18 @@ def diagnose(
     return Diagnosis(runs, without)
 
 
-def _survey(log: Log) -> list[str]:
-    """The names of the numbers in a log, in the order in which they come."""
-    seen: dict[str, None] = {}
+def _survey(log: Log) -> dict[str, int]:
+    """The names of the numbers in a log, in the order in which they come, with how many there are of each."""
+    seen: dict[str, int] = {}
     entries = log.read(None)
     for entry in islice(entries, SURVEYED):
-        seen.update(dict.fromkeys(entry.values))
+        for name in entry.values:
+            seen[name] = seen.get(name, 0) + 1
     if choose_columns(seen, {}, log.name) is None:
         for entry in entries:
             if not seen.keys() >= entry.values.keys() and len(seen) < MOST_COLUMNS:
-                seen.update(dict.fromkeys(entry.values))
-    return list(seen)
+                seen.update({name: seen.get(name, 0) + 1 for name in entry.values})
+    return seen
 
 
 def _of_log(log: Log, columns: Columns, untrained: float | None) -> list[RunDiagnosis]:

@@ -18,7 +18,7 @@ class RateCourse:
 
     Attributes:
         first: the rate at the first step that is logged.
-        highest: the highest rate.
+        highest: the rate at the end of the warm-up, or the first one.
         last: the rate at the end.
         warm_until: the step at which a rise from the beginning ends; None without one.
         jumps: steps at which the rate rose later, as schedules with restarts let it.
@@ -55,7 +55,7 @@ def rate_course(rates: Series) -> RateCourse | None:
     jumps = tuple(
         steps[place] for place in range(peak + 1, len(values)) if values[place] > RISES * max(values[place - 1], 1e-300)
     )
-    return RateCourse(first=values[0], highest=max(values), last=values[-1], warm_until=warm, jumps=jumps)
+    return RateCourse(first=values[0], highest=values[peak], last=values[-1], warm_until=warm, jumps=jumps)
 
 
 def _goes_on(before: float, after: float, *, is_first: bool) -> bool:

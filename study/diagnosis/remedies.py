@@ -55,17 +55,9 @@ def remedies(run: RunDiagnosis, *, is_shared: bool) -> list[Remedy]:
 
 
 def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
-    if run.judged.first_bad is not None and (is_shared or run.is_sudden):
-        step = step_in_words(run.judged.first_bad)
-        why = (
-            "other runs broke at the same step" if is_shared else "the loss was well until then, and at once not finite"
-        )
-        yield Remedy(
-            what=f"Look at the batch of step {step}",
-            why=f"{why}: empty or wrong targets, lengths of 0, a logarithm or a division by 0; skipping such steps "
-            "lets a run go on",
-            code=code_to_paste("none", None, 0.0, {"optimizer": "own", "guard": True}).partition(AFTER_BACKWARD)[2],
-        )
+    is_of_batch = run.judged.first_bad is not None and (is_shared or run.is_sudden)
+    if is_of_batch:
+        yield _look_at_batch(run, is_shared=is_shared)
     if (jump := _jump_before(run)) is not None:
         yield Remedy(
             what="Look at the schedule of the learning rate",
@@ -73,7 +65,7 @@ def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
         )
     yield _lower_rate(run)
     yield _clipping(run)
-    if _is_early(run):
+    if _is_early(run) and not is_of_batch:
         yield Remedy(
             what="A warm-up of the learning rate",
             why="it broke early; a warm-up lets rates be higher, but rarely saves one that is far too high "
@@ -85,6 +77,19 @@ def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
             why=f"it had spikes before ({CAUSES['adam'].source})",
         )
     yield _study(run)
+
+
+def _look_at_batch(run: RunDiagnosis, *, is_shared: bool) -> Remedy:
+    why = "other runs broke at the same step" if is_shared else "all was well until then, and at once not finite"
+    threshold = None if run.healthy_norms is None else run.healthy_norms.threshold
+    strategy = "none" if threshold is None else "norm"
+    code = code_to_paste(strategy, threshold, 0.0, {"optimizer": "own", "guard": True})
+    return Remedy(
+        what=f"Look at the batch of {run.unit} {step_in_words(run.judged.first_bad or 0.0)}",
+        why=f"{why}: empty or wrong targets, lengths of 0, a logarithm or a division by 0; skipping such steps lets a "
+        "run go on",
+        code=code.partition(AFTER_BACKWARD)[2],
+    )
 
 
 def _jump_before(run: RunDiagnosis) -> float | None:
@@ -130,7 +135,7 @@ def _is_early(run: RunDiagnosis) -> bool:
     bad, rate = run.judged.first_bad, run.course_of_rate
     if bad is None or (rate is not None and rate.warm_until is not None):
         return False
-    return bad <= max(EARLY_STEPS, EARLY_SHARE * run.last_step)
+    return bad <= max(EARLY_STEPS if run.unit == "step" else 0, EARLY_SHARE * run.last_step)
 
 
 def _study(run: RunDiagnosis) -> Remedy:
@@ -153,8 +158,8 @@ def _of_others(run: RunDiagnosis) -> Iterator[Remedy]:
         higher = f": {10 * rate:.3g} instead of {rate:.3g}" if rate else ""
         yield Remedy(
             what=f"Ten times the learning rate{higher}",
-            why="it ended where it began; if that changes nothing, look whether the targets belong to the inputs and "
-            "whether the parameters are given to the optimizer",
+            why="it ended where it began, which is no fault of a run that goes on where another one ended; if it "
+            "changes nothing, look whether the targets belong to the inputs and the optimizer has the parameters",
         )
     if run.spikes or run.spikes_of_norm:
         yield _clipping(run)

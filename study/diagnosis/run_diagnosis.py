@@ -12,7 +12,7 @@ from gradstudy.study.diagnosis.attempt import Judged
 from gradstudy.study.diagnosis.baseline import Baseline
 from gradstudy.study.diagnosis.learning_rates import RateCourse, rate_course
 from gradstudy.study.diagnosis.series import Series, Spike
-from gradstudy.study.integrations.logs.columns import Columns
+from gradstudy.study.integrations.logs.columns import Columns, is_epoch
 from gradstudy.study.wording import three_digits
 
 FEWEST_NORMS = 10
@@ -95,6 +95,11 @@ class RunDiagnosis:
         return self.judged.outcome in ("diverged", "failed")
 
     @property
+    def unit(self) -> str:
+        """What its steps are called."""
+        return "epoch" if self.columns.step is not None and is_epoch(self.columns.step) else "step"
+
+    @property
     def first_step(self) -> float:
         """The first one in the log."""
         return self.losses.steps[0] if self.losses.steps else 0.0
@@ -175,12 +180,9 @@ class RunDiagnosis:
 
     @property
     def is_sudden(self) -> bool:
-        """Whether the loss was well at the last step before it was not finite: a batch may do that, a rate rarely."""
-        return (
-            self.broke_at is not None
-            and self.broke_at == self.judged.not_finite_since
-            and self.went_first != "gradient"
-        )
+        """Whether all was well until the loss or the gradient was not finite: a batch does that, a rate rarely."""
+        at_once = self.judged.reason == "non_finite_gradient" or self.judged.not_finite_since == self.judged.first_bad
+        return self.broke_at is not None and at_once and self.went_first != "gradient"
 
     @property
     def broke_at(self) -> float | None:

@@ -30,6 +30,8 @@ WITHIN_EPOCHS = ("batch", "batchidx", "iter", "it", "itr")
 """Steps that count within an epoch, where they begin anew."""
 PERHAPS_WITHIN = ("step", "iteration")
 """Steps that may do so, where there is an epoch beside them."""
+RARE = 0.1
+"""Share of the values of another training loss below which one is a summary, such as Hugging Face's ``train_loss``."""
 SHOWN = 12
 """Columns that an error names."""
 
@@ -63,11 +65,11 @@ class Columns:
         return frozenset(name for name in named if name is not None)
 
 
-def choose_columns(seen: Collection[str], given: Mapping[str, str], name: str) -> Columns | None:
+def choose_columns(seen: Mapping[str, int], given: Mapping[str, str], name: str) -> Columns | None:
     """The columns of a log; None where it has nothing like a loss.
 
     Args:
-        seen: the names of its numbers.
+        seen: the names of its numbers, with how many there are of each.
         given: the columns that the person named, by what they are: loss, norm, rate, step.
         name: of the log.
 
@@ -80,6 +82,8 @@ def choose_columns(seen: Collection[str], given: Mapping[str, str], name: str) -
             raise LogError(f"--{option} names a column, but {name} has no {column!r}; it has {shown(seen)}")
     losses = sorted(filter(_is_loss, seen), key=_order_of_loss)
     training = [column for column in losses if not _is_of_validation(column)]
+    often = RARE * max((seen[column] for column in training), default=0)
+    training = [column for column in training if seen[column] >= often]
     validation = [column for column in losses if _is_of_validation(column)]
     loss = given.get("loss") or next(iter([*training, *validation]), None)
     if loss is None:
@@ -101,6 +105,11 @@ def choose_columns(seen: Collection[str], given: Mapping[str, str], name: str) -
 def counts_within_epochs(column: str, *, has_epochs: bool) -> bool:
     """Whether a step of this name that begins anew does so with an epoch, rather than with another run."""
     return _joined(column) in WITHIN_EPOCHS or (has_epochs and _joined(column) in PERHAPS_WITHIN)
+
+
+def is_epoch(column: str) -> bool:
+    """Whether a step of this name is an epoch."""
+    return _joined(column) in EPOCHS
 
 
 def is_squared(column: str) -> bool:

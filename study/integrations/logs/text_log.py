@@ -12,7 +12,7 @@ PAIR = re.compile(
     r"""(?<![\w./-])
     (?P<key> (?:(?:train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uation)?|test|dev|learning|grad(?:ient)?)[ ])?
              [a-z_][\w/.-]* )
-    (?:['"]|\[(?=[a-z]))?  \s*[:=]*\s*  [\[(]?\s*
+    (?:['"]|\[(?=[a-z]))?  \s*[:=]*\s*  [\[(]?\s*  ['"]?
     (?P<number>"""
     + NUMBER
     + ")",
