@@ -17,6 +17,7 @@ SURVEYED = 10_000
 """Records in which all columns are looked for; where they hold no loss, the rest is looked through."""
 MOST_COLUMNS = 1000
 """Of a log that are remembered: a text may have a word before each of its numbers."""
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 MOST_RUNS = 1000
 """Of a log: more are no runs, but a column that was taken for their name."""
 
@@ -107,7 +108,7 @@ def _of_log(log: Log, columns: Columns, untrained: float | None) -> list[RunDiag
         if watch is None:
             if len(watches) >= MOST_RUNS:
                 raise LogError(f"{log.name} has more than {MOST_RUNS:,} runs")
-            watch = watches[run] = RunWatch(f"{log.name}: {run}" if run else log.name, columns, untrained)
+            watch = watches[run] = RunWatch(_shown(f"{log.name}: {run}" if run else log.name), columns, untrained)
         if not watch.take(values):
             ended.append(watch)
             parts[run] = parts.get(run, 1) + 1
@@ -115,3 +116,8 @@ def _of_log(log: Log, columns: Columns, untrained: float | None) -> list[RunDiag
             watch = watches[run] = RunWatch(f"{name}, part {parts[run]}", columns, untrained)
             watch.take(values)
     return [watch.diagnosis() for watch in [*ended, *watches.values()] if watch.has_loss]
+
+
+def _shown(name: str) -> str:
+    """A name, in which what a terminal would obey is replaced."""
+    return "".join(letter if letter.isprintable() else REPLACED for letter in name)

@@ -26,12 +26,12 @@ def verdict(run: RunDiagnosis) -> str:
         return "Not a single loss is finite."
     if judged.outcome == "diverged" and judged.first_bad is not None:
         since = judged.not_finite_since
-        later = f" at {run.unit} {step_in_words(since)}" if since is not None and since != judged.first_bad else ""
+        later = f" at {_at(run, since)}" if since is not None and since != judged.first_bad else ""
         bad = f"First bad {run.unit}: {step_in_words(judged.first_bad)}{_after(run, judged)}."
         return f"Diverged: {WHAT[str(judged.reason)]}{later}. {bad}"
     what = "validation loss" if run.columns.is_validation else "loss"
     losses = f"the smoothed {what} went from {run.base.untrained:.4g} to {judged.final:.4g}"
-    course = f"{losses} by {run.unit} {step_in_words(run.last_step)}"
+    course = f"{losses} by {_at(run, run.last_step)}"
     if judged.outcome == "stalled":
         return f"Learned next to nothing: {course}."
     return f"Trained: {course}."
@@ -57,7 +57,7 @@ def shared(diagnosis: Diagnosis) -> list[str]:
         rates = {run.bad_rate for run in runs}
         whatever = ", whatever their learning rates" if len(rates) > 1 else ""
         sentences.append(
-            f"{len(runs)} of {counted(len(diagnosis.runs), 'run')} broke at {runs[0].unit} {step_in_words(step)}{whatever}: "
+            f"{len(runs)} of {counted(len(diagnosis.runs), 'run')} broke at {_at(runs[0], step)}{whatever}: "
             "look at the batch of that step, or at what your program does there, rather than at the setting."
         )
     return sentences
@@ -67,15 +67,11 @@ def _order(run: RunDiagnosis) -> Iterator[str]:
     bad, left = run.judged.first_bad, run.norm_left_at
     match run.went_first:
         case "gradient" if bad is not None and left is not None:
-            yield f"The gradient went first: its norm left its range at {run.unit} {step_in_words(left)}."
+            yield f"The gradient went first: its norm left its range at {_at(run, left)}."
         case "both":
             yield "The gradient's norm left its range at the same step of the log."
         case "loss":
-            when = (
-                "stayed within its range"
-                if left is None
-                else f"left its range later, at {run.unit} {step_in_words(left)}"
-            )
+            when = "stayed within its range" if left is None else f"left its range later, at {_at(run, left)}"
             yield f"The loss went first: the gradient's norm {when}."
         case _:
             pass
@@ -86,7 +82,7 @@ def _spikes(run: RunDiagnosis) -> Iterator[str]:
         if spikes:
             step, value, _ = max(spikes, key=lambda spike: spike.value)
             where = f"at {run.unit}{'' if len(spikes) == 1 else 's'} {listed_steps([spike.step for spike in spikes])}"
-            largest = "" if len(spikes) == 1 else f", the largest at {run.unit} {step_in_words(step)}"
+            largest = "" if len(spikes) == 1 else f", the largest at {_at(run, step)}"
             yield f"{counted(len(spikes), 'spike')} of the {what} {where}{largest} ({value:.4g})."
 
 
@@ -113,7 +109,7 @@ def _rate(run: RunDiagnosis) -> Iterator[str]:
         yield f"The learning rate is {course.first:.3g} all the time, without a warm-up."
         return
     start = (
-        f"rises from {course.first:.3g} to {course.highest:.3g} by {run.unit} {step_in_words(course.warm_until)}"
+        f"rises from {course.first:.3g} to {course.highest:.3g} by {_at(run, course.warm_until)}"
         if course.warm_until is not None
         else f"begins at {course.first:.3g}, without a warm-up"
     )
@@ -126,27 +122,28 @@ def _rate(run: RunDiagnosis) -> Iterator[str]:
     yield f"The learning rate {start}{end}{again}."
     if bad is not None and run.bad_rate is not None:
         is_warming = course.warm_until is not None and bad < course.warm_until
-        yield f"Before the first bad {run.unit} it was {run.bad_rate:.3g}{', during the warm-up' if is_warming else ''}."
+        when = ", during the warm-up" if is_warming else ""
+        yield f"Before the first bad {run.unit} it was {run.bad_rate:.3g}{when}."
 
 
 def _cautions(run: RunDiagnosis) -> Iterator[str]:
     for bad, back in run.ended_attempts:
-        went = f"An earlier attempt went wrong at {run.unit} {step_in_words(bad)}; the run went back to"
-        yield f"{went} {run.unit} {step_in_words(back)}, and what followed is judged."
+        went = f"An earlier attempt went wrong at {_at(run, bad)}; the run went back to"
+        yield f"{went} {_at(run, back)}, and what followed is judged."
     if run.skipped:
         skipped = counted(run.skipped, "step")
         yield f"{skipped} with a loss or norm that is not finite, after which the run went on, as with AMP."
     if run.beyond_and_back is not None:
-        since = step_in_words(run.beyond_and_back)
-        yield f"From {run.unit} {since} on the loss was beyond its limit for a while, and came back."
+        since = _at(run, run.beyond_and_back)
+        yield f"From {since} on the loss was beyond its limit for a while, and came back."
     if run.zero_since is not None and run.judged.outcome != "diverged":
         yield (
-            f"The loss is exactly 0 from {run.unit} {step_in_words(run.zero_since)} on: Hugging Face's trainer writes that "
+            f"The loss is exactly 0 from {_at(run, run.zero_since)} on: Hugging Face's trainer writes that "
             "where it leaves out NaN (logging_nan_inf_filter)."
         )
     if run.validation_not_finite is not None and not run.is_bad:
-        at = step_in_words(run.validation_not_finite)
-        yield f"The validation loss is not finite at {run.unit} {at}: look at the validation data."
+        at = _at(run, run.validation_not_finite)
+        yield f"The validation loss is not finite at {at}: look at the validation data."
     if run.columns.is_validation:
         yield (
             "Only a validation loss is logged, which also rises where a model overfits: only what is not finite or "
@@ -157,3 +154,8 @@ def _cautions(run: RunDiagnosis) -> Iterator[str]:
     elif run.judged.outcome == "stalled":
         within = f"That is: within noise, or {NOISE_SHARE:.0%}, of its first losses"
         yield f"{within}, which stand for the untrained model's."
+
+
+def _at(run: RunDiagnosis, step: float) -> str:
+    """``step 1,200`` or ``epoch 3``."""
+    return f"{run.unit} {step_in_words(step)}"

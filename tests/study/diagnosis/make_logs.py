@@ -192,6 +192,7 @@ def lightning_tensorboard(folder: Path) -> None:
 
     shutil.rmtree(folder, ignore_errors=True)
     lightning(400, 10, None, TensorBoardLogger(folder, name="", version=0), "tensorboard")
+    _named_alike(folder)
 
 
 def tensorboard_runs(folder: Path) -> None:
@@ -207,6 +208,7 @@ def tensorboard_runs(folder: Path) -> None:
                     writer.add_scalar(f"train/{name}", value, step)
 
             train(120, log, bad=80, lr=lr)  # fmt: skip
+    _named_alike(folder)
 
 
 def wandb_run(folder: Path, **how: Any) -> None:
@@ -216,9 +218,23 @@ def wandb_run(folder: Path, **how: Any) -> None:
         run = wandb.init(project="summing", dir=place)
         train(log=lambda step, values: run.log({f"train/{name}": value for name, value in values.items()}), **how)
         run.finish()
+        wandb.teardown()  # another process writes the file
         (found,) = Path(place).rglob("*.wandb")
         with gzip.open(folder, "wb") as file:
-            file.write(found.read_bytes())
+            file.write(_without_places(found.read_bytes()))
+
+
+def _without_places(content: bytes) -> bytes:
+    """The bytes, in which folders of this machine are as many letters x."""
+    for place in (str(Path(__file__).parents[3]), str(Path.cwd()), sys.prefix):
+        content = content.replace(place.encode(), b"x" * len(place))
+    return content
+
+
+def _named_alike(folder: Path) -> None:
+    """Event files with names without time and machine."""
+    for number, path in enumerate(sorted(folder.rglob("events.out.tfevents*"))):
+        path.rename(path.with_name(f"events.out.tfevents.{number}.host.1.0"))
 
 
 def mlflow_runs(folder: Path, store: str) -> None:
