@@ -21,7 +21,7 @@ FEW = 5
 """Losses below which nothing is known of their noise."""
 OF_TRIPLES = 0.6745 * 1.5**0.5
 """The median distance of a value from the mean of its neighbours, in standard deviations, of normal noise."""
-MOST_OF_LOGARITHM = 1.5
+MOST_OF_LOGARITHM = 1.0
 """Noise of the logarithm of a loss beyond which nothing more can be said of it."""
 HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 10.0)
 """Of the smoothed loss, in points of the log."""

@@ -61,7 +61,7 @@ def _of_divergence(run: RunDiagnosis, *, is_shared: bool) -> Iterator[Remedy]:
     if (jump := _jump_before(run)) is not None:
         yield Remedy(
             what="Look at the schedule of the learning rate",
-            why=f"it rose to {run.bad_rate:.3g} at step {step_in_words(jump)}, shortly before the first bad step",
+            why=f"it jumped at {run.unit} {step_in_words(jump)}, shortly before the first bad one",
         )
     yield _lower_rate(run)
     yield _clipping(run)
@@ -98,7 +98,7 @@ def _jump_before(run: RunDiagnosis) -> float | None:
     if bad is None or rate is None:
         return None
     near = bad - SHORTLY * max(run.spacing, run.rates.spacing)
-    return next((step for step in rate.jumps if near <= step < bad), None)
+    return next((step for step in rate.jumps if near <= step <= bad), None)
 
 
 def _lower_rate(run: RunDiagnosis) -> Remedy:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gradstudy.study.diagnosis.attempt import Attempt
 from gradstudy.study.diagnosis.baseline import baseline
@@ -79,10 +80,13 @@ class RunWatch:
     def diagnosis(self) -> RunDiagnosis:
         """What is to be said of the run, of which everything was read."""
         attempt = self._begun()
+        judged = attempt.judge(self._validation)
+        if judged.outcome == "stalled" and self.losses.has_fallen():
+            judged = replace(judged, outcome="trained")  # which noise hides from the smoothed loss alone
         return RunDiagnosis(
             name=self.name,
             columns=self.columns,
-            judged=attempt.judge(self._validation),
+            judged=judged,
             base=attempt.base,
             losses=self.losses,
             norms=self.norms,

@@ -18,6 +18,11 @@ SMALLEST_DEVIATION = 1e-2
 """Of the mean: values that hardly differ have no spikes of a hair's breadth."""
 MOST_SPIKES = 1000
 
+FEWEST_OF_THIRD = 5
+HAIR = 0.05
+CHANCE = 0.01
+"""Of ranks that are as different where nothing has changed."""
+
 
 class Spike(NamedTuple):
     """Values far above those before them.
@@ -59,6 +64,18 @@ class Series:
         if step is not None:
             values = values[np.asarray(self.steps) < step]
         return values[np.isfinite(values)]
+
+    def has_fallen(self) -> bool:
+        """Whether the last third lies below the first one, by their ranks: clearly, and by more than a hair."""
+        from scipy.stats import mannwhitneyu
+
+        values = self.before(None)
+        third = len(values) // 3
+        if third < FEWEST_OF_THIRD:
+            return False
+        first, last = values[:third], values[-third:]
+        is_lower = float(np.median(last)) < (1 - HAIR) * float(np.median(first))
+        return is_lower and float(mannwhitneyu(last, first, alternative="less").pvalue) < CHANCE
 
     @property
     def spacing(self) -> float:
