@@ -88,12 +88,16 @@ class Attempt:
             self.zero_since = step if self.zero_since is None else self.zero_since
         else:
             self.zero_since = None
-        smoothed, noise = self.monitor.smoothed_loss, self.monitor.noise
+        smoothed = self.monitor.smoothed_loss
         if verdict is not None and verdict.reason == "blow_up":
             self._beyond = step if self._beyond is None else self._beyond
         elif self._beyond is not None:
             self.beyond_and_back, self._beyond = self._beyond, None
         lowest = min(self._lowest, self.base.untrained)
+        if loss <= lowest and smoothed <= lowest:
+            self._lowest, self._above, self._bad = smoothed, None, None
+            return
+        noise = self.monitor.noise
         if loss > lowest + noise:
             self._above = self._above or (step, before)
         else:

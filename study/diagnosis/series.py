@@ -17,6 +17,8 @@ SIGMAS = 6.0
 SMALLEST_DEVIATION = 1e-2
 """Of the mean: values that hardly differ have no spikes of a hair's breadth."""
 MOST_SPIKES = 1000
+LARGEST = 1e150
+"""Whose square is a number."""
 
 FEWEST_OF_THIRD = 5
 HAIR = 0.05
@@ -92,6 +94,7 @@ class Spikes:
         self._window: deque[float] = deque()
         self._sum = 0.0
         self._squares = 0.0
+        self._since_summed = 0
         self._is_within = False
 
     def add(self, step: float, value: float) -> None:
@@ -103,9 +106,10 @@ class Spikes:
         is_spike = False
         if count >= FEWEST:
             mean = self._sum / count
-            deviation = max(sqrt(max(self._squares / count - mean * mean, 0.0)), SMALLEST_DEVIATION * abs(mean))
-            limit = mean + SIGMAS * deviation
-            if value > limit:
+            variance = self._squares / count - mean * mean
+            above = value - mean
+            if above > SIGMAS * SMALLEST_DEVIATION * abs(mean) and above * above > SIGMAS * SIGMAS * variance:
+                limit = mean + SIGMAS * max(sqrt(max(variance, 0.0)), SMALLEST_DEVIATION * abs(mean))
                 is_spike = True
                 if self._is_within and self.found:
                     self.found[-1] = self.found[-1]._replace(until=step)
@@ -113,6 +117,7 @@ class Spikes:
                     self.found.append(Spike(step, value, step))
                 value = limit  # so that a spike does not hide the next one
         self._is_within = is_spike
+        value = min(value, LARGEST)
         window.append(value)
         self._sum += value
         self._squares += value * value
@@ -120,3 +125,7 @@ class Spikes:
             gone = window.popleft()
             self._sum -= gone
             self._squares -= gone * gone
+        self._since_summed += 1
+        if self._since_summed == WINDOW:  # what a large value took from the small ones comes back
+            self._since_summed = 0
+            self._sum, self._squares = sum(window), sum(each * each for each in window)

@@ -118,7 +118,7 @@ def _wide(heading: Sequence[str], path: Path, wanted: Wanted) -> Read:
 
 
 def _named(path: Path) -> str:
-    stem = path.name.partition(".")[0]
+    stem = path.name.removesuffix(".gz").removesuffix(".csv")
     return stem.rpartition("tag-")[2] or stem
 
 

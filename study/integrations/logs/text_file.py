@@ -1,8 +1,10 @@
 """Text of a log as it lies on the disk: packed or not, in the usual encodings."""
 
 import gzip
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -34,8 +36,6 @@ def opened_bytes(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def opened_text(path: Path) -> Iterator[TextIO]:
     """The text of a file; what is no text in its encoding is shown as such."""
-    import io
-
     with opened_bytes(path) as file:
         beginning = file.read(2)
         file.seek(0)
@@ -45,5 +45,4 @@ def opened_text(path: Path) -> Iterator[TextIO]:
 
 def lines(file: TextIO) -> Iterator[str]:
     """The lines of a text, those that are too long in pieces."""
-    while line := file.readline(LONGEST_LINE):
-        yield line
+    return iter(partial(file.readline, LONGEST_LINE), "")
