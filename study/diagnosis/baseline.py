@@ -1,7 +1,8 @@
 """What stands in a log for the untrained model's loss, and how noisy the losses are.
 
 A log rarely has the loss of the untrained model. The first loss stands for it, or the median of the first ones where
-that is higher: a healthy run must not be called worse than untrained because its first batch was an easy one.
+that is higher by no more than noise: a healthy run must not be called worse than untrained because its first batch was
+an easy one, and one that rose at once must not begin where it rose to.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,11 @@ OF_TRIPLES = 0.6745 * 1.5**0.5
 """The median distance of a value from the mean of its neighbours, in standard deviations, of normal noise."""
 MOST_OF_LOGARITHM = 1.0
 """Noise of the logarithm of a loss beyond which nothing more can be said of it."""
+RISES = 5.0
+"""Deviations by which the first losses must rise for that to be no chance."""
+SMOOTH, OF_MEANS = 0.02, 3.0
+"""Noise of the logarithm below which losses may be running means, of which the first one is a single batch, perhaps an
+easy one; and how many times it the others must be, then."""
 HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 10.0)
 """Of the smoothed loss, in points of the log."""
 LAG = 20
@@ -66,30 +72,45 @@ def baseline(losses: Sequence[float], *, squared: bool, untrained: float | None)
         untrained: the loss of the untrained model, where the person knows it.
     """
     values = np.asarray(losses, dtype=float)
-    first = values[: max(1, min(FIRST, len(values) // 3))]
-    began = float(max(values[0], np.median(first))) if untrained is None else untrained
-    spread = _spread(values, began)
+    noise = _Noise(values)
+    began, measured_on = _began(values, noise) if untrained is None else (untrained, FIRST)
+    spread = noise.spread(began)
     kind: LossKind = "likelihood" if values.min() < 0 else "mse" if squared else "cross_entropy"
-    return Baseline(
-        untrained=began, spread=spread, measured_on=len(first), half_life=_half_life(values, began, spread), loss=kind
-    )
+    half_life = _half_life(values, began, spread)
+    return Baseline(untrained=began, spread=spread, measured_on=measured_on, half_life=half_life, loss=kind)
 
 
-def _spread(values: NDArray[np.float64], began: float) -> float:
-    """Standard deviation of a loss around its course; of one above 0 as if its logarithm were normal.
+class _Noise:
+    """How far losses lie from their course, which may rise or fall, also exponentially."""
 
-    Neither a trend nor an exponential fall or rise is taken for noise.
-    """
-    if len(values) < 3:
-        return 0.0
-    if values.min() > 0:
-        of_logarithm = min(_of_triples(np.log(values)), MOST_OF_LOGARITHM)
-        return began * float(np.sqrt(np.exp(2 * of_logarithm**2) - np.exp(of_logarithm**2)))
-    return _of_triples(values)
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.is_relative = bool(values.min() > 0)
+        of = np.log(values) if self.is_relative else values
+        apart = np.abs(of[1:-1] - (of[:-2] + of[2:]) / 2)
+        self.deviation = float(np.median(apart)) / OF_TRIPLES if len(apart) else 0.0
+
+    def spread(self, at: float) -> float:
+        """The standard deviation of a loss near ``at``; of one above 0 as if its logarithm were normal."""
+        if not self.is_relative:
+            return self.deviation
+        variance = min(self.deviation, MOST_OF_LOGARITHM) ** 2
+        return at * float(np.sqrt(np.exp(2 * variance) - np.exp(variance)))
+
+    def is_rise(self, before: float, after: float) -> bool:
+        """Whether a loss that is higher has risen, rather than that the one before it was low by chance."""
+        if not self.is_relative:
+            return after - before > RISES * self.deviation
+        rise = float(np.log(after / before))
+        return rise > RISES * self.deviation and (self.deviation > SMOOTH or rise > np.log(OF_MEANS))
 
 
-def _of_triples(values: NDArray[np.float64]) -> float:
-    return float(np.median(np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2))) / OF_TRIPLES
+def _began(values: NDArray[np.float64], noise: _Noise) -> tuple[float, int]:
+    """The loss that stands for the untrained model's, and of how many losses it is."""
+    first = values[: max(1, min(FIRST, len(values) // 3))]
+    usual = float(np.median(first))
+    if usual <= values[0] or noise.is_rise(float(values[0]), usual):
+        return float(values[0]), 1
+    return usual, len(first)
 
 
 def _half_life(values: NDArray[np.float64], began: float, spread: float) -> float:

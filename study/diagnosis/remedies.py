@@ -14,6 +14,8 @@ EARLY_STEPS, EARLY_SHARE = 200, 0.1
 """Steps, or the share of them, in which the absence of a warm-up shows."""
 TENTH = "of 201 diverged trials it saved 78% and 100%, by task: more than anything else (docs/rescue.md)"
 BY_NORM = "saved 59% and 51% of those trials, at the norm of their healthy steps"
+ENOUGH = 30
+"""Losses of a run that stalled, for another learning rate to be recommended."""
 SHORTLY = 10
 """Points of the log before the first bad step within which a jump of the rate is to blame."""
 UNKNOWN_TASK = "module:PACKAGE.MODULE:FUNCTION"
@@ -153,7 +155,7 @@ def _study(run: RunDiagnosis) -> Remedy:
 
 
 def _of_others(run: RunDiagnosis) -> Iterator[Remedy]:
-    if run.judged.outcome == "stalled" and not run.columns.is_validation:
+    if run.judged.outcome == "stalled" and run.losses.seen >= ENOUGH and not run.columns.is_validation:
         rate = run.bad_rate
         higher = f": {10 * rate:.3g} instead of {rate:.3g}" if rate else ""
         yield Remedy(

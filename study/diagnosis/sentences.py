@@ -33,7 +33,7 @@ def verdict(run: RunDiagnosis) -> str:
     losses = f"the smoothed {what} went from {run.base.untrained:.4g} to {judged.final:.4g}"
     course = f"{losses} by {_at(run, run.last_step)}"
     if judged.outcome == "stalled":
-        return f"Learned next to nothing: {course}."
+        return f"No clear gain: {course}."
     return f"Trained: {course}."
 
 

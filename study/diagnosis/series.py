@@ -20,8 +20,8 @@ MOST_SPIKES = 1000
 LARGEST = 1e150
 """Whose square is a number."""
 
-FEWEST_OF_THIRD = 5
-HAIR = 0.05
+FEWEST_RANKS = 5
+HAIR = 0.01
 CHANCE = 0.01
 """Of ranks that are as different where nothing has changed."""
 
@@ -68,15 +68,18 @@ class Series:
         return values[np.isfinite(values)]
 
     def has_fallen(self) -> bool:
-        """Whether the last third lies below the first one, by their ranks: clearly, and by more than a hair."""
-        from scipy.stats import mannwhitneyu
+        """Whether the end lies below the beginning, by their ranks: clearly, and by more than a hair."""
+        from scipy.stats import kendalltau, mannwhitneyu
 
         values = self.before(None)
-        third = len(values) // 3
-        if third < FEWEST_OF_THIRD:
+        if len(values) < FEWEST_RANKS:
             return False
-        first, last = values[:third], values[-third:]
-        is_lower = float(np.median(last)) < (1 - HAIR) * float(np.median(first))
+        if len(values) < 3 * FEWEST_RANKS:
+            return bool(values[-1] < values[0] - HAIR * abs(values[0])) and (
+                float(kendalltau(range(len(values)), values, alternative="less").pvalue) < CHANCE
+            )
+        first, last = values[: max(FEWEST_RANKS, len(values) // 10)], values[-(len(values) // 3) :]
+        is_lower = float(np.median(first)) - float(np.median(last)) > HAIR * abs(float(np.median(first)))
         return is_lower and float(mannwhitneyu(last, first, alternative="less").pvalue) < CHANCE
 
     @property

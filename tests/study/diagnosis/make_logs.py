@@ -256,7 +256,7 @@ def mlflow_runs(folder: Path, store: str) -> None:
                 shutil.copy(meta.parent / "tags" / "mlflow.runName", target / "tags")
         else:
             with gzip.open(folder, "wb") as file:
-                file.write(Path(place, "mlflow.db").read_bytes())
+                file.write(_without_places(Path(place, "mlflow.db").read_bytes()))
 
 
 def json_lines(path: Path) -> None:
