@@ -1,5 +1,6 @@
 """``gradstudy diagnose FILE…``: what happened in somebody's training logs."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -50,6 +51,8 @@ def diagnose(
 
     if form == "terminal" and output is not None:
         raise UsageError(f"--output {output} needs a --format: html, markdown or json")
+    if untrained is not None and not math.isfinite(untrained):
+        raise UsageError(f"--untrained takes a finite loss, but got {untrained}")
     if form == "html" and output is None:
         output = Path("diagnosis.html")
     given = {"loss": loss, "norm": norm, "rate": lr, "step": step}

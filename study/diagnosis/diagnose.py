@@ -68,7 +68,8 @@ def diagnose(
     why = ""
     for log in find_logs(paths):
         seen = _survey(log)
-        columns = choose_columns(seen, given or {}, log.name)
+        lacks_named = log.name not in named and not seen.keys() >= set((given or {}).values())
+        columns = None if lacks_named else choose_columns(seen, given or {}, log.name)
         if columns is None:
             why = (
                 f"{log.name} (read as {log.form}) has no loss: it has {shown(seen)}; "

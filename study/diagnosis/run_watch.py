@@ -81,7 +81,8 @@ class RunWatch:
         """What is to be said of the run, of which everything was read."""
         attempt = self._begun()
         judged = attempt.judge(self._validation)
-        if judged.outcome == "stalled" and self.losses.has_fallen():
+        is_lower = judged.final < attempt.base.untrained
+        if judged.outcome == "stalled" and is_lower and self.losses.has_fallen():
             judged = replace(judged, outcome="trained")  # which noise hides from the smoothed loss alone
         return RunDiagnosis(
             name=self.name,

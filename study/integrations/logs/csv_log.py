@@ -15,6 +15,8 @@ from gradstudy.study.integrations.logs.text_file import lines, opened_text
 
 DELIMITERS = ",;\t| "
 """A blank only where nothing else separates."""
+DECIMAL_COMMA_BESIDE = ";"
+"""Where columns are separated by semicolons, a comma is that of a decimal."""
 COMMENT = "# "
 """May stand before a heading."""
 NAMES, VALUES = ("metric", "key", "tag", "name"), ("value", "val")
@@ -42,6 +44,7 @@ def is_table(first: Sequence[str]) -> bool:
     if len(rows) < 2 or (separator := delimiter(rows[0])) is None:
         return False
     rows[0] = rows[0].lstrip(COMMENT)
+    rows[1:] = [_with_points(row, separator) for row in rows[1:]]
     heading, *parsed = csv.reader(rows, delimiter=separator, skipinitialspace=True)
     if any(number(cell) is not None for cell in heading) or any(len(row) != len(heading) for row in parsed):
         return False
@@ -61,6 +64,8 @@ def _rows(file: TextIO, path: Path, wanted: Wanted) -> Iterator[Entry]:
     first = next((line for line in text if line.strip()), "").lstrip(COMMENT)
     separator = delimiter(first) or ","
     heading = [cell.strip() for cell in next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])]
+    if separator == DECIMAL_COMMA_BESIDE:
+        text = (line.replace(",", ".") for line in text)
     rows = csv.reader(text, delimiter=separator, skipinitialspace=True)
     if _is_long(heading):
         read = _long(heading, wanted)
@@ -78,6 +83,10 @@ def _rows(file: TextIO, path: Path, wanted: Wanted) -> Iterator[Entry]:
             return
         if (entry := read(row)) is not None:
             yield entry
+
+
+def _with_points(line: str, separator: str) -> str:
+    return line.replace(",", ".") if separator == DECIMAL_COMMA_BESIDE else line
 
 
 def _plain(name: str) -> str:

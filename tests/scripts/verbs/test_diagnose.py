@@ -65,6 +65,10 @@ def test_columns_that_are_named_are_taken(gradstudy: Run, folder: Path) -> None:
     )
     taken = gradstudy("diagnose", "log.csv", "--loss", "how_bad", "--step", "when")
     assert (taken.exit_code, "First bad step: 60." in taken.stdout) == (3, True)
+    (folder / "other.csv").write_text(HEALTHY)
+    assert gradstudy("diagnose", ".", "--loss", "how_bad", "--step", "when").stdout.endswith(
+        "Without a loss: other.csv\n"
+    )
     wrong = gradstudy("diagnose", "log.csv", "--loss", "how_good")
     assert wrong.exit_code == 2
     assert wrong.stderr == "gradstudy: --loss names a column, but log.csv has no 'how_good'; it has when, how_bad\n"
@@ -102,6 +106,7 @@ def test_what_is_not_there_is_said(gradstudy: Run, folder: Path) -> None:
     (folder / "empty").mkdir()
     result = gradstudy("diagnose", "empty")
     assert (result.exit_code, "the folder empty holds no log" in result.stderr) == (2, True)
+    assert "--untrained takes a finite loss" in gradstudy("diagnose", "empty", "--untrained", "nan").stderr
     refused = gradstudy("diagnose", "empty", "-o", "x")
     assert "--output x needs a --format: html, markdown or json" in refused.stderr
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ RECORDS = [{"step": step, "loss": loss, "note": "x", "lr": 0.1} for step, loss i
 FORMS = {
     "commas.csv": table("step,loss", "{step},{loss}"),
     "semicolons.csv": table("global_step;train loss", "{step};{loss}"),
+    "commas-in-numbers.csv": table("step;loss", "{step};{loss}").replace(".", ","),
     "tabs.tsv": table("iter\tnll\tname", "{step}\t{loss}\tx"),
     "blanks.txt": table("# step   loss", "  {step}     {loss}"),
     "quoted.csv": table('"Step","run-3 - train/loss","run-3 - train/loss__MIN","run-3 - train/loss__MAX"',
@@ -91,6 +93,21 @@ def test_a_long_list_is_read_in_pieces(tmp_path: Path) -> None:
     assert path.stat().st_size > 4 * (1 << 16)
     (run,) = diagnose([path]).runs
     assert (run.judged.first_bad, run.losses.seen) == (5000, 5000)
+
+
+def test_memory_does_not_grow_with_a_log(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        lines = (f"{step},{4 / step + 0.5},1.0\n" for step in range(1, rows))
+        path = written(tmp_path / "log.csv", "step,loss,grad_norm\n" + "".join(lines))
+        tracemalloc.start()
+        diagnose([path])
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    diagnose([written(tmp_path / "first.csv", FORMS["commas.csv"])])  # which imports what is needed
+    short = peak(10_000)
+    assert peak(30_000) < 1.3 * short
 
 
 def test_several_runs_of_a_table_are_told_apart(tmp_path: Path) -> None:
