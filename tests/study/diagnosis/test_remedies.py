@@ -24,7 +24,7 @@ def tried(tmp_path: Path, columns: Mapping[str, np.ndarray], *, is_shared: bool 
 
 
 def broken(at: int, value: float) -> np.ndarray:
-    return np.where(STEPS >= at, value, FALLING)
+    return np.where(at <= STEPS, value, FALLING)
 
 
 def test_a_healthy_run_needs_nothing(tmp_path: Path) -> None:
