@@ -13,6 +13,8 @@ from gradstudy.study.integrations.logs.columns import Columns, is_squared
 
 BEFORE_JUDGING = 1000
 """Losses that are read before the first one is judged: they say how noisy a run is."""
+ENOUGH_TO_JUDGE = 30
+"""Losses that say how noisy a run is, where it goes back before there are more."""
 
 
 class RunWatch:
@@ -139,6 +141,8 @@ class RunWatch:
 
     def _go_back(self, step: float) -> None:
         """A run that goes back after it diverged is another attempt, which begins where the first one did."""
+        if self._attempt is None and len(self._waiting) < ENOUGH_TO_JUDGE and math.isfinite(self._waiting[-1][1]):
+            return  # such as rows of several processes, a step apart
         attempt = self._begun()
         judged = attempt.judge()
         if judged.outcome in ("diverged", "failed") and judged.first_bad is not None:

@@ -167,6 +167,15 @@ def test_the_attempt_after_going_back_is_judged_and_the_one_before_is_told(judge
     assert run.ended_attempts == ((80.0, 60.0),)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_of_several_processes_out_of_order_are_one_run(judged: Judge, seed: int) -> None:
+    losses = falling(400, 0.4, seed, begin=0.7)
+    steps = np.arange(10, 410)
+    steps[1::2] -= 2
+    (run,) = judged({"step": steps, "loss": losses})
+    assert (run.is_bad, run.losses.seen) == (False, 400)
+
+
 def test_runs_one_after_the_other_in_a_file_are_told_apart(judged: Judge) -> None:
     steps = [*range(100), *range(100)]
     runs = judged({"step": steps, "loss": [*falling(100, 0.05), *falling(90, 0.05), *[NAN] * 10]})
