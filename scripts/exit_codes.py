@@ -15,6 +15,8 @@ from gradstudy.storage.user_info import without_user_info
 
 WORK_FAILED = 1
 WRONG_USAGE = 2
+DIVERGED = 3
+"""Of ``diagnose``: nothing failed, but a run diverged."""
 INTERRUPTED = 130
 DEBUG_VARIABLE = "GRADSTUDY_DEBUG"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

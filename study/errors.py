@@ -5,6 +5,7 @@ StudyError
 ├── SpecChangedError   a spec that differs from the stored one of the same name
 ├── DeviceError        a device that this machine does not have
 ├── BeyondHorizonError a horizon of which no run is long enough to tell
+├── LogError           a training log that cannot be read, or has no loss
 ├── NothingToConfirmError a study without a setting to confirm
 ├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
@@ -33,6 +34,10 @@ class DeviceError(StudyError, ValueError):
 
 class BeyondHorizonError(StudyError, ValueError):
     """A horizon is beyond what the longest run can tell of."""
+
+
+class LogError(StudyError, ValueError):
+    """A training log cannot be read, or has nothing like a loss."""
 
 
 class NothingToConfirmError(StudyError):

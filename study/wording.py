@@ -16,3 +16,16 @@ def not_finite(losses: list[str]) -> str:
 def three_digits(number: float) -> float:
     """A number as it is shown and pasted."""
     return float(f"{number:.3g}")
+
+
+def step_in_words(step: float) -> str:
+    """``1,200``; a part of an epoch as it is."""
+    return f"{step:,.0f}" if step == int(step) else f"{step:.6g}"
+
+
+def listed_steps(steps: list[float], most: int = 5) -> str:
+    """``3, 17 and 20``; of many the first ones."""
+    words = [step_in_words(step) for step in steps[:most]]
+    if len(steps) > most:
+        return f"{', '.join(words)} and {len(steps) - most:,} more"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -26,7 +26,7 @@ ORDER = {
             "worth",
         ),
         *("literature", "search", "training", "launch", "worker", "answer"),
-        *("horizon", "scaling", "report", "opened_study"),
+        *("horizon", "scaling", "report", "integrations", "diagnosis", "opened_study"),
     ),
     "scripts": (
         *("printable", "errors", "options", "given_options", "exit_codes", "spec_input", "spec_flags"),

@@ -50,7 +50,7 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
     """
     study = report.study
     figures = report_figures(report, steps)
-    return _render(
+    return rendered(
         "report.html",
         {name: figure for section in figures.values() for name, figure in section.items()},
         report=report,
@@ -78,7 +78,7 @@ def html_comparison(comparison: Comparison) -> str:
     """The file that compares two studies."""
     frontiers = comparison.frontiers
     figures = {f"frontier-{cell}": frontier_comparison(frontiers, cell) for cell in sorted(frontiers["cell"].unique())}
-    return _render(
+    return rendered(
         "comparison.html",
         figures,
         comparison=comparison,
@@ -94,7 +94,8 @@ def html_comparison(comparison: Comparison) -> str:
     )
 
 
-def _render(template: str, figures: dict[str, Any], **context: Any) -> str:
+def rendered(template: str, figures: dict[str, Any], **context: Any) -> str:
+    """A page made of a template, with figures by name."""
     from plotly.offline import get_plotlyjs
 
     environment = Environment(

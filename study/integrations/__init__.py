@@ -1,0 +1,1 @@
+"""What other programs made: their training logs."""
