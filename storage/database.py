@@ -12,6 +12,7 @@ from gradstudy.storage.errors import (
     BeingMadeError,
     ForeignDatabaseError,
     NotFoundError,
+    PlainDatabaseError,
     SchemaVersionError,
 )
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
@@ -108,8 +109,9 @@ class Database:
         if migrate.VERSION_TABLE in tables:
             self._require_newest()
         elif tables >= OPTUNA_TABLES:
-            raise ForeignDatabaseError(
-                f"{self.display_url} holds Optuna studies but none of gradstudy's; `gradstudy launch` adds one"
+            raise PlainDatabaseError(
+                f"{self.display_url} holds Optuna studies but none of gradstudy's; `gradstudy report` reads those, and "
+                "`gradstudy launch` adds one"
             )
         elif tables <= OPTUNA_MAKES:
             raise self._being_made()

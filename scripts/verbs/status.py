@@ -32,13 +32,14 @@ def status(
         workers = living_workers(database.engine)
         set_aside = reasons(database.engine)
     table.add_column("study")
-    for heading in ("trials", *(counts[0] if counts else ())):
+    headings = [*dict.fromkeys(heading for row in counts for heading in row if heading != REMAINING), REMAINING]
+    for heading in ("trials", *headings):
         table.add_column(heading, justify="right")
     table.add_column("phase")
     for record, row in zip(records, counts, strict=True):
         begun = record.budget - row[REMAINING]
         phase = phase_name(stored_spec(record), begun) if row[REMAINING] or row[RUNNING] else None
-        table.add_row(record.name, str(record.budget), *(str(count) for count in row.values()), phase or "")
+        table.add_row(record.name, str(record.budget), *(str(row.get(heading, 0)) for heading in headings), phase or "")
     if records:
         plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())

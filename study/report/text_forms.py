@@ -102,8 +102,9 @@ def _described(report: Report) -> dict[str, Any]:
         "spec": study.spec,
         "budget": study.budget,
         "launched": study.created_at.isoformat(),
-        "versions": vars(study.versions),
+        "versions": None if study.versions is None else vars(study.versions),
         "outcomes": report.outcomes,
+        "excluded": [{"number": number, "why": why} for number, why in report.excluded.items()],
         "recommendation": None if best is None else asdict(best),
         "next": None if report.follow_up is None else vars(report.follow_up),
     }

@@ -1,0 +1,1 @@
+"""What was trained elsewhere: studies of plain Optuna programs, runs of other training loops."""
