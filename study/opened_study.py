@@ -13,7 +13,6 @@ from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.journal_file import journal_path
 from gradstudy.storage.studies import StudyRecord, find_study
 from gradstudy.study.errors import UnreadableStudyError
-from gradstudy.study.integrations.plain_study import PlainStudy
 from gradstudy.study.integrations.reading import Failures, Reading
 from gradstudy.study.report import sentences
 from gradstudy.study.report.report import Report, read_report
@@ -49,6 +48,8 @@ def open_study(
     reading = Reading(axes=dict(axes or {}), objective=objective, untrained=untrained, failures=failures)
     launched = None if journal_path(url) else _launched(name, url)
     if launched is None:
+        from gradstudy.study.integrations.plain_study import PlainStudy  # needs Optuna, which other studies do not
+
         return OpenStudy(PlainStudy(name, url, reading))
     if reading.is_given:
         launched.close()

@@ -53,7 +53,8 @@ def sort_further(trials: Sequence[FrozenTrial], used: Iterable[str]) -> FurtherP
     varied = [name for name in values if name not in set(used) and len(set(values[name])) > 1]
     factors = [name for name in varied if isinstance(kinds[name], CategoricalDistribution)]
     factors.sort(key=lambda name: len(set(values[name])))
-    ranges, left_out = [name for name in varied if name not in factors], []
+    ranges = [name for name in varied if name not in factors]
+    left_out: list[str] = []
     while factors and _groups(trials, factors) * RUNS_OF_A_GROUP > len(trials):
         widest = factors.pop()
         (ranges if all(_is_number(value) for value in values[widest]) else left_out).append(widest)

@@ -50,7 +50,7 @@ class Losses:
         """The loss of a trial that is complete, else NaN."""
         if trial.state is not TrialState.COMPLETE or trial.values is None:
             return math.nan
-        return self.sign * trial.values[self.objective]
+        return float(self.sign * trial.values[self.objective])
 
 
 @dataclass(frozen=True, kw_only=True)
