@@ -26,6 +26,7 @@ from gradstudy.storage.optuna_storage import (
 )
 from gradstudy.storage.server_lock import server_lock
 from gradstudy.storage.sqlite import (
+    check_readable,
     check_writable,
     creation_lock,
     table_names,
@@ -169,7 +170,10 @@ class Database:
 
     def _tables(self) -> set[str]:
         if self.path is not None:
-            return table_names(self.path)
+            tables = table_names(self.path)
+            if migrate.VERSION_TABLE in tables:
+                check_readable(self.path)
+            return tables
         with reading(self.engine) as connection:
             return set(inspect(connection).get_table_names())
 

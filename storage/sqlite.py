@@ -115,13 +115,25 @@ def table_names(path: Path) -> set[str]:
         with closing(connect_untouched(path)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.OperationalError as error:
-        # In a folder that cannot be written, a write-ahead log cannot even be read.
         raise UnwritableError(f"{path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         raise ForeignDatabaseError(f"{path} cannot be read as an SQLite file: {error}") from error
     except OSError as error:
         raise UnwritableError(f"{path} cannot be opened: {error.strerror}") from error
     return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+def check_readable(path: Path) -> None:
+    """Try to read a file as later connections do.
+
+    Raises:
+        UnwritableError: in a folder that cannot be written, a write-ahead log cannot even be read.
+    """
+    try:
+        with closing(connect_read_only(path)) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        raise UnwritableError(f"{path} cannot be opened: {error}") from error
 
 
 def check_writable(path: Path) -> None:
