@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gradstudy.storage.damage import refuse_damage
 from gradstudy.storage.errors import ForeignDatabaseError, NotFoundError
 from gradstudy.storage.journal_file import journal_path, open_journal
 from gradstudy.storage.optuna_reader import read_only
@@ -92,6 +93,10 @@ def _opened(url: str) -> "Iterator[tuple[BaseStorage, str]]":
         raise NotFoundError(f"there is no database at {display(parsed)}")
     if not tables >= OPTUNA_TABLES:
         raise ForeignDatabaseError(f"{display(parsed)} holds no Optuna studies")
-    storage = open_optuna_storage(parsed, make_tables=False, connect=partial(connect_untouched, path))
-    with read_only(storage) as reader:
-        yield reader, display(parsed)
+    try:
+        storage = open_optuna_storage(parsed, make_tables=False, connect=partial(connect_untouched, path))
+        with read_only(storage) as reader:
+            yield reader, display(parsed)
+    except Exception as error:
+        refuse_damage(path, error)
+        raise

@@ -52,7 +52,7 @@ def open_study(
 
         return OpenStudy(PlainStudy(name, url, reading))
     if reading.is_given:
-        launched.close()
+        launched.close(None)
         raise UnreadableStudyError(
             f"study {name!r} was launched by gradstudy, which knows its parameters, objective and untrained loss: "
             "nothing is to be said about them"
@@ -71,8 +71,8 @@ def _launched(name: str, url: str) -> "LaunchedStudy | None":
     except PlainStudyError:
         database.close()
         return None
-    except BaseException:
-        database.close()
+    except BaseException as error:
+        database.__exit__(type(error), error)
         raise
 
 
@@ -101,8 +101,8 @@ class Source(Protocol):
         """Everything that a report shows."""
         ...
 
-    def close(self) -> None:
-        """Let go of it."""
+    def close(self, raised: BaseException | None) -> None:
+        """Let go of it, because of what was raised or without that."""
 
 
 class LaunchedStudy:
@@ -133,9 +133,9 @@ class LaunchedStudy:
         """Everything that a report shows."""
         return read_report(self._database, self.record.name)
 
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
+    def close(self, raised: BaseException | None) -> None:
+        """Close the database; where a broken file was the cause, that is said instead."""
+        self._database.__exit__(None if raised is None else type(raised), raised)
 
 
 class OpenStudy:
@@ -179,13 +179,13 @@ class OpenStudy:
 
     def close(self) -> None:
         """Close the database."""
-        self._source.close()
+        self._source.close(None)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, *where: object) -> None:
+        self._source.close(raised)
 
     def __repr__(self) -> str:
         return f"<study {self.name!r} in {self._source.shown}>"

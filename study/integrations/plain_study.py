@@ -52,7 +52,7 @@ class PlainStudy:
         found = self._read()
         return build_report(to_record(found), to_rows(found), self.shown)
 
-    def close(self) -> None:
+    def close(self, raised: BaseException | None) -> None:
         """Nothing is open between two calls."""
 
     def _read(self) -> Findings:

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, inspect, make_url
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import (
+    DamagedError,
     ForeignDatabaseError,
     NotFoundError,
     PlainDatabaseError,
@@ -127,3 +128,12 @@ def test_a_journal_that_is_read_cannot_be_written(tmp_path: Path) -> None:
     programs.run(programs.returns_nan, programs.journal(path), 1)
     with pytest.raises(WriteRefusedError):
         optuna.create_study(study_name="other", storage=open_journal(path))
+
+
+def test_a_broken_file_is_named(file: Path) -> None:
+    size = file.stat().st_size
+    with file.open("r+b") as broken:
+        broken.seek(4096)
+        broken.write(b"\xff" * (size - 4096))
+    with pytest.raises((DamagedError, ForeignDatabaseError), match=r"optuna\.db"):
+        read_plain_study(f"sqlite:///{file}", "plain")
