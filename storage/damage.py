@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gradstudy.storage.errors import DamagedError
-from gradstudy.storage.sqlite import connect_read_only
+from gradstudy.storage.sqlite import connect_untouched
 
 SIGNS = frozenset({"DBAPIError", "DatabaseError", "StorageInternalError", "UnicodeDecodeError", "JSONDecodeError"})
 """What SQLAlchemy, sqlite3, pandas, Optuna and Python raise when they read nonsense: their names, so that none of them
@@ -35,7 +35,7 @@ def refuse_damage(path: Path | None, error: BaseException | None) -> None:
 def _damage(path: Path) -> str | None:
     """The first fault that SQLite finds, None for a file in order."""
     try:
-        with closing(connect_read_only(path)) as connection:
+        with closing(connect_untouched(path)) as connection:
             [(first,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     except (sqlite3.Error, UnicodeDecodeError) as error:
         return " ".join(str(error).split())

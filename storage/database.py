@@ -12,6 +12,7 @@ from gradstudy.storage.errors import (
     BeingMadeError,
     ForeignDatabaseError,
     NotFoundError,
+    PlainDatabaseError,
     SchemaVersionError,
 )
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
@@ -25,6 +26,7 @@ from gradstudy.storage.optuna_storage import (
 )
 from gradstudy.storage.server_lock import server_lock
 from gradstudy.storage.sqlite import (
+    check_readable,
     check_writable,
     creation_lock,
     table_names,
@@ -108,8 +110,9 @@ class Database:
         if migrate.VERSION_TABLE in tables:
             self._require_newest()
         elif tables >= OPTUNA_TABLES:
-            raise ForeignDatabaseError(
-                f"{self.display_url} holds Optuna studies but none of gradstudy's; `gradstudy launch` adds one"
+            raise PlainDatabaseError(
+                f"{self.display_url} holds Optuna studies but none of gradstudy's; `gradstudy report` reads those, and "
+                "`gradstudy launch` adds one"
             )
         elif tables <= OPTUNA_MAKES:
             raise self._being_made()
@@ -167,7 +170,10 @@ class Database:
 
     def _tables(self) -> set[str]:
         if self.path is not None:
-            return table_names(self.path)
+            tables = table_names(self.path)
+            if migrate.VERSION_TABLE in tables:
+                check_readable(self.path)
+            return tables
         with reading(self.engine) as connection:
             return set(inspect(connection).get_table_names())
 

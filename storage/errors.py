@@ -3,8 +3,10 @@
 StorageError
 ├── UrlError (ValueError)          what was given is no database URL that can be used
 ├── NotFoundError (KeyError)       there is no such database or study
+│   ├── PlainStudyError            there is a study, and gradstudy did not launch it
 │   └── StudyDeletedError          the study was deleted while it was worked on
 ├── ForeignDatabaseError           there is something, and it is not gradstudy's
+│   └── PlainDatabaseError         these are Optuna studies, none of which gradstudy launched
 ├── DamagedError                   the file is broken
 ├── SchemaVersionError             the tables were made by another version
 ├── UnwritableError (OSError)      the file or folder cannot be written
@@ -13,6 +15,7 @@ StorageError
 ├── UnavailableError (OSError)     the database does not answer, is locked or is full
 │   └── BeingMadeError             another process is making its tables
 ├── StudyExistsError (ValueError)  the name is taken
+├── NotEndedError (ValueError)     the trial has no result yet
 ├── ClaimLostError                 the trial now belongs to another worker
 └── QueryError                     a read-only query cannot be answered
     ├── WriteRefusedError          it would have changed the database
@@ -40,6 +43,10 @@ class NotFoundError(StorageError, KeyError):
     """There is no such database or study."""
 
 
+class PlainStudyError(NotFoundError):
+    """The study was made by another program, without a spec."""
+
+
 class StudyDeletedError(NotFoundError):
     """The study that is worked on is gone; another one may have its name or its number."""
 
@@ -49,6 +56,10 @@ class StudyDeletedError(NotFoundError):
 
 class ForeignDatabaseError(StorageError):
     """The file or database holds something else than gradstudy's studies."""
+
+
+class PlainDatabaseError(ForeignDatabaseError):
+    """The database holds Optuna studies, none of which gradstudy launched."""
 
 
 class DamagedError(StorageError):
@@ -81,6 +92,10 @@ class BeingMadeError(UnavailableError):
 
 class StudyExistsError(StorageError, ValueError):
     """A study of that name exists already."""
+
+
+class NotEndedError(StorageError, ValueError):
+    """The trial has not ended."""
 
 
 class ClaimLostError(StorageError):

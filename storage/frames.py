@@ -12,7 +12,7 @@ from gradstudy.storage.studies import find_study
 from gradstudy.storage.transactions import reading
 
 # Said outright, because a column that is all NULL tells nothing about its type.
-WORDS = ("study", "cell", "strategy", "outcome", "reason", "host", "state", "root_study")
+WORDS = ("study", "cell", "strategy", "outcome", "reason", "host", "state", "root_study", "excluded")
 COUNTS = ("diverged_at_step", "spikes", "skipped_steps", "worker", "horizon")
 """Whole numbers that may be missing."""
 NUMBERS = (
@@ -23,15 +23,21 @@ NUMBERS = (
 TYPES = dict.fromkeys(WORDS, "str") | dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(NUMBERS, "float64")
 
 
-def read_trials(db: Database, study: str) -> pd.DataFrame:
+def read_trials(db: Database, study: str, *, excluded: bool = False) -> pd.DataFrame:
     """The view ``trial_result`` of a study, by number; ``factors`` and ``metrics`` are dictionaries, times are UTC.
 
     ``searched`` has what the view has among the factors and is searched on a range: each setting has another value.
 
+    Args:
+        db: where the study is.
+        study: its name.
+        excluded: whether trials are among them that count nowhere.
+
     Raises:
         NotFoundError: there is no such study.
     """
-    frame = _read(db, study, "SELECT * FROM trial_result WHERE study = :study ORDER BY number")
+    counting = "" if excluded else " AND excluded IS NULL"
+    frame = _read(db, study, f"SELECT * FROM trial_result WHERE study = :study{counting} ORDER BY number")
     ranges = find_study(db, study).spec.get("space", {}).get("hyperparameters", {})
     factors = [_decoded(given) for given in frame["factors"]]
     for column, is_searched in (("factors", False), ("searched", True)):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.optuna_storage import open_optuna_storage
+from gradstudy.storage.optuna_storage import close_optuna_storage, open_optuna_storage
 from gradstudy.storage.server_queries import READ_ONLY
 from gradstudy.storage.transactions import reading_options
 
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 @contextmanager
 def reading_storage(db: Database) -> "Iterator[RDBStorage]":
     """A storage with connections of its own, at most two, on which every change fails."""
-    storage = open_optuna_storage(db.url, make_tables=False)
-    refuse = "PRAGMA query_only = ON" if db.path is not None else READ_ONLY[db.engine.dialect.name]
+    with read_only(open_optuna_storage(db.url, make_tables=False)) as storage:
+        yield storage
+
+
+@contextmanager
+def read_only(storage: "RDBStorage") -> "Iterator[RDBStorage]":
+    """The storage with new connections on which every change fails; it is closed at the end."""
+    dialect = storage.engine.dialect.name
+    refuse = "PRAGMA query_only = ON" if dialect == "sqlite" else READ_ONLY[dialect]
 
     def on_connect(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
@@ -36,5 +43,4 @@ def reading_storage(db: Database) -> "Iterator[RDBStorage]":
     try:
         yield storage
     finally:
-        storage.scoped_session.remove()
-        storage.engine.dispose()
+        close_optuna_storage(storage)

@@ -12,28 +12,32 @@ from gradstudy.storage.transactions import reading
 
 RUNNING = "running"
 REMAINING = "remaining"
+EXCLUDED = "excluded"
 
 
 def count_outcomes(engine: Engine, study: StudyRecord) -> dict[str, int]:
     """How many trials of a study there are of each outcome; the numbers add up to its budget.
 
     ``running`` counts those that a worker holds, ``remaining`` those that none has begun or that were given
-    back.
+    back. Where trials are excluded they are counted as that, whatever their outcome.
 
     Raises:
         StudyDeletedError: the study is not there any more.
     """
     held = Trial.worker_id.is_not(None)
-    of_study = select(Trial.outcome, held, func.count()).where(Trial.study_id == study.study_id)
-    query = of_study.group_by(Trial.outcome, held)
+    counts_not = Trial.excluded.is_not(None)
+    of_study = select(Trial.outcome, held, counts_not, func.count()).where(Trial.study_id == study.study_id)
+    query = of_study.group_by(Trial.outcome, held, counts_not)
     with reading(engine) as connection:
         budget = connection.scalar(select(Study.budget).where(is_study(study)))
         rows = connection.execute(query).all()
     if budget is None:
         raise StudyDeletedError(study.name)
     counts = dict.fromkeys([*map(str, Outcome), RUNNING], 0)
-    for outcome, is_held, count in rows:
-        if outcome is not None or is_held:
+    for outcome, is_held, is_excluded, count in rows:
+        if is_excluded:
+            counts[EXCLUDED] = counts.get(EXCLUDED, 0) + count
+        elif outcome is not None or is_held:
             counts[str(outcome or RUNNING)] += count
     counts[REMAINING] = budget - sum(counts.values())
     return counts

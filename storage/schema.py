@@ -200,6 +200,8 @@ class Trial(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)
     """The traceback of a failed trial."""
+    excluded: Mapped[str | None] = mapped_column(Text)
+    """Why it counts nowhere; None where it counts."""
 
 
 class Checkpoint(Base):

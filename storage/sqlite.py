@@ -1,6 +1,8 @@
 """What is particular to SQLite: how its connections behave, and what a file is before it is opened."""
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ BUSY_SECONDS = 60
 
 MAGIC = b"SQLite format 3\0"
 """The first bytes of every SQLite file that is not empty (https://sqlite.org/fileformat.html)."""
+LOGGED_AT, LOGGED = 19, b"\2"
+"""Where it says how it is read, and what is there when that is by a write-ahead log."""
 
 
 def configure_sqlite(engine: Engine) -> None:
@@ -44,13 +48,50 @@ def _on_begin(connection: Connection) -> None:
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open a file so that SQLite itself refuses to change it."""
+    return _connect(path, "mode=ro")
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode=ro",
+        f"file:{quote(str(path.absolute()))}?{how}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def connect_untouched(path: Path) -> sqlite3.Connection:
+    """Open a file to read it so that neither the file nor its folder is changed.
+
+    SQLite itself would put an index beside a write-ahead log, and both beside a file that had one, and leave them
+    there: so a file without a log is read as one that nobody changes, and a log without its index as a copy.
+    """
+    log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    if _is_empty(log):
+        with path.open("rb") as file:
+            file.seek(LOGGED_AT)
+            logged = file.read(1) == LOGGED
+        return _connect(path, "mode=ro&immutable=1" if logged else "mode=ro")
+    if not _is_empty(index):
+        return _connect(path, "mode=ro")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(_connect(_copied(path, log, Path(folder)), "mode=ro")) as copy,
+    ):
+        whole = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        copy.backup(whole)
+    return whole
+
+
+def _copied(path: Path, log: Path, folder: Path) -> Path:
+    """A file and its log in another folder."""
+    shutil.copyfile(log, folder / log.name)
+    return Path(shutil.copyfile(path, folder / path.name))
+
+
+def _is_empty(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
 
 
 def table_names(path: Path) -> set[str]:
@@ -71,16 +112,28 @@ def table_names(path: Path) -> set[str]:
             start = file.read(len(MAGIC))
         if start not in {b"", MAGIC}:
             raise ForeignDatabaseError(f"{path} is not an SQLite file")
-        with closing(connect_read_only(path)) as connection:
+        with closing(connect_untouched(path)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.OperationalError as error:
-        # In a folder that cannot be written, a write-ahead log cannot even be read.
         raise UnwritableError(f"{path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         raise ForeignDatabaseError(f"{path} cannot be read as an SQLite file: {error}") from error
     except OSError as error:
         raise UnwritableError(f"{path} cannot be opened: {error.strerror}") from error
     return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+def check_readable(path: Path) -> None:
+    """Try to read a file as later connections do.
+
+    Raises:
+        UnwritableError: in a folder that cannot be written, a write-ahead log cannot even be read.
+    """
+    try:
+        with closing(connect_read_only(path)) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        raise UnwritableError(f"{path} cannot be opened: {error}") from error
 
 
 def check_writable(path: Path) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import NotFoundError, StudyDeletedError, StudyExistsError
+from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyDeletedError, StudyExistsError
 from gradstudy.storage.schema import STUDIES, TRIALS, Study
 from gradstudy.storage.transactions import reading, writing
 
@@ -32,6 +32,7 @@ class StudyRecord:
         study_id: its number, which another study may have once this one is deleted.
         identity: proves that a study is this one: no other ever has it.
         created_at: UTC without a zone.
+        versions: None where another program made it.
         extends: the identity of the study whose settings it trains longer; None of any other.
     """
 
@@ -41,7 +42,7 @@ class StudyRecord:
     spec: dict[str, Any]
     budget: int
     created_at: datetime
-    versions: Versions
+    versions: Versions | None
     extends: str | None = None
 
 
@@ -80,12 +81,20 @@ def find_study(db: Database, name: str) -> StudyRecord:
     """The study of a name.
 
     Raises:
+        PlainStudyError: it was not launched by gradstudy.
         NotFoundError: there is none; the sentence lists those that there are.
     """
     with reading(db.engine) as connection:
         row = connection.execute(_records().where(STUDIES.c.study_name == name)).one_or_none()
     if row is not None:
         return _record(row)
+    with reading(db.engine) as connection:
+        plain = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == name))
+    if plain is not None:
+        raise PlainStudyError(
+            f"study '{name}' in {db.display_url} was not launched by gradstudy but by another program; "
+            f"`gradstudy report {name}` reads it"
+        )
     names = [study.name for study in list_studies(db)]
     known = f"there are: {', '.join(names)}" if names else "it holds no studies yet"
     raise NotFoundError(f"there is no study '{name}' in {db.display_url}; {known}")

@@ -10,6 +10,7 @@ StudyError
 ├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
 ├── NothingToRescueError a trial that no remedy can be tried on
+├── UnreadableStudyError a plain Optuna study of which it cannot be told what its parameters or objectives are
 ├── TrialNotFoundError a trial number that the study does not have
 └── WorkFailedError    a study whose trials fail
     └── TrialsFailError by an exception of the user's code, with its traceback
@@ -54,6 +55,10 @@ class NothingToMeasureError(StudyError):
 
 class NothingToRescueError(StudyError):
     """The trial did not diverge, or not because of its training."""
+
+
+class UnreadableStudyError(StudyError, ValueError):
+    """What a plain Optuna study's parameters or objectives are cannot be told, or not by what was said about it."""
 
 
 class TrialNotFoundError(StudyError, LookupError):

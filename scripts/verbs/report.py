@@ -1,5 +1,6 @@
 """``gradstudy report NAME``: which settings avoid divergence, in the terminal or as a file."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,11 +11,12 @@ from gradstudy.scripts.printable import printable
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    from gradstudy.storage.database import Database
+    from gradstudy.study.opened_study import OpenStudy
     from gradstudy.study.report.comparison import Comparison
     from gradstudy.study.report.report import Report
 
 Form = Literal["terminal", "html", "markdown", "csv", "json", "parquet"]
+Failures = Literal["diverged", "failed"]
 FILES_ONLY = ("html", "parquet")
 
 
@@ -34,11 +36,42 @@ def report(
             show_default="the terminal; html and parquet: a file",
         ),
     ] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--axis",
+            metavar="WHAT=NAME",
+            help="Of a plain Optuna study: the parameter that is learning_rate, threshold, strategy or cell.",
+            show_default="by their names",
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Of a plain Optuna study: which of several objectives, from 0, or its name.",
+            show_default="the first that is called a loss",
+        ),
+    ] = None,
+    untrained: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LOSS",
+            help="Of a plain Optuna study: the objective of the untrained model.",
+            show_default="not known",
+        ),
+    ] = None,
+    failures: Annotated[
+        Failures | None,
+        typer.Option(
+            help="Of a plain Optuna study: what trials are that failed and left no value.",
+            show_default="diverged where their learning rates are high",
+        ),
+    ] = None,
 ) -> None:
     """Say which settings avoid divergence: the answer, what it rests on, the tables, the map."""
     from gradstudy.scripts.errors import UsageError, require_extra
-    from gradstudy.storage.database import Database
-    from gradstudy.study.report.report import read_report
+    from gradstudy.study.opened_study import open_study
 
     if len(names) > 2:
         raise UsageError(f"a report is of one study, or compares two, but got {len(names)}: {', '.join(names)}")
@@ -48,18 +81,38 @@ def report(
         raise UsageError(f"--output {output} needs a --format: html, markdown, csv, json or parquet")
     if form in FILES_ONLY and output is None:
         output = Path(f"{'-'.join(names)}.{form}")
-    with Database.open(storage) as database:
-        reports = [read_report(database, name) for name in names]
-        _write(database, reports[0] if len(reports) == 1 else _compared(*reports), form, output)
+    said = {"axes": _pairs(axes or []), "objective": objective, "untrained": untrained, "failures": failures}
+    with ExitStack() as stack:
+        studies = [stack.enter_context(open_study(name, storage, **said)) for name in names]
+        reports = [study.summary() for study in studies]
+        _write(studies[0], reports[0] if len(reports) == 1 else _compared(*reports), form, output)
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    """``learning_rate=lr`` as what it says."""
+    from gradstudy.scripts.errors import UsageError
+
+    pairs = [text.partition("=") for text in given]
+    for text, (what, sign, name) in zip(given, pairs, strict=True):
+        if not (what and sign and name):
+            raise UsageError(f"--axis takes WHAT=NAME, such as learning_rate=lr, but got {text!r}")
+    return {what: name for what, _, name in pairs}
 
 
 def _compared(a: "Report", b: "Report") -> "Comparison":
+    from gradstudy.scripts.errors import UsageError
     from gradstudy.study.report.comparison import Comparison
+    from gradstudy.study.spec.plain import is_plain
 
+    for report in (a, b):
+        if is_plain(report.study.spec):
+            raise UsageError(
+                f"only studies that gradstudy launched can be compared, but {report.study.name!r} is of another program"
+            )
     return Comparison(a, b)
 
 
-def _write(database: "Database", made: "Report | Comparison", form: Form, output: Path | None) -> None:
+def _write(study: "OpenStudy", made: "Report | Comparison", form: Form, output: Path | None) -> None:
     from gradstudy.scripts.output.output_file import opened
 
     if form == "terminal":
@@ -67,14 +120,14 @@ def _write(database: "Database", made: "Report | Comparison", form: Form, output
 
         print_report(made)
         return
-    content = _content(database, made, form)
+    content = _content(study, made, form)
     with opened(output) as file:
         file.write(content)
     if output is not None:
         typer.echo(f"written to {printable(str(output))}")
 
 
-def _content(database: "Database", made: "Report | Comparison", form: Form) -> bytes:
+def _content(study: "OpenStudy", made: "Report | Comparison", form: Form) -> bytes:
     from io import BytesIO
 
     from gradstudy.study.report import text_forms as export
@@ -82,10 +135,10 @@ def _content(database: "Database", made: "Report | Comparison", form: Form) -> b
 
     match form:
         case "html":
-            from gradstudy.study.report.html import html_comparison, html_report, read_drawn_steps
+            from gradstudy.study.report.html import drawn, html_comparison, html_report
 
             if isinstance(made, Report):
-                return html_report(made, read_drawn_steps(database, made)).encode()
+                return html_report(made, study.steps(*drawn(made))).encode()
             return html_comparison(made).encode()
         case "markdown":
             return export.to_markdown(made).encode()

@@ -40,17 +40,18 @@ def status(
         set_aside = reasons(database.engine)
         ways = [stretches(database, record) for record in records]
         longer = ["" if is_over(database, way) else _longer_runs(way) for way in ways]
-    rare = [name for name in (Outcome.PRUNED, Outcome.FAILED) if not any(row[name] for row in counts)]
-    columns = [name for name in (counts[0] if counts else ()) if name not in rare]
     table.add_column("study", no_wrap=True)
-    for heading in ("trials", *columns):
+    rare = (Outcome.PRUNED, Outcome.FAILED)
+    seen = dict.fromkeys(heading for row in counts for heading in row if row[heading] or heading not in rare)
+    headings = [*(heading for heading in seen if heading != REMAINING), REMAINING]
+    for heading in ("trials", *headings):
         table.add_column(heading, justify="right")
     table.add_column("phase")
     for record, row, rung in zip(records, counts, longer, strict=True):
         begun = record.budget - row[REMAINING]
         is_open = row[REMAINING] + row[RUNNING] > 0
         phase = phase_name(stored_spec(record), begun) if is_open else rung
-        table.add_row(record.name, str(record.budget), *(str(row[name]) for name in columns), phase or "")
+        table.add_row(record.name, str(record.budget), *(str(row.get(heading, 0)) for heading in headings), phase or "")
     if records:
         plain_console().print(table)
         places = ", ".join(f"{count} on {host} ({device})" for (host, device), count in workers.items())

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gradstudy.models.strategies import code_length
+from gradstudy.models.strategies import STRATEGIES, code_length
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND
@@ -34,7 +34,7 @@ class Choice:
     probability: float
 
 
-def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
+def choose(worth: Worth, settings: pd.DataFrame, *, only_safe: bool = True) -> Choice | None:
     """The setting with the lowest J among those whose risk is known to be acceptable.
 
     Where settings have fresh runs, it is one of these; see ``best_place``.
@@ -42,6 +42,7 @@ def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
     Args:
         worth: of the settings observed.
         settings: the same, see ``Observation``.
+        only_safe: see ``best_place``.
     """
     may_be = (settings["trained"] > 0).to_numpy()
     if not may_be.any():
@@ -51,11 +52,11 @@ def choose(worth: Worth, settings: pd.DataFrame) -> Choice | None:
     tested = again if again.any() else may_be
     pool = tested & is_tested(np.where(tested, fresh, 0))
     confirmed, effort = _confirmed(settings), _effort(settings)
-    best = best_place(worth, pool, confirmed, effort)
+    best = best_place(worth, pool, confirmed, effort, only_safe=only_safe)
     others = tested & _elsewhere(settings, best)
     if not others.any():
         return Choice(best, None, np.nan)
-    runner_up = best_place(worth, others, confirmed, effort)
+    runner_up = best_place(worth, others, confirmed, effort, only_safe=only_safe)
     away = worth.expected[best] - worth.expected[runner_up]
     sd = float(np.hypot(worth.sd[best], worth.sd[runner_up]))
     return Choice(best, runner_up, float(ndtr(away / sd)))
@@ -86,7 +87,8 @@ def _confirmed(settings: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _effort(settings: pd.DataFrame) -> Floats:
     """How much code each setting takes."""
-    return np.array([code_length(strategy) for strategy in settings["strategy"]], float)
+    known = [code_length(strategy) if strategy in STRATEGIES else 0 for strategy in settings["strategy"]]
+    return np.array(known, float)
 
 
 def _elsewhere(settings: pd.DataFrame, best: int) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ AUTOCAST = "# model and loss are computed within torch.autocast(device_type, tor
 SMOOTHING = "# loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing={smoothing:g})"
 SCALER = "scaler = torch.amp.GradScaler()\n# scaler.scale(loss).backward() in place of loss.backward()"
 OWN = "# your own optimizer, with lr={lr}"
+OWN_CLIPPING = "# clip as your program does{at}"
 MUP = """# maximal update parametrization: `base` is your model with hidden size {base}; multiply what the output layer
 # reads, and the scores of attention, by {base} / hidden_size
 groups = []
@@ -73,6 +74,25 @@ def code_to_paste(strategy: str, threshold: float | None, learning_rate: float, 
         rule.pytorch_setup(threshold),
     ]
     before = "\n".join(part for part in parts if part)
+    return _in_a_loop(before, step)
+
+
+def code_in_your_program(strategy: str, threshold: float | None, learning_rate: float) -> str:
+    """The lines that are known of a setting of somebody's own program: its optimizer is not.
+
+    Args:
+        strategy: clipping strategy, also one that gradstudy has not.
+        threshold: that it takes; None for one without.
+        learning_rate: of the optimizer.
+    """
+    rule = STRATEGIES.get(strategy)
+    if rule is not None and (rule.unit is None) == (threshold is None):
+        return code_to_paste(strategy, threshold, learning_rate, {"optimizer": "own"})
+    clipping = OWN_CLIPPING.format(at="" if threshold is None else f", at {threshold:g}")
+    return _in_a_loop(OWN.format(lr=f"{learning_rate:g}"), f"{clipping}\noptimizer.step()")
+
+
+def _in_a_loop(before: str, step: str) -> str:
     return f"# once, before the training loop\n{before}\n\n# after loss.backward()\n{step}"
 
 

@@ -11,15 +11,16 @@ from scipy.special import betaincinv, ndtri
 from gradstudy.storage.bins import half_decade
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.answer.choice import Choice, choose
-from gradstudy.study.answer.code_to_paste import code_to_paste
+from gradstudy.study.answer.code_to_paste import code_in_your_program, code_to_paste
 from gradstudy.study.answer.confidence_sequence import anytime_interval
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND, Evidence, FreshRuns, RecommendedSetting, Rival
 from gradstudy.study.frontier.table import ABOVE, BELOW, TOO_FEW
 from gradstudy.study.spec.axis import listed, read_axis
+from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.statistics.rates import CONFIDENCE
 from gradstudy.study.wording import counted, three_digits
-from gradstudy.study.worth.worth import CONFIDENT, Worth
+from gradstudy.study.worth.worth import CONFIDENT, PROOF_RUNS, Worth
 
 NEARER = 0.5
 """Factors of two within which a learning rate is not another one."""
@@ -66,7 +67,8 @@ def recommend(
         spec: of the study, as JSON.
     """
     worth, settings = appraisal.worth, appraisal.settings
-    choice = None if worth is None else choose(worth, settings)
+    # No fresh run will settle how safe a setting of somebody else's study is.
+    choice = None if worth is None else choose(worth, settings, only_safe=not is_plain(spec or {}))
     if worth is None or choice is None:
         return None
     best = _setting(settings.iloc[choice.best])
@@ -78,7 +80,9 @@ def recommend(
         frontier=None if row is None else FrontierAbove(
             learning_rate=or_none(row["frontier"]), low=or_none(row["frontier_low"])
         ),
-        pytorch=code_to_paste(
+        pytorch=code_in_your_program(best.strategy, threshold, learning_rate)
+        if is_plain(spec or {})
+        else code_to_paste(
             best.strategy, threshold, learning_rate,
             {**(spec or {}), **(settings["values"].iloc[choice.best] or {})},
         ),
@@ -140,7 +144,8 @@ def _evidence(
         rival=_rival(appraisal, worth, choice),
     )
     one_rate = len(np.unique(appraisal.observed.settings.learning_rates)) == 1
-    return replace(evidence, cautions=tuple(_cautions(evidence, frontier, one_rate=one_rate)))
+    plain = is_plain(spec)
+    return replace(evidence, cautions=tuple(_cautions(evidence, frontier, one_rate=one_rate, plain=plain)))
 
 
 def _rival(appraisal: Appraisal, worth: Worth, choice: Choice) -> Rival | None:
@@ -198,9 +203,14 @@ def _frontier_row(best: "pd.Series[Any]", frontiers: pd.DataFrame) -> "pd.Series
     return None if rows.empty else rows.iloc[0]
 
 
-def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None", *, one_rate: bool) -> Iterator[str]:
+def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None", *, one_rate: bool, plain: bool) -> Iterator[str]:
     fresh = evidence.fresh
-    if evidence.safe < CONFIDENT:
+    if evidence.safe < CONFIDENT and plain:
+        yield (
+            f"That it diverges in at most 10% of runs has a probability of {evidence.safe:.0%}; {CONFIDENT:.0%} would "
+            f"be acceptable. {PROOF_RUNS} runs of it with other seeds would tell, and a lower learning rate is safer."
+        )
+    elif evidence.safe < CONFIDENT:
         yield (
             f"No setting is known to diverge in at most 10% of runs: of this one that is so with a probability of "
             f"{evidence.safe:.0%}; {CONFIDENT:.0%} would be acceptable."

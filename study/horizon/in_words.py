@@ -2,6 +2,7 @@
 
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND, RecommendedSetting
 from gradstudy.study.horizon.answer import AS_GOOD, AtHorizon, Predicted
+from gradstudy.study.spec.plain import UNKNOWN_CELL, UNKNOWN_STRATEGY
 from gradstudy.study.spec.rungs import BEYOND
 from gradstudy.study.wording import counted
 
@@ -9,8 +10,11 @@ from gradstudy.study.wording import counted
 def named(setting: RecommendedSetting) -> str:
     """A setting in words."""
     threshold = "" if setting.threshold is None else f" at {setting.threshold:.3g}"
-    factors = f", {setting.factors}" if setting.factors else ""
-    return f"{setting.cell.upper()}, {setting.strategy}{threshold}, learning rate {setting.learning_rate:.3g}{factors}"
+    strategy = setting.strategy + threshold
+    if setting.strategy == UNKNOWN_STRATEGY:
+        strategy = f"clipping{threshold}" if threshold else ""
+    cell = "" if setting.cell == UNKNOWN_CELL else setting.cell.upper()
+    return ", ".join(filter(None, (cell, strategy, f"learning rate {setting.learning_rate:.3g}", setting.factors)))
 
 
 def kind(answer: AtHorizon) -> str:

@@ -1,1 +1,1 @@
-"""What other programs made: their training logs."""
+"""What was trained elsewhere: studies of plain Optuna programs, training logs of other programs."""

@@ -1,6 +1,7 @@
 """What a study cannot tell, in sentences."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.horizon.answer import AtHorizon
 from gradstudy.study.horizon.in_words import beyond
 from gradstudy.study.spec.axis import held, read_axis
+from gradstudy.study.spec.plain import PLAIN, UNKNOWN_SAMPLER, is_plain
 from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
 from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
 from gradstudy.study.wording import counted
@@ -19,6 +21,7 @@ from gradstudy.study.worth.usable_rates import TOLERANCE
 ADAPTIVE_SAMPLERS = ("auto", "tpe", "frontier")
 """Samplers that choose settings by how earlier trials ended."""
 FEW_RUNS = 10
+NONE_EXCLUDED: Mapping[int, str] = MappingProxyType({})
 BESIDE_HELD = 10.0
 """By how much a range reaches beyond a learning rate that was held, on both sides."""
 
@@ -35,6 +38,7 @@ def caveats(
     frontiers: pd.DataFrame,
     confirms: str | None = None,
     causes: Sequence[str] = (),
+    excluded: Mapping[int, str] = NONE_EXCLUDED,
 ) -> list[str]:
     """The sentences that a reader of the report must know, the most important first.
 
@@ -45,12 +49,15 @@ def caveats(
         frontiers: see ``Report``.
         confirms: the study that it confirms, if it is a confirmation.
         causes: what else than settings is at fault, see ``gradstudy.study.answer.causes``.
+        excluded: why trials count nowhere, by number.
     """
     return [
         *causes,
-        *_of_evidence(study, trials, confirms, has_causes=bool(causes)),
+        *(study.spec[PLAIN]["notes"] if is_plain(study.spec) else ()),
+        *_of_excluded(excluded),
+        *_of_evidence(study, trials, confirms, len(excluded), has_causes=bool(causes)),
         *_of_learning_rates(study, trials),
-        *_of_factors(trials),
+        *_of_factors(study, trials),
         *_of_frontiers(frontiers),
         *_of_clipping(strategies, trials),
     ]
@@ -58,6 +65,13 @@ def caveats(
 
 def of_length(study: StudyRecord, at_horizon: AtHorizon | None, *, has_answer: bool) -> Iterator[str]:
     """How long the runs are that all this is of, and what is not known of longer ones."""
+    if is_plain(study.spec):
+        if has_answer:
+            yield (
+                "All this is of runs as long as those of the program: with longer training another setting may be the "
+                "best, often one with a lower learning rate."
+            )
+        return
     steps, horizon = study.spec["steps"], study.spec.get("horizon")
     if at_horizon is not None:
         yield (
@@ -78,25 +92,45 @@ def of_length(study: StudyRecord, at_horizon: AtHorizon | None, *, has_answer: b
         )
 
 
-def _of_factors(trials: pd.DataFrame) -> Iterator[str]:
-    if is_varied(trials):
-        yield (
-            "Factors are varied: every rate, frontier and recommendation is of one choice of their values. Losses of "
-            "different values may have different units, so the recommended setting is the one that ends at the lowest "
-            "share of its untrained loss."
-        )
+def _of_factors(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
+    if not is_varied(trials):
+        return
+    kept_apart = "Factors are varied: every rate, frontier and recommendation is of one choice of their values."
+    if is_plain(study.spec):
+        yield kept_apart
+        return
+    yield (
+        f"{kept_apart} Losses of different values may have different units, so the recommended setting is the one that "
+        "ends at the lowest share of its untrained loss."
+    )
 
 
 def _of_learning_rates(study: StudyRecord, trials: pd.DataFrame) -> Iterator[str]:
     rate = held(read_axis(study.spec["space"]["learning_rate"]))
-    if rate is not None and len(judged(trials)):
+    if rate is not None and is_plain(study.spec):
+        yield f"Every run has the learning rate {rate:g}: where divergence begins is not known."
+    elif rate is not None and len(judged(trials)):
         yield (
             f"Every run has the learning rate {rate:g}: where divergence begins, and whether another one is better, "
             f"is not known; a range such as --lr {rate / BESIDE_HELD:.3g}:{rate * BESIDE_HELD:.3g} would tell."
         )
 
 
-def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None, *, has_causes: bool) -> Iterator[str]:
+def _of_excluded(excluded: Mapping[int, str]) -> Iterator[str]:
+    """How many trials count nowhere, and why."""
+    if not excluded:
+        return
+    by_reason: dict[str, list[int]] = {}
+    for number, why in excluded.items():
+        by_reason.setdefault(why, []).append(number)
+    reasons = "; ".join(f"{', '.join(map(str, numbers))} ({why})" for why, numbers in by_reason.items())
+    said = "is excluded and counts" if len(excluded) == 1 else "are excluded and count"
+    yield f"{counted(len(excluded), 'trial')} {said} nowhere: {reasons}."
+
+
+def _of_evidence(
+    study: StudyRecord, trials: pd.DataFrame, confirms: str | None, excluded: int, *, has_causes: bool
+) -> Iterator[str]:
     runs, outcomes = len(judged(trials)), trials["outcome"].value_counts()
     diverged, failed = int(outcomes.get("diverged", 0)), int(outcomes.get("failed", 0))
     if runs == 0:
@@ -111,7 +145,7 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None,
     if runs < FEW_RUNS:
         yield f"{counted(runs, 'run')} cannot tell a safe setting from a lucky one."
     pruned = int(outcomes.get("pruned", 0))
-    left_over = study.budget - runs - failed - pruned
+    left_over = study.budget - runs - failed - pruned - excluded
     if left_over > 0:
         left = counted(left_over, "trial")
         yield f"{left} of {study.budget:,} have not ended: all numbers may move."
@@ -128,6 +162,27 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None,
             f"The study ended after {study.budget:,} of at most {study.spec['trials']:,} trials: the 95% interval of "
             f"every frontier was within {width:g} decades."
         )
+    yield from _of_the_rule(study)
+    yield from _of_the_sampler(study)
+    if diverged == 0:
+        yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
+    elif diverged == runs and not has_causes:
+        yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
+    if pruned:
+        yield (
+            f"{counted(pruned, 'run')} ended early because others were ahead (pruned): whether they would have "
+            "diverged is not known, and they count neither way."
+        )
+    failed -= int((trials["reason"] == "untrained_not_finite").sum())
+    if failed and not is_plain(study.spec):
+        yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
+    yield from _of_skipped(trials)
+
+
+def _of_the_rule(study: StudyRecord) -> Iterator[str]:
+    """Where the definition of divergence is another one than today's."""
+    if is_plain(study.spec):
+        return
     rule = study.spec.get("divergence", {})
     room = rule.get("no_recovery_above", 1.0)
     if room != 1.0:
@@ -140,24 +195,20 @@ def _of_evidence(study: StudyRecord, trials: pd.DataFrame, confirms: str | None,
             "The study was launched with the first definition of divergence, which knew no noise: a run that did "
             "nothing and ended above its untrained loss by chance counts as diverged."
         )
+
+
+def _of_the_sampler(study: StudyRecord) -> Iterator[str]:
+    if is_plain(study.spec) and study.spec["sampler"] == UNKNOWN_SAMPLER:
+        yield (
+            "Which sampler chose the settings is not kept with a study. Optuna's own choice, TPE, tries more where "
+            "runs ended well: rates over a range, survival curves and importances are biased then; frontiers are less "
+            "so."
+        )
     if is_adaptive(study):
         yield (
             f"The sampler '{study.spec['sampler']}' chose settings by their results: divergence rates over a range, "
             "survival curves and importances are biased towards where it searched; frontiers are less so."
         )
-    if diverged == 0:
-        yield "No run diverged: how far a setting is from divergence is not known; search higher learning rates."
-    elif diverged == runs and not has_causes:
-        yield "Every run diverged: nothing here is safe; search lower learning rates, or scale the data."
-    if pruned:
-        yield (
-            f"{counted(pruned, 'run')} ended early because others were ahead (pruned): whether they would have "
-            "diverged is not known, and they count neither way."
-        )
-    failed -= int((trials["reason"] == "untrained_not_finite").sum())
-    if failed:
-        yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
-    yield from _of_skipped(trials)
 
 
 def _of_skipped(trials: pd.DataFrame) -> Iterator[str]:

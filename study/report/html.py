@@ -18,6 +18,7 @@ from gradstudy.study.report.figures.frontier_comparison import frontier_comparis
 from gradstudy.study.report.figures.loss_curves import drawn_trials, every_nth
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import text_tables
+from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.spec.study_spec import stored_values
 from gradstudy.study.spec.toml import spec_toml
 
@@ -35,10 +36,14 @@ OPEN_TABLES = (
 """Tables that are shown without asking; the others open with a click."""
 
 
+def drawn(report: Report) -> tuple[list[int], int]:
+    """The steps that the figures draw: of these trials, one of so many."""
+    return drawn_trials(report.trials)["number"].tolist(), every_nth(report.steps)
+
+
 def read_drawn_steps(database: Database, report: Report) -> pd.DataFrame:
-    """The steps that the figures draw: of some trials, some."""
-    numbers = drawn_trials(report.trials)["number"].tolist()
-    return read_steps(database, report.study.name, numbers, every_nth(int(report.study.spec["steps"])))
+    """The steps of a study that gradstudy launched, see ``drawn``."""
+    return read_steps(database, report.study.name, *drawn(report))
 
 
 def html_report(report: Report, steps: pd.DataFrame) -> str:
@@ -46,7 +51,7 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
 
     Args:
         report: of the study.
-        steps: as ``read_drawn_steps`` gives them.
+        steps: as ``drawn`` says, rows of ``step_result``.
     """
     study = report.study
     figures = report_figures(report, steps)
@@ -65,10 +70,11 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
         sections={section: list(names) for section, names in figures.items()},
         adaptive=is_adaptive(study),
         drawn=len(steps["number"].unique()),
-        every=every_nth(int(study.spec["steps"])),
+        every=every_nth(report.steps),
+        plain=is_plain(study.spec),
         tables=text_tables(report),
         open_tables=OPEN_TABLES,
-        spec=spec_toml(stored_values(study)),
+        spec=spec_toml(study.spec if is_plain(study.spec) else stored_values(study)),
         next_spec=spec_toml(report.follow_up.spec) if report.follow_up and report.follow_up.spec else "",
         data_source=_data_source(study.spec),
     )
@@ -112,6 +118,8 @@ def rendered(template: str, figures: dict[str, Any], **context: Any) -> str:
 
 
 def _data_source(spec: dict[str, Any]) -> str:
+    if is_plain(spec):
+        return "what an Optuna study keeps of its trials"
     task = TASKS.get(spec["task"].partition(":")[0])
     options = ", ".join(f"{name} {value}" for name, value in spec.get("task_options", {}).items())
     described = f"{spec['task']}: {task.description}" if task else spec["task"]

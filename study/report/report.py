@@ -1,6 +1,6 @@
 """What a study says: the recommendation and the tables behind it, from frame to frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,7 @@ from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats, of_length
 from gradstudy.study.scaling.prediction import scale_table
 from gradstudy.study.scaling.words import scaled_in_words
+from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
 from gradstudy.study.statistics.importance import divergence_importance
@@ -62,6 +63,7 @@ class Report:
         at_horizon: the answer for its horizon; None where no longer runs have ended.
         predicted: what settings do at the horizon, see ``predict``.
         scaling: what is predicted for a larger model, see ``scale_table``.
+        excluded: why trials count nowhere, by number; they are in no table.
     """
 
     study: StudyRecord
@@ -77,11 +79,18 @@ class Report:
     at_horizon: AtHorizon | None
     predicted: pd.DataFrame
     scaling: pd.DataFrame
+    excluded: dict[int, str] = field(default_factory=dict)
 
     @property
     def outcomes(self) -> dict[str, int]:
         """How many trials ended in each outcome, the most frequent first."""
         return {str(outcome): int(count) for outcome, count in self.trials["outcome"].value_counts().items()}
+
+    @property
+    def steps(self) -> int:
+        """Of a whole run; of a plain study the longest that a trial reported of."""
+        steps = self.study.spec.get("steps")
+        return int(self.trials["steps"].max() if steps is None and len(self.trials) else steps or 0)
 
     @property
     def is_grid(self) -> bool:
@@ -96,7 +105,9 @@ class Report:
     @cached_property
     def caveats(self) -> list[str]:
         """What the study cannot tell."""
-        said = caveats(self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes)
+        said = caveats(
+            self.study, self.trials, self.strategies, self.frontiers, self.confirms, self.causes, self.excluded
+        )
         return [*said, *of_length(self.study, self.at_horizon, has_answer=self.recommendation is not None)]
 
     @property
@@ -111,7 +122,9 @@ class Report:
 
     @cached_property
     def follow_up(self) -> FollowUp | None:
-        """What to run next; None when the question is settled."""
+        """What to run next; None when the question is settled, or only the study's own program can run anything."""
+        if is_plain(self.study.spec):
+            return None
         return follow_up(
             self.study, self.outcomes, self.recommendation, self.confirms, self.causes,
             has_confirmation=not self.confirmation.empty or self.at_horizon is not None,
@@ -204,12 +217,14 @@ def build_report(
 
     Args:
         study: what is reported.
-        trials: its rows of ``trial_result``.
+        trials: its rows of ``trial_result``; those that are excluded count nowhere.
         source: the database, for printing.
         confirmed: how chosen settings fared and the fresh runs themselves, where there are any.
         confirms: the name of the study that it confirms, if it is a confirmation.
         longer: how settings fared that were trained longer, and the runs themselves, see ``read_longer``.
     """
+    excluded = _excluded(trials)
+    trials = trials[~trials["number"].isin(excluded)]
     keys = group_keys(trials)
     frontiers = frontier(trials)
     ends = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
@@ -239,7 +254,16 @@ def build_report(
         at_horizon=at_horizon,
         predicted=predicted,
         scaling=scale_table(study.spec, frontiers, appraisal),
+        excluded=excluded,
     )
+
+
+def _excluded(trials: pd.DataFrame) -> dict[int, str]:
+    """Why trials count nowhere, by number."""
+    if "excluded" not in trials:
+        return {}
+    rows = trials.dropna(subset=["excluded"])
+    return dict(zip(map(int, rows["number"]), map(str, rows["excluded"]), strict=True))
 
 
 def read_report(database: Database, name: str) -> Report:
@@ -255,4 +279,6 @@ def read_report(database: Database, name: str) -> Report:
     original = confirmed_study(database, record)
     confirms = None if original is None else original.name
     longer = read_longer(database, record)
-    return build_report(record, read_trials(database, name), database.display_url, confirmed, confirms, longer)
+    return build_report(
+        record, read_trials(database, name, excluded=True), database.display_url, confirmed, confirms, longer
+    )

@@ -10,11 +10,15 @@ from gradstudy.study.answer.recommendation import Recommendation
 from gradstudy.study.horizon import in_words as at_horizon
 from gradstudy.study.horizon.in_words import named
 from gradstudy.study.report.report import Report
+from gradstudy.study.spec.axis import ends, read_axis
 from gradstudy.study.spec.factors import shown
+from gradstudy.study.spec.plain import is_maximized, is_plain, reference_in_words
 from gradstudy.study.wording import counted
 
 NEAR = 1.1
 """How far a learning rate may lie outside of a range that is drawn in steps, and still be of it."""
+LONGEST = 60
+"""Letters of one thing that a plain study varies: a name or value may be long."""
 EXACT = ".12g"
 """How numbers that a person gave are written: 0.9999995 is not 1."""
 
@@ -22,12 +26,12 @@ EXACT = ".12g"
 def title(report: Report) -> str:
     """What was searched."""
     spec = report.study.spec
+    if is_plain(spec):
+        return _of_a_plain_study(spec)
     is_module = is_module_task(spec["task"])
     data = f"{spec['task']}, {spec['loss']}" if spec.get("loss") else spec["task"]
     factors = spec["space"].get("factors", {})
-    varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
-    ranges = spec["space"].get("hyperparameters", {})
-    varied += [f"{name} {low:{EXACT}} to {high:{EXACT}}" for name, (low, high) in ranges.items()]
+    varied = _varied(spec["space"])
     fixed = {"optimizer": "own optimizer" if spec["optimizer"] == "own" else spec["optimizer"]}
     fixed |= {name: f"{name} {spec[name]:{EXACT}}" for name in HYPERPARAMETERS if spec.get(name) is not None}
     fixed |= {"schedule": f"{spec['schedule']} schedule"} if spec.get("schedule", "constant") != "constant" else {}
@@ -44,6 +48,22 @@ def title(report: Report) -> str:
     return ", ".join([*parts, f"{spec['steps']} steps a trial", *horizon, *varied])
 
 
+def _varied(space: Mapping[str, Any], digits: str = EXACT) -> list[str]:
+    """The factors with their values, and what is searched on a range, as given or with so many digits."""
+    factors, ranges = space.get("factors", {}), space.get("hyperparameters", {})
+    varied = [f"{name} {'/'.join(shown(value) for value in values)}" for name, values in factors.items()]
+    return varied + [f"{name} {low:{digits}} to {high:{digits}}" for name, (low, high) in ranges.items()]
+
+
+def _of_a_plain_study(spec: Mapping[str, Any]) -> str:
+    """What is known of a study that gradstudy did not launch."""
+    low, high = ends(read_axis(spec["space"]["learning_rate"]))
+    rates = f"learning rate {low:.3g}" + (f" to {high:.3g}" if low < high else "")
+    what = "maximises" if is_maximized(spec) else "minimises"
+    varied = [each if len(each) <= LONGEST else f"{each[:LONGEST]}…" for each in _varied(spec["space"], ".3g")]
+    return f"a study of a plain Optuna program, which {what} its objective; {', '.join([rates, *varied])}"
+
+
 def _of_the_model(model: Mapping[str, Any]) -> dict[str, str]:
     """What a model has beyond the plain one, by the field that says so; older studies lack some fields."""
     attention = {True: "dot", False: "none"}.get(model.get("attention", False), model.get("attention"))
@@ -58,8 +78,9 @@ def _of_the_model(model: Mapping[str, Any]) -> dict[str, str]:
 
 def progress(report: Report) -> str:
     """How many trials ended, and how."""
-    ended = ", ".join(f"{count:,} {outcome}" for outcome, count in report.outcomes.items()) or "none has ended yet"
-    return f"{sum(report.outcomes.values()):,} of {report.study.budget:,} trials: {ended}"
+    counts = report.outcomes | ({"excluded": len(report.excluded)} if report.excluded else {})
+    ended = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()) or "none has ended yet"
+    return f"{sum(counts.values()):,} of {report.study.budget:,} trials: {ended}"
 
 
 def setting(report: Report) -> str:
@@ -120,7 +141,14 @@ def evidence_of_short_runs(report: Report) -> list[str]:
     if best is None:
         return []
     found = best.evidence
-    lines = [_fresh(found.fresh, found.steps) if found.fresh else _expected(found)]
+    spec = report.study.spec
+    if is_plain(spec):
+        sign = -1.0 if is_maximized(spec) else 1.0
+        own = report.trials.set_index("number")["validation_loss"].get(best.setting.number)
+        ended = "" if own is None else f"Trial {best.setting.number} ended there at an objective of {sign * own:.3g}. "
+        lines = [ended + _expected_objective(found, sign=sign)]
+    else:
+        lines = [_fresh(found.fresh, found.steps) if found.fresh else _expected(found)]
     lines += _measured(found)
     lines += [_beside(runs, best.setting.learning_rate) for runs in found.beside]
     rate = best.setting.learning_rate
@@ -128,7 +156,7 @@ def evidence_of_short_runs(report: Report) -> list[str]:
     if found.usable_low < found.usable_high and found.usable_low / NEAR <= rate <= found.usable_high * NEAR:
         lines.append(
             f"Learning rates from {found.usable_low:.2g} to {found.usable_high:.2g} are about as good "
-            "(within 2% of the untrained loss)."
+            f"(within 2% of {reference_in_words(spec)})."
         )
     if best.frontier is not None and best.frontier.learning_rate is not None:
         margin = best.frontier.learning_rate / best.setting.learning_rate
@@ -136,7 +164,7 @@ def evidence_of_short_runs(report: Report) -> list[str]:
         edge = f"10% of runs diverge at learning rate {best.frontier.learning_rate:.3g}{low}"
         lines.append(f"{edge}: {margin:.2g} times as high.")
     if found.rival is not None:
-        lines.append(_rival(found.rival))
+        lines.append(_rival(found.rival, sign=-1.0 if is_maximized(spec) else 1.0))
     return [*lines, *found.cautions]
 
 
@@ -155,6 +183,14 @@ def _expected(found: Evidence) -> str:
         f"Validation loss {found.loss:.3f} is expected{after} ({found.loss_low:.3f} to {found.loss_high:.3f}); a run "
         f"diverges with a probability of {found.risk:.0%} ({found.risk_low:.0%} to {found.risk_high:.0%}), by all "
         "runs of the study."
+    )
+
+
+def _expected_objective(found: Evidence, *, sign: float) -> str:
+    low, high = sorted((sign * found.loss_low, sign * found.loss_high))
+    return (
+        f"An objective of {sign * found.loss:.3g} is expected ({low:.3g} to {high:.3g}); a run diverges with a "
+        f"probability of {found.risk:.0%} ({found.risk_low:.0%} to {found.risk_high:.0%}), by all runs of the study."
     )
 
 
@@ -177,9 +213,10 @@ def _beside(runs: FreshRuns, chosen: float) -> str:
     )
 
 
-def _rival(rival: Rival) -> str:
+def _rival(rival: Rival, *, sign: float) -> str:
+    shown = f"loss {rival.loss:.3f}" if sign > 0 else f"objective {sign * rival.loss:.3g}"
     return (
-        f"The runner-up, {named(rival.setting)} (loss {rival.loss:.3f}), is the better one with a probability of "
+        f"The runner-up, {named(rival.setting)} ({shown}), is the better one with a probability of "
         f"{rival.probability:.0%}."
     )
 
@@ -189,6 +226,8 @@ def _why_not(report: Report) -> str:
         return " ".join(report.causes).rstrip(".")
     diverged, stalled = report.outcomes.get("diverged", 0), report.outcomes.get("stalled", 0)
     failed = report.outcomes.get("failed", 0)
+    if failed and not diverged and not stalled and is_plain(report.study.spec):
+        return f"all {failed} failed"
     if failed and not diverged and not stalled:
         return f"all {failed} failed: SELECT error FROM gradstudy_trial says why"
     if stalled:

@@ -43,7 +43,7 @@ def read_trial(database: Database, name: str, number: int) -> RecordedTrial:
         TrialNotFoundError: there is no such trial, or it has no result yet.
     """
     spec = stored_spec(find_study(database, name))
-    trials = read_trials(database, name)
+    trials = read_trials(database, name, excluded=True)
     rows = trials[trials["number"] == number].to_dict("records")
     if not rows:
         known = f"0 to {trials['number'].max()}" if len(trials) else "none yet"

@@ -20,7 +20,14 @@ def is_tested(fresh: Ints) -> NDArray[np.bool_]:
     return np.asarray(2 * fresh >= fresh.max(initial=0))
 
 
-def best_place(worth: Worth, pool: NDArray[np.bool_], confirmed: NDArray[np.bool_], effort: Floats) -> int:
+def best_place(
+    worth: Worth,
+    pool: NDArray[np.bool_],
+    confirmed: NDArray[np.bool_],
+    effort: Floats,
+    *,
+    only_safe: bool = True,
+) -> int:
     """The place of the best one in the pool.
 
     It has the lowest J among those whose risk is known to be acceptable; where there are none, the best rating. Of
@@ -32,8 +39,9 @@ def best_place(worth: Worth, pool: NDArray[np.bool_], confirmed: NDArray[np.bool
         pool: [n] which of them count, at least one.
         confirmed: [n] whether fresh runs alone show that its risk is acceptable.
         effort: [n] how much code each takes.
+        only_safe: whether those not known to be safe are out where others are; else they are rated down.
     """
-    safe = pool & worth.is_safe
+    safe = pool & worth.is_safe & only_safe
     rating = np.where(safe, worth.expected, np.inf) if safe.any() else np.where(pool, worth.rating, np.inf)
     best = int(np.argmin(rating))
     tied = [int(place) for place in np.flatnonzero(rating <= rating[best] + min(TIE, worth.sd[best]))]

@@ -13,6 +13,7 @@ from gradstudy.study.report.figures.setting_map import HALF_DECADE, setting_map
 from gradstudy.study.report.figures.survival_curves import survival_curves
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.axis import ends, read_axis
+from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.grouping import group_keys, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
 
@@ -35,17 +36,24 @@ def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
     drawn = drawn_trials(report.trials)
     cells = sorted(runs["cell"].unique())
     suggested = dict(zip(report.suggested["cell"], report.suggested["threshold"], strict=True))
+    has_norms = not is_plain(report.study.spec)
     if is_varied(runs):  # one threshold for each choice of factors, and their norms are drawn together
         suggested = {}
-    full = int(report.study.spec["steps"])
     return {
         "map": dict(_maps(report, runs)),
         "by_factor": dict(_by_factor(report.frontiers_by_factor)),
-        "loss": {f"loss-{cell}": loss_curves(drawn, steps, cell) for cell in cells},
-        "norms": {f"norms-{cell}": norm_distribution(steps, cell, suggested.get(cell)) for cell in cells},
-        "survival": dict(_survivals(report.survival, full)),
+        "loss": {f"loss-{cell}": loss_curves(drawn, steps, cell) for cell in cells} if _on_an_axis(steps) else {},
+        "norms": {f"norms-{cell}": norm_distribution(steps, cell, suggested.get(cell)) for cell in cells}
+        if has_norms
+        else {},
+        "survival": dict(_survivals(report.survival, report.steps)),
         "importance": {} if report.importance.empty else {"importance": importance_bars(report.importance)},
     }
+
+
+def _on_an_axis(steps: pd.DataFrame) -> bool:
+    """Whether losses can be drawn on a logarithmic axis: a plain study may report none, or what it maximises."""
+    return bool((steps["loss"] > 0).any())
 
 
 def _by_factor(table: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:

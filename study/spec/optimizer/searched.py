@@ -46,7 +46,7 @@ def bounds(name: str, given: Range) -> Range:
 
 def in_words(name: str, value: float) -> str:
     """A value of a hyperparameter with four digits; of one near 1 of what it lacks to 1, as it is searched."""
-    return f"{below_one(value, WORD_DIGITS)}" if name in NEAR_ONE else f"{value:.{WORD_DIGITS}g}"
+    return f"{below_one(value, WORD_DIGITS)}" if name in NEAR_ONE and value < 1 else f"{value:.{WORD_DIGITS}g}"
 
 
 def check_searched(spec: Mapping[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""Trials that count nowhere because somebody said why: what they measured stays.
+
+Optuna sees such a trial as failed: no sampler learns from it, no pruner compares with it, and none is the best.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, String, cast, delete, insert, literal_column, select, update
+
+from gradstudy.storage.database import Database
+from gradstudy.storage.errors import NotEndedError, NotFoundError
+from gradstudy.storage.optuna_internals import TRIALS as STATES
+from gradstudy.storage.optuna_internals import USER_ATTRIBUTES
+from gradstudy.storage.results import Outcome
+from gradstudy.storage.schema import TRIALS, Trial
+from gradstudy.storage.studies import StudyRecord, require_study
+from gradstudy.storage.transactions import writing
+
+EXCLUDED = "excluded"
+"""The user attribute of Optuna's that says why, for optuna-dashboard."""
+SEEN = STATES.alias("seen")
+STATE = cast(SEEN.c.state, String(8))
+"""As Optuna sees a trial; a type of its own in PostgreSQL, which compares with no string."""
+
+
+def exclude_trials(db: Database, study: StudyRecord, numbers: Sequence[int], why: str) -> None:
+    """Let trials count nowhere; those that are excluded get the new reason.
+
+    Args:
+        db: where the study is.
+        study: which study.
+        numbers: of the trials.
+        why: for people.
+
+    Raises:
+        NotFoundError: there is no such trial; none is excluded then.
+        NotEndedError: one has not ended.
+    """
+    with writing(db.engine) as connection:
+        found = _found(connection, study, numbers)
+        keys = [row["trial_id"] for row in found.values()]
+        _forget(connection, keys)
+        connection.execute(update(Trial).where(Trial.trial_id.in_(keys)).values(excluded=why))
+        _set_state(connection, keys, "FAIL")
+        shown = [{"trial_id": key, "key": EXCLUDED, "value_json": json.dumps(why)} for key in keys]
+        connection.execute(insert(USER_ATTRIBUTES), shown)
+
+
+def include_trials(db: Database, study: StudyRecord, numbers: Sequence[int]) -> None:
+    """Let trials count again.
+
+    Raises:
+        NotFoundError: there is no such trial, or it is not excluded; all stay as they are then.
+    """
+    with writing(db.engine) as connection:
+        found = _found(connection, study, numbers)
+        counted = [number for number, row in found.items() if row["excluded"] is None]
+        if counted:
+            raise NotFoundError(f"trial {counted[0]} of study '{study.name}' is not excluded")
+        keys = [row["trial_id"] for row in found.values()]
+        _forget(connection, keys)
+        connection.execute(update(Trial).where(Trial.trial_id.in_(keys)).values(excluded=None))
+        for state in ("COMPLETE", "PRUNED", "FAIL"):
+            _set_state(connection, [row["trial_id"] for row in found.values() if _told(row) == state], state)
+
+
+def _found(connection: Connection, study: StudyRecord, numbers: Sequence[int]) -> Mapping[int, RowMapping]:
+    """The trials by number, all of which have ended."""
+    require_study(connection, study)
+    query = (
+        select(TRIALS.c.number, Trial.trial_id, Trial.outcome, Trial.objective, Trial.excluded, STATE.label("state"))
+        .join(TRIALS, TRIALS.c.trial_id == Trial.trial_id)
+        .join(SEEN, SEEN.c.trial_id == Trial.trial_id)
+        .where(Trial.study_id == study.study_id)
+    )
+    known = {row["number"]: row for row in connection.execute(query).mappings()}
+    for number in numbers:
+        if number not in known:
+            there_are = f"0 to {max(known)}" if known else "none yet"
+            raise NotFoundError(f"study '{study.name}' has no trial {number}; its trials are {there_are}")
+        if known[number]["outcome"] is None or known[number]["state"] in ("RUNNING", "WAITING"):
+            raise NotEndedError(f"trial {number} of study '{study.name}' has not ended yet")
+    return {number: known[number] for number in numbers}
+
+
+def _told(row: RowMapping) -> str:
+    """The state that Optuna was told of a trial."""
+    if row["outcome"] is Outcome.PRUNED:
+        return "PRUNED"
+    return "FAIL" if row["objective"] is None else "COMPLETE"
+
+
+def _forget(connection: Connection, keys: Sequence[int]) -> None:
+    attribute = USER_ATTRIBUTES.c.trial_id.in_(keys), USER_ATTRIBUTES.c.key == EXCLUDED
+    connection.execute(delete(USER_ATTRIBUTES).where(*attribute))
+
+
+def _set_state(connection: Connection, keys: Sequence[Any], state: str) -> None:
+    if keys:
+        # The word itself, which PostgreSQL takes for a value of its type.
+        changed = update(STATES).where(STATES.c.trial_id.in_(keys)).values(state=literal_column(f"'{state}'"))
+        connection.execute(changed)
