@@ -11,8 +11,8 @@ from gradstudy.models.parametrization_names import is_by_size
 from gradstudy.study.answer.appraisal import Appraisal
 from gradstudy.study.scaling.best_rates import best_rate
 from gradstudy.study.scaling.law import BY_SIZE, EVEN, TRANSFERRED, WITHIN_95, Known, Line, extrapolate
+from gradstudy.study.spec.checks.scale import WIDTH
 from gradstudy.study.spec.factors import described
-from gradstudy.study.spec.scale import WIDTH
 from gradstudy.study.statistics.grouping import GROUP
 
 FEWEST_RATES = 3

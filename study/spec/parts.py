@@ -9,9 +9,9 @@ from gradstudy.models.cell_names import Cell
 from gradstudy.models.parametrization_names import ParametrizationName
 from gradstudy.models.strategies import SEARCHED_BY_DEFAULT, STRATEGIES
 from gradstudy.study.spec.axis import Axis, Range, ValueList, ends
+from gradstudy.study.spec.checks.scale import check_scale
 from gradstudy.study.spec.factors import FactorValue
 from gradstudy.study.spec.optimizer.searched import checked
-from gradstudy.study.spec.scale import check_scale
 
 CellName = Literal[Cell, "module"]
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -27,6 +27,7 @@ from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sa
 from gradstudy.study.spec.checks.horizon import check_horizon
 from gradstudy.study.spec.checks.model_of_the_task import check_model
 from gradstudy.study.spec.checks.recurrence import check_recurrence
+from gradstudy.study.spec.checks.scale import with_widths
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, rates_apart, replaced
@@ -39,7 +40,6 @@ from gradstudy.study.spec.optimizer.optimization import (
 )
 from gradstudy.study.spec.optimizer.searched import check_searched
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
-from gradstudy.study.spec.scale import with_widths
 
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 
