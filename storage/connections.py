@@ -12,7 +12,6 @@ from gradstudy.storage.sqlite import configure_sqlite
 
 def configure(engine: Engine) -> None:
     """Set what gradstudy's transactions rely on, for gradstudy's own engine and for Optuna's."""
-    event.listen(engine, "do_connect", _connect)
     match engine.dialect.name:
         case "sqlite":
             configure_sqlite(engine)
@@ -20,6 +19,7 @@ def configure(engine: Engine) -> None:
             configure_postgresql(engine)
         case "mysql" | "mariadb":
             configure_mysql(engine)
+    event.listen(engine, "do_connect", _connect)  # after what changes how to connect
 
 
 def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 
 from gradstudy.storage.errors import ForeignDatabaseError, UnwritableError
 from gradstudy.storage.transactions import READS_ONLY
+from gradstudy.storage.write_queue import QueuedConnection
 
 BUSY_SECONDS = 60
 """How long a connection waits for the write lock. Transactions take milliseconds; many workers may queue."""
@@ -28,9 +29,14 @@ def configure_sqlite(engine: Engine) -> None:
 
     Connections that are already open are closed, because they do not have these settings.
     """
+    event.listen(engine, "do_connect", _queued)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     engine.dispose()
+
+
+def _queued(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> None:
+    options["factory"] = QueuedConnection
 
 
 def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
@@ -42,8 +48,12 @@ def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(READS_ONLY, False)
-    connection.exec_driver_sql("BEGIN DEFERRED" if reads else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get(READS_ONLY, False):
+        connection.exec_driver_sql("BEGIN DEFERRED")
+    else:
+        queued = connection.connection.dbapi_connection
+        assert isinstance(queued, QueuedConnection), "configure_sqlite made the engine's connections so"
+        queued.begin()
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
