@@ -1,4 +1,7 @@
-"""How long a study's trials are, and which study it trains longer: rows of all horizons of a study side by side."""
+"""How long a study's trials are, and which study it trains longer; trials that count nowhere, each with the reason why.
+
+Rows of all horizons of a study can be asked for side by side.
+"""
 
 import json
 from typing import Any
@@ -27,7 +30,8 @@ SELECT
     t.started_at, t.finished_at,
     t.metrics,
     s.steps AS horizon,
-    COALESCE(root.study_name, studies.study_name) AS root_study
+    COALESCE(root.study_name, studies.study_name) AS root_study,
+    t.excluded
 FROM gradstudy_trial t
 JOIN trials ON trials.trial_id = t.trial_id
 JOIN studies ON studies.study_id = t.study_id
@@ -37,21 +41,37 @@ LEFT JOIN studies root ON root.study_id = extended.study_id
 LEFT JOIN gradstudy_worker w ON w.worker_id = t.worker_id
 """
 
+SETTING_SUMMARY = """
+CREATE VIEW setting_summary AS
+SELECT
+    study, cell, strategy, factors, threshold_bin, learning_rate_bin,
+    COUNT(*) AS n,
+    COUNT(CASE WHEN outcome = 'diverged' THEN 1 END) AS diverged,
+    CAST(COUNT(CASE WHEN outcome = 'diverged' THEN 1 END) AS {double}) / COUNT(*) AS rate
+FROM trial_result
+WHERE outcome IN ('trained', 'stalled', 'diverged') AND excluded IS NULL
+GROUP BY study, cell, strategy, factors, threshold_bin, learning_rate_bin
+"""
+
 EXTENDS = "gradstudy:extends"
 """Under this name a study said until now which one it extends."""
 
 
 def upgrade() -> None:
-    """Add the columns, filled from what was kept elsewhere, and make the view anew in place."""
+    """Add the columns, filled from what was kept elsewhere, and make the views anew."""
     connection = op.get_bind()
     op.add_column("gradstudy_study", sa.Column("steps", sa.Integer))
     op.add_column("gradstudy_study", sa.Column("extends", sa.String(32)))
     _fill(connection)
+    op.add_column("gradstudy_trial", sa.Column("excluded", sa.Text))
+    op.execute("DROP VIEW setting_summary")
     if connection.dialect.name == "sqlite":
         op.execute("DROP VIEW trial_result")
         op.execute(f"CREATE {TRIAL_RESULT}")
     else:
         op.execute(f"CREATE OR REPLACE {TRIAL_RESULT}")
+    double = "DOUBLE" if connection.dialect.name in {"mysql", "mariadb"} else "DOUBLE PRECISION"
+    op.execute(SETTING_SUMMARY.format(double=double))
     make_query_role(connection)
 
 
