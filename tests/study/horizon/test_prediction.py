@@ -73,7 +73,7 @@ def test_what_was_measured_at_the_horizon_is_said_as_measured() -> None:
     assert len(measured) == 4
     means = runs[runs["steps"] == 16 * SHORT].groupby(["cell", "learning_rate"])["objective"].mean()
     for row in measured.to_dict("records"):
-        assert row["loss"] == pytest.approx(means[row["cell"], row["learning_rate"]], rel=0.05)
+        assert row["loss"] == pytest.approx(means[row["cell"], row["learning_rate"]], rel=0.07)
         assert row["loss_high"] - row["loss_low"] < 0.3 * row["loss"]
     assert (measured["runs"] == 4).all()
     assert (measured["diverged"] == 0).all()
