@@ -21,26 +21,26 @@ class CurvePrior:
             of the other part is ``1 - across`` of the whole.
     """
 
-    slope: float = -0.4
-    tilt: float = 0.1
-    level: float = 1.0
-    level_cell: float = 0.2
-    level_group: float = 0.2
-    level_rate: float = 0.4
-    level_own: float = 0.05
-    slope_sd: float = 0.25
-    slope_cell: float = 0.15
-    slope_group: float = 0.1
-    slope_rate: float = 0.15
-    slope_own: float = 0.05
-    walk_cell: float = 0.1
+    slope: float = -0.3
+    tilt: float = 0.34
+    level: float = 0.08
+    level_cell: float = 0.035
+    level_group: float = 0.025
+    level_rate: float = 0.26
+    level_own: float = 0.0105
+    slope_sd: float = 0.16
+    slope_cell: float = 0.147
+    slope_group: float = 0.019
+    slope_rate: float = 0.19
+    slope_own: float = 0.013
+    walk_cell: float = 0.13
     walk: float = 0.1
-    walk_own: float = 0.05
-    noise: float = 0.05
-    noise_length: float = 0.2
-    noise_rate: float = 0.5
-    decades: float = 0.6
-    across: float = 0.7
+    walk_own: float = 0.016
+    noise: float = 0.0485
+    noise_length: float = 0.48
+    noise_rate: float = 0.65
+    decades: float = 0.65
+    across: float = 0.746
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +52,10 @@ class RiskPrior:
         failures, units: late failures that the prior counts for, and units of length of kept runs.
     """
 
-    shift: float = 0.05
-    shift_sd: float = 0.07
-    failures: float = 0.2
-    units: float = 20.0
+    shift: float = 0.0
+    shift_sd: float = 0.09
+    failures: float = 0.32
+    units: float = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ from gradstudy.study.horizon.moving_frontiers import POSITION_SD, MovingFrontier
 from gradstudy.study.horizon.runs_by_length import FACTOR, RunsByLength
 from gradstudy.study.worth.risk import Chances, Risk
 
+USUAL = 0.01
+"""Risk of a late failure far below the frontier, roughly."""
 OWN_FRAILTY = 4.0
 """How much more a setting's own units of length count than those of others."""
 WEAKEST, STRONGEST = 0.5, 200.0
@@ -65,7 +67,7 @@ class LateRisk:
     def late(self) -> tuple[Floats, Floats]:
         """Failures [settings] after the length of the shortest runs, and the units of length that were watched.
 
-        A failure counts as far as the frontier does not explain it: with one less the risk that it has there.
+        A failure counts as far as the frontier does not explain it: with the share that ``USUAL`` has of both risks.
         """
         runs = self.runs
         units = np.log(np.maximum(runs.at, runs.shortest) / runs.shortest) / np.log(FACTOR)
@@ -73,7 +75,7 @@ class LateRisk:
         for length in np.unique(runs.lengths):
             of_length = runs.lengths == length
             explained[of_length] = self.frontiers.chances(runs.setting[of_length], float(length))[0]
-        failed = np.where(runs.diverged & (runs.at > runs.shortest), 1 - explained, 0.0)
+        failed = np.where(runs.diverged & (runs.at > runs.shortest), USUAL / (USUAL + explained), 0.0)
         size = len(runs.table)
         failures, watched = (np.bincount(runs.setting, each, size) for each in (failed, units))
         return failures.astype(np.float64), watched.astype(np.float64)

@@ -23,7 +23,7 @@ from gradstudy.study.horizon.curve_process import CurveProcess
 from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
 from gradstudy.study.horizon.prediction import predict
-from gradstudy.study.horizon.runs_by_length import runs_by_length
+from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
 
 DATA = Path(__file__).parent / "data" / "horizon_runs.csv.gz"
 GROUP = ["cell", "strategy", "threshold"]
@@ -31,6 +31,7 @@ KEYS = [*GROUP, "learning_rate"]
 FACTOR, TIMES = 4, 16
 BRACKET = 2.01
 """Times a learning rate that was kept up to which one that was lost shows where the frontier is."""
+BEND, BEST_OF_CELL = (200, 800, 3200), 6
 SMALLEST_SHIFT_SD, FEWEST_FAILURES, PRIOR_SHARE = 0.03, 0.2, 0.2
 RULE = -0.32
 """Exponent with which the best learning rate is said to fall with the steps (arXiv 2409.19913)."""
@@ -79,14 +80,28 @@ def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
     few = len(known)
     wider = float(stdtrit(few - 1, 0.95) / ndtri(0.95) * np.sqrt(1 + 1 / few))
     curves = _prior(found.x)
-    curves = replace(curves, slope_sd=wider * curves.slope_sd, walk_cell=wider * curves.walk_cell)
+    bends = np.concatenate([_bends(*each) for each in zip(known, values, strict=True)])
+    curves = replace(
+        curves, slope_sd=wider * curves.slope_sd,
+        walk_cell=max(curves.walk_cell, float(np.sqrt((bends**2).mean() / 2))) if len(bends) else curves.walk_cell,
+    )  # fmt: skip
     shifts = np.array([risk.frontiers.weights @ risk.frontiers.shift for risk in risks])
     failures, units = np.sum([[each.sum() for each in risk.late()] for risk in risks], axis=0)
     risk = RiskPrior(
-        shift=float(shifts.mean()), shift_sd=wider * float(max(shifts.std(ddof=1), SMALLEST_SHIFT_SD)),
+        shift=0.0, shift_sd=wider * float(max(np.sqrt((shifts**2).mean()), SMALLEST_SHIFT_SD)),
         failures=FEWEST_FAILURES + PRIOR_SHARE * float(failures), units=1.0 + PRIOR_SHARE * float(units),
     )  # fmt: skip
     return Beliefs(curves=curves, risk=risk)
+
+
+def _bends(runs: RunsByLength, values: Floats) -> Floats:
+    """How much more the best settings of each cell gain in the second unit of length than in the first."""
+    kept = pd.DataFrame({"setting": runs.setting, "steps": runs.steps, "value": values})[~runs.diverged]
+    table = kept.pivot_table(index="setting", columns="steps", values="value")[list(BEND)].dropna()
+    table = table.sort_values(BEND[1], kind="stable")
+    cells = runs.settings.factors[table.index.to_numpy(), 0]
+    best = [table[cells == cell].head(BEST_OF_CELL).to_numpy() for cell in np.unique(cells)]
+    return np.array([(each[:, 2] - 2 * each[:, 1] + each[:, 0]).mean() for each in best])
 
 
 def _numbers(prior: CurvePrior) -> Floats:
@@ -102,24 +117,26 @@ def _prior(theta: Floats) -> CurvePrior:
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings and runs of each at 4 and at 16 times the short runs."""
+    """Settings and runs of each at 4 and at 16 times the short runs; whether the answer of these always goes along."""
 
     settings: tuple[int, int]
     runs: tuple[int, int]
+    keeps_answer: bool = True
 
 
 def seen_after(truth: Truth, short: int, plan: Plan) -> pd.DataFrame:
     """The runs that a study has seen after its rungs.
 
-    To the first go the best settings of different groups, each with the next lower learning rate; to the second the
-    answer of the short runs and those that ended lowest in the first.
+    To the first go the best settings of different groups, each with the next lower learning rate; to the second those
+    that ended lowest in the first, and the answer of the short runs where it is kept.
     """
     seen = truth.of_length(short)
     ranked = truth.settings(short).sort_values("loss", kind="stable")
     first = _with_lower(ranked.groupby(GROUP, dropna=False).head(1), ranked)
     later = first.iloc[:0]
     for steps, count, runs in zip((FACTOR * short, TIMES * short), plan.settings, plan.runs, strict=True):
-        wanted = pd.concat([first.iloc[:1], later]).drop_duplicates(KEYS) if len(later) else first
+        answer = first.iloc[: int(plan.keeps_answer)]
+        wanted = pd.concat([answer, later]).drop_duplicates(KEYS) if len(later) else first
         known = wanted.merge(truth.settings(steps)[KEYS], on=KEYS)[KEYS].head(count)
         more = truth.of_length(steps)
         more = more[more["seed"] < runs].merge(known, on=KEYS)
@@ -215,8 +232,10 @@ def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> p
 
 
 PLANS = {
-    "as many steps as the short runs: 12 and 3 runs": Plan((12, 3), (1, 1)),
-    "two runs of each: 24 and 8": Plan((12, 4), (2, 2)),
+    "12 and 3 runs": Plan((12, 3), (1, 1)),
+    "12 and 3 runs, the best": Plan((12, 3), (1, 1), keeps_answer=False),
+    "24 and 8 runs": Plan((12, 4), (2, 2)),
+    "24 and 8 runs, the best": Plan((12, 4), (2, 2), keeps_answer=False),
 }
 MAIN = next(iter(PLANS))
 SHORT = (200, 800)

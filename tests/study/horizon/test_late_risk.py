@@ -73,7 +73,7 @@ def test_late_failures_are_those_after_the_short_length_and_raise_the_risk_of_al
     assert unsafe.late()[0].sum() == pytest.approx(4, abs=0.2)
     assert unsafe.late()[1].sum() == pytest.approx(4 * 2 + 4 * np.log(7) / np.log(4))
     other = np.flatnonzero(np.isclose(RATES, 10**-0.5))
-    assert unsafe.chances(other, 2.0).mean[0] > 4 * safe.chances(other, 2.0).mean[0]
+    assert unsafe.chances(other, 2.0).mean[0] > 2 * safe.chances(other, 2.0).mean[0]
     own = np.flatnonzero(np.isclose(RATES, 0.1))
     assert unsafe.chances(own, 2.0).mean[0] > 1.5 * unsafe.chances(other, 2.0).mean[0]
 

@@ -73,7 +73,7 @@ def test_what_was_measured_at_the_horizon_is_said_as_measured() -> None:
     assert len(measured) == 4
     means = runs[runs["steps"] == 16 * SHORT].groupby(["cell", "learning_rate"])["objective"].mean()
     for row in measured.to_dict("records"):
-        assert row["loss"] == pytest.approx(means[row["cell"], row["learning_rate"]], rel=0.05)
+        assert row["loss"] == pytest.approx(means[row["cell"], row["learning_rate"]], rel=0.07)
         assert row["loss_high"] - row["loss_low"] < 0.3 * row["loss"]
     assert (measured["runs"] == 4).all()
     assert (measured["diverged"] == 0).all()
@@ -130,4 +130,4 @@ def test_one_setting_alone_is_predicted_by_its_own_runs() -> None:
     assert row["risk"] < 0.2
     (further,) = predict(runs, 16 * SHORT).to_dict("records")
     assert further["loss_low"] < law(2.0, 16 * SHORT, "lstm") < further["loss_high"]
-    assert further["risk_high"] >= row["risk_high"]
+    assert further["loss_high"] - further["loss_low"] > row["loss_high"] - row["loss_low"]
