@@ -13,7 +13,7 @@ class CurvePrior:
         level, level_cell, level_group, level_rate, level_own: of heights: of all, of a cell, of a group, by learning
             rate, of a setting.
         slope_sd, slope_cell, slope_group, slope_rate, slope_own: the same of slopes.
-        walk, walk_own: of a step of one unit away from the line: by learning rate, of a setting.
+        walk_cell, walk, walk_own: of a step of one unit away from the line: of a cell, by learning rate, of a setting.
         noise: of one run at the best learning rate of the short ones.
         noise_length, noise_rate: how much its logarithm grows with a unit of length, and with a decade above that rate.
         decades: of learning rate within which settings of a group are alike.
@@ -33,8 +33,9 @@ class CurvePrior:
     slope_group: float = 0.1
     slope_rate: float = 0.15
     slope_own: float = 0.05
-    walk: float = 0.15
-    walk_own: float = 0.1
+    walk_cell: float = 0.1
+    walk: float = 0.1
+    walk_own: float = 0.05
     noise: float = 0.05
     noise_length: float = 0.2
     noise_rate: float = 0.5

@@ -102,10 +102,8 @@ class LateRisk:
 
 def interval(chances: Chances, within: float = 0.9) -> tuple[Floats, Floats]:
     """The ends [n] of the interval of a probability."""
-    low, high = (1 - within) / 2, (1 + within) / 2
-    return np.asarray(betaincinv(chances.lost, chances.kept, low)), np.asarray(
-        betaincinv(chances.lost, chances.kept, high)
-    )
+    low, high = (betaincinv(chances.lost, chances.kept, (1 + sign * within) / 2) for sign in (-1, 1))
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 
 def _beta(mean: Floats, variance: Floats) -> Chances:

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.special import betaincinv, ndtri
 
 from gradstudy.study.errors import BeyondHorizonError
+from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.horizon.beliefs import Beliefs
 from gradstudy.study.horizon.late_risk import LateRisk, interval
@@ -38,8 +39,8 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
         best first: ``SETTING`` and ``factors``, ``measured`` (steps of its longest runs), ``runs`` and ``diverged`` of
         that length; ``loss`` with ``loss_low`` and ``loss_high``, J of a run of ``horizon`` steps with its 90%
         interval; ``risk`` with ``risk_low`` and ``risk_high``, the same of P(diverged). The best one has the lowest J
-        among those whose risk is acceptable with 80% probability. Where ``measured`` equals the horizon, this is what
-        was measured with its uncertainty. Empty where no run was kept.
+        among those with the longest runs of all whose risk is acceptable with 80% probability. Where ``measured``
+        equals the horizon, this is what was measured with its uncertainty. Empty where no run was kept.
 
     Raises:
         BeyondHorizonError: the horizon is beyond 16 times the longest run.
@@ -53,7 +54,7 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
     if given.diverged.all():
         return pd.DataFrame(columns=[*given.table.columns, *COLUMNS])
     risk = LateRisk.of(given, beliefs.risk)
-    curves = LossCurves(given, given.from_best_rate(), beliefs.curves)
+    curves = LossCurves(given, beliefs.curves)
     places = _asked(given)
     length = given.units_to(horizon)
     chances = risk.chances(places, length)
@@ -72,10 +73,10 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
         untrained + (share - 1) * unit for share in (expected, low, high)
     )
     table["risk"], (table["risk_low"], table["risk_high"]) = chances.mean, interval(chances, WITHIN)
-    return table.iloc[_order(expected, chances.below(ACCEPTED_RISK))].reset_index(drop=True)
+    return table.iloc[_order(expected, chances.below(ACCEPTED_RISK), given.longest[places])].reset_index(drop=True)
 
 
-def _asked(given: RunsByLength) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _asked(given: RunsByLength) -> Ints:
     """The settings that are predicted."""
     size = len(given.table)
     longer = given.longest > given.shortest
@@ -98,7 +99,12 @@ def _worth(
     return worth.mean(1), low, high
 
 
-def _order(expected: Floats, safe: Floats) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """The best first: those known to be safe by J, then the others by J and by how far from that they are."""
+def _order(expected: Floats, safe: Floats, measured: Ints) -> Ints:
+    """The best first: those known to be safe that have the longest runs of all, by J, then the others.
+
+    A setting that was not run as long as others cannot be the answer: that a law favours it may be its error. The
+    others come by J, raised by how far they are from being known to be safe.
+    """
     rating = expected + PENALTY * np.maximum(CONFIDENT - safe, 0.0)
-    return np.lexsort([rating, safe < CONFIDENT])
+    first = (safe >= CONFIDENT) & (measured == measured.max(initial=0))
+    return np.lexsort([rating, ~first]).astype(np.int64)

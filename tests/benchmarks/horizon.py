@@ -19,6 +19,7 @@ from scipy.stats import binom
 
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import Beliefs, CurvePrior, RiskPrior
+from gradstudy.study.horizon.curve_process import CurveProcess
 from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
 from gradstudy.study.horizon.prediction import predict
@@ -64,12 +65,13 @@ def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
     """The beliefs that make the runs of some problems most probable."""
     known = [runs_by_length(truth.runs) for truth in truths]
     risks = [LateRisk.of(each, RiskPrior(shift=0.0, shift_sd=0.1)) for each in known]
+    values = [np.log(each.shares) for each in known]
     away = [each.from_best_rate() for each in known]
     begin = _numbers(CurvePrior())
 
     def cost(theta: Floats) -> float:
         fit = _prior(theta)
-        evidence = sum(LossCurves(each, far, fit).log_evidence for each, far in zip(known, away, strict=True))
+        evidence = sum(CurveProcess(*each, fit).log_evidence for each in zip(known, values, away, strict=True))
         return -evidence + 0.5 * float(((theta - begin) ** 2).sum())
 
     found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 20})
@@ -77,7 +79,7 @@ def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
     few = len(known)
     wider = float(stdtrit(few - 1, 0.95) / ndtri(0.95) * np.sqrt(1 + 1 / few))
     curves = _prior(found.x)
-    curves = replace(curves, slope_sd=wider * curves.slope_sd)
+    curves = replace(curves, slope_sd=wider * curves.slope_sd, walk_cell=wider * curves.walk_cell)
     shifts = np.array([risk.frontiers.weights @ risk.frontiers.shift for risk in risks])
     failures, units = np.sum([[each.sum() for each in risk.late()] for risk in risks], axis=0)
     risk = RiskPrior(
@@ -121,7 +123,9 @@ def seen_after(truth: Truth, short: int, plan: Plan) -> pd.DataFrame:
         known = wanted.merge(truth.settings(steps)[KEYS], on=KEYS)[KEYS].head(count)
         more = truth.of_length(steps)
         more = more[more["seed"] < runs].merge(known, on=KEYS)
-        later = more.groupby(KEYS, dropna=False, as_index=False)["objective"].mean().sort_values("objective")[KEYS]
+        later = (
+            more.groupby(KEYS, dropna=False, as_index=False).agg(loss=("objective", "mean")).sort_values("loss")[KEYS]
+        )
         seen = pd.concat([seen, more])
     return seen
 
@@ -160,7 +164,7 @@ def covered(truth: Truth, short: int, times: int, plan: Plan | None, beliefs: Be
     seen = seen[seen["steps"] < horizon]
     given = runs_by_length(seen)
     places, length = np.arange(len(given.table)), given.units_to(horizon)
-    noise = LossCurves(given, given.from_best_rate(), beliefs.curves).noise(places, length)
+    noise = LossCurves(given, beliefs.curves).noise(places, length)
     of_truth = truth.settings(horizon).merge(given.table.assign(noise=noise), on=KEYS)
     table = predict(seen, horizon, beliefs).merge(of_truth, on=KEYS, suffixes=("", "_true"))
     table["loss_holds"] = table["loss_true"].between(table["loss_low"], table["loss_high"])
@@ -183,28 +187,29 @@ def covered(truth: Truth, short: int, times: int, plan: Plan | None, beliefs: Be
 def _is_possible(low: float, high: float, lost: float, runs: float) -> bool:
     """Whether so many of so many runs are within the middle 90% for some probability of an interval."""
     chance = np.linspace(low, high, 201)
-    return bool(((binom.cdf(lost, runs, chance) >= 0.05) & (binom.sf(lost - 1, runs, chance) >= 0.05)).any())
+    in_middle = (binom.cdf(lost, runs, chance) >= 0.05) & (binom.sf(lost - 1, runs, chance) >= 0.05)
+    return bool(np.any(in_middle))
 
 
 def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> pd.DataFrame:
     """Decades by which the frontiers at the horizon were missed, of groups that have one there."""
     horizon = TIMES * short
-    given = runs_by_length(seen_after(truth, short, plan))
-    given = given.up_to(horizon - 1)
+    given = runs_by_length(seen_after(truth, short, plan)).up_to(horizon - 1)
     risk = LateRisk.of(given, beliefs.risk)
-    short, _ = risk.frontiers.moved(0.0)
+    unchanged, _ = risk.frontiers.moved(0.0)
     ours, _ = risk.frontiers.moved(given.units_to(horizon))
     rows = []
     for group, table in truth.settings(horizon).groupby(GROUP, dropna=False):
         kept, lost = table[table["lost"] == 0]["learning_rate"], table[table["lost"] > 0]["learning_rate"]
-        if kept.empty or not ((lost > kept.max()) & (lost <= BRACKET * kept.max())).any():
+        above = lost[(lost > kept.max()) & (lost <= BRACKET * kept.max())]
+        if above.empty:
             continue
-        true = np.log10(kept.max() * lost[lost > kept.max()].min()) / 2
+        true = np.log10(kept.max() * above.min()) / 2
         mine = given.table[GROUP].fillna(-1).eq(table.iloc[0][GROUP].fillna(-1)).all(axis=1).to_numpy()
         rows.append({
             "group": group, "true": true, "ours": abs(ours[mine].mean() - true),
-            "unchanged": abs(short[mine].mean() - true),
-            "rule": abs(short[mine].mean() + RULE * np.log10(TIMES) - true),
+            "unchanged": abs(unchanged[mine].mean() - true),
+            "rule": abs(unchanged[mine].mean() + RULE * np.log10(TIMES) - true),
         })  # fmt: skip
     return pd.DataFrame(rows)
 

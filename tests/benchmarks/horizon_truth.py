@@ -146,7 +146,8 @@ def _in_reach(rows: pd.DataFrame, best: int, settings: int | None) -> dict[str, 
             lower = kept[kept["learning_rate"] < group["learning_rate"].iloc[0]].tail(1)
             chosen += [lower, kept.tail(1), lost.head(1)] if len(lost) else [lower]
     order = pd.concat(chosen).drop_duplicates(keys)[keys].assign(rank=lambda each: range(len(each)))
-    return alive.merge(order, on=keys).set_index("name")["rank"].to_dict()
+    found = alive.merge(order, on=keys)
+    return dict(zip(found["name"], found["rank"], strict=True))
 
 
 class StoppedError(Exception):
@@ -226,7 +227,7 @@ def _stop(*_: object) -> None:
     stopping = True
 
 
-def every_horizon(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def every_horizon(rows: pd.DataFrame) -> Iterator[dict[Any, Any]]:
     """The rows of runs with one for each horizon that they reached, or did not because they had diverged before."""
     for row in rows.to_dict("records"):
         yield row
