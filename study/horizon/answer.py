@@ -10,7 +10,6 @@ from gradstudy.study.answer.code_to_paste import code_to_paste
 from gradstudy.study.answer.evidence import RecommendedSetting
 from gradstudy.study.answer.recommendation import or_none, written
 from gradstudy.study.errors import BeyondHorizonError
-from gradstudy.study.frontier.likelihood import ACCEPTED_RISK
 from gradstudy.study.horizon.prediction import predict
 from gradstudy.study.spec.factors import described
 from gradstudy.study.statistics.grouping import SETTING, all_values
@@ -120,7 +119,7 @@ def answer_at_horizon(
         return None, table
     by_key = dict(list(runs.groupby("key", sort=False)))
     rows = {_key(row): row for row in table.to_dict("records")}
-    first = _key(_best(table))
+    first = next(iter(rows))
     known = short and next(iter(runs.loc[runs["number"] == short.number, "key"]), _key(vars(short)))
     best = _predicted(rows[first], by_key[first])
     of_best = by_key[first].iloc[0]
@@ -138,16 +137,6 @@ def answer_at_horizon(
             {**spec, "steps": horizon, **of_best["values"]},
         ),
     ), table
-
-
-def _best(table: pd.DataFrame) -> Mapping[Any, Any]:
-    """The best setting of those that have the longest runs; of all where it diverges too often, and that one does not.
-
-    What was tried further is a better answer than what might be better there.
-    """
-    rows = table.to_dict("records")
-    furthest = next(row for row in rows if row["measured"] == table["measured"].max())
-    return rows[0] if rows[0]["risk"] <= ACCEPTED_RISK < furthest["risk"] else furthest
 
 
 def _runs(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:

@@ -25,6 +25,8 @@ from gradstudy.study.worker.worker import Worker
 
 Run = Callable[..., Result]
 SMALL = {"steps": 3, "batch_size": 4, "trials": 8, "model": {"hidden_size": 4}, "space": {"strategies": ["none"]}}
+FAR = {"task": "copy", "steps": 10, "trials": 64, "horizon": 160, "model": {"hidden_size": 8}, "sampler": "qmc"}
+"""Whose longer runs are of 40 and 160 steps."""
 BROKEN = "def problem(seed):\n    raise KeyError('weights')\n"
 MENDED = """
 import torch
@@ -128,10 +130,10 @@ def test_a_study_whose_file_is_gone_does_not_keep_others_waiting(
 
 
 def test_the_rungs_to_a_horizon_are_begun_one_after_the_other(db: Database, serve: Callable[[], str]) -> None:
-    launch(db, "far", task="copy", trials=32, horizon=48)
+    launch(db, "far", **FAR)
     assert serve() == ""
     assert {study.name: count_outcomes(db.engine, study)["remaining"] for study in list_studies(db)} == {
-        "far": 0, "far-at-12": 0, "far-at-48": 0
+        "far": 0, "far-at-40": 0, "far-at-160": 0
     }  # fmt: skip
     assert is_over(db, stretches(db, find_study(db, "far")))
 
@@ -139,12 +141,12 @@ def test_the_rungs_to_a_horizon_are_begun_one_after_the_other(db: Database, serv
 def test_a_rung_whose_name_is_taken_sets_its_study_aside(
     db: Database, serve: Callable[[], str], gradstudy: Run
 ) -> None:
-    launch(db, "far-at-12", task="copy", trials=1)
-    launch(db, "far", task="copy", trials=32, horizon=48)
+    launch(db, "far-at-40", task="copy", trials=1)
+    launch(db, "far", **FAR)
     launch(db, "good", task="copy")
-    assert serve().startswith("study far is set aside: there is a study 'far-at-12' that does not extend this one; ")
+    assert serve().startswith("study far is set aside: there is a study 'far-at-40' that does not extend this one; ")
     assert ended(db, "good") == 8
-    assert gradstudy("delete", "far-at-12", "--yes").exit_code == 0
+    assert gradstudy("delete", "far-at-40", "--yes").exit_code == 0
     a_minute_later(db)
     assert serve() == ""
     assert is_over(db, stretches(db, find_study(db, "far")))

@@ -27,7 +27,11 @@ def rows(steps: int, *losses: tuple[float, float], runs: int = 3, first: int = 0
     )
 
 
-TRIALS = rows(STEPS, (1.0, 2.0), (0.5, 2.2), (0.25, 2.5))
+KEPT = rows(STEPS, (1.0, 2.0), (0.5, 2.2), (0.25, 2.5))
+LOST = rows(
+    STEPS, (100.0, 9.0), (300.0, 9.0), first=len(KEPT), outcome="diverged", reason="blow_up", diverged_at_step=5
+)
+TRIALS = pd.concat([KEPT, LOST], ignore_index=True)
 LONGER = pd.concat(
     [rows(400, (1.0, 1.6), (0.5, 1.5), (0.25, 1.7)), rows(1600, (1.0, 1.5), (0.5, 1.0), runs=2)], ignore_index=True
 )
