@@ -21,26 +21,26 @@ class CurvePrior:
             of the other part is ``1 - across`` of the whole.
     """
 
-    slope: float = -0.3
-    tilt: float = 0.34
-    level: float = 0.08
-    level_cell: float = 0.035
-    level_group: float = 0.025
+    slope: float = -0.31
+    tilt: float = 0.36
+    level: float = 0.21
+    level_cell: float = 0.063
+    level_group: float = 0.041
     level_rate: float = 0.26
-    level_own: float = 0.0105
-    slope_sd: float = 0.16
-    slope_cell: float = 0.147
-    slope_group: float = 0.019
-    slope_rate: float = 0.19
-    slope_own: float = 0.013
+    level_own: float = 0.013
+    slope_sd: float = 0.2
+    slope_cell: float = 0.146
+    slope_group: float = 0.029
+    slope_rate: float = 0.18
+    slope_own: float = 0.019
     walk_cell: float = 0.13
-    walk: float = 0.1
-    walk_own: float = 0.016
-    noise: float = 0.0485
+    walk: float = 0.097
+    walk_own: float = 0.023
+    noise: float = 0.048
     noise_length: float = 0.48
-    noise_rate: float = 0.65
+    noise_rate: float = 0.63
     decades: float = 0.65
-    across: float = 0.746
+    across: float = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)

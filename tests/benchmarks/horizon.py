@@ -30,7 +30,13 @@ GROUP = ["cell", "strategy", "threshold"]
 KEYS = [*GROUP, "learning_rate"]
 FACTOR, TIMES = 4, 16
 BRACKET = 2.01
-"""Times a learning rate that was kept up to which one that was lost shows where the frontier is."""
+"""Times a kept learning rate, up to which a lost one shows where the frontier is."""
+START = CurvePrior(
+    slope=-0.4, tilt=0.1, level=1.0, level_cell=0.2, level_group=0.2, level_rate=0.4, level_own=0.05, slope_sd=0.25,
+    slope_cell=0.15, slope_group=0.1, slope_rate=0.15, slope_own=0.05, walk_cell=0.1, walk=0.1, walk_own=0.05,
+    noise=0.05, noise_length=0.2, noise_rate=0.5, decades=0.6, across=0.7,
+)  # fmt: skip
+"""What is thought likely before any problem was seen; the beliefs that the package has were fitted to all of them."""
 BEND, BEST_OF_CELL = (200, 800, 3200), 6
 SMALLEST_SHIFT_SD, FEWEST_FAILURES, PRIOR_SHARE = 0.03, 0.2, 0.2
 RULE = -0.32
@@ -68,7 +74,7 @@ def fitted_beliefs(truths: Sequence[Truth]) -> Beliefs:
     risks = [LateRisk.of(each, RiskPrior(shift=0.0, shift_sd=0.1)) for each in known]
     values = [np.log(each.shares) for each in known]
     away = [each.from_best_rate() for each in known]
-    begin = _numbers(CurvePrior())
+    begin = _numbers(START)
 
     def cost(theta: Floats) -> float:
         fit = _prior(theta)
@@ -98,7 +104,7 @@ def _bends(runs: RunsByLength, values: Floats) -> Floats:
     """How much more the best settings of each cell gain in the second unit of length than in the first."""
     kept = pd.DataFrame({"setting": runs.setting, "steps": runs.steps, "value": values})[~runs.diverged]
     table = kept.pivot_table(index="setting", columns="steps", values="value")[list(BEND)].dropna()
-    table = table.sort_values(BEND[1], kind="stable")
+    table = table.iloc[np.argsort(table[BEND[1]].to_numpy(), kind="stable")]
     cells = runs.settings.factors[table.index.to_numpy(), 0]
     best = [table[cells == cell].head(BEST_OF_CELL).to_numpy() for cell in np.unique(cells)]
     return np.array([(each[:, 2] - 2 * each[:, 1] + each[:, 0]).mean() for each in best])
