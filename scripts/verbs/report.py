@@ -81,9 +81,13 @@ def report(
         raise UsageError(f"--output {output} needs a --format: html, markdown, csv, json or parquet")
     if form in FILES_ONLY and output is None:
         output = Path(f"{'-'.join(names)}.{form}")
-    said = {"axes": _pairs(axes or []), "objective": objective, "untrained": untrained, "failures": failures}
+    pairs = _pairs(axes or [])
+    opened = (
+        open_study(name, storage, axes=pairs, objective=objective, untrained=untrained, failures=failures)
+        for name in names
+    )
     with ExitStack() as stack:
-        studies = [stack.enter_context(open_study(name, storage, **said)) for name in names]
+        studies = [stack.enter_context(study) for study in opened]
         reports = [study.summary() for study in studies]
         _write(studies[0], reports[0] if len(reports) == 1 else _compared(*reports), form, output)
 
