@@ -92,23 +92,23 @@ def next_rung(database: Database, study: StudyRecord) -> Extension | None:
     if not rungs or not is_ended(database, study):
         return None
     begun = {extension.steps: extension for extension in find_extensions(database, study)}
-    last: Extension | None = None
+    before: list[Extension] = []
     for rung in rungs:
-        extension = begun.get(rung.steps) or _begin(database, study, rung, last)
+        extension = begun.get(rung.steps) or _begin(database, study, rung, before)
         if extension is None or not is_ended(database, extension.record):
             return extension
-        last = extension
+        before.append(extension)
     return None
 
 
-def _begin(database: Database, study: StudyRecord, rung: Rung, last: Extension | None) -> Extension | None:
-    """Begin a rung with the best settings of the study, or of the rung before it."""
-    if last is None:
+def _begin(database: Database, study: StudyRecord, rung: Rung, before: Sequence[Extension]) -> Extension | None:
+    """Begin a rung with the best settings of the study, or of the last of the rungs before it."""
+    if before:
+        answer, last = before[0].chosen[0], before[-1]
+        chosen = survivors(last.chosen, results(database, last), answer, rung.settings)
+    else:
         try:
-            chosen = first_settings(database, study, (rung.settings + 1) // 2)
+            chosen = first_settings(database, study, (rung.settings + 1) // 2)[: rung.settings]
         except NothingToExtendError:
             return None
-    else:
-        chosen = survivors(last.chosen, results(database, last))
-    chosen = chosen[: rung.settings]
     return begin_extension(database, study, chosen, rung.steps, rung.runs_of_each(len(chosen)))

@@ -116,13 +116,14 @@ def read_longer(database: Database, study: StudyRecord) -> tuple[pd.DataFrame, p
         Both empty where nothing was trained longer.
     """
     tables, runs = [], []
-    for extension in find_extensions(database, study):
+    extensions = find_extensions(database, study)
+    for extension in extensions:
         if not is_ended(database, extension.record):
             continue
         trials = read_trials(database, extension.record.name)
         table = fared(extension.chosen, trials)
         table.insert(0, "steps", extension.steps)
-        table["is_answer"] = [setting == extension.chosen[0] for setting in extension.chosen]
+        table["is_answer"] = [setting == extensions[0].chosen[0] for setting in extension.chosen]
         tables.append(table.sort_values("loss", kind="stable"))
         runs.append(trials)
     if not tables:

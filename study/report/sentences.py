@@ -15,6 +15,8 @@ from gradstudy.study.spec.factors import shown
 from gradstudy.study.spec.plain import is_maximized, is_plain, reference_in_words
 from gradstudy.study.wording import counted
 
+PROBABLE = 0.75
+"""Probability of a runner-up to be the better one above which a reader asks why it is not the answer."""
 NEAR = 1.1
 """How far a learning rate may lie outside of a range that is drawn in steps, and still be of it."""
 LONGEST = 60
@@ -215,9 +217,10 @@ def _beside(runs: FreshRuns, chosen: float) -> str:
 
 def _rival(rival: Rival, *, sign: float) -> str:
     shown = f"loss {rival.loss:.3f}" if sign > 0 else f"objective {sign * rival.loss:.3g}"
+    why_not = ", but its runs do not show as well that it is safe" if rival.probability > PROBABLE else ""
     return (
         f"The runner-up, {named(rival.setting)} ({shown}), is the better one with a probability of "
-        f"{rival.probability:.0%}."
+        f"{rival.probability:.0%}{why_not}."
     )
 
 

@@ -31,8 +31,8 @@ OTHERS = [chosen("zclip", 3.0), chosen("zclip", 1.5, 0.5), chosen("value", 5.0),
 def test_the_best_quarter_goes_on_with_the_answer_and_with_half_of_a_lowest_rate() -> None:
     settings = [*FIRST, *OTHERS]
     trials = runs_of(*zip(settings, (2.0, 1.9, 1.8, 1.5, 1.7, 1.6, 2.2, 2.1), strict=True))
-    kept = survivors(settings, fared(settings, trials))
-    assert kept[:3] == [settings[0], settings[3], settings[5]]
+    kept = survivors(settings, fared(settings, trials), settings[0], 99)
+    assert kept[:3] == [settings[3], settings[5], settings[0]]
     assert kept[3:] == [
         replace(settings[3], learning_rate=0.5, multiple=0.25), replace(settings[5], learning_rate=0.75, multiple=0.25)
     ]  # fmt: skip
@@ -42,7 +42,16 @@ def test_the_answer_is_not_taken_along_twice_and_what_has_not_ended_is_last() ->
     trials = runs_of((FIRST[0], 1.0), (FIRST[2], 1.2))
     table = fared(FIRST, trials)
     assert table["runs"].tolist() == [1, 0, 1, 0]
-    assert survivors(FIRST, table) == [FIRST[0], FIRST[2]]
+    assert survivors(FIRST, table, FIRST[0], 99) == [FIRST[0], FIRST[2]]
+
+
+def test_the_answer_of_the_short_runs_takes_no_place_of_a_better_setting_and_does_not_come_back() -> None:
+    settings = [*FIRST, *OTHERS]
+    trials = runs_of(*zip(settings, (2.0, 1.9, 1.8, 1.5, 1.7, 1.6, 2.2, 2.1), strict=True))
+    table = fared(settings, trials)
+    assert survivors(settings, table, settings[0], 2) == [settings[3], settings[5]]
+    without = survivors(settings[1:], table.iloc[1:], settings[0], 99)
+    assert settings[0] not in without
 
 
 def test_how_settings_fared_is_the_mean_in_which_a_diverged_run_counts_as_untrained() -> None:
