@@ -25,6 +25,9 @@ POINTS = 150
 CEILING = 20.0
 """Times the loss of the untrained model; higher losses are drawn there, and leave room for those that learn."""
 
+FLOOR = 1e-9
+"""Of the loss of the untrained model; lower losses are drawn there: a browser cannot draw the ticks of 300 decades."""
+
 FEW_DECADES = 10.0
 """From the lowest to the highest loss: below that, labels at 1, 2 and 5 are too few."""
 
@@ -52,7 +55,7 @@ def loss_curves(trials: pd.DataFrame, steps: pd.DataFrame, cell: str) -> go.Figu
     made = figure(cell.upper(), "step", "training loss", height=380)
     runs = trials[trials["cell"] == cell]
     untrained = float(runs["initial_loss"].median())
-    clipped = steps.assign(loss=steps["loss"].clip(upper=CEILING * untrained))
+    clipped = steps.assign(loss=steps["loss"].clip(FLOOR * untrained if untrained > 0 else None, CEILING * untrained))
     curves = {int(str(number)): curve for number, curve in clipped.groupby("number")}
     shown = set()
     for run in runs.to_dict("records"):
