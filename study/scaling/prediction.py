@@ -69,7 +69,7 @@ def scale_table(spec: Mapping[str, Any], frontiers: pd.DataFrame, appraisal: App
             edges = _line(_frontiers(appraisal, group, threshold_bin, frontiers), target, law)
             widths = ", ".join(f"{width:g}" for width in group.places)
             rows.append((*group.key, threshold, widths, target, *rates, *edges))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS) if rows else pd.DataFrame()
 
 
 def _known_beforehand(spec: Mapping[str, Any], name: str, group: _Group) -> Known:

@@ -130,12 +130,12 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
         ("rate = 3", "there is no field 'rate' in a spec; accepted here are name, preset, task, task_options, "
                      "task_folder, file_digest, "
                      "loss, model, optimizer, momentum, beta1, beta2, epsilon, weight_decay, schedule, warmup, "
-                     "halve_every, precision, steps, batch_size, trials, seeds, sampler, "
+                     "halve_every, precision, steps, horizon, batch_size, trials, seeds, sampler, "
                      "pruner, frontier_width, seed, guard, own_draws, "
                      "space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "
                                "embedding_size, layers, bidirectional, attention, tied, label_smoothing, dropout, "
-                               "forget_bias"),
+                               "forget_bias, parametrization, base_width"),
         ("trials = 'many'", "trials should be a valid integer, unable to parse string as an integer, "
                             "but got 'many'"),
         ("name = 'a/b'", "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin with a "

@@ -101,6 +101,7 @@ def test_flags_replace_what_a_toml_file_says(folder: Path, gradstudy: Run) -> No
         "thresholds": {"norm": [1, 2]},
         "hyperparameters": {},
         "factors": {},
+        "scale_to": {},
     }
     assert (spec["trials"], spec["steps"], spec["seed"], spec["guard"]) == (2, 3, 4, True)
     assert spec["task_options"] == {"max_length": 4, "examples": 200}
