@@ -7,7 +7,6 @@ rate is set to a million after step ``BREAK``, so that the loss of the next step
 one batch are NaN. The truths are in ``test_peoples_logs.py``.
 """
 
-import csv
 import gzip
 import json
 import logging
@@ -290,13 +289,6 @@ def logged_text(path: Path, break_at: int | None) -> None:
     train(200, log, break_at=break_at)
 
 
-def plain_csv_semicolons(path: Path) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, delimiter=";")
-        writer.writerow(["iteration", "Train Loss", "gnorm"])
-        train(150, lambda step, values: writer.writerow([step, values["loss"], values["grad_norm"]]), lr=0.9)
-
-
 MADE: dict[str, Callable[[], None]] = {
     "lightning-broken": lambda: lightning_csv(LOGS / "lightning-broken.csv", steps=100, every=1, break_at=BREAK),
     "lightning-healthy": lambda: lightning_csv(LOGS / "lightning-healthy.csv", steps=1000, every=50),
@@ -315,7 +307,6 @@ MADE: dict[str, Callable[[], None]] = {
     "pandas": lambda: pandas_csv(LOGS / "pandas.csv"),
     "text-broken": lambda: logged_text(LOGS / "text-broken.log", 120),
     "text-healthy": lambda: logged_text(LOGS / "text-healthy.log", None),
-    "semicolons": lambda: plain_csv_semicolons(LOGS / "semicolons.csv"),
 }
 
 
