@@ -27,7 +27,7 @@ from sqlalchemy import MetaData, insert, text
 from gradstudy.storage.claims import SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
-from gradstudy.storage.recorder import Steps
+from gradstudy.storage.recorder import Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study, find_study
@@ -58,13 +58,13 @@ def work(url: str, barrier: Barrier, results: Any) -> None:
     with Database.open(url) as database:
         sampler = optuna.samplers.RandomSampler(seed=os.getpid())
         study = optuna.load_study(study_name=STUDY, storage=database.optuna_storage, sampler=sampler)
-        record = find_study(database, STUDY)
+        launched = find_study(database, STUDY)
         worker = register_worker(database.engine, "bench", os.getpid(), "cpu")
         barrier.wait()
         start = time.time()
         while True:
             begun = time.perf_counter()
-            claim = claim_trial(database.engine, record, worker, int)
+            claim = claim_trial(database.engine, launched, worker, int)
             if claim is None:
                 break
             claims.append(time.perf_counter() - begun)
