@@ -30,7 +30,7 @@ class Extension:
 
     Attributes:
         record: of it.
-        chosen: the settings that it runs; the first is the answer of the other study.
+        chosen: the settings that it runs; of the shortest extension the first is the answer of the other study.
         steps: of each run.
     """
 
@@ -77,7 +77,7 @@ def begin_extension(database: Database, study: StudyRecord, chosen: list[Chosen]
     Args:
         database: that holds the study.
         study: to be extended.
-        chosen: the settings, the answer of the study first.
+        chosen: the settings, of the shortest extension the answer of the study first.
         steps: of each run.
         runs: of each setting.
 
