@@ -5,8 +5,9 @@ compiler does not know, they are torch operations (``tensor_kernels``). Both hav
 """
 
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import numpy as np
 from torch import Tensor
 
 from gradstudy.models import compiled_kernels, compiled_rnn, tensor_kernels
@@ -23,6 +24,8 @@ Kernel = Literal[
     "cross_entropy_backward",
 ]
 
+Array = Tensor | np.ndarray[Any, Any]
+
 _COMPILED = vars(compiled_kernels) | vars(compiled_rnn)
 
 
@@ -33,8 +36,13 @@ class Bound(Protocol):
         """Run it."""
 
 
-def bind(name: Kernel, workspace: Workspace, *tensors: Tensor) -> Bound:
-    """The kernel of this name over these contiguous tensors."""
+def viewed(workspace: Workspace, *tensors: Tensor) -> tuple[Array, ...]:
+    """Contiguous tensors as kernels see them, for ``bind``: to be kept where many calls use the same."""
+    return tuple(tensor.numpy() for tensor in tensors) if workspace.compiled else tensors
+
+
+def bind(name: Kernel, workspace: Workspace, *tensors: Array) -> Bound:
+    """The kernel of this name over these contiguous tensors, or what ``viewed`` gives of them."""
     if workspace.compiled:
-        return partial(_COMPILED[name], *(tensor.numpy() for tensor in tensors))
+        return partial(_COMPILED[name], *(each.numpy() if isinstance(each, Tensor) else each for each in tensors))
     return partial(getattr(tensor_kernels, name), *tensors)

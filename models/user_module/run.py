@@ -69,6 +69,7 @@ class ModuleRun:
             self.module = self._setup.module.to(device)
             self.carried = CarriedState(self.module, self._reset_state)
             self._coming = endless(self._setup.batches)
+            self._are_made = type(self._setup.batches) in (list, tuple)  # to come, they draw no random numbers
             self.first_batches = [self._moved(next(self._coming)) for _ in range(INITIAL_BATCHES)]
         self._waiting = deque(self.first_batches)
         self.parameters = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
@@ -119,6 +120,8 @@ class ModuleRun:
         self.steps += 1
         if self._waiting:
             return self._waiting.popleft()
+        if self._are_made:
+            return self._moved(next(self._coming))
         with self._random.inside():
             return self._moved(next(self._coming))
 

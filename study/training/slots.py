@@ -24,7 +24,7 @@ CPU_SLOTS = 16
 CPU_BYTES = 512 * 2**20
 """What the trials of one worker may take on a CPU; torch and the data come on top, some 400 MiB."""
 
-CPU_SLOTS_TOGETHER = 24
+CPU_SLOTS_TOGETHER = 32
 """As many for trials that begin together: one program takes a step of all of them, and each costs as much to call."""
 
 GPU_SLOTS = 256

@@ -16,6 +16,10 @@ LAYERS = (_VF.lstm, _VF.gru, _VF.rnn_tanh, _VF.rnn_relu)
 """Torch's recurrent layers, all of which may drop between one another."""
 
 
+KEYED: frozenset[Callable[..., Any]] = frozenset((*ANSWERS, *BODIES, *LAYERS))
+"""What a mode may answer."""
+
+
 class KeyedMode(TorchFunctionMode):
     """Answers what draws random numbers in one forward pass; all else is torch's own."""
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gradstudy.models.kernels import bind
+from gradstudy.models.kernels import bind, viewed
 from gradstudy.models.user_module.recurrent.tape import Piece, StateGradients, Weights, with_last
 
 
@@ -21,13 +21,15 @@ class GruPiece(Piece):
             self._bias = of_inputs.clone()
             self._bias[:, : 2 * hidden] += of_state[:, : 2 * hidden]
             self._outer = of_state[:, 2 * hidden :].contiguous()
+        self._written = viewed(self.workspace, self.index, self.before, self._outer, self.gates, self.h)
+        self._read = (*viewed(self.workspace, self.gates, self.h, self.index), self.no_rows)
 
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
         """See Piece."""
         first = self.used
         rows = self.project(inputs, self._bias)
         self.h[:, first] = h0
-        step = bind("gru_forward", self.workspace, rows, self.index, self.before, self._outer, self.gates, self.h)
+        step = bind("gru_forward", self.workspace, rows, *self._written)
         recurrent = self.weights.recurrent.transpose(1, 2)
         for t in range(first, first + inputs.shape[1]):
             torch.bmm(self.h[:, t], recurrent, out=self.before)
@@ -38,9 +40,7 @@ class GruPiece(Piece):
         leaving = with_last(given.outputs, given.h, steps, lengths)
         dh, direct = torch.zeros_like(self.h[:, 0]), torch.zeros_like(self.h[:, 0])
         recurrent = self.weights.recurrent.roll(self._hidden, 1)
-        nothing = dh.new_empty(0, 0, 0, 0)
-        arrays = (nothing, dh, direct, self.gates, self.h, self.index, nothing.flatten(0, 2), *self.unlimited)
-        step = bind("gru_backward", self.workspace, *arrays)
+        step = bind("gru_backward", self.workspace, self.no_steps, dh, direct, *self._read, *self.unlimited)
         for i in range(steps - 1, -1, -1):
             if leaving is not None:
                 dh += leaving[:, i]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gradstudy.models.kernels import bind
+from gradstudy.models.kernels import bind, viewed
 from gradstudy.models.user_module.recurrent.tape import Piece, StateGradients, Weights, with_last
 
 
@@ -20,6 +20,9 @@ class LstmPiece(Piece):
         self._bias = sum(weights.biases[1:], weights.biases[0]) if weights.biases else None
         self._projected = self._empty(room, batch, weights.recurrent.shape[2]) if self.output is not self.h else None
         """Gradients of the projected states, [K, S, B, R]."""
+        arrays = (self.index, self.before, self.gates, self.c, self.tanh_c, self.output)
+        self._written = viewed(self.workspace, *arrays)
+        self._read = (*viewed(self.workspace, self.gates, self.c, self.tanh_c, self.index), self.no_rows)
 
     def cell_states(self) -> Tensor | None:
         """See Piece."""
@@ -31,8 +34,7 @@ class LstmPiece(Piece):
         first = self.used
         rows = self.project(inputs, self._bias)
         self.h[:, first], self.c[:, first] = h0, c0
-        arrays = (rows, self.index, self.before, self.gates, self.c, self.tanh_c, self.output)
-        step = bind("lstm_forward", self.workspace, *arrays)
+        step = bind("lstm_forward", self.workspace, rows, *self._written)
         recurrent, projection = self.weights.recurrent.transpose(1, 2), self.weights.projection
         for t in range(first, first + inputs.shape[1]):
             torch.bmm(self.h[:, t], recurrent, out=self.before)
@@ -44,13 +46,9 @@ class LstmPiece(Piece):
         """See Piece."""
         leaving = with_last(given.outputs, given.h, steps, lengths)
         d = torch.zeros_like(self.h[:, 0])
-        dc = torch.zeros_like(self.c[:, 0])
-        if given.c is not None and lengths is None:
-            dc += given.c
+        dc = torch.zeros_like(self.c[:, 0]) if given.c is None or lengths is not None else given.c.clone()
         dh = d if self._projected is None else torch.empty_like(dc)
-        nothing = d.new_empty(0, 0, 0, 0)
-        arrays = (nothing, dh, dc, self.gates, self.c, self.tanh_c, self.index, nothing.flatten(0, 2), *self.unlimited)
-        step = bind("lstm_backward", self.workspace, *arrays)
+        step = bind("lstm_backward", self.workspace, self.no_steps, dh, dc, *self._read, *self.unlimited)
         for i in range(steps - 1, -1, -1):
             t = first + i
             if leaving is not None:

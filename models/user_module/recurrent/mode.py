@@ -8,7 +8,7 @@ from torch import _VF, Tensor
 from torch.nn import functional
 
 from gradstudy.models.user_module.draws.all_true import ARE_ALL_TRUE, all_true
-from gradstudy.models.user_module.draws.keyed_mode import KeyedMode, split_arguments
+from gradstudy.models.user_module.draws.keyed_mode import KEYED, KeyedMode, split_arguments
 from gradstudy.models.user_module.operations.answers import ANSWERS
 from gradstudy.models.user_module.operations.selected import is_selected, of_selected
 from gradstudy.models.user_module.random_state import DRAWS, RandomNumbersError
@@ -25,6 +25,14 @@ from gradstudy.models.user_module.recurrent.packed import (
     unpack,
 )
 from gradstudy.models.user_module.state.history import DETACHING, detached
+
+ANSWERED: frozenset[Callable[..., Any]] = frozenset(
+    (
+        *(*CELLS, *DETACHING, *ANSWERS, *MAKERS, *KEYED),
+        *(_VF._pack_padded_sequence, _VF._pad_packed_sequence, ARE_ALL_TRUE, Tensor.scatter_, functional.linear),
+    )
+)
+"""Everything that is not left to torch: to know this at once is what most operations of a pass gain by."""
 
 
 class BatchedLayers(KeyedMode):
@@ -57,6 +65,19 @@ class BatchedLayers(KeyedMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Answer one operation, or leave it to torch."""
+        try:
+            if func in ANSWERED or self._packs or self._selects:
+                return self._answer(func, types, args, kwargs)
+            return func(*args, **(kwargs or {}))
+        except RuntimeError as error:
+            if "randomness" not in str(error):  # torch names the flags of vmap
+                raise
+            name = getattr(func, "__name__", func)
+            raise RandomNumbersError(DRAWS.replace("numbers", f"numbers by {name}", 1)) from error
+
+    def _answer(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> Any:
         if func in CELLS:
             return cell(CELLS[func], self._pass, args)
         if func is _VF._pack_padded_sequence:
@@ -83,13 +104,7 @@ class BatchedLayers(KeyedMode):
             return functional.linear(x.flatten(0, -2), *rest, **(kwargs or {})).unflatten(0, x.shape[:-1])
         if func in MAKERS and self._trial is not None:
             return own_tensor(self._trial, func(*args, **(kwargs or {})))
-        try:
-            return super().__torch_function__(func, types, args, kwargs)
-        except RuntimeError as error:
-            if "randomness" not in str(error):  # torch names the flags of vmap
-                raise
-            name = getattr(func, "__name__", func)
-            raise RandomNumbersError(DRAWS.replace("numbers", f"numbers by {name}", 1)) from error
+        return super().__torch_function__(func, types, args, kwargs)
 
     def left_to_torch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """See KeyedMode."""

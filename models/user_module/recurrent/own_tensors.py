@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue] (the stubs lack it)
 from torch.autograd import Function
 
 MAKERS: frozenset[Callable[..., Any]] = frozenset(
@@ -43,5 +44,16 @@ class _Own(Function):
 
 def own_tensor(key: Tensor, made: Tensor) -> Tensor:
     """What was made, once for each trial of a ``vmap``."""
+    if _functorch.maybe_current_level() == 1 and _functorch.is_batchedtensor(key) and not made.requires_grad:
+        return _in_one_vmap(key, made)
     own: Tensor = _Own.apply(key, made)  # type: ignore[no-untyped-call]
+    return own
+
+
+def _in_one_vmap(key: Tensor, made: Tensor) -> Tensor:
+    """What the rule of ``_Own`` does where there is no other transform than one ``vmap``, without its costs."""
+    if _functorch.is_batchedtensor(made):
+        return made
+    each = _functorch.get_unwrapped(key).shape[_functorch.maybe_get_bdim(key)], *made.shape
+    own: Tensor = _functorch._add_batch_dim(made.expand(each).clone(), 0, _functorch.maybe_get_level(key))
     return own

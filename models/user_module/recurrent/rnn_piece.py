@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradstudy.models.kernels import bind
+from gradstudy.models.kernels import bind, viewed
 from gradstudy.models.user_module.recurrent.tape import Piece, StateGradients, Weights, with_last
 
 
@@ -21,15 +21,15 @@ class RnnPiece(Piece):
         self._initial: dict[int, Tensor] = {}
         """The initial state of each call by its first step; its place in ``h`` is that of the last state before it,
         which that one's backward pass needs."""
+        index, before, gates, h = viewed(self.workspace, self.index, self.before, self.gates, self.h)
+        self._written, self._read = (index, before, self.everybody, h), (gates, h, index, self.no_rows)
 
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
         """See Piece."""
         first = self.used
         rows = self.project(inputs, self._bias)
         self._initial[first] = h0
-        everybody, *_ = self.unlimited
-        arrays = (rows, self.index, self.before, everybody, self.h)
-        step = partial(bind("rnn_forward", self.workspace, *arrays), self._relu)
+        step = partial(bind("rnn_forward", self.workspace, rows, *self._written), self._relu)
         recurrent = self.weights.recurrent.transpose(1, 2)
         for t in range(first, first + inputs.shape[1]):
             torch.bmm(h0 if t == first else self.h[:, t], recurrent, out=self.before)
@@ -39,8 +39,7 @@ class RnnPiece(Piece):
         """See Piece."""
         leaving = with_last(given.outputs, given.h, steps, lengths)
         dh = torch.zeros_like(self.h[:, 0])
-        nothing = dh.new_empty(0, 0, 0, 0)
-        arrays = (nothing, dh, self.gates, self.h, self.index, nothing.flatten(0, 2), *self.unlimited)
+        arrays = (self.no_steps, dh, *self._read, *self.unlimited)
         step = partial(bind("rnn_backward", self.workspace, *arrays), self._relu)
         for i in range(steps - 1, -1, -1):
             if leaving is not None:

@@ -90,7 +90,12 @@ def run_stack(
             inputs = inputs * dropout_masks(keys, stack.draw + layer, inputs.shape[1:], stack.dropout, inputs.dtype)
     if lengths is not None:
         inputs = inputs * within(lengths, inputs.shape[1]).unsqueeze(-1)
-    return inputs, *(torch.stack(of_all, 1) for of_all in zip(*last, strict=True))
+    return inputs, *(_stacked(of_all) for of_all in zip(*last, strict=True))
+
+
+def _stacked(states: Sequence[Tensor]) -> Tensor:
+    """The last states of each layer and direction, [K, B, R], as one tensor [K, L * D, B, R]."""
+    return states[0].unsqueeze(1) if len(states) == 1 else torch.stack(list(states), 1)
 
 
 def within(lengths: Tensor, steps: int) -> Tensor:

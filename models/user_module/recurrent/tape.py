@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gradstudy.models.kernels import viewed
 from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace
 
@@ -72,8 +73,12 @@ class Piece(ABC):
         self.h = self._empty(room + 1, batch, weights.recurrent.shape[2])
         """The state that goes round: step t reads entry t and writes entry t + 1, [K, S + 1, B, R]."""
         everybody = self.index.new_empty(0, 0, 0, dtype=torch.bool)
-        self.unlimited = (everybody, *StateLimits.none(self.h.dtype, self.h.device))
+        self.everybody, *limits = viewed(self.workspace, everybody, *StateLimits.none(self.h.dtype, self.h.device))
+        self.unlimited = (self.everybody, *limits)
         """What a kernel's backward pass takes where no sequence is absent and no gradient of a state is limited."""
+        nothing = self.h.new_empty(0, 0, 0, 0)
+        self.no_steps, self.no_rows = viewed(self.workspace, nothing, nothing.flatten(0, 2))
+        """What it takes where a state's gradient comes step by step, and that of the rows is wanted nowhere else."""
 
     def _empty(self, *shape: int) -> Tensor:
         return self.weights.input.new_empty(self.trials, *shape)
@@ -138,6 +143,8 @@ def with_last(outputs: Tensor | None, h: Tensor | None, steps: int, lengths: Ten
         return outputs
     if outputs is None and lengths is None and steps == 1:
         return h.unsqueeze(1)
+    if steps == 1 and lengths is None and outputs is not None:
+        return outputs + h.unsqueeze(1)
     trials, batch, size = h.shape
     total = h.new_zeros(trials, steps, batch, size) if outputs is None else outputs.clone()
     if lengths is None:

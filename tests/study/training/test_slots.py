@@ -71,7 +71,7 @@ def test_whatever_a_study_varies_counts_for_how_a_users_module_is_trained(tmp_pa
     assert begin_together(plain, data, "cpu", 16) == 16
     assert choose_slots(plain, data, "cpu") == CPU_SLOTS_TOGETHER
     few = plain.model_copy(update={"trials": 100})
-    assert choose_slots(few, data, "cpu", workers=2) == 17  # 50 for each worker in three companies
+    assert choose_slots(few, data, "cpu", workers=2) == 25  # 50 for each worker in two companies
     first, second = described(plain, data, "cpu")
     assert "with how plain" in first
     assert "random draws" not in first
