@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gradstudy.study.worker.worker import Listener
 
 WORKERS_A_CORE = 4
-"""Worker processes for each core, at most: each has torch and its data in memory."""
+"""Worker processes for each core, at most: each has its own arrays in memory."""
 
 
 class Engine(StrEnum):

@@ -1,16 +1,23 @@
-"""Worker processes on this machine, each a ``gradstudy work`` of its own."""
+"""Worker processes on this machine, each a ``gradstudy work`` of its own.
 
+They are forked from one process that has loaded what all of them need, see ``preloaded``: loading it takes seconds.
+"""
+
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
+from gradstudy.scripts.running.forked_worker import SPEC_VARIABLE, run_forked
 from gradstudy.storage.default_storage import STORAGE_VARIABLE
 
 LAST_LINES = 5
@@ -28,47 +35,62 @@ WRONG_USAGE = 2
 
 @dataclass
 class _Member:
-    """One worker's process, which may have had others before it."""
+    """One worker's process, which may have had others before it.
 
-    log: IO[bytes]
-    process: subprocess.Popen[bytes]
+    Attributes:
+        log: where it writes.
+        process: of the worker.
+        line: that tells it to begin; at the line's end it stops.
+        restarts: how many there have been.
+    """
+
+    log: Path
+    process: BaseProcess
+    line: Connection
     restarts: int = 0
 
     def has_failed(self) -> bool:
-        code = self.process.poll()
-        return code is not None and code not in ORDERLY
+        return self.process.exitcode is not None and self.process.exitcode not in ORDERLY
 
     def can_be_restarted(self) -> bool:
-        return self.has_failed() and self.process.returncode != WRONG_USAGE and self.restarts < MAX_RESTARTS
+        return self.has_failed() and self.process.exitcode != WRONG_USAGE and self.restarts < MAX_RESTARTS
+
+    def tell(self) -> None:
+        """Let it begin, unless it has died."""
+        with suppress(BrokenPipeError):
+            os.write(self.line.fileno(), b"\n")
 
     def last_lines(self) -> str:
-        lines = Path(self.log.name).read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
+        lines = self.log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
         return " / ".join(lines)
 
 
 class WorkerPool:
     """Starts worker processes, replaces those that fail, asks them to stop, and says what went wrong.
 
-    A process loads its libraries, which takes seconds, and then waits for ``begin``: meanwhile there may be a study
-    to create.
+    They wait for ``begin``: meanwhile there may be a study to create.
     """
 
-    def __init__(self, count: int, storage: str, arguments: Sequence[str]) -> None:
+    def __init__(self, count: int, storage: str, arguments: Sequence[str], spec: str | None = None) -> None:
         """Start ``count`` processes of ``gradstudy work`` with these arguments.
 
-        The URL of the database goes through the environment, where other users do not see its password.
+        Args:
+            count: how many.
+            storage: URL of the database; other users see it nowhere, nor its password.
+            arguments: of each worker.
+            spec: of the study as JSON, where there is one: its data are loaded once for all workers.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="gradstudy-"))
-        self._environment = os.environ | {STORAGE_VARIABLE: storage}
-        # -P: what lies in the current folder, such as a random.py, is not imported for being there.
-        # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
-        self._command = [sys.executable, "-P", "-m", "gradstudy.scripts.main", "work", *arguments, "--when-told"]
+        self._arguments = [*arguments, "--when-told"]
+        self._storage = storage
         self._stopping = False
         self._begun = False
+        self._context = _context()
         self._members = []
-        for number in range(count):
-            log = (self._folder / f"worker-{number}.log").open("wb")
-            self._members.append(_Member(log, self._start(log)))
+        with _environment(spec):
+            for number in range(count):
+                log = self._folder / f"worker-{number}.log"
+                self._members.append(_Member(log, *self._start(log)))
 
     def __enter__(self) -> Self:
         return self
@@ -78,10 +100,10 @@ class WorkerPool:
         self.ask_to_stop()
         failed = bool(self.failures())
         for member in self._members:
-            if member.process.poll() is None:
+            if member.process.exitcode is None:
                 member.process.kill()
-                member.process.wait()
-            member.log.close()
+                member.process.join()
+            member.process.close()
         if not failed:
             shutil.rmtree(self._folder)
 
@@ -89,59 +111,76 @@ class WorkerPool:
         """Let every worker begin."""
         self._begun = True
         for member in self._members:
-            _tell(member.process)
+            member.tell()
 
     def running(self) -> bool:
         """Whether any worker still runs; one that has failed is started anew, a bounded number of times."""
         for member in self._members:
             if member.can_be_restarted() and not self._stopping:
                 member.restarts += 1
-                member.process = self._start(member.log)
+                member.line.close()
+                member.process, member.line = self._start(member.log)
                 if self._begun:
-                    _tell(member.process)
-        return any(member.process.poll() is None for member in self._members)
+                    member.tell()
+        return any(member.process.exitcode is None for member in self._members)
 
     def wait(self) -> None:
         """Wait until every worker has ended."""
         for member in self._members:
-            member.process.wait()
+            member.process.join()
 
     def ask_to_stop(self) -> None:
         """Let every worker give back its trials and end."""
         self._stopping = True
         for member in self._members:
-            with suppress(BrokenPipeError):
-                if member.process.stdin is not None:
-                    member.process.stdin.close()
+            member.line.close()
 
     def pids(self) -> list[int]:
         """The processes, one for each worker."""
-        return [member.process.pid for member in self._members]
+        return [pid for member in self._members if (pid := member.process.pid) is not None]
 
     def failures(self) -> list[str]:
         """One text for each worker that failed to the end: its exit code, its log and the log's last lines."""
         return [
-            f"worker {number} ended with exit code {member.process.returncode} after {member.restarts} restarts "
-            f"(log: {member.log.name}): {member.last_lines()}"
+            f"worker {number} ended with exit code {member.process.exitcode} after {member.restarts} restarts "
+            f"(log: {member.log}): {member.last_lines()}"
             for number, member in enumerate(self._members)
             if member.has_failed()
         ]
 
-    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C reaches this process only, which then asks the workers to stop.
-        return subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=self._environment,
-            start_new_session=True,
-        )
+    def _start(self, log: Path) -> tuple[BaseProcess, Connection]:
+        # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
+        told, line = self._context.Pipe(duplex=False)
+        environment = os.environ | {STORAGE_VARIABLE: self._storage}
+        process = self._context.Process(target=run_forked, args=(self._arguments, environment, log, told))
+        process.start()
+        told.close()
+        return process, line
 
 
-def _tell(process: subprocess.Popen[bytes]) -> None:
-    """Let a worker begin, unless it has died."""
-    with suppress(BrokenPipeError):
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.flush()
+def _context() -> ForkServerContext | SpawnContext:
+    """How processes are started: forked from one that has loaded what they need, where that is safe."""
+    if sys.platform != "linux":  # elsewhere libraries that torch uses must not be forked
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["gradstudy.scripts.running.preloaded"])
+    return context
+
+
+@contextmanager
+def _environment(spec: str | None) -> Iterator[None]:
+    """What the process sees that workers are forked from, which begins with the first of them.
+
+    What lies in the current folder, such as a random.py, is not imported for being there.
+    """
+    seen = {"PYTHONSAFEPATH": "1"} | ({} if spec is None else {SPEC_VARIABLE: spec})
+    before = {name: os.environ.get(name) for name in seen}
+    os.environ.update(seen)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

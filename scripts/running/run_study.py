@@ -168,4 +168,4 @@ def make_pool(storage: str, spec: "StudySpec", work: Work) -> "WorkerPool | RayP
     options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
     arguments = [f"--{option}={value}" for option, value in options.items()]
     arguments += [f"{ALLOW_MODULES}={place}" for place in allowed]
-    return WorkerPool(work.workers, url, [spec.name, *arguments])
+    return WorkerPool(work.workers, url, [spec.name, *arguments], spec.model_dump_json())

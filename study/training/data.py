@@ -1,5 +1,6 @@
 """The data of a study's task, as every worker loads them."""
 
+import json
 from typing import TYPE_CHECKING
 
 from gradstudy.models.tasks.catalogue import load_task
@@ -10,6 +11,7 @@ from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.spec.variations import variations
 
 if TYPE_CHECKING:
+    from gradstudy.models.tasks.batches import TaskData
     from gradstudy.models.trainable import Trainable
 
 
@@ -30,7 +32,7 @@ def load_data(spec: StudySpec) -> "Trainable":
                 f"but got {spec.precision!r}"
             )
         return load_module(spec.task, spec.task_options, spec.space.cells, spec.task_folder)
-    data = load_task(spec.task, **spec.task_options)
+    data = _kept.get(_source(spec)) or load_task(spec.task, **spec.task_options)
     if spec.file_digest is not None and spec.file_digest != data.file_digest:
         raise TaskError(changed_file(spec.task, spec.file_digest, data.file_digest))
     if spec.batch_size > len(data.train):
@@ -39,6 +41,25 @@ def load_data(spec: StudySpec) -> "Trainable":
             f"but got {spec.batch_size}"
         )
     return data
+
+
+_kept: "dict[str, TaskData]" = {}
+"""By where they come from: data that ``load_data`` finds loaded."""
+
+
+def keep_data(spec: StudySpec) -> None:
+    """Load the data of a study's task, for this process and those that are forked from it; a user's model is not kept.
+
+    Raises:
+        TaskError: they cannot be loaded.
+    """
+    first = variations(spec)[0]
+    if not is_module_task(first.task):
+        _kept[_source(first)] = load_task(first.task, **first.task_options)
+
+
+def _source(spec: StudySpec) -> str:
+    return json.dumps([spec.task, spec.task_options], sort_keys=True)
 
 
 def check_varied_data(spec: StudySpec) -> None:
