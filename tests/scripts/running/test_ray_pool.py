@@ -30,7 +30,7 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_a_study_survives_the_loss_of_a_node(cluster: Any, sqlite_url: str, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1)

@@ -85,7 +85,7 @@ def test_the_table_of_a_confirmation_counts_diverged_runs_as_untrained() -> None
     assert row["loss"] == pytest.approx((2.0 + 2.0 + INITIAL_LOSS) / 3)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_stated_upper_bound_holds_in_95_percent_of_repetitions() -> None:
     edges: list[dict[str, float]] = [{"slope": 8.0}, {"slope": 3.0}, {"slope": 4.0, "floor": 0.1}]
     made = [simulate(seed, runs=40, **edge) for edge in edges for seed in range(7)]

@@ -31,7 +31,7 @@ def test_the_frontier_of_a_logistic_edge_is_recovered_without_bias(slope: float)
     assert found["covered"].mean() > 0.88
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_with_forty_runs_the_bias_is_small_beside_the_spread() -> None:
     found = errors(200, 40, 8.0)
     assert abs(found["error"].mean()) < 0.25 * found["error"].std() + 0.02

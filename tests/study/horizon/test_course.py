@@ -46,7 +46,10 @@ def launched(db: Database, **given: object) -> StudyRecord:
     return create_or_resume(db, parse_spec(SPEC | given))
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql", "mariadb"])
+SERVERS = [pytest.param(name, marks=pytest.mark.soak) for name in ("postgresql", "mariadb")]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", *SERVERS])
 def test_of_processes_that_begin_a_rung_together_one_does(request: pytest.FixtureRequest, backend: str) -> None:
     url = str(request.getfixturevalue(f"{backend}_url"))
     with Database.open(url) as db:

@@ -50,10 +50,11 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_lose_nothing(url: str) -> None:
-    spec = study(url, sampler="auto")
+@pytest.mark.parametrize(("kills", "trials"), [(2, 20), pytest.param(6, 60, marks=pytest.mark.soak)])
+def test_workers_that_are_killed_lose_nothing(url: str, kills: int, trials: int) -> None:
+    spec = study(url, sampler="auto", trials=trials)
     with Storm(url, spec.name, workers=3) as storm:
-        storm.kill_at_random(6, seed=1, trials=spec.trials)
+        storm.kill_at_random(kills, seed=1, trials=spec.trials)
     assert_nothing_is_lost(url, spec)
 
 
@@ -72,7 +73,7 @@ IN_A_STATEMENT = (
 """Connections whose server waits for their client in the middle of a statement."""
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_worker_that_was_paused_for_too_long_finds_out_and_does_no_harm(url: str) -> None:
     spec = study(url, trials=20, steps=100)
     with Storm(url, spec.name, workers=2) as storm:
