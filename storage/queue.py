@@ -57,19 +57,21 @@ class SettingRow:
         }
 
 
-def enqueue_replicates(connection: Connection, study_id: int, setting: SettingRow, seeds: Mapping[int, int]) -> None:
-    """Put in the replicates of a setting that are not there yet.
+def enqueue_replicates(
+    connection: Connection, study_id: int, settings: Sequence[tuple[SettingRow, Mapping[int, int]]]
+) -> None:
+    """Put in the replicates of settings that are not there yet.
 
     Args:
-        connection: in the transaction that gives the first of them its setting.
+        connection: in the transaction that gives the first of each its setting.
         study_id: which study.
-        setting: that they share.
-        seeds: of each place in the budget, by ordinal.
+        settings: each with the seeds of the places in the budget that share it, by ordinal.
     """
-    if seeds:
-        known = select(Trial.ordinal).where(Trial.study_id == study_id, Trial.ordinal.in_(seeds))
-        missing = sorted(set(seeds) - set(connection.scalars(known)))
-        _put_in(connection, study_id, [(ordinal, seeds[ordinal], setting) for ordinal in missing])
+    placed = {ordinal: (seed, setting) for setting, seeds in settings for ordinal, seed in seeds.items()}
+    if placed:
+        known = select(Trial.ordinal).where(Trial.study_id == study_id, Trial.ordinal.in_(list(placed)))
+        missing = sorted(set(placed) - set(connection.scalars(known)))
+        _put_in(connection, study_id, [(ordinal, *placed[ordinal]) for ordinal in missing])
 
 
 def enqueue_trials(engine: Engine, study: StudyRecord, runs: Sequence[tuple[SettingRow, int]]) -> bool:
