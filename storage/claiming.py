@@ -12,7 +12,7 @@ from gradstudy.storage.clock import utc_now
 from gradstudy.storage.errors import StudyDeletedError
 from gradstudy.storage.optuna_rows import set_states
 from gradstudy.storage.queue import SettingRow
-from gradstudy.storage.schema import Study, Trial, Worker
+from gradstudy.storage.schema import TRIAL, Study, Worker
 from gradstudy.storage.studies import StudyRecord, is_study, number_of
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import alive
@@ -145,9 +145,9 @@ def _budget(connection: Connection, study: StudyRecord, *, locked: bool) -> int:
 def _waiting(connection: Connection, study: StudyRecord, wanted: int, *, passing: bool) -> list[int]:
     """The ``id`` of trials that were given back or enqueued; when ``passing``, those that nobody takes just now."""
     query = (
-        select(Trial.id)
-        .where(Trial.study_id == number_of(study.identity), Trial.worker_id.is_(None), Trial.outcome.is_(None))
-        .order_by(Trial.ordinal)
+        select(TRIAL.c.id)
+        .where(TRIAL.c.study_id == number_of(study.identity), TRIAL.c.worker_id.is_(None), TRIAL.c.outcome.is_(None))
+        .order_by(TRIAL.c.ordinal)
         .limit(wanted)
     )
     return list(connection.scalars(query.with_for_update(skip_locked=True) if passing else query))
@@ -155,16 +155,16 @@ def _waiting(connection: Connection, study: StudyRecord, wanted: int, *, passing
 
 def _standing(connection: Connection, study_id: int, places: int) -> Standing:
     """Read each from an index."""
-    of_study = Trial.study_id == study_id
+    of_study = TRIAL.c.study_id == study_id
 
     def counted(*conditions: Any) -> Any:
         return select(func.count()).where(*conditions)
 
     row = connection.execute(
         select(
-            select(func.max(Trial.ordinal)).where(of_study, Trial.ordinal < places).scalar_subquery().label("last"),
-            counted(of_study, Trial.ordinal >= places).select_from(Trial).scalar_subquery().label("behind"),
-            counted(of_study, Trial.outcome.is_(None)).select_from(Trial).scalar_subquery().label("begun"),
+            select(func.max(TRIAL.c.ordinal)).where(of_study, TRIAL.c.ordinal < places).scalar_subquery().label("last"),
+            counted(of_study, TRIAL.c.ordinal >= places).select_from(TRIAL).scalar_subquery().label("behind"),
+            counted(of_study, TRIAL.c.outcome.is_(None)).select_from(TRIAL).scalar_subquery().label("begun"),
             counted(alive()).select_from(Worker).scalar_subquery().label("living"),
         )
     ).one()
@@ -178,13 +178,13 @@ def _first_unclaimed(last: int | None, replicates: int) -> int:
 
 def _take(connection: Connection, trials: Sequence[int], worker_id: int) -> None:
     if trials:
-        had_begun = Trial.started_at.is_not(None)
+        had_begun = TRIAL.c.started_at.is_not(None)
         connection.execute(
-            update(Trial)
-            .where(Trial.id.in_(trials))
+            update(TRIAL)
+            .where(TRIAL.c.id.in_(trials))
             .values(
                 worker_id=worker_id,
-                attempt=case((had_begun, Trial.attempt + 1), else_=Trial.attempt),
+                attempt=case((had_begun, TRIAL.c.attempt + 1), else_=TRIAL.c.attempt),
                 started_at=case((had_begun, utc_now()), else_=None),
             )
         )
@@ -194,7 +194,7 @@ def _put_in(connection: Connection, study_id: int, seeds: dict[int, int], worker
     if seeds:
         same = {"study_id": study_id, "worker_id": worker_id, "attempt": 1, "steps": 0}
         connection.execute(
-            insert(Trial), [{**same, "ordinal": ordinal, "seed": seed} for ordinal, seed in seeds.items()]
+            insert(TRIAL), [{**same, "ordinal": ordinal, "seed": seed} for ordinal, seed in seeds.items()]
         )
 
 
@@ -202,8 +202,8 @@ def _read(connection: Connection, study: StudyRecord, trials: Sequence[int], ord
     """The claims of rows by ``id`` and by ordinal, in this order; Optuna is told of those that run again."""
     if not trials and not ordinals:
         return []
-    mine = or_(Trial.id.in_(trials), Trial.ordinal.in_(ordinals))
-    query = select(*Trial.__table__.c).where(Trial.study_id == study.study_id, mine)
+    mine = or_(TRIAL.c.id.in_(trials), TRIAL.c.ordinal.in_(ordinals))
+    query = select(*TRIAL.c).where(TRIAL.c.study_id == study.study_id, mine)
     rows = sorted(connection.execute(query).mappings(), key=lambda row: (row["id"] not in trials, row["ordinal"]))
     set_states(connection, [row["trial_id"] for row in rows if row["trial_id"] is not None], "RUNNING")
     kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed", "losses")

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, bind
 
 from gradstudy.storage.optuna_rows import set_states
 from gradstudy.storage.queue import SettingRow
-from gradstudy.storage.schema import Step, Trial
+from gradstudy.storage.schema import TRIAL, Step
 from gradstudy.storage.studies import StudyRecord, number_of
 from gradstudy.storage.transactions import reading, writing
 
@@ -47,7 +47,7 @@ class Claim:
 def give_back(engine: Engine, claim: Claim) -> bool:
     """Let another worker begin the trial anew; False when it did not belong to this one any more."""
     with writing(engine) as connection:
-        given = connection.execute(update(Trial).where(still_owned(claim)).values(worker_id=None, steps=0)).rowcount
+        given = connection.execute(update(TRIAL).where(still_owned(claim)).values(worker_id=None, steps=0)).rowcount
         if given and claim.trial_id is not None:
             connection.execute(delete(Step).where(Step.trial_id == claim.trial_id))
             set_states(connection, [claim.trial_id], "WAITING")
@@ -65,12 +65,12 @@ def give_back_unknown(engine: Engine, study: StudyRecord, worker_id: int, known:
         worker_id: whose claims.
         known: the ``id`` of those that it knows.
     """
-    mine = (Trial.study_id == number_of(study.identity), Trial.worker_id == worker_id)
-    unknown = (*mine, Trial.outcome.is_(None), Trial.id.not_in(known))
+    mine = (TRIAL.c.study_id == number_of(study.identity), TRIAL.c.worker_id == worker_id)
+    unknown = (*mine, TRIAL.c.outcome.is_(None), TRIAL.c.id.not_in(known))
     with writing(engine) as connection:
-        rows = connection.execute(select(Trial.id, Trial.trial_id).where(*unknown).with_for_update()).all()
+        rows = connection.execute(select(TRIAL.c.id, TRIAL.c.trial_id).where(*unknown).with_for_update()).all()
         if rows:
-            given = update(Trial).where(Trial.id.in_([row.id for row in rows]))
+            given = update(TRIAL).where(TRIAL.c.id.in_([row.id for row in rows]))
             connection.execute(given.values(worker_id=None))
             set_states(connection, [row.trial_id for row in rows if row.trial_id is not None], "WAITING")
 
@@ -78,17 +78,17 @@ def give_back_unknown(engine: Engine, study: StudyRecord, worker_id: int, known:
 def is_owned(engine: Engine, claim: Claim) -> bool:
     """Whether a trial is open and still belongs to the claim."""
     with reading(engine) as connection:
-        return connection.scalar(select(Trial.id).where(still_owned(claim))) is not None
+        return connection.scalar(select(TRIAL.c.id).where(still_owned(claim))) is not None
 
 
 def still_owned(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial is open and belongs to the claim."""
     return and_(
-        Trial.id == claim.id,
-        Trial.study_id == number_of(claim.identity),
-        Trial.worker_id == claim.worker_id,
-        Trial.attempt == claim.attempt,
-        Trial.outcome.is_(None),
+        TRIAL.c.id == claim.id,
+        TRIAL.c.study_id == number_of(claim.identity),
+        TRIAL.c.worker_id == claim.worker_id,
+        TRIAL.c.attempt == claim.attempt,
+        TRIAL.c.outcome.is_(None),
     )
 
 
@@ -98,10 +98,10 @@ def lock_owned(connection: Connection, claims: Sequence[Claim]) -> dict[int, Row
     Nobody else changes them before the transaction ends. Each has its ``outcome`` and ``trial_id``.
     """
     first = claims[0]
-    query = select(Trial.id, Trial.attempt, Trial.outcome, Trial.trial_id).where(
-        Trial.id.in_([claim.id for claim in claims]),
-        Trial.study_id == number_of(first.identity),
-        Trial.worker_id == first.worker_id,
+    query = select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.outcome, TRIAL.c.trial_id).where(
+        TRIAL.c.id.in_([claim.id for claim in claims]),
+        TRIAL.c.study_id == number_of(first.identity),
+        TRIAL.c.worker_id == first.worker_id,
     )
     rows = {row["id"]: row for row in connection.execute(query.with_for_update(key_share=True)).mappings()}
     attempts = {claim.id: claim.attempt for claim in claims}
@@ -120,7 +120,7 @@ def update_rows(connection: Connection, rows: Sequence[Mapping[str, Any]], **sam
         rows: each with the same columns, and its ``id`` as ``ROW``.
         same: what is the same in each.
     """
-    columns = Trial.__table__.c
+    columns = TRIAL.c
     values = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in rows[0] if name != ROW}
     given = [{name if name == ROW else f"new_{name}": value for name, value in row.items()} for row in rows]
-    connection.execute(update(Trial).where(Trial.id == bindparam(ROW)).values({**values, **same}), given)
+    connection.execute(update(TRIAL).where(TRIAL.c.id == bindparam(ROW)).values({**values, **same}), given)

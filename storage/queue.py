@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.errors import StudyDeletedError
-from gradstudy.storage.schema import Study, Trial
+from gradstudy.storage.schema import TRIAL, Study
 from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import writing
 
@@ -69,7 +69,7 @@ def enqueue_replicates(
     """
     placed = {ordinal: (seed, setting) for setting, seeds in settings for ordinal, seed in seeds.items()}
     if placed:
-        known = select(Trial.ordinal).where(Trial.study_id == study_id, Trial.ordinal.in_(list(placed)))
+        known = select(TRIAL.c.ordinal).where(TRIAL.c.study_id == study_id, TRIAL.c.ordinal.in_(list(placed)))
         missing = sorted(set(placed) - set(connection.scalars(known)))
         _put_in(connection, study_id, [(ordinal, *placed[ordinal]) for ordinal in missing])
 
@@ -128,7 +128,7 @@ def enqueue_chosen(
         budget = connection.scalar(select(Study.budget).where(is_study(study)).with_for_update())
         if budget is None:
             raise StudyDeletedError(study.name)
-        of_study = select(*Trial.__table__.c).where(Trial.study_id == study.study_id)
+        of_study = select(*TRIAL.c).where(TRIAL.c.study_id == study.study_id)
         rows = [dict(row) for row in connection.execute(of_study).mappings()]
         known = [SettingRow.of(row) for row in rows if row["cell"] is not None]
         new = [setting for place, setting in enumerate(settings) if setting not in [*known, *settings[:place]]]
@@ -147,4 +147,4 @@ def _put_in(connection: Connection, study_id: int, runs: Sequence[tuple[int, int
         for ordinal, seed, setting in runs
     ]
     if rows:
-        connection.execute(insert(Trial), rows)
+        connection.execute(insert(TRIAL), rows)
