@@ -1,5 +1,6 @@
 """States of trials that take long: where a worker is lost, the next goes on from the last one."""
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
@@ -55,6 +56,7 @@ def tell_steps(engine: Engine, steps: list[tuple[Claim, int]]) -> None:
             connection.execute(update(Trial).where(still_owned(claim)).values(steps=step))
 
 
-def discard_checkpoints(connection: Connection, trial: int) -> None:
-    """Forget the states of a trial that has ended, by the ``id`` of its row."""
-    connection.execute(delete(Checkpoint).where(Checkpoint.id == trial))
+def discard_checkpoints(connection: Connection, trials: Sequence[int]) -> None:
+    """Forget the states of trials that have ended, by the ``id`` of their rows."""
+    if trials:
+        connection.execute(delete(Checkpoint).where(Checkpoint.id.in_(trials)))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -41,23 +41,27 @@ class seconds_ago(FunctionElement[datetime]):  # noqa: N801
     """The time that many ``seconds``, a whole number, before ``utc_now``."""
 
     type = DateTime()
-    inherit_cache = False
+    inherit_cache = True
 
     def __init__(self, seconds: int) -> None:
-        super().__init__()
-        self.seconds = seconds
+        super().__init__(literal_column(str(seconds)))
 
 
 @compiles(seconds_ago, "sqlite")
 def _sqlite_ago(element: seconds_ago, compiler: Any, **kwargs: Any) -> str:
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{element.seconds} seconds')"
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{_seconds(element, compiler)} seconds')"
 
 
 @compiles(seconds_ago, "postgresql")
 def _postgresql_ago(element: seconds_ago, compiler: Any, **kwargs: Any) -> str:
-    return f"(timezone('utc', clock_timestamp()) - INTERVAL '{element.seconds} seconds')"
+    return f"(timezone('utc', clock_timestamp()) - INTERVAL '{_seconds(element, compiler)} seconds')"
 
 
 @compiles(seconds_ago, "mysql", "mariadb")
 def _mysql_ago(element: seconds_ago, compiler: Any, **kwargs: Any) -> str:
-    return f"(UTC_TIMESTAMP() - INTERVAL {element.seconds} SECOND)"
+    return f"(UTC_TIMESTAMP() - INTERVAL {_seconds(element, compiler)} SECOND)"
+
+
+def _seconds(element: seconds_ago, compiler: Any) -> str:
+    """As they are written; being an argument, they are part of what a compiled statement is known by."""
+    return str(compiler.process(element.clause_expr.element))

@@ -16,7 +16,6 @@ StorageError
 │   └── BeingMadeError             another process is making its tables
 ├── StudyExistsError (ValueError)  the name is taken
 ├── NotEndedError (ValueError)     the trial has no result yet
-├── ClaimLostError                 the trial now belongs to another worker
 └── QueryError                     a read-only query cannot be answered
     ├── WriteRefusedError          it would have changed the database
     └── QueryTimeoutError (TimeoutError)
@@ -96,10 +95,6 @@ class StudyExistsError(StorageError, ValueError):
 
 class NotEndedError(StorageError, ValueError):
     """The trial has not ended."""
-
-
-class ClaimLostError(StorageError):
-    """The trial was given to another worker in the meantime."""
 
 
 class QueryError(StorageError):

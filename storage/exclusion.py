@@ -13,7 +13,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotEndedError, NotFoundError
 from gradstudy.storage.optuna_internals import TRIALS as STATES
 from gradstudy.storage.optuna_internals import USER_ATTRIBUTES
-from gradstudy.storage.results import Outcome
+from gradstudy.storage.results import told_state
 from gradstudy.storage.schema import TRIALS, Trial
 from gradstudy.storage.studies import StudyRecord, require_study
 from gradstudy.storage.transactions import writing
@@ -63,7 +63,8 @@ def include_trials(db: Database, study: StudyRecord, numbers: Sequence[int]) -> 
         _forget(connection, keys)
         connection.execute(update(Trial).where(Trial.trial_id.in_(keys)).values(excluded=None))
         for state in ("COMPLETE", "PRUNED", "FAIL"):
-            _set_state(connection, [row["trial_id"] for row in found.values() if _told(row) == state], state)
+            were = [row["trial_id"] for row in found.values() if told_state(row["outcome"], row["objective"]) == state]
+            _set_state(connection, were, state)
 
 
 def _found(connection: Connection, study: StudyRecord, numbers: Sequence[int]) -> Mapping[int, RowMapping]:
@@ -83,13 +84,6 @@ def _found(connection: Connection, study: StudyRecord, numbers: Sequence[int]) -
         if known[number]["outcome"] is None or known[number]["state"] in ("RUNNING", "WAITING"):
             raise NotEndedError(f"trial {number} of study '{study.name}' has not ended yet")
     return {number: known[number] for number in numbers}
-
-
-def _told(row: RowMapping) -> str:
-    """The state that Optuna was told of a trial."""
-    if row["outcome"] is Outcome.PRUNED:
-        return "PRUNED"
-    return "FAIL" if row["objective"] is None else "COMPLETE"
 
 
 def _forget(connection: Connection, keys: Sequence[int]) -> None:

@@ -7,8 +7,9 @@ from sqlalchemy import Engine, delete, or_, select, update
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.clock import utc_now
+from gradstudy.storage.optuna_rows import set_states
 from gradstudy.storage.results import Outcome
-from gradstudy.storage.schema import Step, Trial, Worker
+from gradstudy.storage.schema import Step, Study, Trial, Worker
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import GRACE_SECONDS, alive, visible_from
 
@@ -32,6 +33,8 @@ class Released:
 def release_worker(engine: Engine, worker_id: int) -> Released:
     """Give back every open trial of a lost worker, without its steps; one that ends its workers has failed.
 
+    Optuna is told in the same transaction.
+
     A trial that was lost before says at which step it is, see ``tell_steps``.
     """
     open_rows = (Trial.worker_id == worker_id, Trial.outcome.is_(None))
@@ -49,11 +52,13 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
                 connection.execute(delete(Step).where(Step.trial_id == row.trial_id))
                 (failed if ends_workers else waiting).append(row.trial_id)
             if row.trial_id is not None and ends_workers:
-                discard_checkpoints(connection, row.id)
+                discard_checkpoints(connection, [row.id])
                 counted |= {"outcome": Outcome.FAILED, "reason": WORKER_LOST, "finished_at": utc_now()}
             else:
                 counted |= {"worker_id": None, "steps": 0}
             connection.execute(update(Trial).where(Trial.id == row.id).values(counted))
+        set_states(connection, waiting, "WAITING")
+        set_states(connection, failed, "FAIL")
     return Released(waiting=waiting, failed=failed)
 
 
@@ -74,7 +79,9 @@ def abandoned_workers(
     holders = (
         select(Worker.worker_id, Worker.pid, alive(grace_seconds).label("seen"))
         .join(Trial, Trial.worker_id == Worker.worker_id)
-        .where(Trial.outcome.is_(None), or_(visible_from(process_space), ~alive(grace_seconds)))
+        # Said by study, so that open trials are found by their index among all that have ended.
+        .where(Trial.study_id.in_(select(Study.study_id)), Trial.outcome.is_(None))
+        .where(or_(visible_from(process_space), ~alive(grace_seconds)))
         .distinct()
         .order_by(Worker.worker_id)
     )

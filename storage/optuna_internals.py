@@ -8,14 +8,40 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import column, table
+from sqlalchemy import DateTime, Enum, column, table
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
+STATE = Enum("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING", name="trialstate")
+"""What Optuna's ``TrialState`` is in the database: a type of its own in PostgreSQL."""
+VALUE_TYPE = Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")
+"""What of a trial's value there is in a number's column; Optuna has the others by name."""
+
+TRIALS = table(
+    "trials",
+    column("trial_id"),
+    column("number"),
+    column("study_id"),
+    column("state", STATE),
+    column("datetime_start", DateTime()),
+    column("datetime_complete", DateTime()),
+)
+PARAMETERS = table(
+    "trial_params", column("trial_id"), column("param_name"), column("param_value"), column("distribution_json")
+)
+VALUES = table(
+    "trial_values", column("trial_id"), column("objective"), column("value"), column("value_type", VALUE_TYPE)
+)
+REPORTED = table(
+    "trial_intermediate_values",
+    column("trial_id"),
+    column("step"),
+    column("intermediate_value"),
+    column("intermediate_value_type"),
+)
 STUDY_ATTRIBUTES = table("study_system_attributes", column("study_id"), column("key"), column("value_json"))
 USER_ATTRIBUTES, SYSTEM_ATTRIBUTES = (
     table(f"trial_{kind}_attributes", column("trial_id"), column("key"), column("value_json"))
@@ -46,9 +72,11 @@ def trial_id_of(trial: "Trial | FrozenTrial") -> int:
     return trial._trial_id
 
 
-def without_memory(study: "Study") -> "Study":
-    """The study without the trials that ``Study.ask`` keeps for one ask, and only it drops: a copy begins without."""
-    return copy(study)
+def with_storage(study: "Study", storage: "BaseStorage") -> "Study":
+    """The study on another storage, without the trials that ``Study.ask`` keeps for one ask and only it drops."""
+    other = copy(study)
+    other._storage = storage
+    return other
 
 
 def constraint_attributes(name: str, value: float) -> dict[str, Any]:

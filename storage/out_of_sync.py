@@ -49,23 +49,12 @@ def untold_results(
 def orphaned_trials(engine: Engine, study: StudyRecord) -> list[int]:
     """The ``trial_id`` of each trial that runs in Optuna without a row here that it is attached to.
 
-    There are none while a worker holds a claim that it has attached no trial to: it may be about to attach one.
+    Earlier versions made a trial there before they attached it here, and a worker may have been lost in between.
     """
     attached = exists().where(Trial.trial_id == TRIALS.c.trial_id)
-    attaching = exists().where(
-        Trial.study_id == study.study_id,
-        Trial.worker_id.is_not(None),
-        Trial.trial_id.is_(None),
-        Trial.outcome.is_(None),
-    )
     query = (
         select(TRIALS.c.trial_id)
-        .where(
-            TRIALS.c.study_id == number_of(study.identity),
-            _STATE == "RUNNING",
-            ~attached,
-            ~attaching,
-        )
+        .where(TRIALS.c.study_id == number_of(study.identity), _STATE == "RUNNING", ~attached)
         .order_by(TRIALS.c.trial_id)
     )
     with reading(engine) as connection:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from gradstudy.storage.bins import half_decade
 from gradstudy.storage.errors import StudyDeletedError
-from gradstudy.storage.schema import Study, Trial
+from gradstudy.storage.schema import TRIAL, Study
 from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import writing
 
@@ -57,19 +57,21 @@ class SettingRow:
         }
 
 
-def enqueue_replicates(connection: Connection, study_id: int, setting: SettingRow, seeds: Mapping[int, int]) -> None:
-    """Put in the replicates of a setting that are not there yet.
+def enqueue_replicates(
+    connection: Connection, study_id: int, settings: Sequence[tuple[SettingRow, Mapping[int, int]]]
+) -> None:
+    """Put in the replicates of settings that are not there yet.
 
     Args:
-        connection: in the transaction that gives the first of them its setting.
+        connection: in the transaction that gives the first of each its setting.
         study_id: which study.
-        setting: that they share.
-        seeds: of each place in the budget, by ordinal.
+        settings: each with the seeds of the places in the budget that share it, by ordinal.
     """
-    if seeds:
-        known = select(Trial.ordinal).where(Trial.study_id == study_id, Trial.ordinal.in_(seeds))
-        missing = sorted(set(seeds) - set(connection.scalars(known)))
-        _put_in(connection, study_id, [(ordinal, seeds[ordinal], setting) for ordinal in missing])
+    placed = {ordinal: (seed, setting) for setting, seeds in settings for ordinal, seed in seeds.items()}
+    if placed:
+        known = select(TRIAL.c.ordinal).where(TRIAL.c.study_id == study_id, TRIAL.c.ordinal.in_(list(placed)))
+        missing = sorted(set(placed) - set(connection.scalars(known)))
+        _put_in(connection, study_id, [(ordinal, *placed[ordinal]) for ordinal in missing])
 
 
 def enqueue_trials(engine: Engine, study: StudyRecord, runs: Sequence[tuple[SettingRow, int]]) -> bool:
@@ -126,7 +128,7 @@ def enqueue_chosen(
         budget = connection.scalar(select(Study.budget).where(is_study(study)).with_for_update())
         if budget is None:
             raise StudyDeletedError(study.name)
-        of_study = select(*Trial.__table__.c).where(Trial.study_id == study.study_id)
+        of_study = select(*TRIAL.c).where(TRIAL.c.study_id == study.study_id)
         rows = [dict(row) for row in connection.execute(of_study).mappings()]
         known = [SettingRow.of(row) for row in rows if row["cell"] is not None]
         new = [setting for place, setting in enumerate(settings) if setting not in [*known, *settings[:place]]]
@@ -145,4 +147,4 @@ def _put_in(connection: Connection, study_id: int, runs: Sequence[tuple[int, int
         for ordinal, seed, setting in runs
     ]
     if rows:
-        connection.execute(insert(Trial), rows)
+        connection.execute(insert(TRIAL), rows)

@@ -1,21 +1,21 @@
-"""Writing how a trial ended: with all its steps at once, and only while it still belongs to its worker."""
+"""Writing how trials ended: with all their steps at once, and only while they still belong to their worker."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sqlalchemy import Connection, Engine, TableClause, insert, select, update
+from sqlalchemy import Engine
 
 from gradstudy.storage.checkpoints import discard_checkpoints
-from gradstudy.storage.claims import Claim, finished_by, still_owned
+from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_internals import SYSTEM_ATTRIBUTES, USER_ATTRIBUTES
+from gradstudy.storage.optuna_rows import keep_attributes, tell_trials
 from gradstudy.storage.results import TrialResult
-from gradstudy.storage.schema import Step, Trial
+from gradstudy.storage.schema import Step
 from gradstudy.storage.transactions import writing
 
 StepRow = tuple[int, int, float | None, float | None, float | None, float | None]
@@ -47,47 +47,56 @@ class Steps:
     learning_rate: ArrayLike
 
 
-def record(
-    engine: Engine,
-    claim: Claim,
-    result: TrialResult,
-    steps: Steps | None = None,
-    attributes: OptunaAttributes | None = None,
-    *,
-    has_states: bool = True,
-) -> bool:
-    """Write a trial's result with its steps and Optuna's attributes, in one transaction.
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """A trial that has ended, as it is written.
 
-    The attributes go straight into Optuna's tables: through Optuna each is a transaction of its own, which took
-    half of the time that a trial spent in the database.
-
-    Args:
-        engine: of the database.
-        claim: of the trial, which is attached when it has steps or attributes.
+    Attributes:
+        claim: of the trial, which has begun when it has steps or attributes.
         result: how it ended.
         steps: that it made.
         attributes: for Optuna.
         has_states: whether states of it may have been kept, which are forgotten now.
+    """
+
+    claim: Claim
+    result: TrialResult
+    steps: Steps | None = None
+    attributes: OptunaAttributes | None = None
+    has_states: bool = True
+
+
+def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
+    """Write the results of trials with their steps, and tell Optuna, in one transaction.
+
+    Args:
+        engine: of the database.
+        endings: of trials of one worker and one study.
 
     Returns:
-        Whether the result is there. False when the trial was lost to another worker: then nothing is written. It may
-        be repeated when the database did not answer.
+        Whether each result is there. False when the trial was lost to another worker: then nothing is written of it.
+        It may be repeated when the database did not answer.
 
     Raises:
         UnavailableError: nothing was written.
     """
-    values = {**result.columns(), "finished_at": utc_now()}
     with writing(engine) as connection:
-        if connection.execute(update(Trial).where(still_owned(claim)).values(values)).rowcount != 1:
-            return connection.scalar(select(Trial.id).where(finished_by(claim))) is not None
-        if has_states:
-            discard_checkpoints(connection, claim.id)
-        if steps is not None and np.size(steps.loss):
-            connection.exec_driver_sql(_insert_statement(engine), _rows(claim, steps))
-        if attributes is not None:
-            _keep(connection, USER_ATTRIBUTES, claim, attributes.user)
-            _keep(connection, SYSTEM_ATTRIBUTES, claim, attributes.system)
-    return True
+        rows = lock_owned(connection, [each.claim for each in endings])
+        new = [each for each in endings if each.claim.id in rows and rows[each.claim.id]["outcome"] is None]
+        if new:
+            ended = [{**each.result.columns(), ROW: each.claim.id} for each in new]
+            update_rows(connection, ended, finished_at=utc_now())
+            discard_checkpoints(connection, [each.claim.id for each in new if each.has_states])
+            steps = [row for each in new if each.steps is not None for row in _rows(each.claim, each.steps)]
+            if steps:
+                connection.exec_driver_sql(_insert_statement(engine), steps)
+            kept = {each.claim.trial_id: each.attributes for each in new if each.attributes is not None}
+            begun = {key: attributes for key, attributes in kept.items() if key is not None}
+            keep_attributes(connection, USER_ATTRIBUTES, {key: each.user for key, each in begun.items()})
+            keep_attributes(connection, SYSTEM_ATTRIBUTES, {key: each.system for key, each in begun.items()})
+            told = {each.claim.trial_id: each.result for each in new}
+            tell_trials(connection, {key: result for key, result in told.items() if key is not None})
+    return [each.claim.id in rows for each in endings]
 
 
 def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
@@ -95,14 +104,6 @@ def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
     n = np.size(steps.loss)
     values = (steps.loss, steps.grad_norm, steps.applied_norm, steps.learning_rate)
     return list(zip(repeat(claim.trial_id, n), range(n), *(_nullable(each, n) for each in values), strict=True))
-
-
-def _keep(connection: Connection, kind: TableClause, claim: Claim, attributes: Mapping[str, Any]) -> None:
-    rows = [
-        {"trial_id": claim.trial_id, "key": name, "value_json": json.dumps(value)} for name, value in attributes.items()
-    ]
-    if rows:
-        connection.execute(insert(kind), rows)
 
 
 def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:

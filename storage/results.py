@@ -61,3 +61,10 @@ class TrialResult:
 
 def _finite(value: Any) -> Any:
     return json_value(value) if isinstance(value, Mapping | float) else value
+
+
+def told_state(outcome: Outcome, objective: float | None) -> str:
+    """The state that Optuna is told of a trial: one without an objective has failed, whatever it showed."""
+    if outcome is Outcome.PRUNED:
+        return "PRUNED"
+    return "FAIL" if objective is None else "COMPLETE"

@@ -35,11 +35,13 @@ class MirroredTpe:
         Args:
             trials: of the study; those that run have their parameters.
         """
+        params = {trial.number: trial.params for trial in trials}
+        for number, copied in list(self._running.items()):
+            if params.get(number) != copied.params:  # lost, and of no result; or stored under another number
+                self._study.tell(self._running.pop(number), state=TrialState.FAIL)
         for trial in trials:
             if trial.number not in self._known and trial.params:
                 self._take_in(trial)
-        for number in self._running.keys() - {trial.number for trial in trials}:  # lost, and of no result
-            self._study.tell(self._running.pop(number), state=TrialState.FAIL)
         asked = self._study.ask()
         setting = suggest(asked, self._spec)
         self._study.tell(asked, state=TrialState.FAIL)

@@ -2,34 +2,24 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
 
+from gradstudy.storage.beginning import Beginning, begin_trials
 from gradstudy.storage.checkpoints import read_checkpoints, save_checkpoint, tell_steps
-from gradstudy.storage.claims import (
-    Claim,
-    attach_trial,
-    claim_trial,
-    end_study,
-    give_back,
-    give_back_unknown,
-    is_owned,
-)
-from gradstudy.storage.errors import ClaimLostError
+from gradstudy.storage.claiming import claim_trials, end_study, is_complete
+from gradstudy.storage.claims import Claim, give_back, give_back_unknown, is_owned
 from gradstudy.storage.frames import read_trials
-from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
-from gradstudy.storage.recorder import Steps, record
+from gradstudy.storage.recorder import Ending, Steps, record
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import require_study
 from gradstudy.storage.transactions import reading
 from gradstudy.storage.workers import GRACE_SECONDS
-from gradstudy.study.patience import UNANSWERED, Patience
+from gradstudy.study.patience import Patience
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.pruning import falls_behind, make_pruner
 from gradstudy.study.search.space import Setting, from_row, to_row
@@ -38,9 +28,9 @@ from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.training.arrays import Ended
 from gradstudy.study.worker.failures import FailureWatch
 from gradstudy.study.worker.job import Job
-from gradstudy.study.worker.optuna_ask import ask
-from gradstudy.study.worker.optuna_tell import attributes, tell
-from gradstudy.study.worker.recovery import recover, set_state
+from gradstudy.study.worker.optuna_ask import Place, ask
+from gradstudy.study.worker.optuna_tell import attributes
+from gradstudy.study.worker.recovery import recover, release_lost
 
 T = TypeVar("T")
 
@@ -93,6 +83,8 @@ class Bookkeeping:
         self._failures = FailureWatch(job.database, job.record)
         self._held: set[int] = set()
         self._saved: set[int] = set()
+        self._wanted: deque[int] = deque()
+        self._ready: deque[Ready | None] = deque()
         self._recovered = 0.0
         self._until_check = float(TRIALS_BETWEEN_CHECKS)
         self._study = optuna.load_study(
@@ -102,47 +94,64 @@ class Bookkeeping:
             pruner=make_pruner(job.spec),
         )
 
+    def expect(self, trials: int) -> None:
+        """Say that ``begin`` will be called so many times: the first call claims trials for all of them."""
+        self._wanted.append(trials)
+
     def begin(self) -> Ready | None:
-        """Claim a trial and get its setting; None when there is none for this worker."""
+        """The next trial that was claimed, with its setting; None when there is none for this worker."""
+        if not self._ready:
+            self._ready.extend(self._begin(self._wanted.popleft()))
+        return self._ready.popleft()
+
+    def _begin(self, wanted: int) -> list[Ready | None]:
+        """Claim trials and get their settings, and None for each that there is none for."""
         if time.monotonic() - self._recovered > GRACE_SECONDS:
             self.recover()
-        claim = self._claim()
-        if claim is None:
-            return None
-        self._held.add(claim.id)
+        claims = self._claim(wanted)
+        self._held.update(claim.id for claim in claims)
         try:
-            return self._prepare(claim)
-        except (ClaimLostError, UpdateFinishedTrialError):  # others took this worker for lost meanwhile
-            self._held.discard(claim.id)
-            return self.begin()
+            ready = self._prepare(claims)
         except BaseException:
-            self.give_back(claim)
+            for claim in claims:
+                self.give_back(claim)
             raise
+        missing = wanted - len(ready)
+        if len(ready) < len(claims):  # others took this worker for lost meanwhile
+            self._held -= {claim.id for claim in claims} - {each.begun.claim.id for each in ready}
+            return [*ready, *self._begin(missing)]
+        return [*ready, *[None] * missing]
 
-    def finish(self, ended: Ended[Begun]) -> TrialResult | None:
-        """Write a trial's result with its steps, and tell Optuna; None when the trial was lost meanwhile."""
+    def finish(self, ended: Sequence[Ended[Begun]]) -> list[TrialResult | None]:
+        """Write results of trials with their steps, and tell Optuna; None for one that was lost meanwhile."""
+        endings = [self._ending(each) for each in ended]
+        claims = {each.claim.id for each in endings}
+        self._held -= claims
+        self._saved -= claims
+        written = self._patiently(lambda: record(self._engine, endings))
+        results = [each.result if is_there else None for each, is_there in zip(ended, written, strict=True)]
+        if any(result is not None and result.error is not None for result in results):
+            self._patiently(self._failures.check)  # those of other workers may have failed, too
+        self._until_check -= sum(written)
+        if self._job.spec.frontier_width is not None and self._until_check <= 0:
+            self._patiently(self._end_when_known)
+        return results
+
+    def _ending(self, ended: Ended[Begun]) -> Ending:
         claim, telemetry = ended.key.claim, ended.trial.telemetry()
-        trial_id = claim.trial_id
-        assert trial_id is not None, "a trial that has ended was attached"
-        self._held.discard(claim.id)
-        has_states = claim.attempt > 1 or claim.id in self._saved
-        self._saved.discard(claim.id)
         steps = Steps(
             loss=telemetry.loss,
             grad_norm=telemetry.grad_norm,
             applied_norm=telemetry.applied_norm,
             learning_rate=ended.trial.learning_rates(),
         )
-        write = partial(record, self._engine, claim, ended.result, steps, attributes(ended.result))
-        if not self._patiently(partial(write, has_states=has_states)):
-            return None
-        self._patiently(lambda: tell(self._job.database.optuna_storage, trial_id, ended.result))
-        if ended.result.error is not None:  # those of other workers may have failed, too
-            self._patiently(self._failures.check)
-        self._until_check -= 1
-        if self._job.spec.frontier_width is not None and self._until_check <= 0:
-            self._patiently(self._end_when_known)
-        return ended.result
+        return Ending(
+            claim=claim,
+            result=ended.result,
+            steps=steps,
+            attributes=attributes(ended.result),
+            has_states=claim.attempt > 1 or claim.id in self._saved,
+        )
 
     def falls_behind(self, key: Begun, step: int, smoothed_loss: float) -> bool:
         """Whether a trial should be pruned for its loss at a rung."""
@@ -165,18 +174,25 @@ class Bookkeeping:
         """Let another worker have a trial."""
         self._held.discard(claim.id)
         self._saved.discard(claim.id)
-        if self._patiently(lambda: give_back(self._engine, claim)) and claim.trial_id is not None:
-            self._set_state(claim.trial_id, TrialState.WAITING)
+        self._patiently(lambda: give_back(self._engine, claim))
+
+    def give_back_ready(self) -> None:
+        """Let others have the trials that were claimed and that nobody called for."""
+        while self._ready:
+            if (ready := self._ready.popleft()) is not None:
+                self.give_back(ready.begun.claim)
 
     def recover(self) -> None:
-        """Put right what lost workers left behind."""
-        self._patiently(lambda: recover(self._job.database, self._job.record))
+        """Put right what lost workers left behind; at first, and after a loss, in all trials of the study."""
+        lost = self._patiently(lambda: release_lost(self._job.database))
+        if lost or not self._recovered:
+            self._patiently(lambda: recover(self._job.database, self._job.record))
         self._recovered = time.monotonic()
 
     def is_complete(self) -> bool:
         """Whether every trial of the budget has ended."""
-        counts = self._patiently(lambda: count_outcomes(self._engine, self._job.record))
-        return counts[REMAINING] + counts[RUNNING] == 0
+        spec = self._job.spec
+        return self._patiently(lambda: is_complete(self._engine, self._job.record, spec.seeds, spec.trials))
 
     def _patiently(self, do: Callable[[], T]) -> T:
         """The result of ``do``, see ``Patience``.
@@ -198,19 +214,20 @@ class Bookkeeping:
             end_study(self._engine, self._job.record, self._job.spec.seeds, self._job.spec.trials)
         self._until_check = max(TRIALS_BETWEEN_CHECKS, CHECKED_SHARE * len(trials) / self._workers)
 
-    def _claim(self) -> Claim | None:
+    def _claim(self, wanted: int) -> list[Claim]:
         answered = True
 
-        def claim() -> Claim | None:
+        def claim() -> list[Claim]:
             nonlocal answered
-            if not answered:  # the claim may have been made in the moment that the connection broke
+            if not answered:  # claims may have been made in the moment that the connection broke
                 give_back_unknown(self._engine, self._job.record, self._worker_id, self._held)
             answered = False
-            return claim_trial(
+            return claim_trials(
                 self._engine,
                 self._job.record,
                 self._worker_id,
                 self._seed,
+                wanted=wanted,
                 held=len(self._held),
                 workers=self._workers,
                 replicates=self._job.spec.seeds,
@@ -222,29 +239,38 @@ class Bookkeeping:
     def _seed(self, ordinal: int) -> int:
         return trial_seed(self._job.spec.seed, ordinal)
 
-    def _prepare(self, claim: Claim) -> Ready:
-        """Get a new claim's setting from Optuna; a trial that was given back or enqueued keeps the one it has."""
-        if claim.trial_id is not None and claim.setting is not None:
-            self._set_state(claim.trial_id, TrialState.RUNNING)
-            states = self._patiently(lambda: read_checkpoints(self._engine, claim))
-            return Ready(Begun(claim, from_row(claim.setting)), tuple(state for _, state in states))
-        known = None if claim.setting is None else from_row(claim.setting)
-        place = claim.ordinal // self._job.spec.seeds
-        setting, trial_id = self._patiently(lambda: ask(self._study, self._job.spec, place, known))
-        try:
-            row, replicates = to_row(setting), self._replicates(claim.ordinal)
-            attach = partial(attach_trial, self._engine, claim, trial_id, row, replicates)
-            return Ready(Begun(self._patiently(attach), setting))
-        except BaseException as error:
-            if not isinstance(error, UNANSWERED):
-                self._set_state(trial_id, TrialState.FAIL)
-            raise
+    def _prepare(self, claims: Sequence[Claim]) -> list[Ready]:
+        """Get the settings of new claims from Optuna; trials that were given back or enqueued keep those they have.
+
+        Those that were lost meanwhile are left out.
+        """
+        new = [claim for claim in claims if claim.trial_id is None]
+        begun = dict(zip([claim.id for claim in new], self._begin_new(new), strict=True)) if new else {}
+        ready = [self._resumed(claim) if claim.trial_id is not None else begun[claim.id] for claim in claims]
+        return [each for each in ready if each is not None]
+
+    def _resumed(self, claim: Claim) -> Ready:
+        assert claim.setting is not None, "a trial that had begun has its setting"
+        states = self._patiently(lambda: read_checkpoints(self._engine, claim))
+        return Ready(Begun(claim, from_row(claim.setting)), tuple(state for _, state in states))
+
+    def _begin_new(self, claims: Sequence[Claim]) -> list[Ready | None]:
+        seeds = self._job.spec.seeds
+        known = [None if claim.setting is None else from_row(claim.setting) for claim in claims]
+        places = [Place(claim.ordinal // seeds, one) for claim, one in zip(claims, known, strict=True)]
+        asked = self._patiently(lambda: ask(self._study, self._job.spec, places))
+        beginnings = [
+            Beginning(claim, to_row(setting), trial, self._replicates(claim.ordinal))
+            for claim, (setting, trial) in zip(claims, asked, strict=True)
+        ]
+        attached = self._patiently(lambda: begin_trials(self._engine, beginnings))
+        return [
+            None if claim is None else Ready(Begun(claim, setting))
+            for claim, (setting, _) in zip(attached, asked, strict=True)
+        ]
 
     def _replicates(self, ordinal: int) -> dict[int, int]:
         """The seeds, by ordinal, of the trials that get the setting of the one at this place of the budget."""
         seeds = self._job.spec.seeds
         others = range(ordinal + 1, ordinal + seeds) if ordinal % seeds == 0 else ()
         return {other: self._seed(other) for other in others}
-
-    def _set_state(self, trial_id: int, state: TrialState) -> None:
-        self._patiently(lambda: set_state(self._job.database.optuna_storage, trial_id, state))

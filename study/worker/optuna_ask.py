@@ -1,55 +1,59 @@
-"""Asking Optuna for a setting."""
+"""Asking Optuna for settings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from gradstudy.storage.optuna_internals import storage_of, study_id_of, trial_id_of, without_memory
-from gradstudy.study.patience import UNANSWERED
+from gradstudy.storage.optuna_internals import trial_id_of
 from gradstudy.study.search.points import ORDINAL, PlaceSampler
 from gradstudy.study.search.space import Setting, parameters, suggest
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.worker.recovery import set_state
+from gradstudy.study.worker.drafts import Drafts
 
 
-def ask(study: optuna.Study, spec: StudySpec, place: int, known: Setting | None = None) -> tuple[Setting, int]:
-    """The setting of a place among the settings, and the ``trial_id`` of a new trial of Optuna's with it.
+@dataclass(frozen=True)
+class Place:
+    """Where a setting is wanted.
 
-    ``Study.ask`` might answer with a trial that was given back, which another worker may have claimed already.
+    Attributes:
+        number: of the setting among the settings; replicates share it.
+        known: the setting of a trial that was enqueued: the sampler has no say.
+    """
+
+    number: int
+    known: Setting | None = None
+
+
+def ask(study: optuna.Study, spec: StudySpec, places: Sequence[Place]) -> list[tuple[Setting, FrozenTrial]]:
+    """The settings of places, one after the other, each with the trial of Optuna's that is to be stored for it.
+
+    The sampler sees those before it as trials that run, as if they were stored.
 
     Args:
         study: whose sampler is asked.
         spec: with the space.
-        place: of the setting; replicates share it.
-        known: the setting of a trial that was enqueued: the sampler has no say.
-
-    Raises:
-        UpdateFinishedTrialError: the trial was taken for one of a lost worker before it was complete.
+        places: of the settings.
     """
-    template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={ORDINAL: place})
-    storage, study_id = storage_of(study), study_id_of(study)
-    if known is not None or isinstance(study.sampler, PlaceSampler):
-        setting = suggest(_Draft(study, template, parameters(known, spec.space) if known else {}), spec)
-        return setting, storage.create_new_trial(study_id, template)
-    # The sampler is to look at the trials that there are by now.
-    trial = optuna.Trial(without_memory(study), storage.create_new_trial(study_id, template))
-    try:
-        return suggest(trial, spec), trial_id_of(trial)
-    except BaseException as error:
-        if not isinstance(error, UNANSWERED):
-            set_state(storage, trial_id_of(trial), TrialState.FAIL)
-        raise
+    drafts = Drafts(study)
+    asked = []
+    for place in places:
+        draft = drafts.begin({ORDINAL: place.number})
+        if place.known is not None or isinstance(study.sampler, PlaceSampler):
+            given = parameters(place.known, spec.space) if place.known else {}
+            setting = suggest(_Suggestions(drafts.study(), draft, given), spec)
+        else:
+            setting = suggest(optuna.Trial(drafts.study(), trial_id_of(draft)), spec)
+        drafts.end(draft)
+        asked.append((setting, draft))
+    return asked
 
 
-class _Draft:
-    """A trial that is stored at once, when its setting is known.
-
-    ``optuna.Trial`` stores each parameter in a transaction of its own and reads the trial again for it, which other
-    samplers rely on: two thirds of what a worker did for a trial beside training it.
-    """
+class _Suggestions:
+    """The parameters of a trial whose sampler needs no ``optuna.Trial``, which looks at the trial for each anew."""
 
     def __init__(self, study: optuna.Study, trial: FrozenTrial, known: Mapping[str, Any]) -> None:
         """Begin it, with the parameters that are ``known``; without any, those that are sampled together are asked."""

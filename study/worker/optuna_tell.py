@@ -1,10 +1,4 @@
-"""Telling Optuna how a trial ended."""
-
-from contextlib import suppress
-
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+"""What Optuna is told of a trial that has ended, beside its objective."""
 
 from gradstudy.storage.optuna_internals import constraint_attributes
 from gradstudy.storage.recorder import OptunaAttributes
@@ -30,28 +24,6 @@ SHOWN = (
 
 METRIC = "metric_"
 """Begins the name of a user attribute that holds what was measured beside the loss."""
-
-
-def tell(storage: BaseStorage, trial_id: int, result: TrialResult) -> None:
-    """Tell Optuna a trial's objective; its attributes and its constraint were written with the result.
-
-    A trial that was told already stays as it is: a worker that puts right what a dead one left may meet another.
-    ``Study.tell`` would read the trial twice, for what is known here.
-    """
-    with suppress(UpdateFinishedTrialError):
-        storage.set_trial_state_values(trial_id, *_state_and_values(storage, trial_id, result))
-
-
-def _state_and_values(
-    storage: BaseStorage, trial_id: int, result: TrialResult
-) -> tuple[TrialState, list[float] | None]:
-    """As ``Study.tell`` has them; the value of a pruned trial is what was reported last."""
-    if result.outcome is Outcome.PRUNED:
-        trial = storage.get_trial(trial_id)
-        last = trial.last_step
-        return TrialState.PRUNED, None if last is None else [trial.intermediate_values[last]]
-    objective = result.columns()["objective"]
-    return (TrialState.FAIL, None) if objective is None else (TrialState.COMPLETE, [objective])
 
 
 def bounded_margin(result: TrialResult) -> float:

@@ -90,7 +90,7 @@ class Worker:
         self._arrays: dict[tuple[CellName, Factors], Slots[Begun]] = {}
         self._data_of: dict[str, Trainable] = {}
         self._asked: deque[Future[Ready | None]] = deque()
-        self._stored: deque[tuple[int, Future[TrialResult | None]]] = deque()
+        self._stored: deque[tuple[list[int], Future[list[TrialResult | None]]]] = deque()
         self._errors: deque[str | None] = deque(maxlen=FAILURES_IN_A_ROW)
         self._checkpointing = Checkpointing()
         self._judged: deque[tuple[Begun, Future[bool]]] = deque()
@@ -130,10 +130,7 @@ class Worker:
         self._admit()
         busy = [slots for slots in self._arrays.values() if slots.keys]
         self._tell_steps(busy, books, bookkeeper)
-        for slots in busy:
-            for ended in slots.advance():
-                self._store(ended, books, bookkeeper)
-                self._errors.append(ended.result.error)
+        self._store([ended for slots in busy for ended in slots.advance()], books, bookkeeper)
         if self._job.spec.pruner != "none":
             self._prune(busy, books, bookkeeper)
         self._checkpointing.keep(busy, books, bookkeeper)
@@ -149,9 +146,14 @@ class Worker:
         if steps:
             bookkeeper.submit(books.tell_steps, steps).result()
 
-    def _store(self, ended: Ended[Begun], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
-        self._checkpointing.end(ended.key)
-        self._stored.append((ended.key.claim.ordinal, bookkeeper.submit(books.finish, ended)))
+    def _store(self, together: list[Ended[Begun]], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
+        """Have trials stored that have ended, all in one transaction."""
+        for ended in together:
+            self._checkpointing.end(ended.key)
+            self._errors.append(ended.result.error)
+        if together:
+            ordinals = [ended.key.claim.ordinal for ended in together]
+            self._stored.append((ordinals, bookkeeper.submit(books.finish, together)))
 
     def _prune(self, busy: list[Slots[Begun]], books: Bookkeeping, bookkeeper: ThreadPoolExecutor) -> None:
         """End trials that were found to fall behind, and have those judged that came to a rung.
@@ -167,7 +169,7 @@ class Worker:
             if id(key) not in waited_for and not judgement.done():
                 self._judged.append((key, judgement))
             elif judgement.result() and (holder := _holding(busy, key)):
-                self._store(holder.prune(key), books, bookkeeper)
+                self._store([holder.prune(key)], books, bookkeeper)
         for key, step, smoothed_loss in arrived:
             if _holding(busy, key):
                 self._judged.append((key, bookkeeper.submit(books.falls_behind, key, step, smoothed_loss)))
@@ -190,6 +192,8 @@ class Worker:
         wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots)) - running - len(self._asked)
         if self._ask_again:  # there was none, and there may be one now: no need to hear it from several
             wanted = min(wanted, 1 - len(self._asked))
+        if wanted > 0:
+            books.expect(wanted)
         for _ in range(wanted):
             self._asked.append(bookkeeper.submit(books.begin))
 
@@ -224,10 +228,10 @@ class Worker:
     def _report(self, *, wait: bool) -> None:
         """Tell the listener of trials that are stored by now."""
         while self._stored and (wait or self._stored[0][1].done()):
-            ordinal, future = self._stored.popleft()
-            result = future.result()
-            if result is not None:
-                self._listener.finished(ordinal, result)
+            ordinals, future = self._stored.popleft()
+            for ordinal, result in zip(ordinals, future.result(), strict=True):
+                if result is not None:
+                    self._listener.finished(ordinal, result)
 
     def _running(self) -> int:
         return sum(len(slots.keys) for slots in self._arrays.values())
@@ -267,6 +271,7 @@ class Worker:
         self._arrays.clear()
         for key in begun:
             bookkeeper.submit(books.give_back, key.claim).result()
+        bookkeeper.submit(books.give_back_ready).result()
         self._report(wait=True)
 
 

@@ -1,7 +1,7 @@
 """What the database costs a worker: trials per second, and how long a claim takes, without any training.
 
-Each worker process claims trials, asks Optuna for three parameters at random, attaches the trial, writes its steps and
-its result, and tells Optuna. The database holds finished trials with all their steps from the start.
+Each worker process claims trials for its slots, draws their settings, begins them, and writes their steps and results,
+as a worker of a study does. The database holds finished trials with all their steps from the start.
 
     python tests/benchmarks/claims.py [--quick] [--output FOLDER]
 """
@@ -24,25 +24,33 @@ import numpy as np
 import optuna
 from sqlalchemy import MetaData, insert, text
 
-from gradstudy.storage.claims import SettingRow, attach_trial, claim_trial
+from gradstudy.storage.beginning import Beginning, begin_trials
+from gradstudy.storage.claiming import claim_trials
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
-from gradstudy.storage.recorder import Steps, record
+from gradstudy.storage.recorder import Ending, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study, find_study
 from gradstudy.storage.workers import register_worker
-from gradstudy.study.worker.optuna_tell import attributes, tell
+from gradstudy.study.search.points import RandomSampler
+from gradstudy.study.search.space import to_row
+from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.worker.optuna_ask import Place, ask
+from gradstudy.study.worker.optuna_tell import attributes
 
 STUDY = "bench"
 STEPS = 300
-TRIALS = 256
+TRIALS = 1024
 """Trials that are run in each measurement, by all workers together."""
+GROUP = 16
+"""Slots of a worker: so many trials begin and end together."""
+SPEC = StudySpec.model_validate({"name": STUDY, "sampler": "random"})
 
 DISTRIBUTION = optuna.distributions.distribution_to_json(optuna.distributions.FloatDistribution(1e-3, 100, log=True))
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["optuna", "gradstudy.study.worker.optuna_tell", "gradstudy.storage.recorder"])
+CONTEXT.set_forkserver_preload(["optuna", "gradstudy.study.worker.optuna_ask", "gradstudy.storage.recorder"])
 
 RESULT = TrialResult(
     outcome=Outcome.TRAINED, steps=STEPS, initial_loss=3.7, final_loss=2.0, validation_loss=2.1, objective=2.1,
@@ -50,59 +58,61 @@ RESULT = TrialResult(
 )  # fmt: skip
 
 
-def work(url: str, barrier: Barrier, results: Any) -> None:
-    """Run trials until there are none; put (start, end, seconds of each claim, seconds of each trial)."""
+def work(url: str, group: int, barrier: Barrier, results: Any) -> None:
+    """Run trials until there are none; put (start, end, seconds of each claim, seconds of each group)."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     losses = np.linspace(3.7, 2.0, STEPS)
-    claims, trials = [], []
+    claims, groups, trials = [], [], 0
     with Database.open(url) as database:
-        sampler = optuna.samplers.RandomSampler(seed=os.getpid())
-        study = optuna.load_study(study_name=STUDY, storage=database.optuna_storage, sampler=sampler)
         launched = find_study(database, STUDY)
         worker = register_worker(database.engine, "bench", os.getpid(), "cpu")
+        sampler = RandomSampler(seed=1)
+        study = optuna.load_study(study_name=STUDY, storage=database.optuna_storage, sampler=sampler)
         barrier.wait()
         start = time.time()
         while True:
-            begun = time.perf_counter()
-            claim = claim_trial(database.engine, launched, worker, int)
-            if claim is None:
+            began = time.perf_counter()
+            claimed = claim_trials(database.engine, launched, worker, int, wanted=group)
+            if not claimed:
                 break
-            claims.append(time.perf_counter() - begun)
-            trial = study.ask()
-            setting = SettingRow(
-                cell=trial.suggest_categorical("cell", ["lstm", "gru"]),
-                strategy="norm",
-                threshold=trial.suggest_float("threshold", 0.01, 10, log=True),
-                learning_rate=trial.suggest_float("learning_rate", 1e-3, 100, log=True),
-                factors={},
-            )
-            claim = attach_trial(database.engine, claim, trial._trial_id, setting)
-            steps = Steps(loss=losses, grad_norm=losses, applied_norm=losses, learning_rate=setting.learning_rate)
-            record(database.engine, claim, RESULT, steps, attributes(RESULT))
-            tell(database.optuna_storage, trial._trial_id, RESULT)
-            trials.append(time.perf_counter() - begun)
-    results.put((start, time.time(), claims, trials))
+            claims.append(time.perf_counter() - began)
+            asked = ask(study, SPEC, [Place(claim.ordinal) for claim in claimed])
+            beginnings = [
+                Beginning(claim, to_row(setting), trial) for claim, (setting, trial) in zip(claimed, asked, strict=True)
+            ]
+            begun = begin_trials(database.engine, beginnings)
+            steps = Steps(loss=losses, grad_norm=losses, applied_norm=losses, learning_rate=1.0)
+            endings = [
+                Ending(claim=claim, result=RESULT, steps=steps, attributes=attributes(RESULT), has_states=False)
+                for claim in begun
+                if claim is not None
+            ]
+            assert record(database.engine, endings) == [True] * len(claimed)
+            groups.append(time.perf_counter() - began)
+            trials += len(claimed)
+    results.put((start, time.time(), claims, groups, trials))
 
 
-def measure(url: str, workers: int) -> dict[str, float]:
-    """Let so many workers run what is left of the budget."""
+def measure(url: str, workers: int, group: int = GROUP) -> dict[str, float]:
+    """Let so many workers run what is left of the budget, each of them ``group`` trials at once."""
     barrier, results = CONTEXT.Barrier(workers), CONTEXT.Queue()
-    processes = [CONTEXT.Process(target=work, args=(url, barrier, results)) for _ in range(workers)]
+    processes = [CONTEXT.Process(target=work, args=(url, group, barrier, results)) for _ in range(workers)]
     for process in processes:
         process.start()
     found = [results.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    claims = np.concatenate([claims for _, _, claims, _ in found])
-    trials = np.concatenate([trials for _, _, _, trials in found])
-    seconds = max(end for _, end, _, _ in found) - min(start for start, _, _, _ in found)
+    claims = np.concatenate([claims for _, _, claims, _, _ in found])
+    groups = np.concatenate([groups for _, _, _, groups, _ in found])
+    trials = sum(trials for *_, trials in found)
+    seconds = max(end for _, end, *_ in found) - min(start for start, *_ in found)
     return {
-        "trials": len(trials),
-        "trials_per_second": len(trials) / seconds,
+        "trials": trials,
+        "trials_per_second": trials / seconds,
         "claim_median_ms": 1000 * float(np.median(claims)),
         "claim_p95_ms": 1000 * float(np.percentile(claims, 95)),
-        "trial_median_ms": 1000 * float(np.median(trials)),
-        "trial_p95_ms": 1000 * float(np.percentile(trials, 95)),
+        "group_median_ms": 1000 * float(np.median(groups)),
+        "group_p95_ms": 1000 * float(np.percentile(groups, 95)),
     }
 
 
@@ -165,20 +175,20 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    many, past, trials = ([1, 4], [100], 24) if given.quick else ([1, 8, 32, 64], [100, 1_000, 10_000], TRIALS)
+    many, past, trials = ([1, 4], [100], 64) if given.quick else ([1, 8, 32, 64], [100, 1_000, 10_000], TRIALS)
     rows = []
     with tempfile.TemporaryDirectory(prefix="gradstudy-bench-") as folder, databases(Path(folder)) as backends:
-        print("| database | finished trials | workers | trials/s | claim median, p95 (ms) | trial median, p95 (ms) |")
-        print("|---|---|---|---|---|---|")
-        for backend, finished, workers in product(backends, past, many):
+        print("| database | finished | workers | slots | trials/s | claim median, p95 (ms) | group median, p95 (ms) |")
+        print("|---|---|---|---|---|---|---|")
+        for backend, finished, workers, group in product(backends, past, many, [1, GROUP]):
             url = backends[backend](len(rows))
             fill(url, finished, trials)
-            measured = measure(url, workers)
-            rows.append({"database": backend, "finished": finished, "workers": workers, **measured})
+            measured = measure(url, workers, group)
+            rows.append({"database": backend, "finished": finished, "workers": workers, "slots": group, **measured})
             print(
-                f"| {backend} | {finished:,} | {workers} | {measured['trials_per_second']:.0f} "
+                f"| {backend} | {finished:,} | {workers} | {group} | {measured['trials_per_second']:.0f} "
                 f"| {measured['claim_median_ms']:.1f}, {measured['claim_p95_ms']:.1f} "
-                f"| {measured['trial_median_ms']:.1f}, {measured['trial_p95_ms']:.1f} |",
+                f"| {measured['group_median_ms']:.1f}, {measured['group_p95_ms']:.1f} |",
                 flush=True,
             )
     given.output.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from one_trial import begin_trial, claim_trial, record_trial
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
+from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
-from gradstudy.storage.recorder import Steps, record
+from gradstudy.storage.queue import SettingRow
+from gradstudy.storage.recorder import Steps
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import StudyRecord, Versions, create_study
 from gradstudy.storage.workers import register_worker
@@ -80,7 +82,7 @@ def begin(db: Database, launched: StudyRecord, claim_next: Callable[[], Claim]) 
 
     def begin_it(setting: SettingRow = SETTING) -> Claim:
         claim = claim_next()
-        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(launched.study_id), setting)
+        return begin_trial(db.engine, claim, setting)
 
     return begin_it
 
@@ -92,7 +94,7 @@ def run(db: Database, begin: Callable[..., Claim]) -> Callable[..., Claim]:
     def run_it(outcome: str, losses: Any = (1.0, 2.0), setting: SettingRow = SETTING, **result: Any) -> Claim:
         claim = begin(setting)
         steps = Steps(loss=losses, grad_norm=losses, applied_norm=losses, learning_rate=setting.learning_rate)
-        assert record(db.engine, claim, TrialResult(outcome=Outcome(outcome), steps=len(losses), **result), steps)
+        assert record_trial(db.engine, claim, TrialResult(outcome=Outcome(outcome), steps=len(losses), **result), steps)
         return claim
 
     return run_it

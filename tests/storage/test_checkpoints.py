@@ -2,13 +2,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from one_trial import record_trial
 
 from gradstudy.storage import checkpoints
 from gradstudy.storage.checkpoints import read_checkpoints, save_checkpoint, tell_steps
 from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.lost_workers import MOST_LOSSES, SAME_STEP, release_worker
-from gradstudy.storage.recorder import record
 from gradstudy.storage.results import Outcome, TrialResult
 
 Rows = Callable[[str], list[Any]]
@@ -23,7 +23,7 @@ def test_the_last_two_states_of_a_trial_are_kept_until_it_ends(
         assert save_checkpoint(db.engine, claim, step, STATE + bytes([step]))
     assert save_checkpoint(db.engine, other, 5, b"other")
     assert read_checkpoints(db.engine, claim) == [(30, STATE + b"\x1e"), (20, STATE + b"\x14")]
-    assert record(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=40))
+    assert record_trial(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=40))
     assert read_checkpoints(db.engine, claim) == []
     assert read_checkpoints(db.engine, other) == [(5, b"other")]
 

@@ -2,16 +2,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import optuna
 import pytest
+from one_trial import claim_trial, record_trial
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
+from gradstudy.storage.beginning import Beginning, begin_trials
 from gradstudy.storage.bins import half_decade
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, end_study, give_back, is_owned
+from gradstudy.storage.claiming import claim_trials, end_study
+from gradstudy.storage.claims import Claim, give_back, is_owned
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import ClaimLostError, StudyDeletedError
+from gradstudy.storage.errors import StudyDeletedError
 from gradstudy.storage.progress import count_outcomes
-from gradstudy.storage.recorder import record
+from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.schema import Step
 from gradstudy.storage.studies import StudyRecord
@@ -19,6 +23,8 @@ from gradstudy.storage.workers import register_worker
 
 Begin = Callable[..., Claim]
 Rows = Callable[[str], list[Any]]
+SETTING = SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=2.0, factors={})
+TRIAL = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
 
 
 def another(study: StudyRecord) -> StudyRecord:
@@ -68,15 +74,19 @@ def test_giving_back_removes_the_steps(db: Database, begin: Begin, rows: Rows) -
     assert rows("SELECT * FROM gradstudy_step") == []
 
 
-def test_a_lost_claim_can_neither_be_given_back_nor_attached(db: Database, begin: Begin) -> None:
-    lost = begin()
+def test_a_lost_claim_can_neither_be_given_back_nor_begun(
+    db: Database, launched: StudyRecord, claim_next: Begin, rows: Rows
+) -> None:
+    lost = claim_next()
     give_back(db.engine, lost)
-    begun_again = begin()
-    assert begun_again.ordinal == lost.ordinal
+    other = register_worker(db.engine, "there", 1, "cpu")
+    (again,) = claim_trials(db.engine, launched, other, int)
+    assert again.ordinal == lost.ordinal
     assert not give_back(db.engine, lost)
-    assert lost.setting is not None
-    with pytest.raises(ClaimLostError, match="trial 0 of study 1 does not belong to worker 1 any more"):
-        attach_trial(db.engine, lost, 1, lost.setting)
+    mine = claim_next()
+    beginnings = [Beginning(claim, SETTING, TRIAL) for claim in (lost, mine)]
+    assert [begun and begun.ordinal for begun in begin_trials(db.engine, beginnings)] == [None, 1]
+    assert rows("SELECT number, state FROM trials") == [(0, "RUNNING")]
 
 
 def test_a_missing_study_or_worker_is_an_error(db: Database, launched: StudyRecord, worker_id: int) -> None:
@@ -93,11 +103,11 @@ def test_a_result_proves_that_its_study_is_still_the_one_that_it_began_with(
     other = replace(claim, identity="0" * 32)  # with all the same numbers, as in a database that was made anew
     result = TrialResult(outcome=Outcome.TRAINED, steps=1)
     assert not is_owned(db.engine, other)
-    assert not record(db.engine, other, result)
+    assert not record_trial(db.engine, other, result)
     assert not give_back(db.engine, other)
     assert rows("SELECT outcome, worker_id IS NULL FROM gradstudy_trial") == [(None, 0)]
     assert is_owned(db.engine, claim)
-    assert record(db.engine, claim, result)
+    assert record_trial(db.engine, claim, result)
 
 
 def test_the_counts_add_up_to_the_budget(

@@ -3,11 +3,11 @@ from pathlib import Path
 import optuna
 import pytest
 from alembic import command
+from one_trial import claim_trial
 from racing import claim_all, make_database, run_together
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import InternalError
 
-from gradstudy.storage.claims import claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import UnavailableError
 from gradstudy.storage.migrate import config

@@ -5,11 +5,13 @@ from typing import Any
 
 import optuna
 import pytest
+from one_trial import begin_trial, claim_trial
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial
+from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.frames import read_steps, read_trials
+from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.studies import Versions, create_study, delete_study
 from gradstudy.storage.workers import register_worker
 
@@ -107,7 +109,7 @@ def test_rows_of_all_horizons_of_a_study_are_asked_for_together(db: Database) ->
     for study in (first, longer, longer, of_itself):
         claim = claim_trial(db.engine, study, worker, int)
         assert claim is not None
-        attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study.study_id), setting)
+        begin_trial(db.engine, claim, setting)
     asked = "SELECT horizon, COUNT(*) FROM trial_result WHERE root_study = 'first' GROUP BY horizon ORDER BY horizon"
     with db.engine.connect() as connection:
         assert [tuple(row) for row in connection.exec_driver_sql(asked)] == [(200, 1), (800, 2)]

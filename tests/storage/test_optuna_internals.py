@@ -26,7 +26,7 @@ from gradstudy.storage.optuna_internals import (
     storage_of,
     study_id_of,
     trial_id_of,
-    without_memory,
+    with_storage,
 )
 from gradstudy.storage.optuna_storage import OPTUNA_MAKES
 
@@ -61,14 +61,14 @@ def test_a_trial_is_found_by_its_number_in_the_storage(study: optuna.Study) -> N
     assert [trial_id_of(trial) for trial in study.trials] == [trial_id_of(trial) for trial in trials]
 
 
-def test_a_study_without_memory_sees_the_trials_that_came_meanwhile(study: optuna.Study) -> None:
+def test_a_study_with_its_storage_anew_sees_the_trials_that_came_meanwhile(study: optuna.Study) -> None:
     def seen(one: optuna.Study) -> int:
         return len(one._get_trials(deepcopy=False, use_cache=True))
 
     study.ask()
     before = seen(study)
     storage_of(study).create_new_trial(study_id_of(study))
-    assert (before, seen(study), seen(without_memory(study))) == (1, 1, 2)
+    assert (before, seen(study), seen(with_storage(study, storage_of(study)))) == (1, 1, 2)
 
 
 def test_a_constraint_that_optuna_sets_is_where_ours_is_written(study: optuna.Study) -> None:

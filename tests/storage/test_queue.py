@@ -1,4 +1,6 @@
-from gradstudy.storage.claims import Claim, attach_trial, claim_trial, give_back
+from one_trial import begin_trial, claim_trial
+
+from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.progress import REMAINING, count_outcomes
 from gradstudy.storage.queue import SettingRow, enqueue_chosen, enqueue_trials
@@ -22,7 +24,7 @@ def claim(db: Database, study: StudyRecord, worker: int, replicates: int = 3) ->
 
 def begin(db: Database, study: StudyRecord, claimed: Claim, setting: SettingRow) -> Claim:
     others = {claimed.ordinal + place: 100 + place for place in (1, 2)}
-    return attach_trial(db.engine, claimed, db.optuna_storage.create_new_trial(study.study_id), setting, others)
+    return begin_trial(db.engine, claimed, setting, others)
 
 
 def test_a_worker_that_claims_before_a_setting_is_known_gets_the_next_setting(db: Database) -> None:
@@ -55,7 +57,7 @@ def test_attaching_twice_enqueues_once(db: Database) -> None:
     assert first is not None
     begun = begin(db, study, first, ROW)
     assert begun.trial_id is not None
-    attach_trial(db.engine, first, begun.trial_id, ROW, {1: 101, 2: 102})  # the answer to the first was lost
+    begin_trial(db.engine, first, ROW, {1: 101, 2: 102})  # the answer to the first was lost
     ordinals = []
     while claimed := claim(db, study, one):
         ordinals.append(claimed.ordinal)

@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradstudy.storage.claims import Claim, claim_trial
+from one_trial import claim_trial
+
+from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.lost_workers import Released, abandoned_workers, release_worker
 from gradstudy.storage.studies import StudyRecord

@@ -10,9 +10,10 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from one_trial import claim_trial
 
 from gradstudy.models.tasks.pairs import TokenPairs
-from gradstudy.storage.claims import Claim, claim_trial
+from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.workers import register_worker

@@ -41,7 +41,9 @@ def make_database(url: str) -> list[int]:
 
 def claim_all(url: str) -> list[int]:
     """Claim trials of study s until there is none, giving the first suitable one back; the ordinals."""
-    from gradstudy.storage.claims import claim_trial, give_back
+    from one_trial import claim_trial
+
+    from gradstudy.storage.claims import give_back
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
     from gradstudy.storage.workers import register_worker

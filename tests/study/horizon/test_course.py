@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from one_trial import begin_trial, claim_trial, record_trial
 from racing import begin_next_rung, run_together
 
-from gradstudy.storage.claims import SettingRow, attach_trial, claim_trial
 from gradstudy.storage.database import Database
-from gradstudy.storage.recorder import record
+from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import StudyRecord, find_study, list_extensions, list_studies
 from gradstudy.storage.workers import register_worker
@@ -36,10 +36,10 @@ def end_all(db: Database, study: StudyRecord, outcome: Outcome = Outcome.TRAINED
     while claim := claim_trial(db.engine, study, worker, int):
         rate = 0.1 * 1.05**claim.ordinal
         setting = SettingRow(cell="gru", strategy="none", threshold=None, learning_rate=rate)
-        claim = attach_trial(
-            db.engine, claim, db.optuna_storage.create_new_trial(study.study_id), claim.setting or setting
+        claim = begin_trial(db.engine, claim, claim.setting or setting)
+        assert record_trial(
+            db.engine, claim, replace(TRAINED, outcome=outcome, validation_loss=2 + 0.01 * claim.ordinal)
         )
-        assert record(db.engine, claim, replace(TRAINED, outcome=outcome, validation_loss=2 + 0.01 * claim.ordinal))
 
 
 def launched(db: Database, **given: object) -> StudyRecord:

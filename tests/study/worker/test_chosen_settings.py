@@ -1,8 +1,9 @@
 from collections.abc import Callable
 
 import pytest
+from one_trial import begin_trial, claim_trial
 
-from gradstudy.storage.claims import attach_trial, claim_trial, end_study
+from gradstudy.storage.claiming import end_study
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
@@ -89,8 +90,7 @@ def test_a_study_that_ends_early_still_runs_what_was_chosen(db: Database, short:
         claimed = claim_trial(db.engine, record, worker, int, replicates=2, places=12)
         if claimed is None:
             return None
-        trial_id = db.optuna_storage.create_new_trial(record.study_id)
-        attach_trial(db.engine, claimed, trial_id, claimed.setting or NONE)
+        begin_trial(db.engine, claimed, claimed.setting or NONE)
         return claimed.ordinal
 
     assert claim() == 0

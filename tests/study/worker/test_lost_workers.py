@@ -7,15 +7,17 @@ from typing import Any
 
 import optuna
 import pytest
+from one_trial import begin_trial, claim_trial, record_trial
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, claim_trial, give_back_unknown
+from gradstudy.storage.claims import Claim, give_back_unknown
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.lost_workers import SAME_STEP, abandoned_workers
 from gradstudy.storage.progress import count_outcomes
-from gradstudy.storage.recorder import OptunaAttributes, Steps, record
+from gradstudy.storage.queue import SettingRow
+from gradstudy.storage.recorder import OptunaAttributes, Steps
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.storage.workers import living_workers, register_worker, stop_worker, touch_worker
@@ -44,7 +46,7 @@ def begin(db: Database, spec: StudySpec) -> Begin:
         assert claim is not None
         if claim.trial_id is not None:
             return claim
-        return attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(study.study_id), SETTING)
+        return begin_trial(db.engine, claim, SETTING)
 
     return begin_in
 
@@ -115,8 +117,8 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(
     second = begin("here")
     assert second.trial_id == late.trial_id
     diverged, trained = (TrialResult(outcome=outcome, steps=1) for outcome in (Outcome.DIVERGED, Outcome.TRAINED))
-    assert not record(db.engine, late, diverged, one_step(9.0), OptunaAttributes({}, {}))
-    assert record(db.engine, second, trained, one_step(3.0), TRAINED)
+    assert not record_trial(db.engine, late, diverged, one_step(9.0), OptunaAttributes({}, {}))
+    assert record_trial(db.engine, second, trained, one_step(3.0), TRAINED)
     assert execute(db, "SELECT step, loss FROM gradstudy_step") == [(0, 3.0)]
     assert execute(db, "SELECT value_json FROM trial_user_attributes") == [('"trained"',)]
 
@@ -124,7 +126,7 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(
 def test_storing_a_result_twice_is_storing_it_once(db: Database, begin: Begin, execute: Execute) -> None:
     claim = begin("here")
     for _ in range(2):  # the first answer was lost on its way
-        assert record(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=1), one_step(3.0), TRAINED)
+        assert record_trial(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=1), one_step(3.0), TRAINED)
     assert execute(db, "SELECT COUNT(*) FROM gradstudy_step") == [(1,)]
     assert execute(db, "SELECT COUNT(*) FROM trial_user_attributes") == [(1,)]
 
@@ -190,6 +192,7 @@ def test_a_worker_that_is_taken_for_lost_while_it_asks_goes_on_with_another_tria
     books = bookkeeping.Bookkeeping(
         Job.of(db, record), worker, workers=1, stop=threading.Event(), announce=lambda message: pytest.fail(message)
     )
+    books.expect(1)
     ready = books.begin()
     assert ready is not None
     assert ready.begun.claim.ordinal == 0

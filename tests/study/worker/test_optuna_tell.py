@@ -1,12 +1,9 @@
 import math
-from collections.abc import Callable
 
-import optuna
 import pytest
 
-from gradstudy.storage.database import Database
 from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.study.worker.optuna_tell import bounded_margin, tell
+from gradstudy.study.worker.optuna_tell import bounded_margin
 
 
 def result(outcome: str, final_loss: float | None, reason: str | None = None, initial_loss: float = 2.0) -> TrialResult:
@@ -39,32 +36,3 @@ def test_the_margin_is_finite_and_positive_exactly_when_a_trial_diverged(
     outcome: str, final_loss: float, reason: str | None, margin: float
 ) -> None:
     assert bounded_margin(result(outcome, final_loss, reason)) == pytest.approx(margin)
-
-
-@pytest.mark.parametrize(
-    ("told", "state"),
-    [(result("trained", 1.0), "COMPLETE"), (TrialResult(outcome=Outcome.FAILED, steps=0, error="boom"), "FAIL")],
-)
-def test_a_trial_without_an_objective_fails(told: TrialResult, state: str) -> None:
-    study = optuna.create_study()
-    tell(study._storage, study.ask()._trial_id, told)
-    assert study.trials[0].state.name == state
-
-
-def test_telling_again_changes_nothing() -> None:
-    study = optuna.create_study()
-    trial_id = study.ask()._trial_id
-    tell(study._storage, trial_id, result("trained", 1.0))
-    before = study.trials
-    tell(study._storage, trial_id, result("diverged", 9.0, "blow_up"))
-    assert study.trials == before
-
-
-def test_a_trial_that_waits_in_optuna_is_told_all_the_same(
-    finished: Database, optuna_trials: Callable[[Database], list[optuna.trial.FrozenTrial]]
-) -> None:
-    study = optuna.load_study(study_name="s", storage=finished.optuna_storage)
-    trial = study.ask()
-    finished.optuna_storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
-    tell(finished.optuna_storage, trial._trial_id, result("trained", 1.0))
-    assert optuna_trials(finished)[-1].value == 1.5

@@ -5,12 +5,13 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from one_trial import begin_trial
 
-from gradstudy.storage.claims import Claim, SettingRow, attach_trial, give_back
+from gradstudy.storage.claims import Claim, give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import find_study
 from gradstudy.study.worker.recovery import recover
@@ -97,23 +98,12 @@ def test_a_trial_that_no_worker_knows_fails(finished: Database, states: States) 
     assert len(read_trials(finished, "s")) == 12
 
 
-def test_a_trial_that_a_living_worker_may_be_about_to_attach_is_left_alone(
-    db: Database, states: States, claim_as: ClaimAs
-) -> None:
-    claim = claim_as(os.getpid())
-    asked = db.optuna_storage.create_new_trial(claim.study_id)
-    recover_study(db)
-    attach_trial(db.engine, claim, asked, SETTING)
-    recover_study(db)
-    assert states(db) == ["RUNNING"]
-
-
-def test_a_trial_that_a_dead_worker_asked_for_fails_and_its_claim_is_free(
+def test_the_claim_of_a_dead_worker_that_had_not_begun_is_free(
     db: Database, states: States, claim_as: ClaimAs, dead_pid: int
 ) -> None:
-    db.optuna_storage.create_new_trial(claim_as(dead_pid).study_id)
+    claim_as(dead_pid)
     assert recover_study(db)
-    assert states(db) == ["FAIL"]
+    assert states(db) == []
     counts = count_outcomes(db.engine, find_study(db, "s"))
     assert (counts["running"], counts["remaining"]) == (0, 12)
 
@@ -130,7 +120,7 @@ def test_only_trials_of_the_dead_are_given_back(
 ) -> None:
     for pid in (dead_pid, os.getpid()):
         claim = claim_as(pid)
-        attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
+        begin_trial(db.engine, claim, SETTING)
     assert recover_study(db)
     assert states(db) == ["WAITING", "RUNNING"]
     assert execute(db, "SELECT worker_id IS NULL FROM gradstudy_trial ORDER BY ordinal") == [(1,), (0,)]
@@ -141,13 +131,13 @@ def test_a_worker_leaves_alone_what_another_took_back_and_optuna_still_offers(
     db: Database, states: States, claim_as: ClaimAs, work: Work
 ) -> None:
     claim = claim_as(os.getpid())
-    claim = attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
+    claim = begin_trial(db.engine, claim, SETTING)
     assert claim.trial_id is not None
     assert give_back(db.engine, claim)
-    db.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.WAITING)
+    assert states(db) == ["WAITING"]
     assert claim_as(os.getpid()).trial_id == claim.trial_id
     work(db, stand_by=False)
-    assert states(db) == ["WAITING"] + ["COMPLETE"] * 11
+    assert states(db) == ["RUNNING"] + ["COMPLETE"] * 11
 
 
 def test_a_worker_that_is_through_takes_over_from_one_that_died_meanwhile(
@@ -167,6 +157,6 @@ def test_a_worker_that_is_through_takes_over_from_one_that_died_meanwhile(
             pass
 
     claim = claim_as(other.pid)
-    attach_trial(db.engine, claim, db.optuna_storage.create_new_trial(claim.study_id), SETTING)
+    begin_trial(db.engine, claim, SETTING)
     work(db, listener=Killer())
     assert states(db) == ["COMPLETE"] * 12

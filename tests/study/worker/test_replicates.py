@@ -5,8 +5,8 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from one_trial import begin_trial, claim_trial
 
-from gradstudy.storage.claims import attach_trial, claim_trial
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
 from gradstudy.storage.queue import SettingRow
@@ -80,7 +80,7 @@ def test_what_is_enqueued_waits_for_the_worker_that_was_lost(db: Database, spec:
     worker = register_worker(db.engine, "there", 1, "cpu")
     first = claim_trial(db.engine, study, worker, int, replicates=3)
     assert first is not None
-    attach_trial(db.engine, first, db.optuna_storage.create_new_trial(study.study_id), OTHER, {1: 101, 2: 102})
+    begin_trial(db.engine, first, OTHER, {1: 101, 2: 102})
     with db.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE gradstudy_worker SET last_seen_at = '2001-01-01 00:00:00.000000'")
     work(db, changed)

@@ -1,0 +1,126 @@
+"""Optuna's rows of many trials at once: what its own storage would write for each, in a few statements for all.
+
+Optuna's storage has a transaction for each call and several statements in it: half of what a trial cost. Its own
+programs may use the same study at the same moment, so what it relies on holds here, too: trials are made one after the
+other, in the order of their numbers, and one that has ended stays as it is.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, String, TableClause, bindparam, cast, insert, select, update
+
+from gradstudy.storage.clock import utc_now
+from gradstudy.storage.optuna_internals import PARAMETERS, REPORTED, SYSTEM_ATTRIBUTES, TRIALS, VALUES
+from gradstudy.storage.results import TrialResult, told_state
+from gradstudy.storage.schema import STUDIES
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+OPEN = ("RUNNING", "WAITING")
+"""The states of trials that have not ended."""
+
+
+def create_trials(connection: Connection, study_id: int, trials: "Sequence[FrozenTrial]") -> list[int]:
+    """Store new trials that run, with their parameters and system attributes.
+
+    Nobody else makes a trial of the study until the transaction has ended: samplers take it that trials become visible
+    in the order of their keys.
+
+    Args:
+        connection: in a transaction.
+        study_id: of the study.
+        trials: what they hold; their numbers and keys are given here.
+
+    Returns:
+        The ``trial_id`` of each.
+    """
+    from optuna.distributions import distribution_to_json
+
+    of_study = TRIALS.c.study_id == study_id
+    connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update(key_share=True))
+    newest = select(TRIALS.c.trial_id, TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
+    last, number = connection.execute(newest).one_or_none() or (0, -1)
+    row = {"study_id": study_id, "state": "RUNNING", "datetime_start": utc_now(), "number": bindparam("n")}
+    connection.execute(insert(TRIALS).values(row), [{"n": number + 1 + place} for place in range(len(trials))])
+    made = select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > last).order_by(TRIALS.c.trial_id)
+    keys = list(connection.scalars(made))
+    parameters = [
+        {
+            "trial_id": key,
+            "param_name": name,
+            "param_value": trial.distributions[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(trial.distributions[name]),
+        }
+        for key, trial in zip(keys, trials, strict=True)
+        for name, value in trial.params.items()
+    ]
+    if parameters:
+        connection.execute(insert(PARAMETERS), parameters)
+    keep_attributes(
+        connection, SYSTEM_ATTRIBUTES, {key: trial.system_attrs for key, trial in zip(keys, trials, strict=True)}
+    )
+    return keys
+
+
+def keep_attributes(connection: Connection, kind: TableClause, attributes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Store attributes of trials that have none of these names, by ``trial_id``."""
+    rows = [
+        {"trial_id": key, "key": name, "value_json": json.dumps(value)}
+        for key, of_trial in attributes.items()
+        for name, value in of_trial.items()
+    ]
+    if rows:
+        connection.execute(insert(kind), rows)
+
+
+def tell_trials(connection: Connection, results: Mapping[int, TrialResult]) -> None:
+    """Store the states and objectives of trials that have ended, by ``trial_id``, as ``Study.tell`` does.
+
+    One that was told already stays as it is: a worker that puts right what a dead one left may meet another. The value
+    of a pruned trial is what was reported last.
+    """
+    is_open = (TRIALS.c.trial_id.in_(list(results)), TRIALS.c.state.in_(OPEN))
+    told: dict[str, list[int]] = {}
+    for key in connection.scalars(select(TRIALS.c.trial_id).where(*is_open).with_for_update(key_share=True)):
+        told.setdefault(told_state(results[key].outcome, results[key].columns()["objective"]), []).append(key)
+    rows = [
+        {"trial_id": key, "objective": 0, "value": results[key].columns()["objective"], "value_type": "FINITE"}
+        for key in told.get("COMPLETE", [])
+    ]
+    rows += _last_reported(connection, told.get("PRUNED", []))
+    if rows:
+        connection.execute(insert(VALUES), rows)
+    for state, keys in told.items():
+        set_states(connection, keys, state)
+
+
+def set_states(connection: Connection, trial_ids: Collection[int], state: str) -> None:
+    """Set the state of trials that have not ended in Optuna; of those that are to run, only those that wait."""
+    before: tuple[str, ...] = OPEN
+    values: dict[str, Any] = {"state": state}
+    if state == "RUNNING":
+        before = ("WAITING",)
+        values["datetime_start"] = utc_now()
+    elif state != "WAITING":
+        values["datetime_complete"] = utc_now()
+    if trial_ids:
+        are_there = (TRIALS.c.trial_id.in_(list(trial_ids)), TRIALS.c.state.in_(before))
+        connection.execute(update(TRIALS).where(*are_there).values(values))
+
+
+def _last_reported(connection: Connection, trial_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The values of pruned trials that reported a number; Optuna has no value that is none."""
+    if not trial_ids:
+        return []
+    kind = cast(REPORTED.c.intermediate_value_type, String(8)).label("kind")
+    reported = select(REPORTED.c.trial_id, REPORTED.c.intermediate_value, kind)
+    rows = connection.execute(reported.where(REPORTED.c.trial_id.in_(trial_ids)).order_by(REPORTED.c.step)).all()
+    last = {row.trial_id: row for row in rows}
+    return [
+        {"trial_id": key, "objective": 0, "value": row.intermediate_value, "value_type": row.kind}
+        for key, row in last.items()
+        if row.kind != "NAN"
+    ]
