@@ -203,6 +203,7 @@ OF_THE_SEARCH = (
         "--frontier-width", "frontier_width", float, "End when every frontier's 95% interval is this narrow.", "DECADES"
     ),
     Flag("--seed", "seed", int, "Seed of the whole study."),
+    Flag("--keep-steps", "keep_steps", str, "Steps of an ended trial that are kept: all, so many, or none.", "N"),
 )
 
 FLAGS = (*OF_THE_TASK, *OF_THE_SPACE, *OF_TRAINING, *OF_THE_MODEL, *OF_THE_SEARCH)

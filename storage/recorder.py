@@ -6,7 +6,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sqlalchemy import Engine
 
 from gradstudy.storage.checkpoints import discard_checkpoints
@@ -32,19 +32,21 @@ class OptunaAttributes:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The n steps of a trial, from its first; a number that is not finite becomes NULL.
+    """The n steps of a trial that are kept; a number that is not finite becomes NULL.
 
     Attributes:
         loss: ``[n]``.
         grad_norm: ``[n]`` or one number for all, before clipping.
         applied_norm: ``[n]`` or one number for all, after clipping.
         learning_rate: ``[n]`` or one number for all.
+        number: ``[n]``, 0 is that of the first; None where all are kept.
     """
 
     loss: ArrayLike
     grad_norm: ArrayLike
     applied_norm: ArrayLike
     learning_rate: ArrayLike
+    number: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,8 @@ def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
     assert claim.trial_id is not None, "a trial has steps only after attach_trial"
     n = np.size(steps.loss)
     values = (steps.loss, steps.grad_norm, steps.applied_norm, steps.learning_rate)
-    return list(zip(repeat(claim.trial_id, n), range(n), *(_nullable(each, n) for each in values), strict=True))
+    numbers = range(n) if steps.number is None else steps.number.tolist()
+    return list(zip(repeat(claim.trial_id, n), numbers, *(_nullable(each, n) for each in values), strict=True))
 
 
 def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:

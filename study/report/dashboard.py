@@ -14,7 +14,7 @@ from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
 from gradstudy.study.report.dashboard_note import write_note
 from gradstudy.study.report.figures.collection import Sections, report_figures
-from gradstudy.study.report.figures.loss_curves import drawn_trials
+from gradstudy.study.report.figures.loss_curves import drawn_trials, every_nth
 from gradstudy.study.report.report import read_report
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def write_content(database: Database, record: StudyRecord, counts: dict[str, int
     """
     report = read_report(database, record.name)
     drawn = drawn_trials(report.trials)["number"].tolist()
-    steps = read_steps(database, record.name, drawn, max(1, int(record.spec["steps"]) // POINTS))
+    steps = read_steps(database, record.name, drawn, every_nth(report.steps, report.kept_steps, POINTS))
     note, plots = write_note(report, counts[RUNNING]), _plots(report_figures(report, steps))
     version = read_attribute(database, record.study_id, NOTE_VERSION) or 0
     try:

@@ -38,7 +38,7 @@ OPEN_TABLES = (
 
 def drawn(report: Report) -> tuple[list[int], int]:
     """The steps that the figures draw: of these trials, one of so many."""
-    return drawn_trials(report.trials)["number"].tolist(), every_nth(report.steps)
+    return drawn_trials(report.trials)["number"].tolist(), every_nth(report.steps, report.kept_steps)
 
 
 def read_drawn_steps(database: Database, report: Report) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def html_report(report: Report, steps: pd.DataFrame) -> str:
         sections={section: list(names) for section, names in figures.items()},
         adaptive=is_adaptive(study),
         drawn=len(steps["number"].unique()),
-        every=every_nth(report.steps),
+        every=every_nth(report.steps, report.kept_steps),
         plain=is_plain(study.spec),
         tables=text_tables(report),
         open_tables=OPEN_TABLES,

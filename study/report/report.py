@@ -29,6 +29,7 @@ from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats, of_length
 from gradstudy.study.scaling.prediction import scale_table
 from gradstudy.study.scaling.words import scaled_in_words
+from gradstudy.study.spec.kept_steps import ALL, KeptSteps
 from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
@@ -91,6 +92,12 @@ class Report:
         """Of a whole run; of a plain study the longest that a trial reported of."""
         steps = self.study.spec.get("steps")
         return int(self.trials["steps"].max() if steps is None and len(self.trials) else steps or 0)
+
+    @property
+    def kept_steps(self) -> KeptSteps:
+        """How many steps of each trial the study keeps."""
+        kept: KeptSteps = self.study.spec.get("keep_steps", ALL)
+        return kept
 
     @property
     def is_grid(self) -> bool:

@@ -31,6 +31,7 @@ from gradstudy.study.spec.checks.scale import with_widths
 from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, rates_apart, replaced
+from gradstudy.study.spec.kept_steps import ALL, KeptSteps
 from gradstudy.study.spec.module_options import plain_option
 from gradstudy.study.spec.optimizer.optimization import (
     check_hyperparameters,
@@ -106,6 +107,9 @@ class StudySpec(Part):
         description="decades: the study ends when the 95% interval of every frontier is this narrow",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
+    keep_steps: KeptSteps = Field(
+        default=ALL, description="of each trial's rows in step_result; spikes and the first bad step always are"
+    )
     guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
     own_draws: bool = Field(default=False, description="each trial of a model of your own draws for itself alone")
     space: SearchSpace = SearchSpace()

@@ -9,6 +9,7 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps
 from gradstudy.storage.results import Outcome, TrialResult
+from gradstudy.study.spec.kept_steps import ALL
 from gradstudy.study.training.arrays import BLOCK, Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.recorded_trial import read_trial
@@ -62,7 +63,7 @@ def replay_trial(database: Database, name: str, number: int, device: str = "cpu"
     ended = _trained(slots, number, int(recorded["steps"]) if is_pruned else spec.steps)
     losses = pd.Series(ended.trial.telemetry().loss, name="loss_replayed")
     steps = read_steps(database, name, [number])[["step", "loss"]].rename(columns={"loss": "loss_recorded"})
-    steps = steps.merge(losses, left_on="step", right_index=True, how="outer")
+    steps = steps.merge(losses, left_on="step", right_index=True, how="outer" if spec.keep_steps == ALL else "left")
     both_non_finite = steps["loss_recorded"].isna() & ~np.isfinite(steps["loss_replayed"])
     difference = (steps["loss_replayed"] / steps["loss_recorded"] - 1).abs()
     return Replay(

@@ -40,10 +40,14 @@ def summarize_gradients(grad_norm: NDArray[np.float64], clipped: NDArray[np.bool
     )
 
 
-def count_spikes(losses: NDArray[np.float64]) -> int:
-    """How many finite losses [steps] lie more than 6 sigma above the mean of the 128 before them."""
-    finite = losses[np.isfinite(losses)]
-    if len(finite) <= SPIKE_WINDOW:
-        return 0
+def spikes(losses: NDArray[np.float64]) -> NDArray[np.int64]:
+    """At which steps a finite loss, of losses [steps], lies more than 6 sigma above the mean of the 128 before it."""
+    steps = np.flatnonzero(np.isfinite(losses))
+    if len(steps) <= SPIKE_WINDOW:
+        return steps[:0]
+    finite = losses[steps]
     before = sliding_window_view(finite, SPIKE_WINDOW)[:-1]
-    return int((finite[SPIKE_WINDOW:] > before.mean(1) + SPIKE_SIGMAS * before.std(1)).sum())
+    found: NDArray[np.int64] = steps[SPIKE_WINDOW:][
+        finite[SPIKE_WINDOW:] > before.mean(1) + SPIKE_SIGMAS * before.std(1)
+    ]
+    return found

@@ -14,7 +14,7 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
-from gradstudy.study.training.summary import count_spikes, summarize_gradients
+from gradstudy.study.training.summary import spikes, summarize_gradients
 from gradstudy.study.wording import not_finite
 
 EXCEPTION = "exception"
@@ -96,7 +96,7 @@ class Trial:
             grad_norm_p90=gradients.p90,
             grad_norm_max=gradients.largest,
             clipped_fraction=gradients.clipped_fraction,
-            spikes=count_spikes(telemetry.loss),
+            spikes=len(spikes(telemetry.loss)),
             skipped_steps=self.monitor.skipped_steps,
             metrics=metrics or None,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import optuna
 
 from gradstudy.storage.beginning import Beginning, begin_trials
@@ -26,6 +27,7 @@ from gradstudy.study.search.space import Setting, from_row, to_row
 from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.training.arrays import Ended
+from gradstudy.study.training.kept_steps import steps_to_keep
 from gradstudy.study.worker.failures import FailureWatch
 from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.optuna_ask import Place, ask
@@ -139,11 +141,14 @@ class Bookkeeping:
 
     def _ending(self, ended: Ended[Begun]) -> Ending:
         claim, telemetry = ended.key.claim, ended.trial.telemetry()
+        spec, rates = self._job.spec, np.asarray(ended.trial.learning_rates())
+        kept = steps_to_keep(spec.keep_steps, spec.steps, telemetry.loss, ended.result.diverged_at_step)
         steps = Steps(
-            loss=telemetry.loss,
-            grad_norm=telemetry.grad_norm,
-            applied_norm=telemetry.applied_norm,
-            learning_rate=ended.trial.learning_rates(),
+            loss=telemetry.loss[kept],
+            grad_norm=telemetry.grad_norm[kept],
+            applied_norm=telemetry.applied_norm[kept],
+            learning_rate=rates[kept] if rates.ndim else rates,
+            number=kept,
         )
         return Ending(
             claim=claim,

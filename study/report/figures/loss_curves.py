@@ -14,6 +14,7 @@ from gradstudy.study.report.figures.style import (
     spread,
 )
 from gradstudy.study.spec.factors import described
+from gradstudy.study.spec.kept_steps import ALL, KeptSteps, kept_every
 from gradstudy.study.statistics.grouping import searched_in_words
 from gradstudy.study.statistics.rates import judged
 
@@ -39,9 +40,16 @@ def drawn_trials(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).sort_values("number") if parts else runs
 
 
-def every_nth(steps: int) -> int:
-    """Of how many steps one is drawn."""
-    return max(1, steps // POINTS)
+def every_nth(steps: int, keep: KeptSteps = ALL, points: int = POINTS) -> int:
+    """Of how many steps one is drawn.
+
+    Args:
+        steps: of the longest trial.
+        keep: which of them are kept.
+        points: that a curve may have.
+    """
+    kept = kept_every(keep, steps)
+    return kept * max(1, steps // kept // points)
 
 
 def loss_curves(trials: pd.DataFrame, steps: pd.DataFrame, cell: str) -> go.Figure:

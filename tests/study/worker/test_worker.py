@@ -16,6 +16,7 @@ from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import find_study
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.training.replay import replay_trial
 from tests.study.conftest import Silent
 
 Execute = Callable[..., list[Any]]
@@ -167,3 +168,21 @@ def test_a_trial_that_cannot_begin_is_given_back(
     counts = count_outcomes(db.engine, find_study(db, "s"))
     assert (counts["running"], counts["remaining"]) == (0, 12)
     assert set(states(db)) == {"WAITING"}
+
+
+def test_of_steps_that_a_study_does_not_keep_those_that_stand_out_are_there(
+    finished: Database, db: Database, work: Work, spec: StudySpec
+) -> None:
+    work(db, spec.model_copy(update={"keep_steps": 5}))
+    whole, kept = read_steps(finished, "s"), read_steps(db, "s")
+    ends = read_trials(db, "s").set_index("number")
+    for number, of_trial in kept.groupby("number"):
+        steps, made = set(of_trial["step"]), int(ends["steps"][number])
+        assert steps >= {*range(0, made, 6), made - 1}
+        diverged = ends["diverged_at_step"][number]
+        assert len(steps) <= 5 + 3
+        assert pd.isna(diverged) or min(int(diverged), made - 1) in steps
+    both = kept.merge(whole, on=["number", "step"], suffixes=("", "_whole"))
+    assert len(both) == len(kept) < len(whole) / 2
+    np.testing.assert_allclose(both["loss"], both["loss_whole"], rtol=1e-4)
+    assert replay_trial(db, "s", 0).first_difference is None
