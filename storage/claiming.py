@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, case, func, insert, select, update
 
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.clock import utc_now
@@ -97,9 +97,9 @@ def claim_trials(
             else:
                 break
         ordinals = [first + place * replicates for place in range(made)]
-        _take(connection, waiting[:taken], worker_id)
+        _take(connection, study.study_id, waiting[:taken], worker_id)
         _put_in(connection, study.study_id, {ordinal: seed_of(ordinal) for ordinal in ordinals}, worker_id)
-        return _read(connection, study, waiting[:taken], ordinals)
+        return _read(connection, study, [*waiting[:taken], *ordinals])
 
 
 def end_study(engine: Engine, study: StudyRecord, replicates: int = 1, places: int = NO_LIMIT) -> int:
@@ -143,11 +143,11 @@ def _budget(connection: Connection, study: StudyRecord, *, locked: bool) -> int:
 
 
 def _waiting(connection: Connection, study: StudyRecord, wanted: int, *, passing: bool) -> list[int]:
-    """The ``id`` of trials that were given back or enqueued; when ``passing``, those that nobody takes just now."""
+    """The ordinals of trials that were given back or enqueued; when ``passing``, those that nobody takes just now."""
     query = (
-        select(TRIAL.c.id)
+        select(TRIAL.c.ordinal)
         .where(TRIAL.c.study_id == number_of(study.identity), TRIAL.c.worker_id.is_(None), TRIAL.c.outcome.is_(None))
-        .order_by(TRIAL.c.ordinal)
+        .order_by(TRIAL.c.ordinal + 0)  # a bare column would have the index of all ordinals read for its order
         .limit(wanted)
     )
     return list(connection.scalars(query.with_for_update(skip_locked=True) if passing else query))
@@ -176,12 +176,12 @@ def _first_unclaimed(last: int | None, replicates: int) -> int:
     return 0 if last is None else (last // replicates + 1) * replicates
 
 
-def _take(connection: Connection, trials: Sequence[int], worker_id: int) -> None:
-    if trials:
+def _take(connection: Connection, study_id: int, ordinals: Sequence[int], worker_id: int) -> None:
+    if ordinals:
         had_begun = TRIAL.c.started_at.is_not(None)
         connection.execute(
             update(TRIAL)
-            .where(TRIAL.c.id.in_(trials))
+            .where(TRIAL.c.study_id == study_id, TRIAL.c.ordinal.in_(ordinals))
             .values(
                 worker_id=worker_id,
                 attempt=case((had_begun, TRIAL.c.attempt + 1), else_=TRIAL.c.attempt),
@@ -198,13 +198,13 @@ def _put_in(connection: Connection, study_id: int, seeds: dict[int, int], worker
         )
 
 
-def _read(connection: Connection, study: StudyRecord, trials: Sequence[int], ordinals: Sequence[int]) -> list[Claim]:
-    """The claims of rows by ``id`` and by ordinal, in this order; Optuna is told of those that run again."""
-    if not trials and not ordinals:
+def _read(connection: Connection, study: StudyRecord, ordinals: Sequence[int]) -> list[Claim]:
+    """The claims of these ordinals, in their order; Optuna is told of those that run again."""
+    if not ordinals:
         return []
-    mine = or_(TRIAL.c.id.in_(trials), TRIAL.c.ordinal.in_(ordinals))
-    query = select(*TRIAL.c).where(TRIAL.c.study_id == study.study_id, mine)
-    rows = sorted(connection.execute(query).mappings(), key=lambda row: (row["id"] not in trials, row["ordinal"]))
+    query = select(*TRIAL.c).where(TRIAL.c.study_id == study.study_id, TRIAL.c.ordinal.in_(ordinals))
+    by_ordinal = {row["ordinal"]: row for row in connection.execute(query).mappings()}
+    rows = [by_ordinal[ordinal] for ordinal in ordinals]
     set_states(connection, [row["trial_id"] for row in rows if row["trial_id"] is not None], "RUNNING")
     kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed", "losses")
     return [

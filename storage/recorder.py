@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
@@ -91,7 +91,7 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
             discard_checkpoints(connection, [each.claim.id for each in new if each.has_states])
             steps = [row for each in new if each.steps is not None for row in _rows(each.claim, each.steps)]
             if steps:
-                connection.exec_driver_sql(_insert_statement(engine), steps)
+                _insert(connection, steps)
             kept = {each.claim.trial_id: each.attributes for each in new if each.attributes is not None}
             begun = {key: attributes for key, attributes in kept.items() if key is not None}
             keep_attributes(connection, USER_ATTRIBUTES, {key: each.user for key, each in begun.items()})
@@ -120,8 +120,13 @@ def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:
     return iter(numbers)
 
 
-def _insert_statement(engine: Engine) -> str:
-    """The statement in the driver's own form: SQLAlchemy's would look at each of 10,000 rows."""
-    columns = [column.name for column in Step.__table__.columns]
-    mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
-    return f"INSERT INTO {Step.__tablename__} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
+def _insert(connection: Connection, rows: list[StepRow]) -> None:
+    """Insert in the driver's own form: SQLAlchemy's would look at each of 10,000 rows."""
+    columns = Step.__table__.columns
+    into = f"INSERT INTO {Step.__tablename__} ({', '.join(column.name for column in columns)})"
+    if connection.dialect.name == "postgresql":  # whose server would run a statement for each row
+        arrays = ", ".join(f"%s::{column.type.compile(connection.dialect)}[]" for column in columns)
+        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", tuple(map(list, zip(*rows, strict=True))))
+    else:
+        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        connection.exec_driver_sql(f"{into} VALUES ({', '.join([mark] * len(columns))})", rows)
