@@ -95,7 +95,9 @@ def find_study(db: Database, name: str) -> StudyRecord:
             f"study '{name}' in {db.display_url} was not launched by gradstudy but by another program; "
             f"`gradstudy report {name}` reads it"
         )
-    names = [study.name for study in list_studies(db)]
+    with reading(db.engine) as connection:
+        of_ours = select(STUDIES.c.study_name).join_from(Study, STUDIES, STUDIES.c.study_id == Study.study_id)
+        names = list(connection.scalars(of_ours.order_by(Study.study_id)))
     known = f"there are: {', '.join(names)}" if names else "it holds no studies yet"
     raise NotFoundError(f"there is no study '{name}' in {db.display_url}; {known}")
 

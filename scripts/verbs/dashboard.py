@@ -90,7 +90,7 @@ def running_dashboard(database: "Database", address: "Address", gate: "Gate") ->
     from gradstudy.scripts.web.application import dashboard_application
     from gradstudy.scripts.web.server import WebServer
     from gradstudy.storage.optuna_reader import reading_storage
-    from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
+    from gradstudy.study.report.dashboard.refresh import refreshing_dashboard
 
     with ExitStack() as stack:
         storage = database.optuna_storage if gate.writable else stack.enter_context(reading_storage(database))

@@ -14,8 +14,8 @@ from gradstudy.storage.errors import NotFoundError
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import StudyRecord, delete_study, find_study, list_studies
 from gradstudy.study.launch import create_or_resume
-from gradstudy.study.report.dashboard import write_content
-from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
+from gradstudy.study.report.dashboard.content import write_content
+from gradstudy.study.report.dashboard.refresh import refreshing_dashboard
 from gradstudy.study.report.report import read_report
 from gradstudy.study.spec.study_spec import StudySpec
 
@@ -26,7 +26,7 @@ def write() -> Callable[[Database], optuna.Study]:
 
     def write_it(db: Database) -> optuna.Study:
         record = find_study(db, "s")
-        write_content(db, record, count_outcomes(db.engine, record))
+        write_content(db, record, count_outcomes(db.engine, record), "12 ended, 0 excluded")
         return optuna.load_study(study_name="s", storage=db.optuna_storage)
 
     return write_it
@@ -68,14 +68,14 @@ def test_a_study_that_was_deleted_has_no_content(finished: Database) -> None:
     counts = count_outcomes(finished.engine, record)
     delete_study(finished, "s")
     with pytest.raises(NotFoundError):
-        write_content(finished, record, counts)
+        write_content(finished, record, counts, "")
 
 
 def test_the_note_follows_a_study(
     finished: Database, work: Callable[..., None], spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.05)
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.LARGEST_SHARE", 1.0)  # on a slow machine too
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.LARGEST_SHARE", 1.0)  # on a slow machine too
     assert finished.path is not None
     said: list[str] = []
     with Database.open(f"sqlite:///{finished.path}") as other, refreshing_dashboard(other, said.append):
@@ -91,11 +91,11 @@ def test_the_note_follows_a_study(
 def test_a_database_that_goes_away_is_said_once(
     finished: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
     said: list[str] = []
     looks: list[Database] = []
     monkeypatch.setattr(
-        "gradstudy.study.report.dashboard_refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+        "gradstudy.study.report.dashboard.refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
     )
     with finished.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gradstudy_study RENAME TO elsewhere")
@@ -108,10 +108,10 @@ def test_a_database_that_goes_away_is_said_once(
 def test_an_error_in_one_study_is_said_once_and_the_others_are_refreshed(
     finished: Database, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
     looks: list[Database] = []
     monkeypatch.setattr(
-        "gradstudy.study.report.dashboard_refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+        "gradstudy.study.report.dashboard.refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
     )
     create_or_resume(finished, spec.model_copy(update={"name": "later"}))
     with finished.engine.begin() as connection:
@@ -126,7 +126,7 @@ def test_an_error_in_one_study_is_said_once_and_the_others_are_refreshed(
 
 
 def test_no_error_ends_the_refreshing(finished: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
     looks: list[Database] = []
 
     def fail_at_first(db: Database) -> list[StudyRecord]:
@@ -135,7 +135,7 @@ def test_no_error_ends_the_refreshing(finished: Database, monkeypatch: pytest.Mo
             raise RuntimeError("of a kind that nobody expects")
         return list_studies(db)
 
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.list_studies", fail_at_first)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.list_studies", fail_at_first)
     said: list[str] = []
     with refreshing_dashboard(finished, said.append):
         until(lambda: "12 of 12 trials" in note_of(finished))
