@@ -1,5 +1,6 @@
 """Studies: a spec and a budget under a name, on top of Optuna's study of that name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -126,6 +127,12 @@ def list_studies(db: Database) -> list[StudyRecord]:
     """Every study of gradstudy's, the oldest first."""
     with reading(db.engine) as connection:
         return [_record(row) for row in connection.execute(_records().order_by(Study.study_id))]
+
+
+def read_records(connection: Connection, studies: Sequence[int]) -> list[StudyRecord]:
+    """The studies of these numbers that there are, the oldest first."""
+    query = _records().where(Study.study_id.in_(studies)).order_by(Study.study_id)
+    return [_record(row) for row in connection.execute(query)]
 
 
 def list_extensions(db: Database, record: StudyRecord) -> list[StudyRecord]:

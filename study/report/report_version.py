@@ -6,6 +6,7 @@ from importlib.metadata import version
 from sqlalchemy import func, or_, select
 
 from gradstudy.storage.database import Database
+from gradstudy.storage.optuna_internals import TRIALS
 from gradstudy.storage.schema import STUDIES, Study, Trial
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.transactions import reading
@@ -37,5 +38,21 @@ def report_version(database: Database, record: StudyRecord) -> str:
         of_them = Trial.study_id.in_([study.study_id for study in studies])
         ended = select(Trial.study_id, Trial.outcome, Trial.excluded, func.count(), func.max(Trial.finished_at))
         groups = connection.execute(ended.where(of_them).group_by(Trial.study_id, Trial.outcome, Trial.excluded)).all()
-    parts = [version("gradstudy"), *map(str, studies), *sorted(map(str, groups))]
-    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return _digest([*map(str, studies), *sorted(map(str, groups))])
+
+
+def plain_report_version(database: Database, name: str) -> str:
+    """The version of the report of a study that another program made in this database.
+
+    Raises:
+        UnavailableError: the database does not answer.
+    """
+    ended = select(TRIALS.c.study_id, TRIALS.c.state, func.count(), func.max(TRIALS.c.datetime_complete))
+    of_study = ended.join_from(TRIALS, STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
+    query = of_study.where(STUDIES.c.study_name == name).group_by(TRIALS.c.study_id, TRIALS.c.state)
+    with reading(database.engine) as connection:
+        return _digest(sorted(map(str, connection.execute(query))))
+
+
+def _digest(parts: list[str]) -> str:
+    return sha256("\n".join([version("gradstudy"), *parts]).encode()).hexdigest()[:16]

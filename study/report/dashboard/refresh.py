@@ -47,24 +47,29 @@ class _Refresher:
         """What had ended when the note of a study was written, by its identity, see ``_ended``."""
         self._defects: set[str] = set()
         self._trouble = ""
+        self._behind = False
+        """Whether studies wait that have no note yet, as after the first start; then it works most of the time."""
 
     def run(self, stop: threading.Event) -> None:
         wait = 0.0
         while not stop.wait(wait):
             begun = time.monotonic()
             self._look(stop)
-            wait = max(SECONDS_BETWEEN_LOOKS, (time.monotonic() - begun) / LARGEST_SHARE)
+            rest = 0.0 if self._behind else (time.monotonic() - begun) / LARGEST_SHARE
+            wait = max(SECONDS_BETWEEN_LOOKS, rest)
 
     def _look(self, stop: threading.Event) -> None:
         """Refresh the studies in which something has ended since, open ones first; what takes too long waits."""
-        trouble, end = "", time.monotonic() + LONGEST_LOOK_SECONDS
+        trouble, end, changed = "", time.monotonic() + LONGEST_LOOK_SECONDS, list[tuple[StudyRecord, str]]()
         try:
-            for record, ended in self._changed():
+            changed = self._changed()
+            for record, ended in changed:
                 if stop.is_set() or time.monotonic() > end:
                     break
                 self._refresh(record, ended)
         except Exception as error:  # whatever it is, the next look may do without it
             trouble = f"the notes and plots are not refreshed: {_described(error)}"
+        self._behind = not trouble and any(record.identity not in self._shown for record, _ in changed)
         if trouble and trouble != self._trouble:
             self._say(trouble)
         self._trouble = trouble

@@ -42,6 +42,8 @@
     figures = JSON.parse(document.getElementById("figures").textContent);
     divs = [...document.querySelectorAll(".figure")];
     divs.forEach(div => {
+      div.role = "img";
+      div.ariaLabel = (figures[div.id].layout.title?.text ?? div.id).replace(/<[^>]*>/g, " ");
       div.style.minHeight = figures[div.id].layout.height + "px";
       near.observe(div);
     });
