@@ -56,7 +56,9 @@ class _Pages(bottle.Bottle):  # type: ignore[misc]
         self._templates = _environment(writable=writable)
         self._studies = StudyPages(database, self._templates, reports)
         self.get("/", callback=self._answering(self._overview))
-        self.get("/studies", callback=lambda: bottle.HTTPResponse(status=int(HTTPStatus.FOUND), headers={"Location": "/"}))
+        self.get(
+            "/studies", callback=lambda: bottle.HTTPResponse(status=int(HTTPStatus.FOUND), headers={"Location": "/"})
+        )
         self.get("/studies/", callback=self._answering(self._study))
         self.get(f"/studies/{ANY_NAME}", callback=self._answering(self._study))
         self.get("/assets/<name>", callback=self._answering(self._asset))
