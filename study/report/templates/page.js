@@ -27,6 +27,8 @@
     if (touch) layout.dragmode = false;
     await Plotly.newPlot(div, data, layout, { responsive: true, displaylogo: false, displayModeBar: !touch && "hover" });
     await Plotly.relayout(div, theme(layout));
+    // A figure is read as an image with its title: its buttons are for a mouse.
+    for (const part of document.querySelectorAll("#js-plotly-tester, .modebar-container")) part.ariaHidden = "true";
     div.dataset.drawn = "yes";
   };
   const near = new IntersectionObserver(entries => entries.forEach(({ isIntersecting, target }) => {
@@ -43,7 +45,7 @@
     divs = [...document.querySelectorAll(".figure")];
     divs.forEach(div => {
       div.role = "img";
-      div.ariaLabel = (figures[div.id].layout.title?.text ?? div.id).replace(/<[^>]*>/g, " ");
+      div.ariaLabel = (figures[div.id].layout.title?.text || div.id).replace(/<[^>]*>/g, " ");
       div.style.minHeight = figures[div.id].layout.height + "px";
       near.observe(div);
     });

@@ -79,10 +79,12 @@ class Visit:
 
     def unnamed(self) -> list[str]:
         """What a screen reader would announce without a name."""
-        nodes = self.context.new_cdp_session(self.page).send("Accessibility.getFullAXTree")["nodes"]
+        session = self.context.new_cdp_session(self.page)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
         seen = [node for node in nodes if not node["ignored"] and node.get("role", {}).get("value") in NAMED]
         assert len(seen) > 5
-        return [node["role"]["value"] for node in seen if not node.get("name", {}).get("value")]
+        unnamed = [node["backendDOMNodeId"] for node in seen if not node.get("name", {}).get("value")]
+        return [session.send("DOM.getOuterHTML", {"backendNodeId": key})["outerHTML"][:99] for key in unnamed]
 
 
 @pytest.fixture
