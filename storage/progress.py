@@ -1,6 +1,6 @@
 """How far a study is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select
@@ -72,7 +72,7 @@ def _outcomes(connection: Connection, studies: Sequence[int]) -> dict[int, dict[
     return counted
 
 
-def _with_remaining(budget: int, counted: Mapping[str, int]) -> dict[str, int]:
+def _with_remaining(budget: int, counted: dict[str, int]) -> dict[str, int]:
     counts = dict.fromkeys([*map(str, Outcome), RUNNING], 0) | counted
     return counts | {REMAINING: budget - sum(counts.values())}
 

@@ -1,4 +1,4 @@
-"""``gradstudy dashboard``: optuna-dashboard on the results, read-only unless asked."""
+"""``gradstudy dashboard``: the pages of the studies and optuna-dashboard, read-only unless asked."""
 
 import os
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def dashboard(
     password_file: PasswordFile = None,
     allow_host: AllowHost = None,
 ) -> None:
-    """Show the studies in a browser, with their notes and plots kept up to date."""
+    """Show the studies and their reports in a browser, kept up to date, beside optuna-dashboard."""
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
 

@@ -1,6 +1,7 @@
 """What the dashboard is given to show, and that it follows the study."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -11,9 +12,13 @@ from waiting import until
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.exclusion import exclude_trials
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import StudyRecord, delete_study, find_study, list_studies
+from gradstudy.storage.transactions import reading
 from gradstudy.study.launch import create_or_resume
+from gradstudy.study.report import sentences
+from gradstudy.study.report.dashboard.answer_line import read_answer_lines
 from gradstudy.study.report.dashboard.content import write_content
 from gradstudy.study.report.dashboard.refresh import refreshing_dashboard
 from gradstudy.study.report.report import read_report
@@ -86,6 +91,45 @@ def test_the_note_follows_a_study(
         until(lambda: "2 of 2 trials" in get_note(optuna.load_study(study_name="more", storage=storage)))
         delete_study(finished, "s")
     assert said == []
+
+
+def test_a_note_that_is_as_new_as_its_study_is_not_written_again_at_a_start(
+    finished: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.LARGEST_SHARE", 1.0)
+    looks: list[Database] = []
+    monkeypatch.setattr(
+        "gradstudy.study.report.dashboard.refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+    )
+
+    def version() -> int:
+        study = optuna.load_study(study_name="s", storage=finished.optuna_storage)
+        return int(study._storage.get_study_system_attrs(1).get("dashboard:note_ver", 0))
+
+    def look_again() -> None:
+        """Until whatever there is to write is written."""
+        with refreshing_dashboard(finished, pytest.fail):
+            before = len(looks)
+            until(lambda: len(looks) > before + 2)
+
+    look_again()
+    assert version() == 1
+    look_again()
+    assert version() == 1
+    exclude_trials(finished, find_study(finished, "s"), [0], "a bad disk")
+    look_again()
+    assert version() == 2
+
+
+def test_the_answer_is_kept_with_a_study(finished: Database, write: Callable[..., optuna.Study]) -> None:
+    write(finished)
+    record, report = find_study(finished, "s"), read_report(finished, "s")
+    with reading(finished.engine) as connection:
+        (line,) = read_answer_lines(connection, [record]).values()
+        assert read_answer_lines(connection, [replace(record, identity="of another study")]) == {}
+    assert (line.setting, line.ended) == (sentences.setting(report), "12 ended, 0 excluded")
+    assert sentences.standing(report).startswith(f"{line.standing}: ")
 
 
 def test_a_database_that_goes_away_is_said_once(
