@@ -6,20 +6,25 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gradstudy.scripts.web.headers import PROTECTING, Application, Environ, StartResponse
+from gradstudy.scripts.web.routes import routed
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+    from gradstudy.storage.database import Database
 
 LOGGER = "optuna_dashboard._bottle_util"
 """Where optuna-dashboard says what it could not answer, with a traceback."""
 
 
-def dashboard_application(storage: "BaseStorage") -> Application:
-    """optuna-dashboard on a storage."""
+def dashboard_application(database: "Database", storage: "BaseStorage") -> Application:
+    """The JSON interface of a database, and optuna-dashboard on its storage."""
     import optuna_dashboard
 
+    from gradstudy.scripts.web.api.application import api_application
+
     logging.getLogger(LOGGER).addFilter(_first_line)
-    return protected(optuna_dashboard.wsgi(storage))
+    return protected(routed(api_application(database), optuna_dashboard.wsgi(storage)))
 
 
 def protected(application: Application) -> Application:

@@ -9,6 +9,7 @@ before it asks who sends it, and waits for a slow request as long as a byte arri
 
 import socket
 import time
+from http import HTTPStatus
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -18,6 +19,7 @@ from waitress.server import TcpWSGIServer
 
 from gradstudy.scripts.web.gate import Gate
 from gradstudy.scripts.web.headers import Application
+from gradstudy.scripts.web.refusal import Refusal
 
 SECONDS_FOR_A_REQUEST = 20.0
 """From the opening of a connection, or its last answer, until a request must be complete."""
@@ -31,6 +33,12 @@ CONNECTIONS = 200
 LARGEST_HEADER = 16 * 2**10
 LARGEST_BODY = 256 * 2**10
 """Bytes: the longest that people send are notes to a study."""
+
+SENTENCES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body of a request has less than {LARGEST_BODY // 2**10} KiB",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"headers have less than {LARGEST_HEADER // 2**10} KiB in all",
+    HTTPStatus.NOT_IMPLEMENTED: "a body is sent as it is or in chunks, and in no other coding",
+}
 
 SETTINGS = {
     "max_request_header_size": LARGEST_HEADER,
@@ -54,6 +62,14 @@ class GatedRequest(HTTPRequestParser):  # type: ignore[misc]
     def __init__(self, adjustments: Any, gate: Gate, client: str) -> None:
         super().__init__(adjustments)
         self._gate, self._client = gate, client
+
+    def received(self, data: bytes) -> int:
+        """See HTTPRequestParser; what is wrong is said as the gate says it."""
+        consumed: int = super().received(data)
+        if self.error is not None and not isinstance(self.error, Refusal):
+            status = HTTPStatus(self.error.code)
+            self.error = Refusal(status, SENTENCES.get(status, f"this is no request of HTTP: {self.error.body}"))
+        return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         """See HTTPRequestParser."""
