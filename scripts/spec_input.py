@@ -119,7 +119,7 @@ def checked_spec(name: str | None, from_file: Values, flags: Values) -> "tuple[S
     from gradstudy.study.spec.checks.without_effect import beside_factors, without_defaults, without_effect
 
     values = merged(({"name": name} if name else {}) | from_file, flags)
-    if "preset" in values:
+    if values.get("preset") is not None:
         space = values.get("space")
         strategies = space.get("strategies") if isinstance(space, dict) else None
         values = merged(preset_values(values["preset"], strategies if isinstance(strategies, list) else None), values)

@@ -28,7 +28,10 @@ SECONDS_WITHOUT_PROGRESS = 60
 """How long an answer may not be taken by whoever asked for it."""
 
 CONNECTIONS = 200
-"""How many there are at once; one more pushes out the one that has kept the server waiting longest."""
+"""How many there are at once; more of them push out those that have kept the server waiting longest."""
+
+SECONDS_TO_BEGIN = 1.0
+"""In which a connection is not pushed out: of many that come at once, each has its request on the way."""
 
 LARGEST_HEADER = 16 * 2**10
 LARGEST_BODY = 256 * 2**10
@@ -46,7 +49,7 @@ SETTINGS = {
     "inbuf_overflow": LARGEST_BODY,  # nothing that is sent is written to a file
     "channel_timeout": SECONDS_WITHOUT_PROGRESS,
     "cleanup_interval": 1,
-    "connection_limit": 2 * CONNECTIONS,  # never reached
+    "connection_limit": 2 * CONNECTIONS,  # beyond it they wait until they are taken
     "log_socket_errors": False,
     "ident": None,
 }
@@ -118,15 +121,12 @@ class GatedServer(TcpWSGIServer):  # type: ignore[misc]
         super().__init__(*given, **named)
 
     def handle_accept(self) -> None:
-        """Take a new connection; at the limit, the one that has kept the server waiting longest ends."""
-        channels = [one for one in self.active_channels.values() if not one.will_close]
-        dawdling = [one for one in channels if not one.requests]
-        if len(channels) >= CONNECTIONS and dawdling:
-            min(dawdling, key=lambda one: one.waiting_since).will_close = True
+        """Take a new connection."""
+        self._make_room()
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
-        """End connections whose request is late, or whose answer is not taken."""
+        """End connections whose request is late, or whose answer is not taken, and make room for others."""
         late = time.monotonic() - SECONDS_FOR_A_REQUEST
         stuck = now - SECONDS_WITHOUT_PROGRESS
         for channel in self.active_channels.values():
@@ -135,6 +135,17 @@ class GatedServer(TcpWSGIServer):  # type: ignore[misc]
             else:
                 ends = not channel.requests and channel.waiting_since < late
             channel.will_close = channel.will_close or ends
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """At the limit, end those that have kept the server waiting longest."""
+        channels = [one for one in self.active_channels.values() if not one.will_close]
+        too_many = len(channels) - CONNECTIONS + 1
+        if too_many > 0:
+            begun = time.monotonic() - SECONDS_TO_BEGIN
+            dawdling = [one for one in channels if not one.requests and one.waiting_since < begun]
+            for channel in sorted(dawdling, key=lambda one: one.waiting_since)[:too_many]:
+                channel.will_close = True
 
 
 def gated_server(

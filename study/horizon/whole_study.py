@@ -5,6 +5,7 @@ from gradstudy.storage.ending import begin_no_more
 from gradstudy.storage.studies import StudyRecord, delete_study, list_extensions
 from gradstudy.study.answer.confirmation_study import find_confirmation
 from gradstudy.study.horizon.course import rungs_of, set_rungs
+from gradstudy.study.horizon.extension import find_extensions
 
 
 def stop_whole(database: Database, study: StudyRecord) -> None:
@@ -13,13 +14,10 @@ def stop_whole(database: Database, study: StudyRecord) -> None:
     Raises:
         StudyDeletedError: the study is not there any more.
     """
-    extensions = list_extensions(database, study)
-    begun = {int(extension.spec["steps"]) for extension in extensions if extension.budget}
-    rungs = rungs_of(database, study)
-    if any(rung.steps not in begun for rung in rungs):
-        set_rungs(database, study, [rung for rung in rungs if rung.steps in begun])
+    _keep_begun_rungs(database, study)  # first, so that nobody begins another one meanwhile
     for record in [study, *_beside(database, study)]:
         begin_no_more(database, record, int(record.spec.get("seeds", 1)))
+    _keep_begun_rungs(database, study)  # of some, no run had begun
 
 
 def delete_whole(database: Database, study: StudyRecord) -> None:
@@ -35,3 +33,11 @@ def delete_whole(database: Database, study: StudyRecord) -> None:
 def _beside(database: Database, study: StudyRecord) -> list[StudyRecord]:
     confirmation = find_confirmation(database, study)
     return [*([] if confirmation is None else [confirmation.record]), *list_extensions(database, study)]
+
+
+def _keep_begun_rungs(database: Database, study: StudyRecord) -> None:
+    begun = {extension.steps for extension in find_extensions(database, study)}
+    rungs = rungs_of(database, study)
+    kept = [rung for rung in rungs if rung.steps in begun]
+    if kept != rungs:
+        set_rungs(database, study, kept)

@@ -24,7 +24,7 @@ def found(database: Database, name: str) -> StudyRecord:
     except PlainStudyError:
         raise RequestError(
             HTTPStatus.CONFLICT,
-            f"study {name!r} was launched by another program, and all that is given of it is its report",
+            f"study {name!r} was launched by another program: only its report can be asked for",
         ) from None
     except NotFoundError:
         raise no_study(name) from None
