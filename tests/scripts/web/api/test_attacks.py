@@ -172,7 +172,7 @@ def test_a_name_that_no_study_can_have_is_refused(server: ApiServer, name: str) 
 
 
 @pytest.mark.parametrize("name", ["%00", "%0d%0aX:%20y", "%1b[31m", "%ff%fe", "..%2f..%2fetc", "%e2%80%ae",
-                                  "%3Cscript%3E", "%F0%9F%98%80", "a" * 8000, "there%20", "THERE%27%20OR%201=1"])  # fmt: skip
+                                  "%3Cscript%3E", "%F0%9F%98%80", "a" * 8000, "x%20", "x%27%20OR%201=1"])  # fmt: skip
 @pytest.mark.parametrize("rest", ["", "/trials", "/report", "/stop"])
 def test_a_name_of_no_study_in_a_path_is_not_found(server: ApiServer, name: str, rest: str) -> None:
     method = "POST" if rest == "/stop" else "GET"
