@@ -7,6 +7,7 @@ before it asks who sends it, and waits for a slow request as long as a byte arri
 # pyright: reportIncompatibleVariableOverride=false
 # waitress has no annotations, and what it replaces on a class is not what pyright infers.
 
+import logging
 import socket
 import time
 from http import HTTPStatus
@@ -154,6 +155,7 @@ def gated_server(
     """A server of what the gate lets in on a socket that listens; it keeps its sockets in ``connections``."""
     kind = (listening.family, listening.type, listening.proto, listening.getsockname())
     settings = Adjustments(sockets=[listening], **SETTINGS)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no news
     return GatedServer(
         application, connections, True, listening, adj=settings, sockinfo=kind, bind_socket=False, gate=gate
     )
