@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
+TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"), column("datetime_complete"))
 STUDY_ATTRIBUTES = table("study_system_attributes", column("study_id"), column("key"), column("value_json"))
 USER_ATTRIBUTES, SYSTEM_ATTRIBUTES = (
     table(f"trial_{kind}_attributes", column("trial_id"), column("key"), column("value_json"))

@@ -1,8 +1,9 @@
 """How far a study is."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from gradstudy.storage.errors import StudyDeletedError
 from gradstudy.storage.results import EXCLUDED as EXCLUDED
@@ -23,23 +24,56 @@ def count_outcomes(engine: Engine, study: StudyRecord) -> dict[str, int]:
     Raises:
         StudyDeletedError: the study is not there any more.
     """
-    held = Trial.worker_id.is_not(None)
-    counts_not = Trial.excluded.is_not(None)
-    of_study = select(Trial.outcome, held, counts_not, func.count()).where(Trial.study_id == study.study_id)
-    query = of_study.group_by(Trial.outcome, held, counts_not)
     with reading(engine) as connection:
         budget = connection.scalar(select(Study.budget).where(is_study(study)))
-        rows = connection.execute(query).all()
+        counted = _outcomes(connection, [study.study_id])
     if budget is None:
         raise StudyDeletedError(study.name)
-    counts = dict.fromkeys([*map(str, Outcome), RUNNING], 0)
-    for outcome, is_held, is_excluded, count in rows:
-        if is_excluded:
-            counts[EXCLUDED] = counts.get(EXCLUDED, 0) + count
-        elif outcome is not None or is_held:
-            counts[str(outcome or RUNNING)] += count
-    counts[REMAINING] = budget - sum(counts.values())
-    return counts
+    return _with_remaining(budget, counted.get(study.study_id, {}))
+
+
+def count_outcomes_of(connection: Connection, studies: Sequence[StudyRecord]) -> dict[int, dict[str, int]]:
+    """See ``count_outcomes``, of several studies with the budgets that they have there, by ``study_id``."""
+    counted = _outcomes(connection, [study.study_id for study in studies])
+    return {study.study_id: _with_remaining(study.budget, counted.get(study.study_id, {})) for study in studies}
+
+
+def count_ended(connection: Connection) -> dict[int, int]:
+    """How many trials have ended, excluded ones among them, by ``study_id``; of studies without any there is nothing.
+
+    An index answers it: a page asks for all studies at once.
+    """
+    query = (
+        select(Trial.study_id, func.count().label("trials")).where(Trial.outcome.is_not(None)).group_by(Trial.study_id)
+    )
+    return {row.study_id: row.trials for row in connection.execute(query)}
+
+
+def count_excluded(connection: Connection) -> dict[int, int]:
+    """How many trials are excluded, by ``study_id``; of studies without any there is nothing."""
+    query = (
+        select(Trial.study_id, func.count().label("trials")).where(Trial.excluded.is_not(None)).group_by(Trial.study_id)
+    )
+    return {row.study_id: row.trials for row in connection.execute(query)}
+
+
+def _outcomes(connection: Connection, studies: Sequence[int]) -> dict[int, dict[str, int]]:
+    """How many trials there are of each outcome, running or excluded, by ``study_id``."""
+    held, counts_not = Trial.worker_id.is_not(None), Trial.excluded.is_not(None)
+    of_studies = select(Trial.study_id, Trial.outcome, held, counts_not, func.count())
+    query = of_studies.where(Trial.study_id.in_(studies)).group_by(Trial.study_id, Trial.outcome, held, counts_not)
+    counted: dict[int, dict[str, int]] = {}
+    for study_id, outcome, is_held, is_excluded, count in connection.execute(query):
+        counts = counted.setdefault(study_id, {})
+        if is_excluded or outcome is not None or is_held:
+            name = EXCLUDED if is_excluded else str(outcome or RUNNING)
+            counts[name] = counts.get(name, 0) + count
+    return counted
+
+
+def _with_remaining(budget: int, counted: dict[str, int]) -> dict[str, int]:
+    counts = dict.fromkeys([*map(str, Outcome), RUNNING], 0) | counted
+    return counts | {REMAINING: budget - sum(counts.values())}
 
 
 def steps_under_way(engine: Engine, study: StudyRecord) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import seconds_ago, utc_now
@@ -48,9 +48,14 @@ def take_back(engine: Engine, study: StudyRecord, host: str | None = None) -> No
 
 def reasons(engine: Engine, host: str | None = None) -> dict[int, list[Reason]]:
     """Why studies are set aside, by ``study_id``: for a machine, or for all."""
-    query = select(SetAside.study_id, SetAside.host, SetAside.reason, SetAside.code).order_by(SetAside.host)
     with reading(engine) as connection:
-        rows = connection.execute(query if host is None else query.where(SetAside.host == host)).all()
+        return read_reasons(connection, host)
+
+
+def read_reasons(connection: Connection, host: str | None = None) -> dict[int, list[Reason]]:
+    """See ``reasons``."""
+    query = select(SetAside.study_id, SetAside.host, SetAside.reason, SetAside.code).order_by(SetAside.host)
+    rows = connection.execute(query if host is None else query.where(SetAside.host == host)).all()
     found: dict[int, list[Reason]] = {}
     for study_id, place, text, code in rows:
         found.setdefault(study_id, []).append(Reason(place, text, code))

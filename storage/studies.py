@@ -1,5 +1,6 @@
 """Studies: a spec and a budget under a name, on top of Optuna's study of that name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,7 +96,9 @@ def find_study(db: Database, name: str) -> StudyRecord:
             f"study '{name}' in {db.display_url} was not launched by gradstudy but by another program; "
             f"`gradstudy report {name}` reads it"
         )
-    names = [study.name for study in list_studies(db)]
+    with reading(db.engine) as connection:
+        of_ours = select(STUDIES.c.study_name).join_from(Study, STUDIES, STUDIES.c.study_id == Study.study_id)
+        names = list(connection.scalars(of_ours.order_by(Study.study_id)))
     known = f"there are: {', '.join(names)}" if names else "it holds no studies yet"
     raise NotFoundError(f"there is no study '{name}' in {db.display_url}; {known}")
 
@@ -124,6 +127,12 @@ def list_studies(db: Database) -> list[StudyRecord]:
     """Every study of gradstudy's, the oldest first."""
     with reading(db.engine) as connection:
         return [_record(row) for row in connection.execute(_records().order_by(Study.study_id))]
+
+
+def read_records(connection: Connection, studies: Sequence[int]) -> list[StudyRecord]:
+    """The studies of these numbers that there are, the oldest first."""
+    query = _records().where(Study.study_id.in_(studies)).order_by(Study.study_id)
+    return [_record(row) for row in connection.execute(query)]
 
 
 def list_extensions(db: Database, record: StudyRecord) -> list[StudyRecord]:

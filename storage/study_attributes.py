@@ -1,11 +1,11 @@
 """What Optuna keeps beside a study under a name, such as the notes and figures of optuna-dashboard."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import Connection, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.database import Database
@@ -19,6 +19,13 @@ def read_attribute(db: Database, study_id: int, key: str) -> Any:
     with reading(db.engine) as connection:
         text = connection.scalar(select(STUDY_ATTRIBUTES.c.value_json).where(mine))
     return None if text is None else json.loads(text)
+
+
+def read_attributes(connection: Connection, key: str, studies: Sequence[int]) -> dict[int, Any]:
+    """The values under a name, by ``study_id``; of studies without one there is nothing."""
+    wanted = (STUDY_ATTRIBUTES.c.key == key) & STUDY_ATTRIBUTES.c.study_id.in_(studies)
+    rows = connection.execute(select(STUDY_ATTRIBUTES.c.study_id, STUDY_ATTRIBUTES.c.value_json).where(wanted))
+    return {study_id: json.loads(text) for study_id, text in rows}
 
 
 def keep_first(db: Database, study_id: int, key: str, value: Any) -> Any:

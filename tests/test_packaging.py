@@ -24,10 +24,9 @@ def test_the_wheel_holds_every_module_of_every_room_and_nothing_at_top_level(whe
     modules = {f"gradstudy/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert modules <= names
     assert {f"gradstudy/{room}/py.typed" for room in ROOMS} <= names
-    templates = {
-        f"gradstudy/{path.relative_to(ROOT)}" for path in (ROOT / "study" / "report" / "templates").glob("*.html")
-    }
-    assert len(templates) > 1
+    folders = (ROOT / "study" / "report" / "templates", ROOT / "scripts" / "web" / "pages" / "templates")
+    templates = {f"gradstudy/{path.relative_to(ROOT)}" for folder in folders for path in folder.glob("*.*")}
+    assert {Path(name).suffix for name in templates} == {".html", ".css", ".js"}
     assert templates <= names
     assert "gradstudy/models/tasks/sunspots.csv" in names
     top_level = {name.partition("/")[0] for name in names}

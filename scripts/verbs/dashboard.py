@@ -1,4 +1,4 @@
-"""``gradstudy dashboard``: optuna-dashboard on the results, read-only unless asked."""
+"""``gradstudy dashboard``: the pages of the studies and optuna-dashboard, read-only unless asked."""
 
 import os
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def dashboard(
     allow_host: AllowHost = None,
     allow_modules: AllowModules = None,
 ) -> None:
-    """Show the studies in a browser, with their notes and plots kept up to date."""
+    """Show the studies and their reports in a browser, kept up to date, beside optuna-dashboard."""
     from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
@@ -92,14 +92,17 @@ def entrance(
 @contextmanager
 def running_dashboard(database: "Database", address: "Address", gate: "Gate") -> Iterator[None]:
     """Serve a database's studies and keep their notes and plots up to date; say where."""
-    from gradstudy.scripts.web.application import dashboard_application
+    from gradstudy.scripts.web.application import service_application
     from gradstudy.scripts.web.server import WebServer
+    from gradstudy.storage.database import Database
     from gradstudy.storage.optuna_reader import reading_storage
-    from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
+    from gradstudy.study.report.dashboard.refresh import refreshing_dashboard
 
     with ExitStack() as stack:
         storage = database.optuna_storage if gate.writable else stack.enter_context(reading_storage(database))
-        server = WebServer(address, dashboard_application(database, storage), gate)
+        own = stack.enter_context(Database.open(database.url.render_as_string(hide_password=False)))
+        application = stack.enter_context(service_application(own, storage, writable=gate.writable))
+        server = WebServer(address, application, gate)
         stack.enter_context(refreshing_dashboard(database, _warn))
         stack.enter_context(server.serving())
         typer.echo(

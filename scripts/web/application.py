@@ -1,8 +1,9 @@
-"""optuna-dashboard as it is given to browsers: with protecting headers, and without tracebacks on the terminal."""
+"""What is given to browsers, with protecting headers, and without tracebacks on the terminal."""
 
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gradstudy.scripts.web.headers import PROTECTING, Application, Environ, StartResponse
@@ -17,14 +18,25 @@ LOGGER = "optuna_dashboard._bottle_util"
 """Where optuna-dashboard says what it could not answer, with a traceback."""
 
 
-def dashboard_application(database: "Database", storage: "BaseStorage") -> Application:
-    """The JSON interface of a database, and optuna-dashboard on its storage."""
+@contextmanager
+def service_application(database: "Database", storage: "BaseStorage", *, writable: bool) -> Iterator[Application]:
+    """The pages and the JSON interface of a database, and optuna-dashboard on a storage of it.
+
+    Args:
+        database: that both show; used by this application alone.
+        storage: that optuna-dashboard shows.
+        writable: whether pages offer to change something.
+    """
     import optuna_dashboard
 
     from gradstudy.scripts.web.api.application import api_application
+    from gradstudy.scripts.web.api.messages import PREFIX
+    from gradstudy.scripts.web.pages.application import pages_application
 
     logging.getLogger(LOGGER).addFilter(_first_line)
-    return protected(routed(api_application(database), optuna_dashboard.wsgi(storage)))
+    with pages_application(database, writable=writable) as pages:
+        own = {PREFIX: api_application(database), **dict.fromkeys(("/", "/studies", "/assets"), pages)}
+        yield protected(routed(own, optuna_dashboard.wsgi(storage)))
 
 
 def protected(application: Application) -> Application:

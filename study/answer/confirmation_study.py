@@ -42,10 +42,15 @@ class Confirmation:
     chosen: list[Chosen]
 
 
+def confirmation_name(name: str) -> str:
+    """What the study is called that confirms one of this name."""
+    return derived_name(name, SUFFIX)
+
+
 def find_confirmation(database: Database, study: StudyRecord) -> Confirmation | None:
     """The study that confirms this one; None when there is none."""
     try:
-        record = find_study(database, derived_name(study.name, SUFFIX))
+        record = find_study(database, confirmation_name(study.name))
     except NotFoundError:
         return None
     kept = read_attribute(database, record.study_id, ATTRIBUTE)
@@ -94,7 +99,7 @@ def begin_confirmation(database: Database, study: StudyRecord, top: int, max_run
 def confirming_spec(spec: StudySpec, chosen: list[Chosen], max_runs: int) -> StudySpec:
     """The spec of a confirmation."""
     return spec_of_chosen(
-        spec, chosen, max_runs, name=derived_name(spec.name, SUFFIX), seed=derived_seed(spec.seed, CONFIRMING)
+        spec, chosen, max_runs, name=confirmation_name(spec.name), seed=derived_seed(spec.seed, CONFIRMING)
     )
 
 

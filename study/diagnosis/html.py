@@ -5,7 +5,7 @@ from gradstudy.study.diagnosis.diagnose import Diagnosis
 from gradstudy.study.diagnosis.figures import MOST_RUNS, diagnosis_figures
 from gradstudy.study.diagnosis.remedies import remedies
 from gradstudy.study.diagnosis.table import runs_table
-from gradstudy.study.report.html import rendered
+from gradstudy.study.report.html import rendered, templates
 
 
 def html_diagnosis(diagnosis: Diagnosis) -> str:
@@ -21,7 +21,7 @@ def html_diagnosis(diagnosis: Diagnosis) -> str:
         for run in sorted(diagnosis.runs, key=lambda run: not run.is_bad)
     ]
     return rendered(
-        "diagnosis.html",
+        templates().get_template("diagnosis.html"),
         figures,
         runs=runs,
         shared=sentences.shared(diagnosis),

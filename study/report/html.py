@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
 from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.storage.database import Database
@@ -46,17 +46,19 @@ def read_drawn_steps(database: Database, report: Report) -> pd.DataFrame:
     return read_steps(database, report.study.name, *drawn(report))
 
 
-def html_report(report: Report, steps: pd.DataFrame) -> str:
+def html_report(report: Report, steps: pd.DataFrame, template: Template | None = None) -> str:
     """The file of one study.
 
     Args:
         report: of the study.
         steps: as ``drawn`` says, rows of ``step_result``.
+        template: that extends ``report.html``, of an environment as ``templates`` makes it; None for a file that opens
+            without a network.
     """
     study = report.study
     figures = report_figures(report, steps)
     return rendered(
-        "report.html",
+        template or templates().get_template("report.html"),
         {name: figure for section in figures.values() for name, figure in section.items()},
         report=report,
         title=sentences.title(report),
@@ -85,7 +87,7 @@ def html_comparison(comparison: Comparison) -> str:
     frontiers = comparison.frontiers
     figures = {f"frontier-{cell}": frontier_comparison(frontiers, cell) for cell in sorted(frontiers["cell"].unique())}
     return rendered(
-        "comparison.html",
+        templates().get_template("comparison.html"),
         figures,
         comparison=comparison,
         answers=[
@@ -100,15 +102,23 @@ def html_comparison(comparison: Comparison) -> str:
     )
 
 
-def rendered(template: str, figures: dict[str, Any], **context: Any) -> str:
-    """A page made of a template, with figures by name."""
+def templates(*further: BaseLoader) -> Environment:
+    """The templates of reports, and further ones that may extend them."""
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
-        loader=PackageLoader("gradstudy.study.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=ChoiceLoader([*further, PackageLoader("gradstudy.study.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
-    return environment.get_template(template).render(
-        plotly=get_plotlyjs(),
+    environment.globals["plotly"] = get_plotlyjs
+    return environment
+
+
+def rendered(template: Template, figures: dict[str, Any], **context: Any) -> str:
+    """A page made of a template, with figures by name."""
+    return template.render(
         # Within a script element, "</" would end it.
         figures={name: figure.to_json().replace("<", "\\u003c") for name, figure in figures.items()},
         version=version("gradstudy"),

@@ -1,6 +1,7 @@
 """What the dashboard is given to show, and that it follows the study."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -11,11 +12,15 @@ from waiting import until
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
+from gradstudy.storage.exclusion import exclude_trials
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import StudyRecord, delete_study, find_study, list_studies
+from gradstudy.storage.transactions import reading
 from gradstudy.study.launch import create_or_resume
-from gradstudy.study.report.dashboard import write_content
-from gradstudy.study.report.dashboard_refresh import refreshing_dashboard
+from gradstudy.study.report import sentences
+from gradstudy.study.report.dashboard.answer_line import read_answer_lines
+from gradstudy.study.report.dashboard.content import write_content
+from gradstudy.study.report.dashboard.refresh import refreshing_dashboard
 from gradstudy.study.report.report import read_report
 from gradstudy.study.spec.study_spec import StudySpec
 
@@ -26,7 +31,7 @@ def write() -> Callable[[Database], optuna.Study]:
 
     def write_it(db: Database) -> optuna.Study:
         record = find_study(db, "s")
-        write_content(db, record, count_outcomes(db.engine, record))
+        write_content(db, record, count_outcomes(db.engine, record), "12 ended, 0 excluded")
         return optuna.load_study(study_name="s", storage=db.optuna_storage)
 
     return write_it
@@ -68,14 +73,14 @@ def test_a_study_that_was_deleted_has_no_content(finished: Database) -> None:
     counts = count_outcomes(finished.engine, record)
     delete_study(finished, "s")
     with pytest.raises(NotFoundError):
-        write_content(finished, record, counts)
+        write_content(finished, record, counts, "")
 
 
 def test_the_note_follows_a_study(
     finished: Database, work: Callable[..., None], spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.05)
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.LARGEST_SHARE", 1.0)  # on a slow machine too
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.LARGEST_SHARE", 1.0)  # on a slow machine too
     assert finished.path is not None
     said: list[str] = []
     with Database.open(f"sqlite:///{finished.path}") as other, refreshing_dashboard(other, said.append):
@@ -88,14 +93,53 @@ def test_the_note_follows_a_study(
     assert said == []
 
 
+def test_a_note_that_is_as_new_as_its_study_is_not_written_again_at_a_start(
+    finished: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.LARGEST_SHARE", 1.0)
+    looks: list[Database] = []
+    monkeypatch.setattr(
+        "gradstudy.study.report.dashboard.refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+    )
+
+    def version() -> int:
+        study = optuna.load_study(study_name="s", storage=finished.optuna_storage)
+        return int(study._storage.get_study_system_attrs(1).get("dashboard:note_ver", 0))
+
+    def look_again() -> None:
+        """Until whatever there is to write is written."""
+        with refreshing_dashboard(finished, pytest.fail):
+            before = len(looks)
+            until(lambda: len(looks) > before + 2)
+
+    look_again()
+    assert version() == 1
+    look_again()
+    assert version() == 1
+    exclude_trials(finished, find_study(finished, "s"), [0], "a bad disk")
+    look_again()
+    assert version() == 2
+
+
+def test_the_answer_is_kept_with_a_study(finished: Database, write: Callable[..., optuna.Study]) -> None:
+    write(finished)
+    record, report = find_study(finished, "s"), read_report(finished, "s")
+    with reading(finished.engine) as connection:
+        (line,) = read_answer_lines(connection, [record]).values()
+        assert read_answer_lines(connection, [replace(record, identity="of another study")]) == {}
+    assert (line.setting, line.ended) == (sentences.setting(report), "12 ended, 0 excluded")
+    assert sentences.standing(report).startswith(f"{line.standing}: ")
+
+
 def test_a_database_that_goes_away_is_said_once(
     finished: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
     said: list[str] = []
     looks: list[Database] = []
     monkeypatch.setattr(
-        "gradstudy.study.report.dashboard_refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+        "gradstudy.study.report.dashboard.refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
     )
     with finished.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gradstudy_study RENAME TO elsewhere")
@@ -108,10 +152,10 @@ def test_a_database_that_goes_away_is_said_once(
 def test_an_error_in_one_study_is_said_once_and_the_others_are_refreshed(
     finished: Database, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
     looks: list[Database] = []
     monkeypatch.setattr(
-        "gradstudy.study.report.dashboard_refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
+        "gradstudy.study.report.dashboard.refresh.list_studies", lambda db: looks.append(db) or list_studies(db)
     )
     create_or_resume(finished, spec.model_copy(update={"name": "later"}))
     with finished.engine.begin() as connection:
@@ -126,7 +170,7 @@ def test_an_error_in_one_study_is_said_once_and_the_others_are_refreshed(
 
 
 def test_no_error_ends_the_refreshing(finished: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.SECONDS_BETWEEN_LOOKS", 0.01)
     looks: list[Database] = []
 
     def fail_at_first(db: Database) -> list[StudyRecord]:
@@ -135,7 +179,7 @@ def test_no_error_ends_the_refreshing(finished: Database, monkeypatch: pytest.Mo
             raise RuntimeError("of a kind that nobody expects")
         return list_studies(db)
 
-    monkeypatch.setattr("gradstudy.study.report.dashboard_refresh.list_studies", fail_at_first)
+    monkeypatch.setattr("gradstudy.study.report.dashboard.refresh.list_studies", fail_at_first)
     said: list[str] = []
     with refreshing_dashboard(finished, said.append):
         until(lambda: "12 of 12 trials" in note_of(finished))

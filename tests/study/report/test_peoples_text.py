@@ -13,7 +13,7 @@ from rich.console import Console
 from simulated import simulated_study, simulated_trials
 
 from gradstudy.study.report.comparison import Comparison
-from gradstudy.study.report.dashboard_note import write_note
+from gradstudy.study.report.dashboard.note import write_note
 from gradstudy.study.report.figures.collection import report_figures
 from gradstudy.study.report.figures.frontier_comparison import frontier_comparison
 from gradstudy.study.report.html import html_report

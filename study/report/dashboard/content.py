@@ -12,7 +12,8 @@ from gradstudy.storage.optuna_internals import NOTE_PREFIX, NOTE_VERSION, PLOT_P
 from gradstudy.storage.progress import RUNNING
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
-from gradstudy.study.report.dashboard_note import write_note
+from gradstudy.study.report.dashboard.answer_line import ANSWER_LINE, AnswerLine
+from gradstudy.study.report.dashboard.note import write_note
 from gradstudy.study.report.figures.collection import Sections, report_figures
 from gradstudy.study.report.figures.loss_curves import drawn_trials
 from gradstudy.study.report.report import read_report
@@ -32,16 +33,19 @@ POINTS = 75
 HEIGHT = 450
 """Of a plot, in pixels: what optuna-dashboard leaves for it."""
 
-REPLACED = [NOTE_PREFIX, f"{PLOT_PREFIX}{PLOTS}"]
+REPLACED = [NOTE_PREFIX, f"{PLOT_PREFIX}{PLOTS}", ANSWER_LINE]
 
 
-def write_content(database: Database, record: StudyRecord, counts: dict[str, int]) -> None:
-    """Write note and plots of a study anew, in one transaction: who reads sees the old ones or the new ones.
+def write_content(database: Database, record: StudyRecord, counts: dict[str, int], ended: str) -> None:
+    """Write note, plots and the line with the answer of a study anew.
+
+    It is one transaction: who reads sees the old ones or the new ones.
 
     Args:
         database: that holds the study.
         record: of the study.
         counts: see ``gradstudy.storage.progress.count_outcomes``.
+        ended: see ``AnswerLine``.
 
     Raises:
         NotFoundError: the study was deleted.
@@ -53,7 +57,8 @@ def write_content(database: Database, record: StudyRecord, counts: dict[str, int
     note, plots = write_note(report, counts[RUNNING]), _plots(report_figures(report, steps))
     version = read_attribute(database, record.study_id, NOTE_VERSION) or 0
     try:
-        replace_attributes(database, record.study_id, REPLACED, _attributes(note, plots, version))
+        values = _attributes(note, plots, version) | AnswerLine.of(report, ended).attributes()
+        replace_attributes(database, record.study_id, REPLACED, values)
     except IntegrityError as error:
         raise NotFoundError(f"there is no study '{record.name}' any more") from error
 

@@ -1,0 +1,1 @@
+"""What optuna-dashboard and the page of all studies show of a study, kept with it while it runs."""
