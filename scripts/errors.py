@@ -1,8 +1,10 @@
-"""What can go wrong with a command line before any work begins.
+"""What can go wrong with a command, beside its work.
 
 CommandError
 ├── UsageError       options that do not go together, or that name what is not there
-└── CannotServeError an address that cannot be served on
+├── CannotServeError an address that cannot be served on
+├── RefusedError     a server says why it does not do what was asked
+└── NoAnswerError    a server does not answer, or cannot for now
 """
 
 from importlib.util import find_spec
@@ -18,6 +20,14 @@ class UsageError(CommandError, ValueError):
 
 class CannotServeError(CommandError, OSError):
     """The system does not let us listen there."""
+
+
+class RefusedError(CommandError):
+    """A server does not do what was asked; the text is what it says."""
+
+
+class NoAnswerError(CommandError, OSError):
+    """A server does not answer, or cannot for now."""
 
 
 def require_extra(extra: str, what: str, *modules: str) -> None:

@@ -92,14 +92,14 @@ def _said(error: Exception) -> str:
 def _exit_code(error: Exception) -> int | None:
     """The exit code of an error that gradstudy knows, None for one that it does not."""
     from gradstudy.models.tasks.errors import TaskError
-    from gradstudy.scripts.errors import CannotServeError, UsageError
+    from gradstudy.scripts.errors import CannotServeError, NoAnswerError, RefusedError, UsageError
     from gradstudy.storage.errors import StorageError, UnavailableError
     from gradstudy.study.errors import StudyError, WorkFailedError
 
-    if isinstance(error, (UnavailableError, WorkFailedError, CannotServeError)):
+    if isinstance(error, (UnavailableError, WorkFailedError, CannotServeError, NoAnswerError)):
         return WORK_FAILED
     if isinstance(error, OSError) and error.errno in FULL:
         return WORK_FAILED
-    if isinstance(error, (StudyError, StorageError, TaskError, UsageError)):
+    if isinstance(error, (StudyError, StorageError, TaskError, UsageError, RefusedError)):
         return WRONG_USAGE
     return None

@@ -19,8 +19,15 @@ def refuse_with_detach(context: typer.Context) -> None:
     Raises:
         UsageError: there is such an option.
     """
-    for name in OF_WORKERS:
+    refuse_idle(context, *OF_WORKERS, reason="with --detach, which starts no workers; `gradstudy work` takes it")
+
+
+def refuse_idle(context: typer.Context, *names: str, reason: str) -> None:
+    """Refuse options that stand on the command line and have no effect.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name in names:
         if is_given(context, name):
-            raise UsageError(
-                f"--{name} has no effect with --detach, which starts no workers; `gradstudy work` takes it"
-            )
+            raise UsageError(f"--{name.replace('_', '-')} has no effect {reason}")

@@ -14,10 +14,10 @@ from typer.core import TyperGroup
 from gradstudy.scripts.exit_codes import DEBUG_VARIABLE, with_exit_code
 from gradstudy.scripts.options import PASSWORD_VARIABLE
 from gradstudy.scripts.printable import sentence
+from gradstudy.scripts.server_options import SERVER_PASSWORD_VARIABLE, Server, ServerPasswordFile, pass_on
 from gradstudy.scripts.verbs import (
     confirm,
     dashboard,
-    delete,
     diagnose,
     exclude,
     extend,
@@ -32,6 +32,7 @@ from gradstudy.scripts.verbs import (
     work,
 )
 from gradstudy.scripts.verbs.catalogue import presets, strategies, tasks
+from gradstudy.scripts.verbs.ending import delete, stop
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 """Of the garbage collector: with Python's 700 a fifth of the start is spent on looking for garbage among modules."""
@@ -80,6 +81,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     strategies.strategies,
     tasks.tasks,
     presets.presets,
+    stop.stop,
     delete.delete,
 )
 TAKE_PASSWORD = ("dashboard", "serve")
@@ -100,6 +102,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def gradstudy(
     context: typer.Context,
+    server: Server = None,
+    password_file: ServerPasswordFile = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
@@ -110,6 +114,8 @@ def gradstudy(
         os.environ[DEBUG_VARIABLE] = "1"
     if context.invoked_subcommand not in TAKE_PASSWORD:
         os.environ.pop(PASSWORD_VARIABLE, None)  # code of a study must not read it
+    context.obj = os.environ.pop(SERVER_PASSWORD_VARIABLE, None) or None  # nor this one
+    with_exit_code(pass_on)(context, server, password_file)
 
 
 def main() -> None:

@@ -109,6 +109,27 @@ def _parsed(values: Values) -> "StudySpec":
         raise SpecError(f"{error}; if that is for the optimizer of your own function, say --optimizer own") from None
 
 
+def checked_spec(name: str | None, from_file: Values, flags: Values) -> "tuple[StudySpec, list[str]]":
+    """The spec that a name, a spec file's values and flags make, and a sentence for each part without an effect.
+
+    Raises:
+        SpecError: it cannot be made, or a flag has no effect on it.
+    """
+    from gradstudy.study.literature.presets import preset_values
+    from gradstudy.study.spec.checks.without_effect import beside_factors, without_defaults, without_effect
+
+    values = merged(({"name": name} if name else {}) | from_file, flags)
+    if values.get("preset") is not None:
+        space = values.get("space")
+        strategies = space.get("strategies") if isinstance(space, dict) else None
+        values = merged(preset_values(values["preset"], strategies if isinstance(strategies, list) else None), values)
+    spec = _parsed(values)
+    for sentence in without_effect(spec, flags):
+        raise SpecError(sentence)
+    in_file = without_defaults(from_file)
+    return spec, [*without_effect(spec, in_file), *beside_factors(spec, merged(in_file, flags))]
+
+
 def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
     """The spec that a name or a file and flags make, and whether they say more than the name.
 
@@ -116,21 +137,24 @@ def given_spec(name: str | None, flags: Values) -> "tuple[StudySpec, bool]":
         SpecError: it cannot be made, or a flag has no effect on it; where a part of a file has none, that is said.
     """
     from gradstudy.study.launch import with_file
-    from gradstudy.study.literature.presets import preset_values
-    from gradstudy.study.spec.checks.without_effect import beside_factors, without_defaults, without_effect
 
+    from_file = file_values(name, flags)
+    spec, sentences = checked_spec(name, from_file, flags)
+    for sentence in sentences:
+        typer.echo(f"gradstudy: {sentence}", err=True)
+    return (with_file(spec), True) if flags or from_file else (spec, False)
+
+
+def file_values(name: str | None, flags: Values) -> Values:
+    """What stands in the spec file, where the name is that of one.
+
+    Raises:
+        BadParameter: there is neither a name nor a preset.
+        SpecError: the file cannot be read or is not TOML.
+    """
     from_file = read_spec_file(Path(name)) if name and name.endswith(".toml") else {}
-    values = merged(({"name": name} if name else {}) | from_file, flags)
-    if "preset" in values:
-        values = merged(preset_values(values["preset"], values.get("space", {}).get("strategies")), values)
-    elif not name:
+    if not name and "preset" not in flags:
         raise typer.BadParameter(
             "a name for the study, a file FILE.toml, or --preset NAME is needed", param_hint="NAME"
         )
-    spec = _parsed(values)
-    for sentence in without_effect(spec, flags):
-        raise SpecError(sentence)
-    in_file = without_defaults(from_file)
-    for sentence in [*without_effect(spec, in_file), *beside_factors(spec, merged(in_file, flags))]:
-        typer.echo(f"gradstudy: {sentence}", err=True)
-    return (with_file(spec), True) if flags or from_file else (spec, False)
+    return from_file

@@ -23,7 +23,9 @@ NUMBERS = (
 TYPES = dict.fromkeys(WORDS, "str") | dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(NUMBERS, "float64")
 
 
-def read_trials(db: Database, study: str, *, excluded: bool = False) -> pd.DataFrame:
+def read_trials(
+    db: Database, study: str, *, excluded: bool = False, after: int = -1, most: int | None = None
+) -> pd.DataFrame:
     """The view ``trial_result`` of a study, by number; ``factors`` and ``metrics`` are dictionaries, times are UTC.
 
     ``searched`` has what the view has among the factors and is searched on a range: each setting has another value.
@@ -32,12 +34,15 @@ def read_trials(db: Database, study: str, *, excluded: bool = False) -> pd.DataF
         db: where the study is.
         study: its name.
         excluded: whether trials are among them that count nowhere.
+        after: only trials with larger numbers.
+        most: how many, the first of them; None for all.
 
     Raises:
         NotFoundError: there is no such study.
     """
-    counting = "" if excluded else " AND excluded IS NULL"
-    frame = _read(db, study, f"SELECT * FROM trial_result WHERE study = :study{counting} ORDER BY number")
+    wanted = "study = :study AND number > :after" + ("" if excluded else " AND excluded IS NULL")
+    limit = "" if most is None else f" LIMIT {most:d}"
+    frame = _read(db, study, f"SELECT * FROM trial_result WHERE {wanted} ORDER BY number{limit}", after=after)
     ranges = find_study(db, study).spec.get("space", {}).get("hyperparameters", {})
     factors = [_decoded(given) for given in frame["factors"]]
     for column, is_searched in (("factors", False), ("searched", True)):

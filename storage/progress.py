@@ -6,14 +6,13 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, func, select
 
 from gradstudy.storage.errors import StudyDeletedError
+from gradstudy.storage.results import EXCLUDED as EXCLUDED
+from gradstudy.storage.results import REMAINING as REMAINING
+from gradstudy.storage.results import RUNNING as RUNNING
 from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Study, Trial
 from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import reading
-
-RUNNING = "running"
-REMAINING = "remaining"
-EXCLUDED = "excluded"
 
 
 def count_outcomes(engine: Engine, study: StudyRecord) -> dict[str, int]:

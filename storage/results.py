@@ -21,6 +21,12 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+RUNNING = "running"
+REMAINING = "remaining"
+EXCLUDED = "excluded"
+"""What trials are counted as beside their outcomes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
     """How a trial ended; each field is the column of that name. Numbers that are not finite become NULL.

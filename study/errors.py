@@ -7,6 +7,7 @@ StudyError
 ├── BeyondHorizonError a horizon of which no run is long enough to tell
 ├── LogError           a training log that cannot be read, or has no loss
 ├── NothingToConfirmError a study without a setting to confirm
+├── IdleOptionError    something was given that has no effect
 ├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
 ├── NothingToRescueError a trial that no remedy can be tried on
@@ -43,6 +44,10 @@ class LogError(StudyError, ValueError):
 
 class NothingToConfirmError(StudyError):
     """No trial of the study trained, or it is itself a confirmation."""
+
+
+class IdleOptionError(StudyError, ValueError):
+    """Something was given that has no effect."""
 
 
 class NothingToExtendError(StudyError):

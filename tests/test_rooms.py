@@ -29,8 +29,8 @@ ORDER = {
         *("horizon", "scaling", "report", "integrations", "diagnosis", "opened_study"),
     ),
     "scripts": (
-        *("printable", "errors", "options", "given_options", "exit_codes", "spec_input", "spec_flags"),
-        *("output", "web", "running", "verbs", "main"),
+        *("printable", "errors", "password_file", "options", "given_options", "exit_codes", "spec_input", "spec_flags"),
+        *("output", "web", "client", "server_options", "running", "verbs", "main"),
     ),
 }
 """From the ground up: a room imports those before it. ``models`` and ``storage`` do not know each other."""

@@ -10,8 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from gradstudy.scripts.printable import printable
-from gradstudy.storage.progress import REMAINING, RUNNING
-from gradstudy.storage.results import Outcome
+from gradstudy.storage.results import REMAINING, RUNNING, Outcome
 
 if TYPE_CHECKING:
     from gradstudy.storage.results import TrialResult

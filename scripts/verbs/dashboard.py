@@ -10,7 +10,9 @@ import typer
 
 from gradstudy.scripts.exit_codes import INTERRUPTED
 from gradstudy.scripts.options import PASSWORD_VARIABLE, Storage
+from gradstudy.scripts.password_file import read_password
 from gradstudy.scripts.printable import sentence
+from gradstudy.scripts.running.users_code import AllowModules
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -41,13 +43,16 @@ def dashboard(
     writable: Writable = False,
     password_file: PasswordFile = None,
     allow_host: AllowHost = None,
+    allow_modules: AllowModules = None,
 ) -> None:
     """Show the studies and their reports in a browser, kept up to date, beside optuna-dashboard."""
+    from gradstudy.models.user_module.trusted import trusting_only
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.storage.database import Database
 
     address, gate = entrance(host, port, password_file, allow_host, writable=writable)
     with (
+        trusting_only(allow_modules or []),  # of studies that are launched by the JSON interface
         stop_on_signal(lambda: typer.echo("stopping the dashboard")) as stop,
         Database.open(storage) as database,
         running_dashboard(database, address, gate),
@@ -66,7 +71,7 @@ def entrance(
     """
     from gradstudy.scripts.errors import UsageError, require_extra
 
-    require_extra("dashboard", "the dashboard", "optuna_dashboard", "waitress", "plotly")
+    require_extra("dashboard", "the dashboard", "optuna_dashboard", "bottle", "waitress", "plotly")
 
     from gradstudy.scripts.web.gate import Gate
     from gradstudy.scripts.web.hosts import Hosts
@@ -116,16 +121,5 @@ def _password(file: Path | None) -> str | None:
 
     It is taken out of the environment, which processes that are started from here inherit.
     """
-    from gradstudy.scripts.errors import UsageError
-
     in_environment = os.environ.pop(PASSWORD_VARIABLE, None) or None
-    if file is None:
-        return in_environment
-    try:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise UsageError(f"--password-file takes a file with a password, but {file} cannot be read: {reason}") from None
-    if not password:
-        raise UsageError(f"--password-file takes a file with a password, but {file} is empty")
-    return password
+    return in_environment if file is None else read_password(file)

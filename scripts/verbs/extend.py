@@ -4,20 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstudy.scripts.errors import UsageError
-from gradstudy.scripts.given_options import is_given
+from gradstudy.scripts.given_options import OF_WORKERS, refuse_idle
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyName, Threads, Workers
+from gradstudy.scripts.server_options import takes_server
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from gradstudy.scripts.client import Client
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
     from gradstudy.study.spec.rungs import Rung
 
-TIMES = 16
-"""Steps of the longest runs where none are given, as a multiple of the study's."""
 
-
+@takes_server
 def extend(
     context: typer.Context,
     name: StudyName,
@@ -29,26 +28,40 @@ def extend(
         ),
     ] = None,
     top: Annotated[
-        int,
-        typer.Option(min=1, max=20, help="Settings, of different cells or strategies; each at half its rate, too."),
-    ] = 6,
-    runs: Annotated[int, typer.Option(min=1, help="Runs of each setting.")] = 2,
+        int | None,
+        typer.Option(
+            min=1,
+            max=20,
+            help="Settings, of different cells or strategies; each at half its rate, too.",
+            show_default="6",
+        ),
+    ] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs of each setting.", show_default="2")] = None,
     workers: Workers = None,
     slots: Slots = AUTO,
     threads: Threads = 1,
     device: Device = "cpu",
     detach: Annotated[bool, typer.Option("--detach", help="Leave the runs to workers elsewhere.")] = False,
+    *,
+    client: "Client | None",
 ) -> None:
     """Train the best settings longer, and say whether the answer holds there."""
+    if client is not None:
+        refuse_idle(context, *OF_WORKERS, reason="with --server, whose own workers make the runs")
+        _extend_there(client, name, steps, top, runs, detach=detach)
+        return
     from gradstudy.scripts.running.chosen_runs import given_work, run_chosen
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import find_study
+    from gradstudy.study.horizon.asked_rungs import asked_rungs
     from gradstudy.study.horizon.course import is_over, next_rung, set_rungs, stretches
 
     work = given_work(context, workers, slots, threads, device, detach=detach)
     with Database.open(storage) as database:
         study = find_study(database, name)
-        set_rungs(database, study, _rungs(context, database, study, steps, top, runs))
+        rungs = asked_rungs(database, study, steps, top, runs)
+        _say_what_goes_on(database, study, rungs)
+        set_rungs(database, study, rungs)
         if detach and not is_over(database, stretches(database, study)):
             next_rung(database, study)  # what is wrong with it is said now
             typer.echo(
@@ -60,41 +73,25 @@ def extend(
         _show(database, study)
 
 
-def _rungs(
-    context: typer.Context, database: "Database", study: "StudyRecord", steps: int | None, top: int, runs: int
-) -> "list[Rung]":
-    """The rungs to train on: to the number of steps that was given, else to the horizon of the study, else 16 times.
+def _extend_there(
+    client: "Client", name: str, steps: int | None, top: int | None, runs: int | None, *, detach: bool
+) -> None:
+    from gradstudy.scripts.running.on_server import follow
 
-    Raises:
-        UsageError: what was given has no effect.
-        NothingToExtendError: the steps are not more than the study's, or no trial of it trained.
-    """
-    from gradstudy.study.errors import NothingToExtendError
-    from gradstudy.study.horizon.course import horizon_rungs
-    from gradstudy.study.horizon.extension import find_extensions, first_settings
-    from gradstudy.study.spec.rungs import wanted_rungs
+    study = client.extend(name, steps, top, runs)
+    longer = ", then ".join(f"up to {each.runs} of {each.steps:,}" for each in study.way[1:])
+    typer.echo(f"longer runs of the best settings of study {name} on {client.url}: {longer} steps")
+    if not detach:
+        follow(client, study)
 
-    short = int(study.spec["steps"])
-    rungs = horizon_rungs(study) if steps is None else []
-    for option in ("top", "runs"):
-        if rungs and is_given(context, option):
-            raise UsageError(
-                f"--{option} has no effect: study {study.name!r} goes to its horizon of {study.spec['horizon']:,} "
-                "steps, and its budget says how many runs that takes; --steps N goes somewhere else"
-            )
-    longest = TIMES * short if steps is None else steps
-    if longest <= short:
-        raise NothingToExtendError(
-            f"study {study.name!r} trained {short:,} steps: --steps must be more, but got {longest:,}"
-        )
-    rungs = rungs or wanted_rungs(short, longest, top, runs)
-    known = {extension.steps: extension for extension in find_extensions(database, study)}
-    if not known:
-        first_settings(database, study, 1)  # what there is not is said before anything is changed
-    for rung in rungs:
-        if rung.steps in known:
-            typer.echo(f"{known[rung.steps].record.name} goes on with the settings that it began with")
-    return rungs
+
+def _say_what_goes_on(database: "Database", study: "StudyRecord", rungs: "list[Rung]") -> None:
+    from gradstudy.study.horizon.extension import find_extensions
+
+    wanted = {rung.steps for rung in rungs}
+    for extension in find_extensions(database, study):
+        if extension.steps in wanted:
+            typer.echo(f"{extension.record.name} goes on with the settings that it began with")
 
 
 def _show(database: "Database", study: "StudyRecord") -> None:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.errors import UsageError
-from gradstudy.scripts.given_options import refuse_with_detach
+from gradstudy.scripts.given_options import OF_WORKERS, refuse_idle, refuse_with_detach
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyOrFile, Threads, Workers
+from gradstudy.scripts.printable import printable
 from gradstudy.scripts.running.one_worker import Engine, Work, fitted
+from gradstudy.scripts.server_options import takes_server
 from gradstudy.scripts.spec_flags import takes_spec_flags
-from gradstudy.scripts.spec_input import Values, assignments, given_spec, names
+from gradstudy.scripts.spec_input import Values, assignments, file_values, given_spec, merged, names
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from gradstudy.scripts.client import Client
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
 
@@ -24,6 +27,7 @@ SLOWLY_READ = 50 * 2**20
 """Size of a file, in bytes, whose reading takes seconds."""
 
 
+@takes_server
 @takes_spec_flags
 def launch(
     context: typer.Context,
@@ -49,8 +53,13 @@ def launch(
     detach: Annotated[
         bool, typer.Option("--detach", help="Create the study and leave its trials to workers elsewhere.")
     ] = False,
+    client: "Client | None",
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
+    if client is not None:
+        refuse_idle(context, *OF_WORKERS, reason="with --server, whose own workers run the study")
+        _launch_there(client, name, flags, enqueue or [], detach=detach)
+        return
     if detach:
         refuse_with_detach(context)
     if gpus and engine is Engine.LOCAL:
@@ -124,6 +133,21 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
             _say_verdicts(database, record)
             _show_grid(database, record)
             typer.echo(f"done; now: gradstudy report {record.name}")
+
+
+def _launch_there(client: "Client", name: str | None, flags: Values, enqueued: list[str], *, detach: bool) -> None:
+    from gradstudy.scripts.running.on_server import follow
+
+    from_file = file_values(name, flags)
+    values = merged(({"name": name} if name else {}) | from_file, flags)
+    chosen: list[dict[str, str | float]] = [{**assignments("--enqueue", names(text), CHOSEN)} for text in enqueued]
+    launched = client.launch(values, chosen)
+    study = launched.study
+    for note in launched.notes:
+        typer.echo(printable(note), err=True)
+    typer.echo(f"study {study.name} on {client.url}: {study.budget} trials of {study.way[0].steps} steps")
+    if not detach:
+        follow(client, study)
 
 
 def _say_verdicts(database: "Database", record: "StudyRecord") -> None:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gradstudy.scripts.given_options import refuse_idle
 from gradstudy.scripts.options import Storage
 from gradstudy.scripts.printable import printable
+from gradstudy.scripts.server_options import takes_server
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from gradstudy.scripts.client import Client
     from gradstudy.study.opened_study import OpenStudy
     from gradstudy.study.report.comparison import Comparison
     from gradstudy.study.report.report import Report
@@ -20,7 +23,9 @@ Failures = Literal["diverged", "failed"]
 FILES_ONLY = ("html", "parquet")
 
 
+@takes_server
 def report(
+    context: typer.Context,
     names: Annotated[
         list[str], typer.Argument(metavar="NAME [OTHER]", help="Name of the study; a second one to compare it with.")
     ],
@@ -36,7 +41,7 @@ def report(
             show_default="the terminal; html and parquet: a file",
         ),
     ] = None,
-    axes: Annotated[
+    axis: Annotated[
         list[str] | None,
         typer.Option(
             "--axis",
@@ -68,11 +73,15 @@ def report(
             show_default="diverged where their learning rates are high",
         ),
     ] = None,
+    *,
+    client: "Client | None",
 ) -> None:
     """Say which settings avoid divergence: the answer, what it rests on, the tables, the map."""
     from gradstudy.scripts.errors import UsageError, require_extra
-    from gradstudy.study.opened_study import open_study
 
+    if client is not None:
+        reason = "with --server, which reads a plain study as its names say"
+        refuse_idle(context, "axis", "objective", "untrained", "failures", reason=reason)
     if len(names) > 2:
         raise UsageError(f"a report is of one study, or compares two, but got {len(names)}: {', '.join(names)}")
     if form == "parquet":
@@ -81,7 +90,12 @@ def report(
         raise UsageError(f"--output {output} needs a --format: html, markdown, csv, json or parquet")
     if form in FILES_ONLY and output is None:
         output = Path(f"{'-'.join(names)}.{form}")
-    pairs = _pairs(axes or [])
+    if client is not None:
+        _write_theirs(client, names, form, output)
+        return
+    from gradstudy.study.opened_study import open_study
+
+    pairs = _pairs(axis or [])
     opened = (
         open_study(name, storage, axes=pairs, objective=objective, untrained=untrained, failures=failures)
         for name in names
@@ -117,40 +131,31 @@ def _compared(a: "Report", b: "Report") -> "Comparison":
 
 
 def _write(study: "OpenStudy", made: "Report | Comparison", form: Form, output: Path | None) -> None:
-    from gradstudy.scripts.output.output_file import opened
+    from gradstudy.scripts.output.report_content import report_content
 
     if form == "terminal":
         from gradstudy.study.report.terminal import print_report
 
         print_report(made)
         return
-    content = _content(study, made, form)
+    _put(report_content(study, made, form), output)
+
+
+def _write_theirs(client: "Client", names: list[str], form: Form, output: Path | None) -> None:
+    from gradstudy.scripts.errors import UsageError
+    from gradstudy.study.report.plain_console import plain_console
+
+    if len(names) > 1 or form == "parquet":
+        what = "a comparison" if len(names) > 1 else "Parquet"
+        raise UsageError(f"a server gives no report as {what}; with --storage URL it is made here")
+    width = plain_console().width
+    _put(client.written_report(names[0], "text" if form == "terminal" else form, width), output)
+
+
+def _put(content: bytes, output: Path | None) -> None:
+    from gradstudy.scripts.output.output_file import opened
+
     with opened(output) as file:
         file.write(content)
     if output is not None:
         typer.echo(f"written to {printable(str(output))}")
-
-
-def _content(study: "OpenStudy", made: "Report | Comparison", form: Form) -> bytes:
-    from io import BytesIO
-
-    from gradstudy.study.report import text_forms as export
-    from gradstudy.study.report.report import Report
-
-    match form:
-        case "html":
-            from gradstudy.study.report.html import drawn, html_comparison, html_report
-
-            if isinstance(made, Report):
-                return html_report(made, study.steps(*drawn(made))).encode()
-            return html_comparison(made).encode()
-        case "markdown":
-            return export.to_markdown(made).encode()
-        case "json":
-            return export.to_json(made).encode()
-        case "csv":
-            return export.stacked_tables(made).to_csv(index=False).encode()
-        case _:
-            file = BytesIO()
-            export.write_parquet(made, file)
-            return file.getvalue()

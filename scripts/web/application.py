@@ -20,20 +20,22 @@ LOGGER = "optuna_dashboard._bottle_util"
 
 @contextmanager
 def service_application(database: "Database", storage: "BaseStorage", *, writable: bool) -> Iterator[Application]:
-    """The pages of a database, and optuna-dashboard on a storage of it.
+    """The pages and the JSON interface of a database, and optuna-dashboard on a storage of it.
 
     Args:
-        database: that the pages show; used by this application alone.
+        database: that both show; used by this application alone.
         storage: that optuna-dashboard shows.
         writable: whether pages offer to change something.
     """
     import optuna_dashboard
 
+    from gradstudy.scripts.web.api.application import api_application
+    from gradstudy.scripts.web.api.messages import PREFIX
     from gradstudy.scripts.web.pages.application import pages_application
 
     logging.getLogger(LOGGER).addFilter(_first_line)
     with pages_application(database, writable=writable) as pages:
-        own = dict.fromkeys(("/", "/studies", "/assets"), pages)
+        own = {PREFIX: api_application(database), **dict.fromkeys(("/", "/studies", "/assets"), pages)}
         yield protected(routed(own, optuna_dashboard.wsgi(storage)))
 
 

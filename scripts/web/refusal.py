@@ -23,7 +23,7 @@ class Refusal:
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Status line, headers and body, as waitress takes them from an error of its own."""
-        # optuna-dashboard shows the reason of an answer in JSON to the person at the browser.
-        body = json.dumps({"reason": self.reason}).encode()
+        # optuna-dashboard shows the reason of an answer in JSON to the person at the browser; programs read the error.
+        body = json.dumps({"error": self.reason, "reason": self.reason}).encode()
         headers = [("Content-Type", "application/json"), *PROTECTING, *self.headers]
         return f"{self.status.value} {self.status.phrase}", headers, body

@@ -17,6 +17,10 @@ SECONDS_BETWEEN_LOOKS = 1.0
 """How long the server waits for requests before it looks around; it is woken up when it is to stop."""
 
 
+BACKLOG = 1024
+"""Connections that wait until they are taken; the system may allow fewer."""
+
+
 class Address(NamedTuple):
     """Where to listen."""
 
@@ -63,7 +67,7 @@ class WebServer:
         from gradstudy.scripts.web.connections import gated_server
 
         try:
-            listening = socket.create_server((address.host, address.port), family=address.family)
+            listening = socket.create_server((address.host, address.port), family=address.family, backlog=BACKLOG)
         except OSError as error:
             raise CannotServeError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
         self.url = f"http://{address._replace(port=listening.getsockname()[1])}/"

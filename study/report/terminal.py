@@ -33,9 +33,9 @@ MOST_SETTINGS = 20
 """Of a grid that are printed."""
 
 
-def print_report(made: "Report | Comparison") -> None:
-    """Print the report of a study, or of two side by side."""
-    console = plain_console()
+def print_report(made: "Report | Comparison", console: "Console | None" = None) -> None:
+    """Print the report of a study, or of two side by side, on standard output where no console is given."""
+    console = console or plain_console()
     if not isinstance(made, Report):
         _print_comparison(made, console)
         return

@@ -108,6 +108,12 @@ def _described(report: Report) -> dict[str, Any]:
         "versions": None if study.versions is None else vars(study.versions),
         "outcomes": report.outcomes,
         "excluded": [{"number": number, "why": why} for number, why in report.excluded.items()],
+        "answer": {
+            "kind": sentences.kind(report),
+            "setting": sentences.setting(report),
+            "evidence": sentences.evidence(report),
+            "code": sentences.code(report),
+        },
         "recommendation": None if best is None else asdict(best),
         "at_horizon": None if report.at_horizon is None else asdict(report.at_horizon),
         "next": None if report.follow_up is None else vars(report.follow_up),

@@ -7,13 +7,13 @@ from pydantic import BaseModel, ValidationError
 from gradstudy.models.tasks.errors import TaskError
 
 
-def error_sentence(error: ValidationError, spec: type[BaseModel]) -> str:
-    """What is wrong with the first field that is wrong of a spec of this class."""
+def error_sentence(error: ValidationError, spec: type[BaseModel], what: str = "a spec") -> str:
+    """What is wrong with the first field that is wrong of a spec of this class, or of something else of a class."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         accepted = ", ".join(_fields_beside(first["loc"], spec))
-        return f"there is no field {field!r} in a spec; accepted here are {accepted}"
+        return f"there is no field {field!r} in {what}; accepted here are {accepted}"
     if first["type"] == "missing":
         return f"{field} is missing"
     cause = first.get("ctx", {}).get("error")

@@ -57,9 +57,8 @@ def test_it_answers_to_addresses_and_names_of_its_own(start: Start, host: str) -
 def test_it_does_not_answer_to_a_name_that_was_made_to_point_here(start: Start, host: str) -> None:
     refused = ask(start("dash.example.org"), request(host=host))
     assert refused.status == 403
-    assert json.loads(refused.body) == {
-        "reason": f"this dashboard does not answer to the name {host}; start it with --allow-host NAME"
-    }
+    reason = f"this dashboard does not answer to the name {host}; start it with --allow-host NAME"
+    assert json.loads(refused.body) == {"error": reason, "reason": reason}
 
 
 @pytest.mark.parametrize(

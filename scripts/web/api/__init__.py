@@ -1,0 +1,1 @@
+"""The JSON interface: what programs ask and get."""
