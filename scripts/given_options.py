@@ -1,4 +1,4 @@
-"""Which options somebody gave, and those of workers, which have no effect where a verb leaves the work to others."""
+"""Which options somebody gave, and which have no effect where the work is left to others."""
 
 import typer
 
@@ -23,4 +23,17 @@ def refuse_with_detach(context: typer.Context) -> None:
         if is_given(context, name):
             raise UsageError(
                 f"--{name} has no effect with --detach, which starts no workers; `gradstudy work` takes it"
+            )
+
+
+def refuse_with_external(context: typer.Context) -> None:
+    """Refuse all that says how runs are trained where their own programs train them.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    for option in context.command.params:
+        if option.name not in ("name", "storage", "external") and is_given(context, str(option.name)):
+            raise UsageError(
+                f"{option.opts[0]} has no effect with --external: the programs say how their runs are trained"
             )

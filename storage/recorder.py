@@ -32,15 +32,17 @@ class OptunaAttributes:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The n steps of a trial, from its first; a number that is not finite becomes NULL.
+    """n steps of a trial, one after the other; a number that is not finite becomes NULL.
 
     Attributes:
+        first: the number of the first of them.
         loss: ``[n]``.
         grad_norm: ``[n]`` or one number for all, before clipping.
         applied_norm: ``[n]`` or one number for all, after clipping.
         learning_rate: ``[n]`` or one number for all.
     """
 
+    first: int = 0
     loss: ArrayLike
     grad_norm: ArrayLike
     applied_norm: ArrayLike
@@ -82,19 +84,26 @@ def record(
             return connection.scalar(select(Trial.id).where(finished_by(claim))) is not None
         if has_states:
             discard_checkpoints(connection, claim.id)
-        if steps is not None and np.size(steps.loss):
-            connection.exec_driver_sql(_insert_statement(engine), _rows(claim, steps))
+        if steps is not None:
+            insert_steps(connection, claim, steps)
         if attributes is not None:
             _keep(connection, USER_ATTRIBUTES, claim, attributes.user)
             _keep(connection, SYSTEM_ATTRIBUTES, claim, attributes.system)
     return True
 
 
+def insert_steps(connection: Connection, claim: Claim, steps: Steps) -> None:
+    """Write steps of a trial that is attached, and that has none of these yet."""
+    if np.size(steps.loss):
+        connection.exec_driver_sql(_insert_statement(connection.engine), _rows(claim, steps))
+
+
 def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
     assert claim.trial_id is not None, "a trial has steps only after attach_trial"
     n = np.size(steps.loss)
+    numbers = range(steps.first, steps.first + n)
     values = (steps.loss, steps.grad_norm, steps.applied_norm, steps.learning_rate)
-    return list(zip(repeat(claim.trial_id, n), range(n), *(_nullable(each, n) for each in values), strict=True))
+    return list(zip(repeat(claim.trial_id, n), numbers, *(_nullable(each, n) for each in values), strict=True))
 
 
 def _keep(connection: Connection, kind: TableClause, claim: Claim, attributes: Mapping[str, Any]) -> None:

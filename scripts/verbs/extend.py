@@ -73,8 +73,9 @@ def _rungs(
     from gradstudy.study.horizon.course import horizon_rungs
     from gradstudy.study.horizon.extension import find_extensions, first_settings
     from gradstudy.study.spec.rungs import wanted_rungs
+    from gradstudy.study.spec.study_spec import stored_spec
 
-    short = int(study.spec["steps"])
+    short = stored_spec(study).steps
     rungs = horizon_rungs(study) if steps is None else []
     for option in ("top", "runs"):
         if rungs and is_given(context, option):

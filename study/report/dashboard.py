@@ -49,7 +49,7 @@ def write_content(database: Database, record: StudyRecord, counts: dict[str, int
     """
     report = read_report(database, record.name)
     drawn = drawn_trials(report.trials)["number"].tolist()
-    steps = read_steps(database, record.name, drawn, max(1, int(record.spec["steps"]) // POINTS))
+    steps = read_steps(database, record.name, drawn, max(1, report.steps // POINTS))
     note, plots = write_note(report, counts[RUNNING]), _plots(report_figures(report, steps))
     version = read_attribute(database, record.study_id, NOTE_VERSION) or 0
     try:

@@ -1,11 +1,22 @@
-"""The name of a study that is made for another one."""
+"""Names of studies, also of one that is made for another one."""
 
+import re
 from hashlib import sha256
 
 LONGEST_NAME = 100
 """Characters of a study's name."""
 DIGEST = 8
 """Characters that tell two names apart that begin alike."""
+
+
+def checked_name(name: str) -> str:
+    """The name; raises ValueError for what cannot be one."""
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}", name):
+        raise ValueError(
+            f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores and begin with a letter or "
+            f"digit, but got {name!r}"
+        )
+    return name
 
 
 def derived_name(name: str, suffix: str) -> str:
