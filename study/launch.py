@@ -15,10 +15,9 @@ from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyExists
 from gradstudy.storage.queue import SettingRow, enqueue_chosen
 from gradstudy.storage.studies import EXTERNAL, StudyRecord, Versions, create_study, find_study
 from gradstudy.study.divergence import DivergenceRule
-from gradstudy.study.errors import ExternalStudyError, SpecChangedError, SpecError
+from gradstudy.study.errors import ExternalStudyError, SpecChangedError
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.seeds import trial_seed
-from gradstudy.study.spec.study_name import checked_name
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
 from gradstudy.study.training.data import changed_file, load_data
 
@@ -73,15 +72,15 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
 def create_external(database: Database, name: str) -> StudyRecord:
     """The study of runs that their own programs record, made if there is none of that name.
 
+    Args:
+        database: that is to hold it.
+        name: of the study, see ``require_name``.
+
     Raises:
-        SpecError: it cannot be the name of a study.
         ExternalStudyError: there is a study of that name that was launched to be trained here.
         StudyExistsError: there is one of another program.
     """
-    try:
-        spec = {"name": checked_name(name), EXTERNAL: {}, "divergence": DivergenceRule().model_dump(mode="json")}
-    except ValueError as error:
-        raise SpecError(f"the name of a study {error}") from None
+    spec = {"name": name, EXTERNAL: {}, "divergence": DivergenceRule().model_dump(mode="json")}
     try:
         record = find_study(database, name)
     except PlainStudyError as error:

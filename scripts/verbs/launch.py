@@ -78,9 +78,11 @@ def _open_to_programs(name: str | None, storage: str) -> None:
     """Make a study of recorded runs."""
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_external
+    from gradstudy.study.spec.study_name import require_name
 
     if name is None:
         raise UsageError("--external needs the NAME of the study")
+    require_name(name)
     with Database.open(storage, create=True) as database:
         record = create_external(database, name)
         typer.echo(

@@ -4,11 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradstudy.study.integrations.loops.hugging_face_callback import GradstudyTrainerCallback
+    from gradstudy.study.integrations.loops.lightning_callback import GradstudyCallback
     from gradstudy.study.integrations.loops.record_run import record_run
 
-__all__ = ["record_run"]
+__all__ = ["GradstudyCallback", "GradstudyTrainerCallback", "record_run"]
 
-_HOMES = {"record_run": "loops.record_run"}
+_HOMES = {
+    "GradstudyCallback": "loops.lightning_callback",
+    "GradstudyTrainerCallback": "loops.hugging_face_callback",
+    "record_run": "loops.record_run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,8 @@
 import re
 from hashlib import sha256
 
+from gradstudy.study.errors import SpecError
+
 LONGEST_NAME = 100
 """Characters of a study's name."""
 DIGEST = 8
@@ -17,6 +19,14 @@ def checked_name(name: str) -> str:
             f"digit, but got {name!r}"
         )
     return name
+
+
+def require_name(name: str) -> None:
+    """Raise SpecError for what cannot be the name of a study."""
+    try:
+        checked_name(name)
+    except ValueError as error:
+        raise SpecError(f"the name of a study {error}") from None
 
 
 def derived_name(name: str, suffix: str) -> str:

@@ -12,9 +12,10 @@ from gradstudy.storage.default_storage import DEFAULT_STORAGE, STORAGE_VARIABLE
 from gradstudy.storage.queue import SettingRow
 from gradstudy.study.errors import SpecError
 from gradstudy.study.integrations.loops.recorded_run import Known, RecordedRun
-from gradstudy.study.integrations.loops.run_books import RunBooks
+from gradstudy.study.integrations.loops.run_books import NoBooks, RunBooks
 from gradstudy.study.spec.factors import FactorValue
 from gradstudy.study.spec.plain import LARGEST, SMALLEST, UNKNOWN_CELL, UNKNOWN_STRATEGY
+from gradstudy.study.spec.study_name import require_name
 
 LONGEST_WORD = 64
 """Characters of a cell, as the database has room for."""
@@ -67,6 +68,7 @@ def record_run(
         StorageError: one of its kinds, when the block is entered: the database cannot be used.
         ExternalStudyError: when it is entered: the study was launched to be trained here.
     """
+    require_name(study)
     _check_number("learning_rate", learning_rate)
     if strategy == UNKNOWN_STRATEGY:
         if threshold is not None:
@@ -105,6 +107,22 @@ def record_run(
     )
     url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
     return RecordedRun(known, partial(RunBooks, url, study, setting, seed))
+
+
+def watch_run(
+    *, learning_rate: float, untrained_loss: SupportsFloat | None, loss: LossKind, guard: bool
+) -> RecordedRun:
+    """A run that is watched as a recorded one, and recorded nowhere."""
+    known = Known(
+        learning_rate=learning_rate,
+        loss=loss,
+        untrained=untrained_loss,
+        untrained_validation=None,
+        steps=None,
+        guard=guard,
+        stop=False,
+    )
+    return RecordedRun(known, NoBooks)
 
 
 def _check_number(name: str, value: float) -> None:

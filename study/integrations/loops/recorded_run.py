@@ -19,7 +19,7 @@ from gradstudy.storage.workers import HEARTBEAT_SECONDS
 from gradstudy.study.background import in_background
 from gradstudy.study.divergence import DivergenceMonitor, Verdict, as_number
 from gradstudy.study.errors import RunDivergedError
-from gradstudy.study.integrations.loops.run_books import LOG, RunBooks
+from gradstudy.study.integrations.loops.run_books import LOG, NoBooks, RunBooks
 from gradstudy.study.integrations.loops.run_result import RunTelemetry, end_of, result_of
 from gradstudy.study.patience import UNANSWERED
 
@@ -54,12 +54,13 @@ class RecordedRun:
     """A run of a ``with`` block: see ``record_run``.
 
     Attributes:
+        monitor: that watches the run; None before the first step where the untrained loss was not given.
         verdict: that the run has diverged, and when; None as long as it goes on.
         outcome: how it ended, at the end of the block: trained, stalled, diverged, pruned or failed; None before.
         reason: of that, where there is one.
     """
 
-    def __init__(self, known: Known, open_books: Callable[[], RunBooks]) -> None:
+    def __init__(self, known: Known, open_books: Callable[[], RunBooks | NoBooks]) -> None:
         """Use ``record_run``."""
         self.verdict: Verdict | None = None
         self.outcome: str | None = None
@@ -70,7 +71,7 @@ class RecordedRun:
         self._columns = {name: array("d") for name in COLUMNS}
         self._kept = 0
         self._lock = threading.Lock()
-        self._monitor: DivergenceMonitor | None = None
+        self.monitor: DivergenceMonitor | None = None
         self._validation = math.nan
         self._untrained_validation = math.nan if known.untrained_validation is None else known.untrained_validation
         self._metrics: dict[str, float] = {}
@@ -117,7 +118,7 @@ class RecordedRun:
         if self.verdict is not None:
             return False
         numbers = (as_number(loss), _or_nan(grad_norm), _or_nan(applied_norm), learning_rate)
-        monitor = self._monitor or self._watch(numbers[0])
+        monitor = self.monitor or self._watch(numbers[0])
         # Where nobody says a norm, only the loss can tell.
         verdict = monitor.observe(numbers[0], 0.0 if grad_norm is None else numbers[1])
         if not math.isfinite(monitor.initial_loss):
@@ -157,18 +158,18 @@ class RecordedRun:
         with self._stack:
             self._beating.close()
             telemetry = self._telemetry()
-            ending = end_of(self.verdict, self._monitor, telemetry, self._known.steps, raised)
+            ending = end_of(self.verdict, self.monitor, telemetry, self._known.steps, raised)
             self.outcome, self.reason = str(ending.outcome), ending.reason
             try:
-                self._books.end(result_of(ending, self._monitor, telemetry), self._to_keep())
+                self._books.end(result_of(ending, self.monitor, telemetry), self._to_keep())
             except (ClaimLostError, KeyError):
                 LOG.warning("the run is not recorded: its study was deleted meanwhile")
         return isinstance(raised, RunDivergedError) and self._known.stop
 
     def _watch(self, untrained: SupportsFloat | Sequence[SupportsFloat]) -> DivergenceMonitor:
         known = self._known
-        self._monitor = DivergenceMonitor(untrained, loss=known.loss, guard=known.guard)
-        return self._monitor
+        self.monitor = DivergenceMonitor(untrained, loss=known.loss, guard=known.guard)
+        return self.monitor
 
     def _beat(self, stop: threading.Event) -> None:
         """Show that the run is alive, and how far it is; what the database does not answer is written later."""

@@ -29,6 +29,24 @@ T = TypeVar("T")
 LOG = logging.getLogger("gradstudy")
 
 
+class NoBooks:
+    """The books of a run that is watched and not recorded."""
+
+    number = -1
+
+    def touch(self) -> None:
+        """Say nothing."""
+
+    def keep(self, steps: Steps) -> None:
+        """Write nothing."""
+
+    def end(self, result: TrialResult, steps: Steps) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Have nothing open."""
+
+
 class RunBooks:
     """The row of one run, from its begin to its result, in a database that is open as long.
 
@@ -41,7 +59,6 @@ class RunBooks:
 
         Raises:
             StorageError: one of its kinds: the database cannot be used.
-            SpecError: that cannot be the name of a study.
             ExternalStudyError: the study is one that was launched to be trained here.
         """
         self._patience = Patience(threading.Event(), LOG.warning)
