@@ -55,4 +55,6 @@ def export(study: "OpenStudy", report: "Report", form: str, folder: Path) -> Non
             folder.mkdir()
         raise
     look = LOOK[form].format(folder=folder)
-    typer.echo(f"{total:,} {'run' if total == 1 else 'runs'} written to {printable(str(folder))}; now: {printable(look)}")
+    typer.echo(
+        f"{total:,} {'run' if total == 1 else 'runs'} written to {printable(str(folder))}; now: {printable(look)}"
+    )

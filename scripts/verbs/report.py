@@ -80,13 +80,17 @@ def report(
     if form == "parquet":
         require_extra("parquet", "--format parquet", "pyarrow")
     if form == "terminal" and output is not None:
-        raise UsageError(f"--output {output} needs a --format: html, markdown, csv, json, parquet, mlflow, tensorboard or wandb")
+        raise UsageError(
+            f"--output {output} needs a --format: html, markdown, csv, json, parquet, mlflow, tensorboard or wandb"
+        )
     if form in FILES_ONLY and output is None:
         output = Path(f"{'-'.join(names)}.{form}")
     folder = None
     if form in FOLDERS:
         if len(names) > 1:
-            raise UsageError(f"--format {form} writes the trials of one study, but got {len(names)}: {', '.join(names)}")
+            raise UsageError(
+                f"--format {form} writes the trials of one study, but got {len(names)}: {', '.join(names)}"
+            )
         folder = output or Path(f"{names[0]}-{form}")
         check_export(form, folder)
     pairs = _pairs(axes or [])

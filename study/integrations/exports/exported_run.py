@@ -79,7 +79,9 @@ def _runs(study: OpenStudy, report: Report, trials: pd.DataFrame) -> Iterator[Ex
             yield _run(study.name, row, of_run, f"trial-{row['number']:0{digits}}", is_answer=is_answer)
 
 
-def _run(study: str, row: Mapping[Hashable, Any], steps: pd.DataFrame | None, name: str, *, is_answer: bool) -> ExportedRun:
+def _run(
+    study: str, row: Mapping[Hashable, Any], steps: pd.DataFrame | None, name: str, *, is_answer: bool
+) -> ExportedRun:
     set_ = {key: row[key] for key in SET if pd.notna(row[key])}
     labels = {key: str(row[key]) for key in LABELS if pd.notna(row.get(key))}
     began = row["started_at"]
