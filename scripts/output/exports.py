@@ -42,7 +42,7 @@ def export(study: "OpenStudy", report: "Report", form: str, folder: Path) -> Non
     from gradstudy.study.integrations.exports.exported_run import answer_in_words, exported_runs
 
     write = getattr(import_module(f"gradstudy.study.integrations.exports.to_{form}"), f"to_{form}")
-    total, runs = exported_runs(study, report)
+    total, runs = exported_runs(report, study.trials(), study.steps)
     was_there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,13 +1,12 @@
 """A trial of a study as other programs know runs: what was set, what was measured, and at which step."""
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from gradstudy.study.opened_study import OpenStudy
 from gradstudy.study.report import sentences
 from gradstudy.study.report.report import Report
 
@@ -59,24 +58,33 @@ def answer_in_words(report: Report) -> str:
     return " ".join([f"{sentences.kind(report)}: {sentences.setting(report)}.", *sentences.evidence(report)])
 
 
-def exported_runs(study: OpenStudy, report: Report) -> tuple[int, Iterator[ExportedRun]]:
-    """How many trials of a study have ended, and these, by number; steps are read as they are asked for."""
-    trials = study.trials()
+def exported_runs(
+    report: Report, trials: pd.DataFrame, read_steps: Callable[[Sequence[int]], pd.DataFrame]
+) -> tuple[int, Iterator[ExportedRun]]:
+    """How many trials of a study have ended, and these, by number; steps are read as they are asked for.
+
+    Args:
+        report: of the study.
+        trials: rows of ``trial_result``.
+        read_steps: gives the rows of ``step_result`` of the trials of these numbers.
+    """
     ended = trials[trials["outcome"].notna()]
-    return len(ended), _runs(study, report, ended)
+    return len(ended), _runs(report, ended, read_steps)
 
 
-def _runs(study: OpenStudy, report: Report, trials: pd.DataFrame) -> Iterator[ExportedRun]:
+def _runs(
+    report: Report, trials: pd.DataFrame, read_steps: Callable[[Sequence[int]], pd.DataFrame]
+) -> Iterator[ExportedRun]:
     digits = max(4, len(str(trials["number"].max() if len(trials) else 0)))
     answer = None if report.recommendation is None else report.recommendation.setting.number
     chosen = trials[trials["number"] == answer]
     for first in range(0, len(trials), TRIALS_AT_ONCE):
         part = trials.iloc[first : first + TRIALS_AT_ONCE]
-        steps = dict(iter(study.steps([int(number) for number in part["number"]]).groupby("number")))
+        steps = dict(iter(read_steps([int(number) for number in part["number"]]).groupby("number")))
         for row in part.to_dict("records"):
             is_answer = len(chosen) > 0 and _is_same(row, chosen.iloc[0])
             of_run = steps.get(row["number"])
-            yield _run(study.name, row, of_run, f"trial-{row['number']:0{digits}}", is_answer=is_answer)
+            yield _run(report.study.name, row, of_run, f"trial-{row['number']:0{digits}}", is_answer=is_answer)
 
 
 def _run(

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def study(finished: Database) -> Iterator[OpenStudy]:
 def written(study: OpenStudy, folder: Path, write: Any) -> pd.DataFrame:
     """Write a study; its trials by name of their run, with ``answer``."""
     report = study.summary()
-    total, runs = exported_runs(study, report)
+    total, runs = exported_runs(report, study.trials(), study.steps)
     made = list(write(runs, study.name, answer_in_words(report), folder))
     trials = study.trials()
     assert len(made) == total == len(trials)
@@ -131,7 +131,7 @@ def test_what_is_not_finite_is_left_out(sqlite_url: str) -> None:
         run.step(4.0, grad_norm=1.0)
         run.step(math.nan, grad_norm=math.inf)
     with open_study("r", sqlite_url) as study:
-        total, runs = exported_runs(study, study.summary())
+        total, runs = exported_runs(study.summary(), study.trials(), study.steps)
         (made,) = runs
     assert total == 1
     assert made.series == {
@@ -146,12 +146,15 @@ def test_what_is_not_finite_is_left_out(sqlite_url: str) -> None:
 
 
 def test_steps_are_read_in_parts(study: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [run.series for run in exported_runs(study, study.summary())[1]]
+    whole = [run.series for run in exported_runs(study.summary(), study.trials(), study.steps)[1]]
     asked = []
-    read = study.steps
-    monkeypatch.setattr(study, "steps", lambda numbers: asked.append(numbers) or read(numbers))
+
+    def read(numbers: Sequence[int]) -> pd.DataFrame:
+        asked.append(numbers)
+        return study.steps(numbers)
+
     monkeypatch.setattr("gradstudy.study.integrations.exports.exported_run.TRIALS_AT_ONCE", 5)
-    _, runs = exported_runs(study, study.summary())
+    _, runs = exported_runs(study.summary(), study.trials(), read)
     next(runs)
     assert asked == [[0, 1, 2, 3, 4]]
     assert [run.series for run in runs] == whole[1:]
