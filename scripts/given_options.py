@@ -1,4 +1,4 @@
-"""Which options somebody gave, and those of workers, which have no effect where a verb leaves the work to others."""
+"""Which options somebody gave, and which have no effect where the work is left to others."""
 
 import typer
 
@@ -31,3 +31,16 @@ def refuse_idle(context: typer.Context, *names: str, reason: str) -> None:
     for name in names:
         if is_given(context, name):
             raise UsageError(f"--{name.replace('_', '-')} has no effect {reason}")
+
+
+def refuse_with_external(context: typer.Context) -> None:
+    """Refuse all that says how runs are trained where their own programs train them.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    for option in context.command.params:
+        if option.name not in ("name", "storage", "external") and is_given(context, str(option.name)):
+            raise UsageError(
+                f"{option.opts[0]} has no effect with --external: the programs say how their runs are trained"
+            )

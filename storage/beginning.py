@@ -26,7 +26,7 @@ class Beginning:
     Attributes:
         claim: that is not attached to a trial of Optuna's.
         setting: of the trial.
-        trial: what Optuna's trial holds: parameters and system attributes.
+        trial: what Optuna's trial holds: parameters and attributes.
         replicates: ordinal and seed of each further trial that gets the same setting; they are enqueued with it, so
             that however workers race or die there is one setting for all of them.
     """

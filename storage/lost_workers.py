@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Engine, delete, or_, select, update
+from sqlalchemy import Connection, Engine, Row, delete, or_, select, update
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_rows import set_states
 from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Step, Study, Trial, Worker
+from gradstudy.storage.studies import EXTERNAL
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import GRACE_SECONDS, alive, visible_from
 
@@ -35,7 +37,8 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
 
     Optuna is told in the same transaction.
 
-    A trial that was lost before says at which step it is, see ``tell_steps``.
+    A trial that was lost before says at which step it is, see ``tell_steps``. A run that its own program recorded has
+    failed, too, with the steps that are there: nobody else can go on with it.
     """
     open_rows = (Trial.worker_id == worker_id, Trial.outcome.is_(None))
     waiting: list[int] = []
@@ -43,8 +46,12 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
     with writing(engine) as connection:
         rows = connection.execute(
             select(*Trial.__table__.c).where(*open_rows).order_by(Trial.ordinal).with_for_update()
-        )
-        for row in rows.all():
+        ).all()
+        external = _external(connection, {row.study_id for row in rows})
+        for row in rows:
+            if row.study_id in external:
+                failed += _end_recorded(connection, row)
+                continue
             failures = row.failures + 1 if row.lost_at == row.steps else 1
             counted = {"failures": failures, "losses": row.losses + 1, "lost_at": row.steps}
             ends_workers = failures >= SAME_STEP or row.losses + 1 >= MOST_LOSSES
@@ -60,6 +67,28 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
         set_states(connection, waiting, "WAITING")
         set_states(connection, failed, "FAIL")
     return Released(waiting=waiting, failed=failed)
+
+
+def _external(connection: Connection, studies: set[int]) -> set[int]:
+    """Those of the studies whose runs are recorded by their own programs."""
+    rows = connection.execute(select(Study.study_id, Study.spec).where(Study.study_id.in_(studies)))
+    return {row.study_id for row in rows if EXTERNAL in row.spec}
+
+
+def _end_recorded(connection: Connection, row: Row[Any]) -> list[int]:
+    """End a recorded run whose program is lost; one that Optuna has no trial of yet has never begun.
+
+    Returns:
+        The ``trial_id`` of the trial that has failed, if there is one.
+    """
+    if row.trial_id is None:
+        connection.execute(delete(Trial).where(Trial.id == row.id))
+        fewer = update(Study).where(Study.study_id == row.study_id).values(budget=Study.budget - 1)
+        connection.execute(fewer)
+        return []
+    ended = {"outcome": Outcome.FAILED, "reason": WORKER_LOST, "finished_at": utc_now()}
+    connection.execute(update(Trial).where(Trial.id == row.id).values(ended))
+    return [row.trial_id]
 
 
 def abandoned_workers(

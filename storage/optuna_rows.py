@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, String, TableClause, bindparam, cast, insert, select, update
 
 from gradstudy.storage.clock import utc_now
-from gradstudy.storage.optuna_internals import PARAMETERS, REPORTED, SYSTEM_ATTRIBUTES, TRIALS, VALUES
+from gradstudy.storage.optuna_internals import PARAMETERS, REPORTED, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES, VALUES
 from gradstudy.storage.results import TrialResult, told_state
 from gradstudy.storage.schema import STUDIES
 
@@ -24,7 +24,7 @@ OPEN = ("RUNNING", "WAITING")
 
 
 def create_trials(connection: Connection, study_id: int, trials: "Sequence[FrozenTrial]") -> list[int]:
-    """Store new trials that run, with their parameters and system attributes.
+    """Store new trials that run, with their parameters and attributes.
 
     Nobody else makes a trial of the study until the transaction has ended: samplers take it that trials become visible
     in the order of their keys.
@@ -45,8 +45,8 @@ def create_trials(connection: Connection, study_id: int, trials: "Sequence[Froze
     last, number = connection.execute(newest).one_or_none() or (0, -1)
     row = {"study_id": study_id, "state": "RUNNING", "datetime_start": utc_now(), "number": bindparam("n")}
     connection.execute(insert(TRIALS).values(row), [{"n": number + 1 + place} for place in range(len(trials))])
-    made = select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > last).order_by(TRIALS.c.trial_id)
-    keys = list(connection.scalars(made))
+    new = select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > last).order_by(TRIALS.c.trial_id)
+    keys = list(connection.scalars(new))
     parameters = [
         {
             "trial_id": key,
@@ -59,9 +59,9 @@ def create_trials(connection: Connection, study_id: int, trials: "Sequence[Froze
     ]
     if parameters:
         connection.execute(insert(PARAMETERS), parameters)
-    keep_attributes(
-        connection, SYSTEM_ATTRIBUTES, {key: trial.system_attrs for key, trial in zip(keys, trials, strict=True)}
-    )
+    made = dict(zip(keys, trials, strict=True))
+    keep_attributes(connection, SYSTEM_ATTRIBUTES, {key: trial.system_attrs for key, trial in made.items()})
+    keep_attributes(connection, USER_ATTRIBUTES, {key: trial.user_attrs for key, trial in made.items()})
     return keys
 
 

@@ -32,20 +32,22 @@ class OptunaAttributes:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The n steps of a trial that are kept; a number that is not finite becomes NULL.
+    """n steps of a trial; a number that is not finite becomes NULL.
 
     Attributes:
         loss: ``[n]``.
         grad_norm: ``[n]`` or one number for all, before clipping.
         applied_norm: ``[n]`` or one number for all, after clipping.
         learning_rate: ``[n]`` or one number for all.
-        number: ``[n]``, 0 is that of the first; None where all are kept.
+        first: the number of the first of them, from 0.
+        number: ``[n]``, of each; None where they follow the first one after the other.
     """
 
     loss: ArrayLike
     grad_norm: ArrayLike
     applied_norm: ArrayLike
     learning_rate: ArrayLike
+    first: int = 0
     number: NDArray[np.int64] | None = None
 
 
@@ -101,11 +103,17 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
     return [each.claim.id in rows for each in endings]
 
 
+def insert_steps(connection: Connection, claim: Claim, steps: Steps) -> None:
+    """Write steps of a trial that is attached, and that has none of these yet."""
+    if np.size(steps.loss):
+        _insert(connection, _rows(claim, steps))
+
+
 def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
     assert claim.trial_id is not None, "a trial has steps only after attach_trial"
     n = np.size(steps.loss)
     values = (steps.loss, steps.grad_norm, steps.applied_norm, steps.learning_rate)
-    numbers = range(n) if steps.number is None else steps.number.tolist()
+    numbers = range(steps.first, steps.first + n) if steps.number is None else steps.number.tolist()
     return list(zip(repeat(claim.trial_id, n), numbers, *(_nullable(each, n) for each in values), strict=True))
 
 

@@ -15,6 +15,9 @@ from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyDelete
 from gradstudy.storage.schema import STUDIES, TRIALS, Study
 from gradstudy.storage.transactions import reading, writing
 
+EXTERNAL = "external"
+"""The part of a spec by which a study is one of runs that their own programs record: no worker trains any."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
@@ -45,6 +48,11 @@ class StudyRecord:
     created_at: datetime
     versions: Versions | None
     extends: str | None = None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its runs are recorded by their own programs."""
+        return EXTERNAL in self.spec
 
 
 def create_study(

@@ -13,6 +13,10 @@ GRACE_SECONDS = 60
 """A worker that was not seen for so long counts as lost."""
 
 
+RECORDER = "recording"
+"""Stands in the place of the device of a process that records a run of its own: it takes no trials."""
+
+
 def alive(grace_seconds: int = GRACE_SECONDS) -> ColumnElement[bool]:
     """The condition that a worker has not stopped and was seen within the grace period."""
     return and_(Worker.stopped_at.is_(None), Worker.last_seen_at >= seconds_ago(grace_seconds))
@@ -24,8 +28,8 @@ def visible_from(process_space: str | None) -> ColumnElement[bool]:
 
 
 def count_alive(connection: Connection) -> int:
-    """How many workers are alive."""
-    return connection.scalar(select(func.count()).select_from(Worker).where(alive())) or 0
+    """How many workers are alive that take trials."""
+    return connection.scalar(select(func.count()).select_from(Worker).where(alive(), Worker.device != RECORDER)) or 0
 
 
 def register_worker(engine: Engine, host: str, pid: int, device: str, process_space: str | None = None) -> int:

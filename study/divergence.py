@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from gradstudy.models.loss_names import LossKind
 from gradstudy.study.divergence_rule import DivergenceRule
 
-__all__ = ["DivergenceMonitor", "DivergenceRule", "Outcome", "Reason", "Verdict", "log_ratio"]
+__all__ = ["DivergenceMonitor", "DivergenceRule", "Outcome", "Reason", "Verdict", "as_number", "log_ratio"]
 
 Batch = TypeVar("Batch")
 Outcome = Literal["trained", "stalled", "diverged", "pruned", "failed"]
@@ -87,7 +87,7 @@ class DivergenceMonitor:
             guard: whether the loop skips steps with a non-finite loss or gradient; such batches do not count in l0.
         """
         self.rule = rule or DivergenceRule()
-        losses = [_number(each) for each in (initial_loss if isinstance(initial_loss, Sequence) else [initial_loss])]
+        losses = [as_number(each) for each in (initial_loss if isinstance(initial_loss, Sequence) else [initial_loss])]
         if guard:  # a batch whose step would be skipped tells nothing, unless there are only such batches
             losses = [loss for loss in losses if math.isfinite(loss)] or losses
         self.measured_on = len(losses)
@@ -131,7 +131,7 @@ class DivergenceMonitor:
         from gradstudy.models.array import INITIAL_BATCHES
 
         with torch.no_grad():
-            losses = [_number(compute_loss(batch)) for batch in islice(batches, INITIAL_BATCHES)]
+            losses = [as_number(compute_loss(batch)) for batch in islice(batches, INITIAL_BATCHES)]
         if not losses:
             raise ValueError("the initial loss is measured on the first batches, but there is no batch")
         monitor = cls(losses, rule, loss=loss, guard=guard)
@@ -193,7 +193,7 @@ class DivergenceMonitor:
         Returns:
             The verdict when the run has diverged and should stop, otherwise None.
         """
-        loss, grad_norm = _number(loss), _number(grad_norm)
+        loss, grad_norm = as_number(loss), as_number(grad_norm)
         step = self.steps
         self.steps += 1
         reason: Reason | None = None
@@ -270,7 +270,7 @@ class DivergenceMonitor:
         return validation_loss > untrained - (1 - self.rule.collapse) * self.gain * unit
 
 
-def _number(given: SupportsFloat) -> float:
+def as_number(given: SupportsFloat) -> float:
     """A number, or what a tensor of one holds, without the warning that it has a gradient."""
     item = getattr(given, "item", None)
     return float(item() if item else given)

@@ -11,6 +11,9 @@ StudyError
 ├── NothingToExtendError  a study without a setting to train longer
 ├── NothingToMeasureError a probe all of whose runs diverge
 ├── NothingToRescueError a trial that no remedy can be tried on
+├── ExternalStudyError  recorded runs where runs to be trained are needed, or the other way round
+├── PackageMissingError a package that a callback or an export needs
+├── RunDivergedError    a recorded run that has diverged, where its loop is to end
 ├── UnreadableStudyError a plain Optuna study of which it cannot be told what its parameters or objectives are
 ├── TrialNotFoundError a trial number that the study does not have
 └── WorkFailedError    a study whose trials fail
@@ -64,6 +67,18 @@ class NothingToRescueError(StudyError):
 
 class UnreadableStudyError(StudyError, ValueError):
     """What a plain Optuna study's parameters or objectives are cannot be told, or not by what was said about it."""
+
+
+class ExternalStudyError(StudyError):
+    """The runs of the study are recorded by their own programs, which nothing here can train; or they are not."""
+
+
+class PackageMissingError(StudyError, ImportError):
+    """A package that is no part of gradstudy is not installed."""
+
+
+class RunDivergedError(StudyError):
+    """A recorded run has diverged, and its loop was to end then."""
 
 
 class TrialNotFoundError(StudyError, LookupError):

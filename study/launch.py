@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from gradstudy.models.tasks.catalogue import find_task
 from gradstudy.models.tasks.files.text_file import file_digest, files_of
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.storage.database import Database
-from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyExistsError
 from gradstudy.storage.queue import SettingRow, enqueue_chosen
-from gradstudy.storage.studies import StudyRecord, Versions, create_study, find_study
-from gradstudy.study.errors import SpecChangedError
+from gradstudy.storage.studies import EXTERNAL, StudyRecord, Versions, create_study, find_study
+from gradstudy.study.divergence import DivergenceRule
+from gradstudy.study.errors import ExternalStudyError, SpecChangedError
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
@@ -67,6 +69,31 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     return record
 
 
+def create_external(database: Database, name: str) -> StudyRecord:
+    """The study of runs that their own programs record, made if there is none of that name.
+
+    Args:
+        database: that is to hold it.
+        name: of the study, see ``require_name``.
+
+    Raises:
+        ExternalStudyError: there is a study of that name that was launched to be trained here.
+        StudyExistsError: there is one of another program.
+    """
+    spec = {"name": name, EXTERNAL: {}, "divergence": DivergenceRule().model_dump(mode="json")}
+    try:
+        record = find_study(database, name)
+    except PlainStudyError as error:
+        raise StudyExistsError(str(error)) from None
+    except NotFoundError:
+        record = _created(database, name, spec, budget=0)
+    if not record.is_external:
+        raise ExternalStudyError(
+            f"study {name!r} was launched to be trained here: give runs of other programs a study of their own"
+        )
+    return record
+
+
 def enqueue(database: Database, record: StudyRecord, settings: Sequence[SettingRow]) -> list[SettingRow]:
     """Let chosen settings of a study run before all others, each with every seed; those that have runs are left out.
 
@@ -85,11 +112,15 @@ def enqueue(database: Database, record: StudyRecord, settings: Sequence[SettingR
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
     spec = _settled(_located(spec))
+    return _created(database, spec.name, spec.model_dump(mode="json"), spec.trials)
+
+
+def _created(database: Database, name: str, spec: dict[str, Any], budget: int) -> StudyRecord:
     try:
-        return create_study(database, spec.name, spec.model_dump(mode="json"), spec.trials, launched_with())
+        return create_study(database, name, spec, budget, launched_with())
     except StudyExistsError as error:
         try:
-            return find_study(database, spec.name)  # another process launched it at the same moment
+            return find_study(database, name)  # another process launched it at the same moment
         except NotFoundError:
             raise error from None  # it is Optuna's, not ours
 

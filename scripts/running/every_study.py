@@ -48,7 +48,8 @@ def work_on_every_study(database: "Database", work_on: Callable[["Job"], None], 
 def _next_study(database: "Database", host: str, over: "set[Way]") -> "tuple[StudyRecord, Reason | None] | None":
     """The oldest study that has a trial to begin, with the reason for which it was set aside before.
 
-    Where all trials of a study have ended, the next rung to its horizon is begun.
+    Where all trials of a study have ended, the next rung to its horizon is begun. Recorded runs are left to their
+    programs; one whose program was lost has failed.
 
     Args:
         database: that holds them.
@@ -58,12 +59,17 @@ def _next_study(database: "Database", host: str, over: "set[Way]") -> "tuple[Stu
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.set_aside import may_try_again, reasons
     from gradstudy.storage.studies import list_studies
+    from gradstudy.study.worker.recovery import recover
 
     known = reasons(database.engine, host)
     for record in list_studies(database):
         before = next(iter(known.get(record.study_id, [])), None)
         with suppress(StudyDeletedError):
             counts = count_outcomes(database.engine, record)
+            if record.is_external:
+                if counts[RUNNING]:
+                    recover(database, record)
+                continue
             is_ended = counts[REMAINING] + counts[RUNNING] == 0
             if not (counts[REMAINING] or is_ended):
                 continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstudy.scripts.errors import UsageError
-from gradstudy.scripts.given_options import OF_WORKERS, refuse_idle, refuse_with_detach
+from gradstudy.scripts.given_options import OF_WORKERS, refuse_idle, refuse_with_detach, refuse_with_external
 from gradstudy.scripts.options import AUTO, Device, Slots, Storage, StudyOrFile, Threads, Workers
 from gradstudy.scripts.printable import printable
 from gradstudy.scripts.running.one_worker import Engine, Work, fitted
@@ -53,12 +53,22 @@ def launch(
     detach: Annotated[
         bool, typer.Option("--detach", help="Create the study and leave its trials to workers elsewhere.")
     ] = False,
+    external: Annotated[
+        bool,
+        typer.Option(
+            "--external", help="Create a study of runs that your own programs record; nothing here trains any."
+        ),
+    ] = False,
     client: "Client | None",
 ) -> None:
     """Create a study, or resume the one of this name, and run it."""
     if client is not None:
         refuse_idle(context, *OF_WORKERS, reason="with --server, whose own workers run the study")
         _launch_there(client, name, flags, enqueue or [], detach=detach)
+        return
+    if external:
+        refuse_with_external(context)
+        _open_to_programs(name, storage)
         return
     if detach:
         refuse_with_detach(context)
@@ -73,6 +83,23 @@ def launch(
     _launch(name, flags, enqueue or [], storage, None if detach else work)
 
 
+def _open_to_programs(name: str | None, storage: str) -> None:
+    """Make a study of recorded runs."""
+    from gradstudy.storage.database import Database
+    from gradstudy.study.launch import create_external
+    from gradstudy.study.spec.study_name import require_name
+
+    if name is None:
+        raise UsageError("--external needs the NAME of the study")
+    require_name(name)
+    with Database.open(storage, create=True) as database:
+        record = create_external(database, name)
+        typer.echo(
+            f"study {record.name} is open in {database.display_url} to runs that programs record: "
+            f'record_run("{record.name}", storage=…); {record.budget} so far'
+        )
+
+
 def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, work: Work | None) -> None:
     from gradstudy.models.user_module.loading import UserModule
     from gradstudy.scripts.running.run_study import make_pool, run_study
@@ -82,7 +109,7 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
     from gradstudy.storage.studies import find_study
     from gradstudy.study.launch import create_or_resume, enqueue
     from gradstudy.study.spec.chosen_setting import chosen_setting, setting_in_words
-    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.spec.study_spec import refuse_external, stored_spec
     from gradstudy.study.training.data import check_varied_data, load_data
     from gradstudy.study.training.device import check_device, check_precision
     from gradstudy.study.training.own_optimizer import with_optimizer
@@ -92,6 +119,8 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
         check_device(work.device)
     stored = stored_study(storage, spec.name)
+    if stored is not None:
+        refuse_external(stored)
     data = None
     if stored is not None and not given:
         spec = stored_spec(stored)  # the name alone resumes a study as it was launched

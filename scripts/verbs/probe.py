@@ -35,7 +35,7 @@ def probe(
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
     from gradstudy.study.launch import create_or_resume
-    from gradstudy.study.spec.study_spec import stored_spec
+    from gradstudy.study.spec.study_spec import refuse_external, stored_spec
     from gradstudy.study.training.data import load_data
     from gradstudy.study.training.device import check_device, set_up_process
     from gradstudy.study.training.own_optimizer import is_settled, with_optimizer
@@ -45,6 +45,8 @@ def probe(
     set_up_process(work.threads)
     spec, more_than_name = given_spec(name, flags)
     stored = stored_study(storage, spec.name)
+    if stored is not None:
+        refuse_external(stored)
     if stored is not None and not more_than_name:
         spec = stored_spec(stored)
     say_import(spec)

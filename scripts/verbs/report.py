@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from gradstudy.study.report.comparison import Comparison
     from gradstudy.study.report.report import Report
 
-Form = Literal["terminal", "html", "markdown", "csv", "json", "parquet"]
+Form = Literal["terminal", "html", "markdown", "csv", "json", "parquet", "mlflow", "tensorboard", "wandb"]
 Failures = Literal["diverged", "failed"]
 FILES_ONLY = ("html", "parquet")
+FOLDERS = ("mlflow", "tensorboard", "wandb")
 
 
 @takes_server
@@ -37,8 +38,8 @@ def report(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where to write it.",
-            show_default="the terminal; html and parquet: a file",
+            help="Where to write it; of mlflow, tensorboard and wandb a folder.",
+            show_default="the terminal; html and parquet: a file; what is a folder: NAME-FORMAT",
         ),
     ] = None,
     axis: Annotated[
@@ -78,6 +79,7 @@ def report(
 ) -> None:
     """Say which settings avoid divergence: the answer, what it rests on, the tables, the map."""
     from gradstudy.scripts.errors import UsageError, require_extra
+    from gradstudy.scripts.output.exports import check_export, export
 
     if client is not None:
         reason = "with --server, which reads a plain study as its names say"
@@ -87,7 +89,9 @@ def report(
     if form == "parquet":
         require_extra("parquet", "--format parquet", "pyarrow")
     if form == "terminal" and output is not None:
-        raise UsageError(f"--output {output} needs a --format: html, markdown, csv, json or parquet")
+        raise UsageError(
+            f"--output {output} needs a --format: html, markdown, csv, json, parquet, mlflow, tensorboard or wandb"
+        )
     if form in FILES_ONLY and output is None:
         output = Path(f"{'-'.join(names)}.{form}")
     if client is not None:
@@ -95,6 +99,14 @@ def report(
         return
     from gradstudy.study.opened_study import open_study
 
+    folder = None
+    if form in FOLDERS:
+        if len(names) > 1:
+            raise UsageError(
+                f"--format {form} writes the trials of one study, but got {len(names)}: {', '.join(names)}"
+            )
+        folder = output or Path(f"{names[0]}-{form}")
+        check_export(form, folder)
     pairs = _pairs(axis or [])
     opened = (
         open_study(name, storage, axes=pairs, objective=objective, untrained=untrained, failures=failures)
@@ -103,6 +115,9 @@ def report(
     with ExitStack() as stack:
         studies = [stack.enter_context(study) for study in opened]
         reports = [study.summary() for study in studies]
+        if folder is not None:
+            export(studies[0], reports[0], form, folder)
+            return
         _write(studies[0], reports[0] if len(reports) == 1 else _compared(*reports), form, output)
 
 

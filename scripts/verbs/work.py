@@ -48,6 +48,7 @@ def work(
     from gradstudy.storage.database import Database
     from gradstudy.storage.network_filesystem import refuse_network_filesystem
     from gradstudy.storage.studies import find_study
+    from gradstudy.study.spec.study_spec import refuse_external
     from gradstudy.study.training.device import check_device
     from gradstudy.study.worker.job import Job
 
@@ -68,6 +69,7 @@ def work(
             work_on_every_study(database, partial(_work_on, work=given, stop=stop, way=False), stop)
         else:
             record = find_study(database, name)
+            refuse_external(record)
             if counts_of_open_study(database, record) is not None:
                 job = Job.of(database, record)
                 if when_told:  # who tells shows the progress

@@ -19,8 +19,8 @@ from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.errors import NothingToConfirmError
 from gradstudy.study.launch import launched_with
 from gradstudy.study.spec.axis import LARGEST
-from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.seeds import CONFIRMING, derived_seed, trial_seed
+from gradstudy.study.spec.study_name import derived_name
 from gradstudy.study.spec.study_spec import StudySpec, parse_spec, stored_spec
 
 SUFFIX = "-confirm"
@@ -86,12 +86,13 @@ def begin_confirmation(database: Database, study: StudyRecord, top: int, max_run
         if confirmed is not None:
             advice = f"name the study that it confirms, {confirmed.name!r}"
         raise NothingToConfirmError(f"study {study.name!r} is itself a confirmation; {advice}")
+    spec = stored_spec(study)
     trials = read_trials(database, study.name)
     appraisal = Appraisal(mark_fresh(trials, study.spec["sampler"], study.spec["seeds"]))
     chosen = choose(appraisal, trials, top, study.spec["space"])
     if not chosen:
         raise NothingToConfirmError(f"study {study.name!r} has no trial that trained: there is nothing to confirm")
-    spec = confirming_spec(stored_spec(study), chosen, max_runs)
+    spec = confirming_spec(spec, chosen, max_runs)
     record, chosen = create_for(database, study, spec, chosen, ATTRIBUTE, "confirm")
     return Confirmation(record=record, chosen=chosen)
 

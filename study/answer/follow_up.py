@@ -7,7 +7,7 @@ from typing import Any
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.answer.recommendation import Recommendation
 from gradstudy.study.spec.axis import ends, read_axis
-from gradstudy.study.spec.derived_name import derived_name
+from gradstudy.study.spec.study_name import derived_name
 from gradstudy.study.spec.study_spec import stored_values
 
 EVEN = 0.5

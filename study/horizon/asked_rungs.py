@@ -6,6 +6,7 @@ from gradstudy.study.errors import IdleOptionError, NothingToExtendError
 from gradstudy.study.horizon.course import horizon_rungs
 from gradstudy.study.horizon.extension import find_extensions, first_settings
 from gradstudy.study.spec.rungs import Rung, wanted_rungs
+from gradstudy.study.spec.study_spec import stored_spec
 
 TIMES = 16
 """Steps of the longest runs where none are given, as a multiple of the study's."""
@@ -29,7 +30,7 @@ def asked_rungs(
         IdleOptionError: what was given has no effect.
         NothingToExtendError: the steps are not more than the study's, or no trial of it trained.
     """
-    short = int(study.spec["steps"])
+    short = stored_spec(study).steps
     rungs = horizon_rungs(study) if steps is None else []
     for option, given in (("top", top), ("runs", runs)):
         if rungs and given is not None:

@@ -59,8 +59,11 @@ def rungs_of(database: Database, study: StudyRecord) -> list[Rung]:
 
 
 def stretches(database: Database, study: StudyRecord) -> list[Stretch]:
-    """The whole way of a study: its own trials and every rung; one stretch where it has no rungs."""
-    way = [Stretch(steps=int(study.spec["steps"]), runs=study.budget, settings=0, record=study)]
+    """The whole way of a study: its own trials and every rung; one stretch where it has no rungs.
+
+    Recorded runs are as long as they are, which the way does not tell: 0 steps.
+    """
+    way = [Stretch(steps=int(study.spec.get("steps", 0)), runs=study.budget, settings=0, record=study)]
     rungs = rungs_of(database, study)
     begun = {each.steps: each for each in find_extensions(database, study)} if rungs else {}
     for rung in rungs:

@@ -16,8 +16,8 @@ from gradstudy.study.answer.confirmation_study import EXTEND, create_for, spec_o
 from gradstudy.study.answer.observation import mark_fresh
 from gradstudy.study.errors import NothingToExtendError
 from gradstudy.study.horizon.halving import HALF, fared
-from gradstudy.study.spec.derived_name import derived_name
 from gradstudy.study.spec.seeds import EXTENDING, derived_seed, trial_seed
+from gradstudy.study.spec.study_name import derived_name
 from gradstudy.study.spec.study_spec import stored_spec
 
 EXTENDS = "gradstudy:extends"

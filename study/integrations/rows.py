@@ -14,6 +14,7 @@ from gradstudy.study.integrations.findings import Findings
 from gradstudy.study.integrations.notes import notes
 from gradstudy.study.integrations.outcomes import Ended
 from gradstudy.study.integrations.parameters import Parameters
+from gradstudy.study.report.without_spec.known_space import known_space
 from gradstudy.study.spec.plain import PLAIN, UNKNOWN_SAMPLER
 
 COLUMNS = [
@@ -104,20 +105,13 @@ def _row(found: Findings, parameters: Parameters, trial: FrozenTrial, ended: End
 
 def _spec(found: Findings, rows: pd.DataFrame) -> dict[str, Any]:
     """What is known of the study, at the places where a spec has it."""
-    space: dict[str, Any] = {
-        "cells": sorted(rows["cell"].unique()),
-        "strategies": sorted(rows["strategy"].unique()),
-        "learning_rate": _axis(rows["learning_rate"]),
-        "factors": {name: _values(rows["factors"], name) for name in found.further.factors},
-        "hyperparameters": {name: _ends(rows["searched"], name) for name in found.further.ranges},
-    }
     roles = {} if found.parameters is None else found.parameters.roles
     return {
         "name": found.plain.name,
         "sampler": _sampler(found),
         "seeds": 1,
         "optimizer": "own",
-        "space": space,
+        "space": known_space(rows, found.further.factors, found.further.ranges),
         "parameters": {role: list(names) for role, names in roles.items() if names},
         PLAIN: {"maximized": found.is_maximized, "reference": found.reference.source, "notes": notes(found)},
     }
@@ -128,17 +122,3 @@ def _sampler(found: Findings) -> str:
     if found.trials and all("grid_id" in trial.system_attrs for trial in found.trials):
         return "Optuna's grid"
     return UNKNOWN_SAMPLER
-
-
-def _axis(rates: "pd.Series[float]") -> list[float] | float:
-    low, high = float(rates.min()), float(rates.max())
-    return 1.0 if math.isnan(low) else low if low == high else [low, high]
-
-
-def _values(factors: pd.Series, name: str) -> list[Any]:
-    return list(dict.fromkeys(each[name] for each in factors if name in each))
-
-
-def _ends(searched: pd.Series, name: str) -> list[float]:
-    values = [each[name] for each in searched if name in each]
-    return [min(values), max(values)]

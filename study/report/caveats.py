@@ -12,7 +12,7 @@ from gradstudy.study.frontier.table import ABOVE, BELOW, BRACKETED, TOO_FEW
 from gradstudy.study.horizon.answer import AtHorizon
 from gradstudy.study.horizon.in_words import beyond
 from gradstudy.study.spec.axis import held, read_axis
-from gradstudy.study.spec.plain import PLAIN, UNKNOWN_SAMPLER, is_plain
+from gradstudy.study.spec.plain import PLAIN, UNKNOWN_SAMPLER, is_plain, is_recorded
 from gradstudy.study.statistics.grouping import has_replicates, in_words, is_varied, setting_of
 from gradstudy.study.statistics.rates import AGGRESSIVE_CLIPPING, judged, mostly_clipped
 from gradstudy.study.wording import counted
@@ -174,7 +174,9 @@ def _of_evidence(
             "diverged is not known, and they count neither way."
         )
     failed -= int((trials["reason"] == "untrained_not_finite").sum())
-    if failed and not is_plain(study.spec):
+    if failed and is_recorded(study.spec):
+        yield f"{counted(failed, 'run')} failed by an error, or as the program was ended: they count neither way."
+    elif failed and not is_plain(study.spec):
         yield f"{counted(failed, 'trial')} failed for reasons of the machine; they count neither way."
     yield from _of_skipped(trials)
 

@@ -18,7 +18,7 @@ from gradstudy.study.report.figures.frontier_comparison import frontier_comparis
 from gradstudy.study.report.figures.loss_curves import drawn_trials, every_nth
 from gradstudy.study.report.report import Report
 from gradstudy.study.report.tables import text_tables
-from gradstudy.study.spec.plain import is_plain
+from gradstudy.study.spec.plain import is_plain, is_recorded
 from gradstudy.study.spec.study_spec import stored_values
 from gradstudy.study.spec.toml import spec_toml
 
@@ -128,6 +128,8 @@ def rendered(template: Template, figures: dict[str, Any], **context: Any) -> str
 
 
 def _data_source(spec: dict[str, Any]) -> str:
+    if is_recorded(spec):
+        return "what the programs recorded that trained the runs"
     if is_plain(spec):
         return "what an Optuna study keeps of its trials"
     task = TASKS.get(spec["task"].partition(":")[0])

@@ -27,6 +27,7 @@ from gradstudy.study.horizon.answer import AtHorizon, answer_at_horizon
 from gradstudy.study.horizon.extension import read_longer
 from gradstudy.study.literature.presets import verdicts
 from gradstudy.study.report.caveats import caveats, of_length
+from gradstudy.study.report.without_spec.recorded_study import as_known
 from gradstudy.study.scaling.prediction import scale_table
 from gradstudy.study.scaling.words import scaled_in_words
 from gradstudy.study.spec.kept_steps import ALL, KeptSteps
@@ -280,12 +281,13 @@ def read_report(database: Database, name: str) -> Report:
         NotFoundError: there is no such study.
     """
     record, confirmed = find_study(database, name), None
+    trials = read_trials(database, name, excluded=True)
+    if record.is_external:
+        return build_report(as_known(record, trials), trials, database.display_url)
     confirmation = find_confirmation(database, record)
     if confirmation is not None and confirmation.record.budget and not is_open(database, confirmation):
         confirmed = confirmation_results(database, confirmation)
     original = confirmed_study(database, record)
     confirms = None if original is None else original.name
     longer = read_longer(database, record)
-    return build_report(
-        record, read_trials(database, name, excluded=True), database.display_url, confirmed, confirms, longer
-    )
+    return build_report(record, trials, database.display_url, confirmed, confirms, longer)

@@ -12,7 +12,7 @@ from gradstudy.study.horizon.in_words import named
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.axis import ends, read_axis
 from gradstudy.study.spec.factors import shown
-from gradstudy.study.spec.plain import is_maximized, is_plain, reference_in_words
+from gradstudy.study.spec.plain import is_maximized, is_plain, is_recorded, reference_in_words
 from gradstudy.study.wording import counted
 
 PROBABLE = 0.75
@@ -63,7 +63,10 @@ def _of_a_plain_study(spec: Mapping[str, Any]) -> str:
     rates = f"learning rate {low:.3g}" + (f" to {high:.3g}" if low < high else "")
     what = "maximises" if is_maximized(spec) else "minimises"
     varied = [each if len(each) <= LONGEST else f"{each[:LONGEST]}…" for each in _varied(spec["space"], ".3g")]
-    return f"a study of a plain Optuna program, which {what} its objective; {', '.join([rates, *varied])}"
+    kind = f"a study of a plain Optuna program, which {what} its objective"
+    if is_recorded(spec):
+        kind = "runs that their own programs recorded"
+    return f"{kind}; {', '.join([rates, *varied])}"
 
 
 def _of_the_model(model: Mapping[str, Any]) -> dict[str, str]:

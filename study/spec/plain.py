@@ -1,7 +1,9 @@
-"""What is known of a study that a plain Optuna program made, in the place of a spec."""
+"""What is known of a study that gradstudy did not train, in the place of a spec: runs, or trials of plain Optuna."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from gradstudy.storage.studies import EXTERNAL
 
 PLAIN = "plain"
 """The part of such a study's record that no spec has: how it was read."""
@@ -11,11 +13,18 @@ UNKNOWN_SAMPLER = "unknown"
 """Stands for the sampler, which Optuna keeps with no study."""
 UNKNOWN_STRATEGY = "as written"
 """Stands for the clipping strategy where no parameter says which one it is: that of the program."""
+SMALLEST, LARGEST = 1e-12, 1e12
+"""Between which learning rates and thresholds of recorded runs lie."""
 
 
 def is_plain(spec: Mapping[str, Any]) -> bool:
-    """Whether the study was made by a plain Optuna program, so that there is no spec of it."""
+    """Whether its own programs trained the runs of the study, so that there is no spec of it."""
     return PLAIN in spec
+
+
+def is_recorded(spec: Mapping[str, Any]) -> bool:
+    """Whether these programs recorded the runs here; if not, they kept them as a study of Optuna's."""
+    return EXTERNAL in spec
 
 
 def is_maximized(spec: Mapping[str, Any]) -> bool:

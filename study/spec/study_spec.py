@@ -1,6 +1,5 @@
 """Everything that defines a study: validated, and stored with it as JSON."""
 
-import re
 from contextlib import suppress
 from typing import Any, Self
 
@@ -22,13 +21,12 @@ from gradstudy.models.tasks.module_task import check_module_task, is_module_task
 from gradstudy.models.tasks.options import OptionValue
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.study.divergence import DivergenceRule
-from gradstudy.study.errors import SpecError
+from gradstudy.study.errors import ExternalStudyError, SpecError
 from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sampler, check_trials, with_sampler
 from gradstudy.study.spec.checks.horizon import check_horizon
 from gradstudy.study.spec.checks.model_of_the_task import check_model
 from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.checks.scale import with_widths
-from gradstudy.study.spec.derived_name import LONGEST_NAME
 from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, rates_apart, replaced
 from gradstudy.study.spec.kept_steps import ALL, KeptSteps
@@ -41,8 +39,7 @@ from gradstudy.study.spec.optimizer.optimization import (
 )
 from gradstudy.study.spec.optimizer.searched import check_searched
 from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
-
-STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
+from gradstudy.study.spec.study_name import checked_name
 
 DEFAULT_TASK = "cmudict"
 BESIDE_EACH_OTHER = ("factors", "hyperparameters", "scale_to")
@@ -118,12 +115,7 @@ class StudySpec(Part):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if not re.fullmatch(STUDY_NAME, name):
-            raise ValueError(
-                f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores and begin with a letter or "
-                f"digit, but got {name!r}"
-            )
-        return name
+        return checked_name(name)
 
     @field_validator("task")
     @classmethod
@@ -261,14 +253,28 @@ def parse_spec(values: dict[str, Any]) -> StudySpec:
         raise SpecError(error_sentence(error, StudySpec)) from None
 
 
+def refuse_external(record: StudyRecord) -> None:
+    """Raise ExternalStudyError for a study whose runs are recorded by their own programs: it has no spec."""
+    if record.is_external:
+        raise ExternalStudyError(
+            f"the runs of study {record.name!r} are recorded by their own programs: nothing here can train any; "
+            f"`gradstudy report {record.name}` shows those that there are"
+        )
+
+
 def stored_values(record: StudyRecord) -> dict[str, Any]:
-    """What a study was created with, as JSON, with what was there before there was a choice."""
+    """What a study was created with, as JSON, with what was there before there was a choice.
+
+    Raises:
+        ExternalStudyError: see ``refuse_external``.
+    """
+    refuse_external(record)
     of_then = {"own_draws": True} if is_module_task(record.spec["task"]) else {}
     return of_then | record.spec | {"divergence": {"version": 1} | record.spec.get("divergence", {})}
 
 
 def stored_spec(record: StudyRecord) -> StudySpec:
-    """The spec that a study was created with."""
+    """The spec that a study was created with; raises ExternalStudyError where there is none."""
     return parse_spec(stored_values(record))
 
 

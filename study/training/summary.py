@@ -6,6 +6,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from gradstudy.storage.results import Outcome
+
 SPIKE_SIGMAS = 6.0
 """A spike is a loss more than this many standard deviations above the mean of the losses before it (OLMo-core)."""
 SPIKE_WINDOW = 128
@@ -38,6 +40,16 @@ def summarize_gradients(grad_norm: NDArray[np.float64], clipped: NDArray[np.bool
     return GradientSummary(
         p50=float(p50), p90=float(p90), largest=float(finite.max()), clipped_fraction=float(clipped.mean())
     )
+
+
+def objective_of(outcome: Outcome, validation_loss: float, untrained: float) -> float | None:
+    """What Optuna is told: the validation loss, at most that of the untrained model, which a diverged run gets.
+
+    None of a run that was pruned.
+    """
+    if outcome is Outcome.PRUNED:
+        return None
+    return validation_loss if outcome is not Outcome.DIVERGED and validation_loss < untrained else untrained
 
 
 def spikes(losses: NDArray[np.float64]) -> NDArray[np.int64]:

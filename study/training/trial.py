@@ -14,7 +14,7 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
-from gradstudy.study.training.summary import spikes, summarize_gradients
+from gradstudy.study.training.summary import objective_of, spikes, summarize_gradients
 from gradstudy.study.wording import not_finite
 
 EXCEPTION = "exception"
@@ -76,22 +76,17 @@ class Trial:
     ) -> TrialResult:
         """The trial's result; ``validation_loss`` is NaN for a diverged trial, which has no metrics.
 
-        The objective is the validation loss, at most that of the untrained model, which a diverged trial gets; a pruned
-        trial has none.
+        The objective is that of ``objective_of``.
         """
         telemetry = self.telemetry()
         gradients = summarize_gradients(telemetry.grad_norm, telemetry.clipped)
-        objective: float | None = self.initial_validation_loss
-        if verdict.outcome == "pruned":
-            objective = None
-        elif verdict.outcome != "diverged" and validation_loss < self.initial_validation_loss:
-            objective = validation_loss
+        outcome = Outcome(verdict.outcome)
         return self._ended(
-            Outcome(verdict.outcome),
+            outcome,
             verdict.reason,
             diverged_at_step=verdict.step,
             validation_loss=validation_loss,
-            objective=objective,
+            objective=objective_of(outcome, validation_loss, self.initial_validation_loss),
             grad_norm_p50=gradients.p50,
             grad_norm_p90=gradients.p90,
             grad_norm_max=gradients.largest,

@@ -81,3 +81,19 @@ def begin_next_rung(url: str) -> list[int]:
         extension = next_rung(db, find_study(db, "s"))
         assert extension is not None
         return [extension.record.study_id, extension.record.budget]
+
+
+def record_runs(url: str) -> list[int]:
+    """Record runs into study r, which the first of all makes; the numbers of their trials."""
+    from gradstudy.study.integrations import record_run
+
+    numbers = []
+    for place in range(RECORDED):
+        with record_run("r", storage=url, learning_rate=0.1, seed=place) as run:
+            for step in range(30):
+                run.step(4 - 0.1 * step, grad_norm=1.0)
+        numbers.append(run.number)
+    return numbers
+
+
+RECORDED = 3

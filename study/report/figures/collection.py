@@ -13,7 +13,7 @@ from gradstudy.study.report.figures.setting_map import HALF_DECADE, setting_map
 from gradstudy.study.report.figures.survival_curves import survival_curves
 from gradstudy.study.report.report import Report
 from gradstudy.study.spec.axis import ends, read_axis
-from gradstudy.study.spec.plain import is_plain
+from gradstudy.study.spec.plain import is_plain, is_recorded
 from gradstudy.study.statistics.grouping import group_keys, in_words, is_varied
 from gradstudy.study.statistics.rates import judged
 
@@ -36,7 +36,7 @@ def report_figures(report: Report, steps: pd.DataFrame) -> Sections:
     drawn = drawn_trials(report.trials)
     cells = sorted(runs["cell"].unique())
     suggested = dict(zip(report.suggested["cell"], report.suggested["threshold"], strict=True))
-    has_norms = not is_plain(report.study.spec)
+    has_norms = not is_plain(report.study.spec) or is_recorded(report.study.spec)
     if is_varied(runs):  # one threshold for each choice of factors, and their norms are drawn together
         suggested = {}
     return {

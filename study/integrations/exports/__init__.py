@@ -1,0 +1,1 @@
+"""Studies as the runs of other programs, written by their own libraries."""

@@ -1,0 +1,1 @@
+"""Training loops of other programs, watched from inside: runs that are recorded, callbacks for trainers."""
