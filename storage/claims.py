@@ -83,12 +83,16 @@ def is_owned(engine: Engine, claim: Claim) -> bool:
 
 def still_owned(claim: Claim) -> ColumnElement[bool]:
     """The condition that a trial is open and belongs to the claim."""
+    return and_(belongs_to(claim), TRIAL.c.outcome.is_(None))
+
+
+def belongs_to(claim: Claim) -> ColumnElement[bool]:
+    """The condition that a trial belongs to the claim, whether it is open or has ended in its hands."""
     return and_(
         TRIAL.c.id == claim.id,
         TRIAL.c.study_id == number_of(claim.identity),
         TRIAL.c.worker_id == claim.worker_id,
         TRIAL.c.attempt == claim.attempt,
-        TRIAL.c.outcome.is_(None),
     )
 
 

@@ -16,6 +16,7 @@ StorageError
 │   └── BeingMadeError             another process is making its tables
 ├── StudyExistsError (ValueError)  the name is taken
 ├── NotEndedError (ValueError)     the trial has no result yet
+├── ClaimLostError                 the run is not its program's any more
 └── QueryError                     a read-only query cannot be answered
     ├── WriteRefusedError          it would have changed the database
     └── QueryTimeoutError (TimeoutError)
@@ -95,6 +96,10 @@ class StudyExistsError(StorageError, ValueError):
 
 class NotEndedError(StorageError, ValueError):
     """The trial has not ended."""
+
+
+class ClaimLostError(StorageError):
+    """A run that its own program records was deleted, or is another's."""
 
 
 class QueryError(StorageError):

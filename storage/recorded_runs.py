@@ -3,7 +3,7 @@
 import numpy as np
 from sqlalchemy import Engine, delete, func, insert, literal_column, select, update
 
-from gradstudy.storage.claims import Claim, finished_by, still_owned
+from gradstudy.storage.claims import Claim, belongs_to, still_owned
 from gradstudy.storage.errors import ClaimLostError, StudyDeletedError
 from gradstudy.storage.lost_workers import WORKER_LOST
 from gradstudy.storage.optuna_internals import TRIALS as STATES
@@ -48,7 +48,7 @@ def keep_steps(engine: Engine, claim: Claim, steps: Steps) -> None:
     with writing(engine) as connection:
         known = update(Trial).where(still_owned(claim)).values(steps=steps.first + np.size(steps.loss))
         if connection.execute(known).rowcount != 1:
-            lost = update(Trial).where(finished_by(claim), Trial.reason == WORKER_LOST)
+            lost = update(Trial).where(belongs_to(claim), Trial.reason == WORKER_LOST)
             if connection.execute(lost.values(outcome=None, reason=None, finished_at=None)).rowcount != 1:
                 raise ClaimLostError(f"run {claim.ordinal} is not in the database any more")
             # The word itself, which PostgreSQL takes for a value of its type.

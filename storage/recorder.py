@@ -110,7 +110,7 @@ def insert_steps(connection: Connection, claim: Claim, steps: Steps) -> None:
 
 
 def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
-    assert claim.trial_id is not None, "a trial has steps only after attach_trial"
+    assert claim.trial_id is not None, "a trial has steps only after it has begun"
     n = np.size(steps.loss)
     values = (steps.loss, steps.grad_norm, steps.applied_norm, steps.learning_rate)
     numbers = range(steps.first, steps.first + n) if steps.number is None else steps.number.tolist()

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gradstudy.study.report.comparison import Comparison
     from gradstudy.study.report.report import Report
 
-Form = Literal["terminal", "html", "markdown", "csv", "json", "parquet", "mlflow", "tensorboard", "wandb"]
+InOne = Literal["terminal", "html", "markdown", "csv", "json", "parquet"]
+Form = Literal[InOne, "mlflow", "tensorboard", "wandb"]
 Failures = Literal["diverged", "failed"]
 FILES_ONLY = ("html", "parquet")
-FOLDERS = ("mlflow", "tensorboard", "wandb")
 
 
 @takes_server
@@ -99,13 +99,12 @@ def report(
         return
     from gradstudy.study.opened_study import open_study
 
-    folder = None
-    if form in FOLDERS:
+    folder = output or Path(f"{names[0]}-{form}")
+    if form == "mlflow" or form == "tensorboard" or form == "wandb":
         if len(names) > 1:
             raise UsageError(
                 f"--format {form} writes the trials of one study, but got {len(names)}: {', '.join(names)}"
             )
-        folder = output or Path(f"{names[0]}-{form}")
         check_export(form, folder)
     pairs = _pairs(axis or [])
     opened = (
@@ -115,7 +114,7 @@ def report(
     with ExitStack() as stack:
         studies = [stack.enter_context(study) for study in opened]
         reports = [study.summary() for study in studies]
-        if folder is not None:
+        if form == "mlflow" or form == "tensorboard" or form == "wandb":
             export(studies[0], reports[0], form, folder)
             return
         _write(studies[0], reports[0] if len(reports) == 1 else _compared(*reports), form, output)
@@ -145,7 +144,7 @@ def _compared(a: "Report", b: "Report") -> "Comparison":
     return Comparison(a, b)
 
 
-def _write(study: "OpenStudy", made: "Report | Comparison", form: Form, output: Path | None) -> None:
+def _write(study: "OpenStudy", made: "Report | Comparison", form: InOne, output: Path | None) -> None:
     from gradstudy.scripts.output.report_content import report_content
 
     if form == "terminal":
@@ -160,8 +159,8 @@ def _write_theirs(client: "Client", names: list[str], form: Form, output: Path |
     from gradstudy.scripts.errors import UsageError
     from gradstudy.study.report.plain_console import plain_console
 
-    if len(names) > 1 or form == "parquet":
-        what = "a comparison" if len(names) > 1 else "Parquet"
+    if len(names) > 1 or form not in ("terminal", "html", "markdown", "csv", "json"):
+        what = "a comparison" if len(names) > 1 else "Parquet" if form == "parquet" else form
         raise UsageError(f"a server gives no report as {what}; with --storage URL it is made here")
     width = plain_console().width
     _put(client.written_report(names[0], "text" if form == "terminal" else form, width), output)

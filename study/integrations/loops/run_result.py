@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
-from gradstudy.study.training.summary import count_spikes, objective_of, summarize_gradients
+from gradstudy.study.training.summary import objective_of, spikes, summarize_gradients
 
 UNCHANGED = 1e-6
 """By what share of it a clipped norm may differ from the norm before, and still be the same."""
@@ -114,7 +114,7 @@ def result_of(ending: Ending, monitor: DivergenceMonitor | None, telemetry: RunT
         grad_norm_p90=gradients.p90,
         grad_norm_max=gradients.largest,
         clipped_fraction=gradients.clipped_fraction if np.isfinite(applied).any() else None,
-        spikes=count_spikes(telemetry.loss),
+        spikes=len(spikes(telemetry.loss)),
         skipped_steps=0 if monitor is None else monitor.skipped_steps,
         metrics=telemetry.metrics or None,
         seconds=telemetry.seconds,
