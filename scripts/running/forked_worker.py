@@ -1,6 +1,7 @@
-"""A worker in a process that was forked for it: ``gradstudy work``, as if it had been started by itself."""
+"""A worker in a process that was forked for it: ``gradstudy work``, as ``python -m`` would start it."""
 
 import os
+import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -29,7 +30,4 @@ def run_forked(arguments: Sequence[str], environment: Mapping[str, str], log: Pa
     told.close()
     sys.stdin, sys.stdout, sys.stderr = (open(n, mode) for n, mode in enumerate("rww"))  # noqa: SIM115, PTH123
     sys.argv = ["gradstudy", "work", *arguments]
-
-    from gradstudy.scripts.main import main
-
-    main()
+    runpy.run_module("gradstudy.scripts.main", run_name="__main__")

@@ -30,7 +30,7 @@ from gradstudy.study.report.caveats import caveats, of_length
 from gradstudy.study.report.without_spec.recorded_study import as_known
 from gradstudy.study.scaling.prediction import scale_table
 from gradstudy.study.scaling.words import scaled_in_words
-from gradstudy.study.spec.kept_steps import ALL, KeptSteps
+from gradstudy.study.spec.parts import ALL, KeptSteps
 from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words

@@ -1,5 +1,6 @@
 """The parts of a spec: the model that trials train, and the space that is searched."""
 
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -132,3 +133,25 @@ class SearchSpace(Part):
         """The lowest and the highest threshold of a strategy; None where it has no threshold."""
         axis = self.threshold_axis(strategy)
         return None if axis is None else ends(axis)
+
+
+ALL: Literal["all"] = "all"
+NONE: Literal["none"] = "none"
+
+
+def _as_number(given: Any) -> Any:
+    """From a command line every value is text."""
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+
+KeptSteps = Annotated[Literal["all", "none"] | Annotated[int, Field(ge=2, le=10_000_000)], BeforeValidator(_as_number)]
+
+
+def kept_every(keep: KeptSteps, steps: int) -> int:
+    """Of how many steps one is kept, so that of all so many are left; 1 where none is kept for being one of them.
+
+    Args:
+        keep: of the spec.
+        steps: of the longest trial.
+    """
+    return ceil(steps / keep) if isinstance(keep, int) else 1

@@ -29,7 +29,6 @@ from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.checks.scale import with_widths
 from gradstudy.study.spec.error_sentence import error_sentence
 from gradstudy.study.spec.factors import FactorValue, has_own_optimizer, place_of, put_in, rates_apart, replaced
-from gradstudy.study.spec.kept_steps import ALL, KeptSteps
 from gradstudy.study.spec.module_options import plain_option
 from gradstudy.study.spec.optimizer.optimization import (
     check_hyperparameters,
@@ -38,7 +37,7 @@ from gradstudy.study.spec.optimizer.optimization import (
     schedule_of,
 )
 from gradstudy.study.spec.optimizer.searched import check_searched
-from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
+from gradstudy.study.spec.parts import ALL, MODULE_CELL, KeptSteps, ModelSpec, Part, Precision, SearchSpace
 from gradstudy.study.spec.study_name import checked_name
 
 DEFAULT_TASK = "cmudict"

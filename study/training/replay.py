@@ -9,7 +9,7 @@ import pandas as pd
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps
 from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.study.spec.kept_steps import ALL
+from gradstudy.study.spec.parts import ALL
 from gradstudy.study.training.arrays import BLOCK, Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.recorded_trial import read_trial

@@ -27,7 +27,7 @@ from gradstudy.study.search.space import Setting, from_row, to_row
 from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.training.arrays import Ended
-from gradstudy.study.training.kept_steps import steps_to_keep
+from gradstudy.study.training.summary import steps_to_keep
 from gradstudy.study.worker.failures import FailureWatch
 from gradstudy.study.worker.job import Job
 from gradstudy.study.worker.optuna_ask import Place, ask

@@ -14,7 +14,7 @@ from gradstudy.study.report.figures.style import (
     spread,
 )
 from gradstudy.study.spec.factors import described
-from gradstudy.study.spec.kept_steps import ALL, KeptSteps, kept_every
+from gradstudy.study.spec.parts import ALL, KeptSteps, kept_every
 from gradstudy.study.statistics.grouping import searched_in_words
 from gradstudy.study.statistics.rates import judged
 

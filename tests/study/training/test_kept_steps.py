@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from gradstudy.study.spec.kept_steps import kept_every
-from gradstudy.study.training.kept_steps import steps_to_keep
+from gradstudy.study.spec.parts import kept_every
+from gradstudy.study.training.summary import steps_to_keep
 
 STEPS = 1000
 LOSSES = np.random.default_rng(0).normal(2.0, 0.01, STEPS)

@@ -30,7 +30,7 @@ from gradstudy.study.errors import ExternalStudyError, SpecError
 from gradstudy.study.integrations import record_run
 from gradstudy.study.integrations.loops.recorded_run import RecordedRun
 from gradstudy.study.launch import create_or_resume
-from gradstudy.study.report.dashboard import write_content
+from gradstudy.study.report.dashboard.content import write_content
 from gradstudy.study.report.report import read_report
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worker.recovery import recover
@@ -330,7 +330,7 @@ def test_the_report_of_recorded_runs_is_right_about_them(url: str) -> None:
         assert "no fresh runs confirm the answer" in report.caveats[0]
         exclude_trials(db, find_study(db, "r"), [0], "wrong data")
         assert read_report(db, "r").strategies["runs"].tolist() == [13]
-        write_content(db, find_study(db, "r"), count_outcomes(db.engine, find_study(db, "r")))
+        write_content(db, find_study(db, "r"), count_outcomes(db.engine, find_study(db, "r")), "")
         notes = [
             value
             for name, value in db.optuna_storage.get_study_system_attrs(find_study(db, "r").study_id).items()
