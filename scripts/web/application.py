@@ -33,7 +33,7 @@ def service_application(database: "Database", storage: "BaseStorage", *, writabl
 
     logging.getLogger(LOGGER).addFilter(_first_line)
     with pages_application(database, writable=writable) as pages:
-        own = dict.fromkeys(("/", "/studies", "/assets"), pages)
+        own: dict[str, Application] = dict.fromkeys(("/", "/studies", "/assets"), pages)
         yield protected(routed(own, optuna_dashboard.wsgi(storage)))
 
 
