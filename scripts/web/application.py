@@ -35,7 +35,8 @@ def service_application(database: "Database", storage: "BaseStorage", *, writabl
 
     logging.getLogger(LOGGER).addFilter(_first_line)
     with pages_application(database, writable=writable) as pages:
-        own = {PREFIX: api_application(database), **dict.fromkeys(("/", "/studies", "/assets"), pages)}
+        of_pages: dict[str, Application] = dict.fromkeys(("/", "/studies", "/assets"), pages)
+        own = {PREFIX: api_application(database), **of_pages}
         yield protected(routed(own, optuna_dashboard.wsgi(storage)))
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 import bottle
 from jinja2 import Environment, PackageLoader
@@ -34,6 +35,7 @@ HTML = "text/html; charset=UTF-8"
 FOR_A_YEAR = "private, max-age=31536000, immutable"
 QUICK = 1
 """How hard pages are compressed, of 9."""
+LONGEST_NUMBER = 7
 ANY_NAME = r"<name:re:[\s\S]+>"
 
 
@@ -63,9 +65,9 @@ class _Pages(bottle.Bottle):  # type: ignore[misc]
         self.get(f"/studies/{ANY_NAME}", callback=self._answering(self._study))
         self.get("/assets/<name>", callback=self._answering(self._asset))
 
-    def default_error_handler(self, error: Any) -> Any:
+    def default_error_handler(self, res: Any) -> Any:
         """What bottle itself refuses."""
-        return self._failed(NoPageError(HTTPStatus(error.status_code), "There is nothing at this address."))
+        return self._failed(NoPageError(HTTPStatus(res.status_code), "There is nothing at this address."))
 
     def _answering(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         def answered(**given: str) -> Any:
@@ -77,10 +79,10 @@ class _Pages(bottle.Bottle):  # type: ignore[misc]
         return answered
 
     def _overview(self) -> Any:
-        asked = bottle.request.query
-        page = int(asked.page) if asked.page.isascii() and asked.page.isdigit() and len(asked.page) < 7 else 1
-        containing = asked.getunicode("containing", "")
-        overview = read_overview(self._database, containing.replace("\0", ""), page)
+        asked = _asked()
+        page, containing = asked.get("page", ""), asked.get("containing", "")
+        number = int(page) if page.isascii() and page.isdigit() and len(page) < LONGEST_NUMBER else 1
+        overview = read_overview(self._database, containing.replace("\0", ""), number)
         workers = living_workers(self._database.engine)
         html = self._templates.get_template("overview.html").render(
             overview=overview,
@@ -94,10 +96,9 @@ class _Pages(bottle.Bottle):  # type: ignore[misc]
         return _sent(html)
 
     def _study(self, name: str | None = None) -> Any:
-        asked = bottle.request.query
-        name = asked.getunicode("name", "") if name is None else name
+        asked = _asked()
         is_part = "part" in asked
-        page = self._studies.find(name, waits=not is_part)
+        page = self._studies.find(asked.get("name", "") if name is None else name, waits=not is_part)
         return _sent(page.live if is_part else self._studies.whole(page))
 
     def _asset(self, name: str) -> Any:
@@ -124,11 +125,17 @@ def _environment(*, writable: bool) -> Environment:
     return environment
 
 
+def _asked() -> dict[str, str]:
+    """The fields of the address."""
+    query: str = bottle.request.environ.get("QUERY_STRING", "")
+    return dict(parse_qsl(query, keep_blank_values=True))
+
+
 def _sent(
     content: str | bytes, *, kind: str = HTML, status: HTTPStatus = HTTPStatus.OK, cached: str = "private, no-cache"
 ) -> Any:
     """An answer; without its content where the browser has it."""
-    body = content.encode() if isinstance(content, str) else content
+    body: Any = content.encode() if isinstance(content, str) else content
     tag = f'W/"{sha256(body).hexdigest()[:20]}"'
     headers = {
         "Content-Type": kind,
