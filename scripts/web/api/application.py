@@ -61,7 +61,7 @@ def _answered(handle: Callable[..., Reply], **given: str) -> Any:
     request, response = bottle.request, bottle.response
     try:
         reply = handle(**given)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's function may end what calls it
         return _failed(as_request_error(error, f"{request.method} {request.path}"))
     response.status = reply.status.value
     response.content_type = reply.media_type
