@@ -57,8 +57,10 @@
     for (const name of new Set(fields.map(field => field.name))) {
       const same = fields.filter(field => field.name === name);
       const given = same.filter(field => field.type === "checkbox" ? field.checked : field.value.trim());
+      const isChoice = same[0].type === "checkbox";
+      if (isChoice && given.length === same.length) continue; // the task may know better which there are
       const read = given.map(field => "number" in field.dataset ? Number(field.value) : field.value);
-      if (read.length) put(values, name, same.length > 1 ? read : read[0]);
+      if (read.length || isChoice) put(values, name, same.length > 1 ? read : read[0]);
     }
     return values;
   };
@@ -89,10 +91,10 @@
     event.preventDefault();
     const values = valuesOf(form);
     const isSpec = form.dataset.goesTo && !("toml" in values);
-    send(form, isSpec ? { spec: values } : values, form.querySelector(".said") ?? form.parentElement.querySelector(".said"));
+    send(form, isSpec ? { spec: values } : values, form.querySelector(".said"));
   });
   document.addEventListener("click", event => {
     const button = event.target.closest("button[data-post]");
-    if (button && confirm(button.dataset.ask)) send(button, {}, button.parentElement.querySelector(".said") ?? note);
+    if (button && confirm(button.dataset.ask)) send(button, {}, document.getElementById("said"));
   });
 })();
