@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from api_server import TINY, ApiServer, Told, api_server
 from raw_http import ask, request
+from waiting import PATIENCE_SECONDS
 
 from gradstudy.models.user_module.trusted import trusting_only
+from gradstudy.scripts.web import connections
 from gradstudy.scripts.web.password import FREE_GUESSES
 
 PASSWORD = "correct horse battery"
@@ -381,7 +383,11 @@ def test_a_model_of_a_folder_that_was_named_is_launched_and_what_it_does_wrong_i
         assert server.ask("GET", "/studies").json["total"] == 1
 
 
-def test_a_thousand_at_once_are_answered_and_the_server_goes_on(server: ApiServer) -> None:
+def test_a_thousand_at_once_are_answered_and_the_server_goes_on(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("SECONDS_TO_BEGIN", "SECONDS_FOR_A_REQUEST"):  # client and server share a core
+        monkeypatch.setattr(connections, limit, PATIENCE_SECONDS)
     kinds = {
         request("/api/v1/studies/there", password=PASSWORD): b"200",
         request("/api/v1/studies/nobody", password=PASSWORD): b"404",
