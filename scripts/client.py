@@ -151,7 +151,7 @@ class Client:
 class _NoRedirect(HTTPRedirectHandler):
     """Follows nowhere: the password is for one server."""
 
-    def redirect_request(self, *given: Any) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         """See HTTPRedirectHandler."""
 
 

@@ -31,7 +31,7 @@ SECONDS_WITHOUT_PROGRESS = 60
 CONNECTIONS = 200
 """How many there are at once; more of them push out those that have kept the server waiting longest."""
 
-SECONDS_TO_BEGIN = 1.0
+SECONDS_TO_BEGIN = 5.0
 """In which a connection is not pushed out: of many that come at once, each has its request on the way."""
 
 LARGEST_HEADER = 16 * 2**10

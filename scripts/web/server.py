@@ -83,6 +83,8 @@ class WebServer:
             with in_background("web-server", self._serve, wake=self._server.pull_trigger):
                 yield
         finally:
+            for channel in list(self._server.active_channels.values()):
+                channel.handle_close()  # with the file that it keeps a long answer in
             wasyncore.close_all(self._map)  # not by the thread, which may end before it is woken
 
     def _serve(self, stop: threading.Event) -> None:

@@ -41,10 +41,10 @@ def api_application(database: Database) -> Application:
 class _Routes(bottle.Bottle):  # type: ignore[misc]
     """bottle's, which says in JSON what it has no route for."""
 
-    def default_error_handler(self, error: Any) -> Any:
-        asked, status = bottle.request, HTTPStatus(error.status_code)
+    def default_error_handler(self, res: Any) -> Any:
+        asked, status = bottle.request, HTTPStatus(res.status_code)
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = error.headers["Allow"]
+            allowed = res.headers["Allow"]
             text = (
                 f"{asked.method} is nothing that can be asked of {asked.path!r}; it takes {allowed.replace(',', ', ')}"
             )
@@ -61,7 +61,7 @@ def _answered(handle: Callable[..., Reply], **given: str) -> Any:
     request, response = bottle.request, bottle.response
     try:
         reply = handle(**given)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's function may end what calls it
         return _failed(as_request_error(error, f"{request.method} {request.path}"))
     response.status = reply.status.value
     response.content_type = reply.media_type
@@ -92,8 +92,9 @@ def _handled(database: Database, operation: Operation, name: str = "") -> Reply:
 
 
 def _query(kind: type[Message]) -> Message:
+    query: Any = bottle.request.query
     try:
-        given = bottle.request.query.decode()
+        given = query.decode()
     except UnicodeDecodeError:
         raise RequestError(HTTPStatus.BAD_REQUEST, "the query is not text in UTF-8") from None
     for name in given:
@@ -104,7 +105,7 @@ def _query(kind: type[Message]) -> Message:
 
 def _body(kind: type[Message]) -> Message:
     """The body of a request that says that it is JSON: a form of another site cannot say so."""
-    request = bottle.request
+    request: Any = bottle.request
     if request.content_type.partition(";")[0].strip().lower() != "application/json":
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a request with a body needs Content-Type: application/json"

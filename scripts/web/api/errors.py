@@ -33,7 +33,7 @@ class RequestError(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def as_request_error(error: Exception, asked: str) -> RequestError:
+def as_request_error(error: BaseException, asked: str) -> RequestError:
     """What whoever asked is told of an error; of one that is the server's own, the server's log has more.
 
     Args:

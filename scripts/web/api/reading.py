@@ -58,7 +58,7 @@ def trials_of(database: Database, record: StudyRecord, after: int, limit: int) -
     has_more = len(frame) > limit
     rows = frame.head(limit).astype(object)
     rows = rows.where(rows.notna(), None)
-    trials = [{name: _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
+    trials = [{str(name): _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
     return Trials(study=record.name, trials=trials, next=trials[-1]["number"] if has_more else None)
 
 

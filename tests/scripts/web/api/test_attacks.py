@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from api_server import TINY, ApiServer, Told, api_server
 from raw_http import ask, request
+from waiting import PATIENCE_SECONDS
 
 from gradstudy.models.user_module.trusted import trusting_only
+from gradstudy.scripts.web import connections
 from gradstudy.scripts.web.password import FREE_GUESSES
 
 PASSWORD = "correct horse battery"
@@ -343,7 +345,49 @@ def test_files_and_modules_of_a_folder_that_was_named_are_taken_and_no_way_leads
         assert launched(f"pairs:{inside / 'nothing.tsv'}").status == 422
 
 
-def test_a_thousand_at_once_are_answered_and_the_server_goes_on(server: ApiServer) -> None:
+MODEL = """
+import torch
+
+def build(seed, width=4):
+    model = torch.nn.Linear(3, width)
+    batches = [torch.randn(2, 3) for _ in range(4)]
+    return model, batches, lambda model, batch: model(batch).pow(2).mean()
+
+def ends(seed):
+    raise SystemExit("s3cret")
+
+def fails(seed):
+    raise KeyError("s3cret")
+"""
+
+
+def test_a_model_of_a_folder_that_was_named_is_launched_and_what_it_does_wrong_is_said(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model_over_http.py").write_text(MODEL)
+    own = {"space": {"strategies": ["none", "norm"]}, "steps": 5, "trials": 4}
+    with trusting_only([str(tmp_path)]), api_server(sqlite_url) as server:
+
+        def launched(name: str, **more: object) -> Told:
+            spec = {"name": name, "task": f"module:model_over_http:{name}", **own, **more}
+            return server.ask("POST", "/studies", {"spec": spec})
+
+        told = launched("build", task_options={"width": 2})
+        assert told.status == 201, told.error
+        assert told.json["study"]["spec"]["task_folder"] == str(tmp_path)
+        assert told.json["study"]["spec"]["task_options"] == {"width": 2}
+        for name in ("ends", "fails", "is_not_there"):
+            wrong = launched(name)
+            assert wrong.status in (422, 500)
+            assert "Traceback" not in wrong.error
+        assert server.ask("GET", "/studies").json["total"] == 1
+
+
+def test_a_thousand_at_once_are_answered_and_the_server_goes_on(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("SECONDS_TO_BEGIN", "SECONDS_FOR_A_REQUEST"):  # client and server share a core
+        monkeypatch.setattr(connections, limit, PATIENCE_SECONDS)
     kinds = {
         request("/api/v1/studies/there", password=PASSWORD): b"200",
         request("/api/v1/studies/nobody", password=PASSWORD): b"404",
