@@ -76,11 +76,10 @@ def claim_trials(
     with writing(engine) as connection:
         # PostgreSQL lets those who take what waits pass each other; for others the study's row is the one queue.
         passing = engine.dialect.name == "postgresql"
-        if not passing:
-            budget = _budget(connection, study, locked=True)
+        budget = _budget(connection, study, locked=not passing)
         waiting = _waiting(connection, study, wanted, passing=passing)
-        if passing:
-            budget = _budget(connection, study, locked=len(waiting) < wanted)
+        if passing and len(waiting) < wanted:
+            budget = _budget(connection, study, locked=True)
         now = _standing(connection, study.study_id, places)
         first = _first_unclaimed(now.last, replicates)
         left = min(places, budget - now.behind) - first

@@ -39,6 +39,19 @@ def test_claims_use_up_the_budget(db: Database, launched: StudyRecord, worker_id
     ]  # fmt: skip
 
 
+def test_a_group_takes_what_waits_then_new_places_and_no_more_than_its_share(
+    db: Database, launched: StudyRecord, worker_id: int
+) -> None:
+    def group(wanted: int, **given: int) -> list[int]:
+        return [claim.ordinal for claim in claim_trials(db.engine, launched, worker_id, int, wanted=wanted, **given)]
+
+    first = claim_trials(db.engine, launched, worker_id, int, wanted=2)
+    assert give_back(db.engine, first[0])
+    assert group(3, held=1, workers=2) == [0, 2]  # with the one that it holds, three of five
+    assert group(9, held=3) == [3, 4]
+    assert group(9, held=5) == []
+
+
 def test_a_new_claim_has_no_setting_until_it_is_attached(begin: Begin, claim_next: Begin) -> None:
     assert claim_next().setting is None
     assert begin().setting is not None

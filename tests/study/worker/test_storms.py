@@ -134,7 +134,7 @@ def test_workers_wait_for_a_database_that_is_stopped_and_started(server_folder: 
 def test_workers_go_through_optunas_proxy_and_wait_for_it(postgresql_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    spec = study(postgresql_url, trials=30, steps=60)
+    spec = study(postgresql_url, sampler="tpe", trials=30, steps=60)  # which reads what Optuna has
     with Database.open(postgresql_url) as database, ExitStack() as stack:
         with serving_proxy(database.optuna_storage, address):
             storm = stack.enter_context(Storm(postgresql_url, spec.name, workers=2, optuna_proxy=address))
