@@ -23,7 +23,7 @@ def to_mlflow(runs: Iterable[ExportedRun], study: str, answer: str, folder: Path
         answer: a tag of the experiment.
         folder: that is there.
     """
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
 
     for name in ("mlflow", "alembic"):  # how it makes its tables is not for the users of gradstudy
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -36,7 +36,7 @@ def to_mlflow(runs: Iterable[ExportedRun], study: str, answer: str, folder: Path
 
 
 def _write(client: Any, experiment: str, run: ExportedRun) -> None:
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param  # pyright: ignore[reportMissingImports]
 
     began = int(1000 * run.began)
     ended = began + int(1000 * run.seconds)

@@ -146,7 +146,10 @@ def test_parquet_without_pyarrow_is_one_sentence(
     ("words", "said"),
     [
         (["s", "t", "u"], "a report is of one study, or compares two, but got 3: s, t, u"),
-        (["s", "--output", "x"], "--output x needs a --format: html, markdown, csv, json or parquet"),
+        (
+            ["s", "--output", "x"],
+            "--output x needs a --format: html, markdown, csv, json, parquet, mlflow, tensorboard or wandb",
+        ),
         (["s", "--format", "csv", "--output", "missing/x"], "missing/x"),
         (["other"], "there is no study 'other'"),
         (["s", "other"], "there is no study 'other'"),
