@@ -38,11 +38,11 @@ def work_and_tell(log: str, *arguments: Any) -> None:
     advance = Slots.advance
 
     def told(slots: Slots[Any], *given: int) -> list[Ended[Any]]:
-        before, began = dict(slots.steps()), time.time()
+        before, began = {key.claim.id: step for key, step in slots.steps()}, time.time()
         ended = advance(slots, *given)
-        after = {**dict(slots.steps()), **{each.key: each.trial.monitor.steps for each in ended}}
-        for key, step in after.items():
-            row = (key.claim.id, key.claim.attempt, before[key], step, began, time.time())
+        after = [*slots.steps(), *((each.key, each.trial.monitor.steps) for each in ended)]
+        for key, step in after:
+            row = (key.claim.id, key.claim.attempt, before[key.claim.id], step, began, time.time())
             os.write(file, (" ".join(map(str, row)) + "\n").encode())
         return ended
 
