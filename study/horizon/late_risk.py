@@ -145,7 +145,7 @@ def late_failures(runs: RunsByLength, frontiers: MovingFrontiers) -> tuple[Float
     by_cause = np.zeros((len(CAUSES), len(runs.setting)))
     by_cause[np.where(runs.cause == NO_RECOVERY, COLLAPSE, runs.cause), np.arange(len(failed))] = failed
     size = len(runs.table)
-    failures = np.array([np.bincount(runs.setting, each, size) for each in by_cause])
+    failures = np.array([np.bincount(runs.setting, each, size) for each in by_cause], np.float64)
     return failures, np.bincount(runs.setting, units, size).astype(np.float64)
 
 
