@@ -41,13 +41,14 @@ docs: $(READY)  ## make the tables of docs/ from the code and build the pages in
 	$(BIN)/python docs/tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-bench: $(READY)  ## time training steps, own models, whole studies, claims, reports, clipping and confirmations
+bench: $(READY)  ## time training steps, own models, whole studies, claims, checkpoints, reports, clipping and confirmations
 	$(BIN)/python tests/benchmarks/training_step.py
 	$(BIN)/python tests/benchmarks/strategy_steps.py
 	$(BIN)/python tests/benchmarks/own_model.py
 	$(BIN)/python tests/benchmarks/whole_study.py
 	$(BIN)/python tests/benchmarks/where_time_goes.py
 	$(BIN)/python tests/benchmarks/claims.py
+	$(BIN)/python tests/benchmarks/checkpoint_cost.py
 	$(BIN)/python tests/benchmarks/reports.py
 	$(BIN)/python tests/benchmarks/clip_gradients.py
 	$(BIN)/python tests/benchmarks/confirmation.py

@@ -10,6 +10,7 @@ from gradstudy.study.answer.code_to_paste import code_to_paste
 from gradstudy.study.answer.evidence import RecommendedSetting
 from gradstudy.study.answer.recommendation import or_none, written
 from gradstudy.study.errors import BeyondHorizonError
+from gradstudy.study.horizon.causes import CAUSES
 from gradstudy.study.horizon.prediction import predict
 from gradstudy.study.spec.factors import described
 from gradstudy.study.statistics.grouping import SETTING, all_values
@@ -44,6 +45,7 @@ class Predicted:
         setting: what it is.
         loss: J there, with the ends of its 90% interval.
         risk: the probability that a run has diverged by then, with the ends of its 90% interval.
+        causes: what each of ``CAUSES`` has of it.
         measured: its runs of each length, the shortest first.
     """
 
@@ -54,6 +56,7 @@ class Predicted:
     risk: float
     risk_low: float
     risk_high: float
+    causes: tuple[float, ...]
     measured: tuple[Measured, ...]
 
 
@@ -160,7 +163,7 @@ def _runs(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
             "untrained": trials["initial_validation_loss"].to_numpy(),
         }
     ).astype({"threshold": float})
-    for name in ("number", "seed", "outcome", "objective", "diverged_at_step"):
+    for name in ("number", "seed", "outcome", "reason", "objective", "diverged_at_step"):
         runs[name] = trials[name].to_numpy()
     return runs.assign(key=[_key(row) for row in runs.to_dict("records")])
 
@@ -199,4 +202,5 @@ def _predicted(row: Mapping[Any, Any], runs: pd.DataFrame) -> Predicted:
         risk=float(row["risk"]),
         risk_low=float(row["risk_low"]),
         risk_high=float(row["risk_high"]),
+        causes=tuple(float(row[cause]) for cause in CAUSES),
     )

@@ -21,41 +21,60 @@ class CurvePrior:
             of the other part is ``1 - across`` of the whole.
     """
 
-    slope: float = -0.31
-    tilt: float = 0.36
-    level: float = 0.21
-    level_cell: float = 0.063
-    level_group: float = 0.041
-    level_rate: float = 0.26
-    level_own: float = 0.013
-    slope_sd: float = 0.2
-    slope_cell: float = 0.146
-    slope_group: float = 0.029
-    slope_rate: float = 0.18
-    slope_own: float = 0.019
-    walk_cell: float = 0.13
-    walk: float = 0.097
-    walk_own: float = 0.023
-    noise: float = 0.048
-    noise_length: float = 0.48
-    noise_rate: float = 0.63
-    decades: float = 0.65
+    slope: float = -0.28
+    tilt: float = 0.35
+    level: float = 0.18
+    level_cell: float = 0.057
+    level_group: float = 0.043
+    level_rate: float = 0.27
+    level_own: float = 0.014
+    slope_sd: float = 0.18
+    slope_cell: float = 0.126
+    slope_group: float = 0.03
+    slope_rate: float = 0.19
+    slope_own: float = 0.018
+    walk_cell: float = 0.128
+    walk: float = 0.102
+    walk_own: float = 0.028
+    noise: float = 0.049
+    noise_length: float = 0.45
+    noise_rate: float = 0.64
+    decades: float = 0.67
     across: float = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
+class HazardPrior:
+    """Of runs that were kept and fail later by one cause.
+
+    Attributes:
+        failures, units: half a decade below the frontier, that the prior counts for, and units of length of kept runs.
+        rise, rise_sd: of the logarithm of the hazard for each decade of learning rate, and how well that is known.
+    """
+
+    failures: float
+    units: float
+    rise: float
+    rise_sd: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RiskPrior:
-    """Of the frontier and of runs that were kept.
+    """Of the frontier, of runs that were kept, and of what they diverge by.
 
     Attributes:
         shift, shift_sd: decades that the frontier moves up in one unit of length, and how well that is known.
-        failures, units: late failures that the prior counts for, and units of length of kept runs.
+        hazards: of runs that were kept and blow up, or collapse.
+        shares: runs that the prior counts for, of each band of distance from the frontier and of each cause.
     """
 
     shift: float = 0.0
-    shift_sd: float = 0.09
-    failures: float = 0.32
-    units: float = 120.0
+    shift_sd: float = 0.096
+    hazards: tuple[HazardPrior, HazardPrior] = (
+        HazardPrior(failures=0.1, units=920.0, rise=6.0, rise_sd=4.0),
+        HazardPrior(failures=0.51, units=1770.0, rise=7.5, rise_sd=4.0),
+    )
+    shares: tuple[tuple[float, float, float], ...] = ((0.2, 0.2, 0.2), (1.2, 7.2, 28.7), (1.2, 0.2, 3.2))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,17 @@
 
 from gradstudy.study.answer.evidence import ACCEPTABLE_UPPER_BOUND, RecommendedSetting
 from gradstudy.study.horizon.answer import AS_GOOD, AtHorizon, Predicted
+from gradstudy.study.horizon.causes import CAUSES
 from gradstudy.study.spec.plain import UNKNOWN_CELL, UNKNOWN_STRATEGY
 from gradstudy.study.spec.rungs import BEYOND
 from gradstudy.study.wording import counted
+
+BY_CAUSE = {
+    "blow_up": "blow up",
+    "collapse": "lose what they had learned",
+    "no_recovery": "have not come back below their untrained loss by then",
+}
+"""What runs do that diverge by each of ``CAUSES``."""
 
 
 def named(setting: RecommendedSetting) -> str:
@@ -33,6 +41,7 @@ def evidence(answer: AtHorizon) -> list[str]:
     """What the answer rests on, what is extrapolated, and what the answer of the short runs does there."""
     return [
         _predicted(answer),
+        _causes(answer.best),
         _measured(answer.best),
         *_extrapolated(answer),
         _of_short(answer),
@@ -53,6 +62,12 @@ def _predicted(answer: AtHorizon) -> str:
         f"{best.loss_high:.3g}) is {verb}, and that {best.risk:.0%} of runs have diverged by then ({best.risk_low:.0%} "
         f"to {best.risk_high:.0%}; both are 90% intervals)."
     )
+
+
+def _causes(best: Predicted) -> str:
+    shares = sorted(zip(best.causes, CAUSES, strict=True), reverse=True)
+    parts = [f"{share / best.risk:.0%} {BY_CAUSE[cause]}" for share, cause in shares]
+    return f"Of those that diverge, {parts[0]}, {parts[1]} and {parts[2]}, by the divergences seen and what is usual."
 
 
 def _measured(best: Predicted) -> str:

@@ -21,6 +21,8 @@ SLOPES = np.array([8.0, 25.0, 80.0])
 """Log odds for each decade that are compared."""
 AROUND, BETWEEN = 1.5, 0.02
 """Decades around where the short runs have a frontier in which it is looked for, and from one place to the next."""
+NEARBY = 0.3
+"""Decades below where the short runs have a frontier, within which a late failure is a matter of the frontier."""
 POSITION_SD = 0.5
 """Of a frontier around there, before any run of its own is seen."""
 
@@ -47,7 +49,7 @@ class MovingFrontiers:
         counts = np.bincount(self._group, minlength=size)
         self._middle = np.bincount(self._group, middles, size) / counts
         self._away = np.arange(-AROUND, AROUND + BETWEEN / 2, BETWEEN)
-        setting, lengths, lost = _with_stopped(runs)
+        setting, lengths, lost = _with_stopped(runs, runs.settings.learning_rates - middles)
         group = self._group[setting]
         of_group = csr_array((np.ones(len(group)), (group, np.arange(len(group)))), shape=(size, len(group)))
         decades = runs.settings.learning_rates[setting] - self._middle[group]
@@ -90,11 +92,18 @@ class MovingFrontiers:
         return mean, np.maximum(square - mean**2, 0.0)
 
 
-def _with_stopped(runs: RunsByLength) -> tuple[Ints, Floats, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
-    """Setting, length and whether it diverged of each run; those that were stopped would have been in longer ones."""
-    again = runs.stopped & (runs.lengths < runs.lengths.max())
+def _with_stopped(
+    runs: RunsByLength, above: Floats
+) -> tuple[Ints, Floats, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+    """Setting, length and whether it diverged of each run; those that were stopped would have been in longer ones.
+
+    What a late failure far below the frontier, by ``above`` [settings], would have been without it is not known: it is
+    left out.
+    """
+    told = ~(runs.failed_late & (above[runs.setting] < -NEARBY))
+    again = runs.stopped & told & (runs.lengths < runs.lengths.max())
     return (
-        np.concatenate([runs.setting, runs.setting[again]]),
-        np.concatenate([runs.lengths, np.full(int(again.sum()), runs.lengths.max())]),
-        np.concatenate([runs.diverged, runs.diverged[again]]),
+        np.concatenate([runs.setting[told], runs.setting[again]]),
+        np.concatenate([runs.lengths[told], np.full(int(again.sum()), runs.lengths.max())]),
+        np.concatenate([runs.diverged[told], runs.diverged[again]]),
     )

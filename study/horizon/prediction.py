@@ -8,6 +8,7 @@ from gradstudy.study.errors import BeyondHorizonError
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.horizon.beliefs import Beliefs
+from gradstudy.study.horizon.causes import CAUSES
 from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
 from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
@@ -19,7 +20,9 @@ WITHIN = 0.9
 """Probability of the intervals."""
 BEST_OF_SHORT = 12
 """Settings with short runs only that are predicted, too."""
-COLUMNS = ["measured", "runs", "diverged", "loss", "loss_low", "loss_high", "risk", "risk_low", "risk_high"]
+COLUMNS = [
+    "measured", "runs", "diverged", "loss", "loss_low", "loss_high", "risk", "risk_low", "risk_high", *CAUSES
+]  # fmt: skip
 BELIEFS = Beliefs()
 _NODES = (np.arange(61) + 0.5) / 61
 
@@ -29,8 +32,8 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
 
     Args:
         runs: one row for each run, of any length: ``SETTING`` columns, ``factors`` in words, ``steps`` that it was to
-            make, ``seed``, ``outcome``, ``objective`` (the validation loss; of a diverged run the untrained one),
-            ``untrained`` (loss of the untrained model), ``diverged_at_step``.
+            make, ``seed``, ``outcome``, ``reason``, ``objective`` (the validation loss; of a diverged run the untrained
+            one), ``untrained`` (loss of the untrained model), ``diverged_at_step``.
         horizon: steps.
         beliefs: before any run was seen.
 
@@ -38,9 +41,10 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
         A row for each setting that has a run beyond the shortest length, or is among the best of the short ones, the
         best first: ``SETTING`` and ``factors``, ``measured`` (steps of its longest runs), ``runs`` and ``diverged`` of
         that length; ``loss`` with ``loss_low`` and ``loss_high``, J of a run of ``horizon`` steps with its 90%
-        interval; ``risk`` with ``risk_low`` and ``risk_high``, the same of P(diverged). The best one has the lowest J
-        among those with the longest runs of all whose risk is acceptable with 80% probability. Where ``measured``
-        equals the horizon, this is what was measured with its uncertainty. Empty where no run was kept.
+        interval; ``risk`` with ``risk_low`` and ``risk_high``, the same of P(diverged), and of each of ``CAUSES`` what
+        it has of ``risk``, which is their sum. The best one has the lowest J among those with the longest runs of all
+        whose risk is acceptable with 80% probability. Where ``measured`` equals the horizon, this is what was measured
+        with its uncertainty. Empty where no run was kept.
 
     Raises:
         BeyondHorizonError: the horizon is beyond 16 times the longest run.
@@ -57,7 +61,8 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
     curves = LossCurves(given, beliefs.curves)
     places = _asked(given)
     length = given.units_to(horizon)
-    chances = risk.chances(places, length)
+    causes = risk.competing(places, length)
+    chances = causes.chances
     mean, sd = curves.predict(places, length)
     expected, low, high = _worth(chances, curves, mean, sd, curves.noise(places, length))
     table = given.table.iloc[places].reset_index(drop=True)
@@ -73,6 +78,7 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
         untrained + (share - 1) * unit for share in (expected, low, high)
     )
     table["risk"], (table["risk_low"], table["risk_high"]) = chances.mean, interval(chances, WITHIN)
+    table[list(CAUSES)] = causes.means
     return table.iloc[_order(expected, chances.below(ACCEPTED_RISK), given.longest[places])].reset_index(drop=True)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import LARGEST_EXACT_MARGIN, Floats
 from gradstudy.study.frontier.margins import SMALLEST_VIOLATION
+from gradstudy.study.horizon.causes import causes_of
 from gradstudy.study.statistics.grouping import GROUP, SETTING
 from gradstudy.study.worth.observed import Observed, Settings
 from gradstudy.study.worth.scale import shares, units
@@ -29,6 +30,7 @@ class RunsByLength:
         lengths: [n] the logarithm of these to the base of ``FACTOR``, 0 for the shortest.
         diverged: [n] whether it did.
         stopped: [n] whether it did before its end, so that it would have in a longer run, too.
+        cause: [n] the place in ``CAUSES`` of what it diverged by.
         at: [n] the step at which it did; that of its end where it was only judged there.
         shares: [n] the loss as a share of the untrained model's, 1 where it diverged.
         unit, untrained: [settings] the loss of a setting is ``untrained + (share - 1) * unit``.
@@ -41,6 +43,7 @@ class RunsByLength:
     lengths: Floats
     diverged: NDArray[np.bool_]
     stopped: NDArray[np.bool_]
+    cause: Ints
     at: Floats
     shares: Floats
     unit: Floats
@@ -57,6 +60,11 @@ class RunsByLength:
         found = np.zeros(len(self.table), np.int64)
         np.maximum.at(found, self.setting, self.steps)
         return found
+
+    @property
+    def failed_late(self) -> NDArray[np.bool_]:
+        """Whether a run [n] diverged after as many steps as the shortest ones have, or was judged only then."""
+        return np.asarray(self.diverged & (self.at > self.shortest))
 
     def units_to(self, steps: int) -> float:
         """Units of length from the shortest runs to a number of steps."""
@@ -90,7 +98,7 @@ class RunsByLength:
     def up_to(self, steps: int) -> "RunsByLength":
         """Those of at most so many steps."""
         which = self.steps <= steps
-        names = ("setting", "steps", "lengths", "diverged", "stopped", "at", "shares")
+        names = ("setting", "steps", "lengths", "diverged", "stopped", "cause", "at", "shares")
         return replace(self, **{name: getattr(self, name)[which] for name in names})
 
     def shortest_only(self) -> Observed:
@@ -138,6 +146,7 @@ def runs_by_length(runs: pd.DataFrame) -> RunsByLength:
         lengths=np.log(steps / steps.min()) / np.log(FACTOR) if len(steps) else steps.astype(float),
         diverged=diverged,
         stopped=diverged & ~np.isnan(at),
+        cause=causes_of(runs),
         at=np.where(np.isnan(at), steps, at),
         shares=shares(losses, untrained),
         unit=of_settings["unit"].to_numpy(),

@@ -1,10 +1,11 @@
 """Real training of one grid of settings to 200, 800, 3,200 and 12,800 steps, kept as data for ``horizon.py``.
 
 A run is trained to each of these in turn and goes on from its checkpoint, so that one run is seen at all four. Further
-than the first go settings within reach of the best, and to all but the last those on both sides of a frontier. It can
-be stopped at any time and goes on from where it was.
+than the first go settings within reach of the best and those on both sides of a frontier. It can be stopped at any time
+and goes on from where it was, a killed one from a minute before. Without its folder it goes on from the data, with
+runs that begin anew.
 
-    python tests/benchmarks/horizon_truth.py train cmudict-sgd copy-adam
+    nice -n 15 python tests/benchmarks/horizon_truth.py train cmudict-sgd copy-adam
     python tests/benchmarks/horizon_truth.py keep
 """
 
@@ -31,12 +32,15 @@ WORK = Path(__file__).parents[2] / "build" / "horizon-truth"
 HORIZONS = (200, 800, 3200, 12800)
 SLOTS = 16
 SEEDS = 2
+KINDS = ("runs", "curves", "seconds")
 POINTS = np.unique(np.geomspace(1, HORIZONS[-1], 48).round().astype(int))
 """Steps at which the parts end over which the training loss is averaged."""
-BEST = {"sgd": (None, 4, 2, 2), "adam": (None, 4, 1, 1)}
+BEST = {"sgd": (None, 4, 2, 2), "adam": (None, 4, 1, 2)}
 """For each horizon: settings of a group that are trained so far, beside those next to them; None: every one."""
-SETTINGS = (None, None, None, 3)
+SETTINGS = (None, None, None, 6)
 """The same of all groups."""
+KEPT_EVERY = 60.0
+"""Seconds from one checkpoint of all runs to the next."""
 GROUP = ["cell", "strategy", "threshold"]
 SGD_RATES = {
     ("lstm", "none", None): (1, 2, 4, 8, 16, 22.6, 32, 45.3),
@@ -96,6 +100,8 @@ class Problem:
             for (cell, strategy, threshold), of_group in rates.items()
             for rate in of_group
         ]
+        if not (self.folder / "runs.jsonl").exists():
+            self._read_data()
 
     def state(self, run: Run) -> Path:
         """Where a run goes on from."""
@@ -110,6 +116,24 @@ class Problem:
         """What was written."""
         file = self.folder / f"{kind}.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def _read_data(self) -> None:
+        """Begin with what was kept of this problem."""
+        if not (DATA / "horizon_runs.csv.gz").exists():
+            return
+        runs, curves, seconds = (_of(pd.read_csv(DATA / f"horizon_{kind}.csv.gz"), self.name) for kind in KINDS)
+        names = {tuple(_keys(run.columns)): run.name for run in self.runs}
+        for table in (runs, curves):
+            table["name"] = [names[tuple(_keys(row))] for row in table.to_dict("records")]
+        # Of a run that was stopped only its first row was measured, see every_horizon.
+        runs = runs[runs["diverged_at_step"].isna() | ~runs.duplicated(["name", "diverged_at_step"])]
+        for row in runs.astype(object).where(runs.notna(), None).to_dict("records"):
+            self.append("runs", row)
+        for name, row in curves.groupby("name", sort=False):
+            loss = [None if value != value else value for value in row["training_loss"]]
+            self.append("curves", {"name": name, "at": row["step"].tolist(), "loss": loss})
+        for row in seconds.to_dict("records"):
+            self.append("seconds", row)
 
     def wanted(self, steps: int) -> list[Run]:
         """The runs that are to be trained to so many steps and were not."""
@@ -129,8 +153,8 @@ class Problem:
 def _in_reach(rows: pd.DataFrame, best: int, settings: int | None) -> dict[str, int]:
     """The runs that are trained further, by name, with their order.
 
-    Those with the lowest losses; and unless only so many settings are wanted, of each group the next lower learning
-    rate and the ones on both sides of its frontier.
+    Those with the lowest losses; of each group the ones on both sides of its frontier; and unless only so many settings
+    are wanted, of each the next lower learning rate.
     """
     alive = rows[rows["diverged_at_step"].isna()]
     keys = [*GROUP, "learning_rate"]
@@ -140,14 +164,26 @@ def _in_reach(rows: pd.DataFrame, best: int, settings: int | None) -> dict[str, 
     means = means.reset_index().sort_values("loss", kind="stable")
     lowest = means[means.groupby(GROUP, dropna=False).cumcount() < best].head(settings or len(means))
     chosen = [lowest]
-    if settings is None:
-        for _, group in means.groupby(GROUP, dropna=False):
-            kept, lost = (group[which].sort_values("learning_rate") for which in (~group["lost"], group["lost"]))
-            lower = kept[kept["learning_rate"] < group["learning_rate"].iloc[0]].tail(1)
-            chosen += [lower, kept.tail(1), lost.head(1)] if len(lost) else [lower]
+    for _, group in means.groupby(GROUP, dropna=False):
+        kept, lost = (group[which].sort_values("learning_rate") for which in (~group["lost"], group["lost"]))
+        lower = kept[kept["learning_rate"] < group["learning_rate"].iloc[0]].tail(1)
+        chosen += [lower] if settings is None else []
+        chosen += [kept.tail(1), lost.head(1)] if len(lost) else []
     order = pd.concat(chosen).drop_duplicates(keys)[keys].assign(rank=lambda each: range(len(each)))
     found = alive.merge(order, on=keys)
     return dict(zip(found["name"], found["rank"], strict=True))
+
+
+def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one problem."""
+    task, optimizer = name.split("-")
+    of_problem = (table["task"] == task) & (table["optimizer"] == optimizer)
+    return table[of_problem].drop(columns=["task", "optimizer"])
+
+
+def _keys(row: dict[Any, Any]) -> list[Any]:
+    """What a run is, of its columns or of a row of the data."""
+    return [None if row[name] != row[name] else row[name] for name in (*GROUP, "learning_rate", "seed")]
 
 
 class StoppedError(Exception):
@@ -163,6 +199,7 @@ def train(problem: Problem, steps: int) -> None:
     data, workspace = load_data(spec), make_workspace(spec, "cpu")
     slots = {cell: Slots[Run](make_array(spec, cell, data, SLOTS, workspace), spec) for cell in spec.space.cells}
     begun, made = (time.monotonic(), time.process_time()), 0
+    kept = begun[0]
     try:
         while waiting or any(each.keys for each in slots.values()):
             _admit(problem, waiting, slots)
@@ -175,10 +212,12 @@ def train(problem: Problem, steps: int) -> None:
                 for run, at in each.steps():
                     if at == steps - BLOCK and steps < HORIZONS[-1]:
                         _keep(problem, each, run)
-            if stopping:
+            if stopping or time.monotonic() - kept > KEPT_EVERY:
                 for each in slots.values():
                     for run in each.keys:
                         _keep(problem, each, run)
+                kept = time.monotonic()
+            if stopping:
                 raise StoppedError
     finally:
         wall, cpu = time.monotonic() - begun[0], time.process_time() - begun[1]

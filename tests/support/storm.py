@@ -83,13 +83,14 @@ class Storm:
         slots: int = 4,
         deadline: float = PATIENCE_SECONDS,
         optuna_proxy: str | None = None,
+        target: Callable[..., None] = work,
     ) -> None:
         self.url = url
         self.name = name
         self.waits: multiprocessing.Queue[str] = CONTEXT.Queue()
         self.ahead = workers * slots
         """How many trials may have ended beyond those after which workers were let go on."""
-        self._deadline = deadline
+        self._deadline, self._target = deadline, target
         self._permits = CONTEXT.Semaphore(0)
         self._arguments = (url, name, slots, workers, self.waits, self._permits, optuna_proxy)
         self.processes = [self._start() for _ in range(workers)]
@@ -104,7 +105,7 @@ class Storm:
             process.join()
 
     def _start(self) -> ForkServerProcess:
-        process = CONTEXT.Process(target=work, args=self._arguments)
+        process = CONTEXT.Process(target=self._target, args=self._arguments)
         process.start()
         return process
 

@@ -55,6 +55,7 @@ def test_at_the_longest_runs_it_is_what_was_measured_with_code_for_runs_of_that_
     assert found.of_short is not None
     assert found.of_short.setting.learning_rate == 1.0
     assert not found.holds
+    assert sum(found.best.causes) == pytest.approx(found.best.risk)
     assert "lr=0.5" in found.pytorch
     assert "T_max=1600)" in found.pytorch
 
@@ -99,7 +100,7 @@ def predicted(rate: float, loss: float, risk: float = 0.02, *measured: Measured)
     known = measured or (Measured(steps=400, runs=2, diverged=0, loss=loss),)
     return Predicted(
         setting=setting, loss=loss, loss_low=loss - 0.1, loss_high=loss + 0.1, risk=risk, risk_low=0.0,
-        risk_high=3 * risk, measured=known,
+        risk_high=3 * risk, causes=(0.25 * risk, 0.75 * risk, 0.0), measured=known,
     )  # fmt: skip
 
 
@@ -122,6 +123,8 @@ def test_what_was_measured_is_told_from_what_is_extrapolated() -> None:
         "measured: by runs of 400 steps",
         "After 400 steps a validation loss of 1 (0.9 to 1.1) is expected, and that 2% of runs have diverged by then "
         "(0% to 6%; both are 90% intervals).",
+        "Of those that diverge, 75% lose what they had learned, 25% blow up and 0% have not come back below their "
+        "untrained loss by then, by the divergences seen and what is usual.",
         "Measured of it, the mean loss after 400 steps: 1 in 2 runs, 0 diverged.",
         "The answer of the runs of 100 steps is the same.",
     ]
