@@ -39,7 +39,7 @@ from gradstudy.study.spec.optimizer.optimization import (
     schedule_of,
 )
 from gradstudy.study.spec.optimizer.searched import check_searched
-from gradstudy.study.spec.parts import MODULE_CELL, ModelSpec, Part, Precision, SearchSpace
+from gradstudy.study.spec.parts import MODULE_CELL, GivenByName, ModelSpec, Part, Precision, SearchSpace
 
 STUDY_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 
@@ -104,6 +104,9 @@ class StudySpec(Part):
         default=None,
         gt=0,
         description="decades: the study ends when the 95% interval of every frontier is this narrow",
+    )
+    like: GivenByName | None = Field(
+        default=None, description="another study of the database, whose frontiers are expected to be near these"
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     guard: bool = Field(default=False, description="skip steps with a non-finite loss or gradient")
