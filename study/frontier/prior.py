@@ -39,7 +39,7 @@ SHIFT_SD = 0.4
 """Decades by which all frontiers of a study lie beside those of another one that it is like."""
 SPREAD = 0.1
 """How much frontiers differ besides, as a share of how much they differ from what is usual: standard deviations."""
-DOUBT = 0.05
+DOUBT = 0.02
 """The probability, before any run, that a study is like another one."""
 LIKE_SD = 0.7
 """Of the logarithms of slope and rise between two studies that are alike: a factor of two."""

@@ -79,8 +79,8 @@ def test_the_search_looks_where_the_other_study_found_the_frontier(sampler: str)
 
 
 def test_the_report_says_on_what_its_frontiers_rest_and_its_answer_rests_on_the_studys_own_runs() -> None:
-    trials = simulated_trials(40, edges=(0.5, 0.2))
-    other = found(simulated_trials(300, edges=(0.6, 0.3), seed=1), "o")
+    trials = simulated_trials(40, edges=(0.8, 0.3, -0.2, -0.7))
+    other = found(simulated_trials(400, edges=(0.9, 0.4, -0.1, -0.6), seed=1), "o")
     alone = build_report(simulated_study(), trials)
     report = build_report(simulated_study(like=other.model_dump()), trials)
     assert any("rest on what study 'o' had found, too, which fits these runs" in each for each in report.caveats)
