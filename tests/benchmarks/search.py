@@ -173,7 +173,7 @@ def asking_milliseconds(counts: tuple[int, ...]) -> dict[int, float]:
     problem, random = SimulatedEdges("falling", 8), np.random.default_rng(0)
     study, measured = optuna.create_study(sampler=FrontierSampler(0)), {}
     for count in counts:
-        study.sampler = sampler_of(problem, "qmc", count)
+        study.sampler = sampler_of(problem, "qmc", 0, count)
         while len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < count:
             trial = study.ask()
             row = row_of(problem, problem.suggest(trial), 0, random)
