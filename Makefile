@@ -55,6 +55,7 @@ bench: $(READY)  ## time training steps, own models, whole studies, claims, chec
 
 bench-search: $(READY)  ## compare what samplers pay for frontiers that are known
 	$(BIN)/python tests/benchmarks/search.py
+	$(BIN)/python tests/benchmarks/like.py
 
 bench-answer: $(READY)  ## compare what answers are worth with Optuna's best trial
 	$(BIN)/python tests/benchmarks/answer.py

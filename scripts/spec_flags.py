@@ -202,6 +202,7 @@ OF_THE_SEARCH = (
     Flag(
         "--frontier-width", "frontier_width", float, "End when every frontier's 95% interval is this narrow.", "DECADES"
     ),
+    Flag("--like", "like", str, "Expect frontiers as this study found them, as far as they fit the runs.", "STUDY"),
     Flag("--seed", "seed", int, "Seed of the whole study."),
     Flag("--keep-steps", "keep_steps", str, "Steps of an ended trial that are kept: all, so many, or none.", "N"),
 )

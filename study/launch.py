@@ -12,11 +12,14 @@ from gradstudy.models.tasks.files.text_file import file_digest, files_of
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyExistsError
+from gradstudy.storage.frames import read_trials
 from gradstudy.storage.queue import SettingRow, enqueue_chosen
 from gradstudy.storage.studies import EXTERNAL, StudyRecord, Versions, create_study, find_study
 from gradstudy.study.divergence import DivergenceRule
-from gradstudy.study.errors import ExternalStudyError, SpecChangedError
+from gradstudy.study.errors import ExternalStudyError, SpecChangedError, SpecError
+from gradstudy.study.frontier.found import found
 from gradstudy.study.spec.differences import differences
+from gradstudy.study.spec.parts import Like
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.spec.study_spec import StudySpec, stored_spec
 from gradstudy.study.training.data import changed_file, load_data
@@ -44,6 +47,8 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
 
     Raises:
         SpecChangedError: there is a study of that name with another spec; the text lists what differs.
+        NotFoundError: there is no study that it is to be like.
+        SpecError: that study tells nothing of this one's frontiers.
     """
     try:
         record = find_study(database, spec.name)
@@ -53,6 +58,8 @@ def create_or_resume(database: Database, spec: StudySpec) -> StudyRecord:
     kept: dict[str, object] = {"divergence": spec.divergence.model_copy(update={"version": stored.divergence.version})}
     if "own_draws" not in record.spec:  # it is older than that choice
         kept["own_draws"] = stored.own_draws
+    if spec.like is not None and spec.like == Like(study=stored.like.study if stored.like else ""):
+        kept["like"] = stored.like  # what it had found when this one was launched
     if "optimizer" not in spec.model_fields_set:
         kept["optimizer"] = stored.optimizer
     spec = spec.model_copy(update=kept)
@@ -111,7 +118,7 @@ def enqueue(database: Database, record: StudyRecord, settings: Sequence[SettingR
 
 
 def _create(database: Database, spec: StudySpec) -> StudyRecord:
-    spec = _settled(_located(spec))
+    spec = with_like(database, _settled(_located(spec)))
     return _created(database, spec.name, spec.model_dump(mode="json"), spec.trials)
 
 
@@ -123,6 +130,27 @@ def _created(database: Database, name: str, spec: dict[str, Any], budget: int) -
             return find_study(database, name)  # another process launched it at the same moment
         except NotFoundError:
             raise error from None  # it is Optuna's, not ours
+
+
+def with_like(database: Database, spec: StudySpec) -> StudySpec:
+    """The spec with what the study that it is to be like has found by now: that study may go on, or be deleted.
+
+    Raises:
+        NotFoundError: there is no such study.
+        SpecError: it tells nothing of the frontiers that this one searches.
+    """
+    if spec.like is None:
+        return spec
+    like = spec.like
+    if not like.frontiers:
+        like = found(read_trials(database, find_study(database, like.study).name), like.study)
+    space = spec.space
+    if not any(each.cell in space.cells and each.strategy in space.strategies for each in like.frontiers):
+        raise SpecError(
+            "like must be a study whose runs tell of frontiers of this one's cells and strategies "
+            f"({', '.join(space.cells)}; {', '.join(space.strategies)}), but those of {like.study!r} do not"
+        )
+    return spec.model_copy(update={"like": like})
 
 
 def _settled(spec: StudySpec) -> StudySpec:

@@ -175,6 +175,7 @@ def spec_of_chosen(spec: StudySpec, chosen: list[Chosen], max_runs: int, **given
     changes: dict[str, Any] = {
         **given,
         "preset": None,
+        "like": None,
         "horizon": None,
         "pruner": "none",
         "frontier_width": None,

@@ -6,46 +6,25 @@ and the deviation ``d`` of the slope are Gaussian processes over the targets: th
 a threshold nearby, are alike. That log odds rise with the learning rate is what the prior expects, not what it demands.
 
 The posterior is Laplace's approximation, by Fisher's scoring (Rasmussen and Williams 2006, section 3.4). The usual
-slope, and the rise of margins that turns them into log odds (``likelihood.py``), are those with the highest
-evidence among ``SLOPES`` and ``RISES``, found by climbing; the frontiers are averaged over all that were compared by
-their evidence, and how far they disagree is part of the uncertainty.
+slope, the rise of margins that turns them into log odds (``likelihood.py``) and the prior (``prior.py``) are those with
+the highest evidence among all that are compared, found by climbing; the frontiers are averaged over them by their
+evidence, and how far they disagree is part of the uncertainty.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 
 from gradstudy.study.frontier.likelihood import LAPSE, LEVEL, Floats, Seen
+from gradstudy.study.frontier.places import Runs
+from gradstudy.study.frontier.prior import RISES, SLOPES, Prior
 
-Ints = NDArray[np.int64]
-
-USUAL_SLOPE = 8.0
-"""Log odds for each decade of learning rate, the middle of the prior: 10% to 90% within half a decade."""
-SLOPE_SD = 1.5
-"""Of the usual slope's logarithm: give or take a factor of 4.5."""
-SLOPES = tuple(USUAL_SLOPE * factor for factor in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
-"""Log odds for each decade of learning rate that are compared."""
-RISES = (2.0, 3.5, 6.0, 12.0, 24.0, 60.0)
-"""Rises of the margin, in nats for each decade of learning rate above the frontier, that are compared. A margin counts
-the less the steeper it rises: where runs blow up at once, it says no more than that they diverged."""
 START: tuple[int, int] = (1, 2)
-"""Where the comparison of slopes and rises begins."""
-FRONTIER_VARIANCE = 1.0
-"""Of the frontiers' mean over all targets, in decades squared."""
-FACTOR_VARIANCE, FACTOR_CURVE_VARIANCE = 0.2, 0.5
-"""Of what the groups with one value of a factor have in common, and of its change with the threshold."""
-GROUP_VARIANCE, GROUP_CURVE_VARIANCE = 0.05, 0.1
-"""Of what one group has for itself."""
-OWN_VARIANCE = 0.015
-"""Of what one target has for itself."""
-THRESHOLD_DECADES = 1.5
-"""Thresholds this far apart have like frontiers."""
-SLOPE_SHARE = 0.35
-"""Standard deviation of a target's slope, as a share of the usual one; nine tenths of the variance are its group's."""
-
+"""Where the comparison of slopes and rises begins; that of priors begins beside the vague one."""
+STEPS = ((0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+"""From a slope, a rise and a prior to those beside it."""
 MOST_TARGETS = 128
 """That are fitted together; their number cubed is what a fit costs."""
 
@@ -53,47 +32,6 @@ SCORING_STEPS = 30
 LONGEST_STEP = 4.0
 """Of one scoring step, in log odds."""
 CONVERGED = 0.02
-
-
-@dataclass(frozen=True)
-class Places:
-    """Targets as the prior sees them.
-
-    Attributes:
-        factors: [targets, factors] codes of the categorical parameters.
-        thresholds: [targets, axes] in decades, NaN where a target does not have the axis.
-    """
-
-    factors: Ints
-    thresholds: Floats
-
-    def likeness(self) -> tuple[Floats, Floats, Floats]:
-        """How many factors' values each pair shares, whether all, how near the thresholds are: [targets, targets]."""
-        equal = self.factors[:, None, :] == self.factors[None, :, :]
-        near = np.ones(equal.shape[:2])
-        for axis in self.thresholds.T:
-            away = (axis[:, None] - axis[None, :]) / THRESHOLD_DECADES
-            neither = np.isnan(axis)[:, None] & np.isnan(axis)[None, :]
-            near *= np.where(neither, 1.0, np.nan_to_num(np.exp(-0.5 * away**2)))
-        return equal.sum(2).astype(float), equal.all(2).astype(float), near
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Runs by target.
-
-    Attributes:
-        target: [n].
-        decades: [n] of learning rate, from the middle of the range.
-    """
-
-    target: Ints
-    decades: Floats
-
-    @classmethod
-    def none(cls) -> Self:
-        """No runs."""
-        return cls(np.zeros(0, np.int64), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -107,6 +45,7 @@ class Fit:
         precision: [2 targets, 2 targets] of the posterior.
         told: by the runs at the mode, [3, n], see ``Seen.told``.
         evidence: its logarithm, up to a constant.
+        prior: the place of the prior among those compared.
     """
 
     usual: float
@@ -115,6 +54,7 @@ class Fit:
     precision: Floats
     told: Floats
     evidence: float
+    prior: int
 
     @property
     def height(self) -> Floats:
@@ -132,67 +72,43 @@ class Fit:
         return np.asarray((LEVEL - self.height) / self.slope)
 
 
-def fit_frontiers(places: Places, runs: Runs, margins: Floats) -> list[Fit]:
-    """The fits at the best usual slope and rise and around them: uphill from a usual one, by evidence.
+def fit_frontiers(runs: Runs, margins: Floats, believed: Sequence[Prior]) -> list[Fit]:
+    """The fits at the best usual slope, rise and prior and around them: uphill from usual ones, by evidence.
 
     Args:
-        places: the targets.
         runs: that have ended.
         margins: [n] of these: above 0 where a run diverged.
+        believed: priors that are compared, see ``priors``.
     """
-    unit, targets = inverse(_prior(places)), len(places.factors)
-    log_unit = float(np.linalg.slogdet(unit)[1])
     # With lapses a run far on the wrong side has no pull: begin without, and each fit where one beside it led.
-    place = START
-    usual = SLOPES[place[0]]
-    start = _laplace(unit, log_unit, targets, runs, margins, usual, RISES[place[1]], np.zeros(2 * targets), lapse=0.0)
-    fits: dict[tuple[int, int], Fit] = {
-        place: _laplace(unit, log_unit, targets, runs, margins, usual, RISES[place[1]], start.mean)
-    }
+    place = (*START, min(1, len(believed) - 1))
+    mean = believed[place[2]].mean(SLOPES[place[0]])
+    mean = _laplace(believed[place[2]], runs, margins, place, mean, lapse=0.0).mean
+    fits = {place: _laplace(believed[place[2]], runs, margins, place, mean)}
     while True:
-        steps = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-        beside = [(place[0] + up, place[1] + over) for up, over in steps]
-        beside = [(slope, rise) for slope, rise in beside if slope in range(len(SLOPES)) and rise in range(len(RISES))]
-        for slope, rise in (other for other in beside if other not in fits):
-            begin = fits[place].mean * SLOPES[slope] / SLOPES[place[0]]
-            fits[slope, rise] = _laplace(unit, log_unit, targets, runs, margins, SLOPES[slope], RISES[rise], begin)
+        beside = [
+            (slope, rise, prior)
+            for slope, rise, prior in ((place[0] + up, place[1] + over, place[2] + on) for up, over, on in STEPS)
+            if slope in range(len(SLOPES)) and rise in range(len(RISES)) and prior in range(len(believed))
+        ]
+        for each in (other for other in beside if other not in fits):
+            begin = fits[place].mean * SLOPES[each[0]] / SLOPES[place[0]]
+            fits[each] = _laplace(believed[each[2]], runs, margins, each, begin)
         best = max(beside, key=lambda other: fits[other].evidence)
         if best == place:
             return list(fits.values())
         place = best
 
 
-def _prior(places: Places) -> Floats:
-    """The covariance [2 targets, 2 targets] of heights, then slopes, for a usual slope of one."""
-    shared, same, near = places.likeness()
-    targets = len(same)
-    own = np.eye(targets)
-    height = FRONTIER_VARIANCE + FACTOR_VARIANCE * shared + GROUP_VARIANCE * same + OWN_VARIANCE * own
-    height += (FACTOR_CURVE_VARIANCE * shared + GROUP_CURVE_VARIANCE * same) * near
-    prior = np.zeros((2 * targets, 2 * targets))
-    prior[:targets, :targets] = height
-    prior[targets:, targets:] = SLOPE_SHARE**2 * (0.9 * same + 0.1 * own)
-    return prior
-
-
 def _laplace(
-    unit: Floats,
-    log_unit: float,
-    targets: int,
-    runs: Runs,
-    margins: Floats,
-    slope: float,
-    rise: float,
-    start: Floats,
-    lapse: float = LAPSE,
+    prior: Prior, runs: Runs, margins: Floats, place: tuple[int, int, int], start: Floats, lapse: float = LAPSE
 ) -> Fit:
-    """The approximation around the mode.
-
-    ``unit`` is the prior's precision for a slope of one, ``log_unit`` the logarithm of its determinant.
-    """
+    """The approximation around the mode, at a ``place`` among the slopes, the rises and the priors."""
+    slope, rise = SLOPES[place[0]], RISES[place[1]]
+    targets = len(start) // 2
     seen = Seen(margins, slope / rise, lapse)
-    prior, mean = unit / slope**2, start
-    precision = prior
+    believed, expected, mean = prior.precision / slope**2, prior.mean(slope), start
+    precision = believed
 
     def told(parameters: Floats) -> Floats:
         steepness = slope + parameters[targets:][runs.target]
@@ -200,19 +116,19 @@ def _laplace(
 
     for _ in range(SCORING_STEPS):
         _, score, each = told(mean)
-        precision = prior + information(runs, each, targets)
-        step = _solved(precision, np.concatenate(pull(runs, score, targets)) - prior @ mean)
+        precision = believed + information(runs, each, targets)
+        step = _solved(precision, np.concatenate(pull(runs, score, targets)) - believed @ (mean - expected))
         longest = float(np.abs(step).max(initial=0.0))
         mean = mean + step / max(1.0, longest / LONGEST_STEP)
         if longest < CONVERGED:
             break
     at_mode = told(mean)
-    precision = prior + information(runs, at_mode[2], targets)
-    log_prior = log_unit - 2 * len(mean) * np.log(slope)
+    precision = believed + information(runs, at_mode[2], targets)
+    log_prior = prior.log_determinant - 2 * len(mean) * np.log(slope)
     occam = float(np.log(np.diag(np.linalg.cholesky(precision))).sum()) - 0.5 * log_prior
-    believed = 0.5 * (np.log(slope / USUAL_SLOPE) / SLOPE_SD) ** 2
-    evidence = at_mode[0].sum() - 0.5 * mean @ prior @ mean - occam - believed
-    return Fit(slope, rise, mean, precision, at_mode, float(evidence))
+    away = mean - expected
+    evidence = at_mode[0].sum() - 0.5 * away @ believed @ away - occam + prior.of_slopes[place[:2]]
+    return Fit(slope, rise, mean, precision, at_mode, float(evidence), place[2])
 
 
 def _solved(matrix: Floats, right: Floats) -> Floats:

@@ -6,14 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from gradstudy.study.frontier.fit import Fit, Runs, information, inverse, pull
+from gradstudy.study.frontier.fit import Fit, information, inverse, pull
 from gradstudy.study.frontier.likelihood import LEVEL, Floats, Seen
+from gradstudy.study.frontier.places import Runs
 from gradstudy.study.frontier.posterior import MISFIT_VARIANCE, FrontierModel, blocks
 
 REACH = 5.0
 """Standard deviations on each side of a crossing among which its posterior is computed."""
 PLACES = 101
 """Crossings at which it is computed."""
+STANDARD_DEVIATIONS = 2 * 1.96
+"""That a 95% interval of a normal distribution is wide."""
 SMALLEST_WEIGHT = 0.02
 """Fits of a smaller weight do not count."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)

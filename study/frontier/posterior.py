@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from gradstudy.study.frontier.fit import Ints, Places, Runs, fit_frontiers, information, inverse
+from gradstudy.study.frontier.fit import fit_frontiers, information, inverse
 from gradstudy.study.frontier.likelihood import Floats, risk
+from gradstudy.study.frontier.places import Ints, Places, Runs
+from gradstudy.study.frontier.prior import Readings, priors
 
 MISFIT_VARIANCE = 0.03**2
 """Of a crossing, in decades squared, because no real risk is a logistic curve: no number of runs gets below it."""
@@ -19,9 +21,12 @@ class FrontierModel:
         crossing: [targets] decades from the middle at which the log odds pass the frontier's level, expected over the
             usual slopes and rises compared.
         sd: [targets] standard deviation of the crossing, in decades.
+        trust: the probability that another study's readings tell of this one; 0 without any.
     """
 
-    def __init__(self, places: Places, runs: Runs, margins: Floats, pending: Runs) -> None:
+    def __init__(
+        self, places: Places, runs: Runs, margins: Floats, pending: Runs, readings: Readings | None = None
+    ) -> None:
         """Fit.
 
         Args:
@@ -30,15 +35,17 @@ class FrontierModel:
             margins: [n] of these: above 0 where a run diverged.
             pending: runs that are under way. They narrow the posterior as their outcomes will on average, and do not
                 move it (as in GP-BUCB: Desautels et al. 2014).
+            readings: of another study, see ``prior.py``.
         """
         targets = len(places.factors)
-        fits = fit_frontiers(places, runs, margins)
+        fits = fit_frontiers(runs, margins, priors(places, readings))
         self.fits = fits
         self.best = best = max(fits, key=lambda fit: fit.evidence)
         likely = np.exp([fit.evidence - best.evidence for fit in fits])
         self.weights = likely / likely.sum()
         crossings = np.array([fit.crossing for fit in fits])
         self.crossing = self.weights @ crossings
+        self.trust = float(sum(weight for weight, fit in zip(self.weights, fits, strict=True) if fit.prior))
         disagreement = self.weights @ (crossings - self.crossing) ** 2
         self._covariance = inverse(best.precision)
         if len(pending.target):

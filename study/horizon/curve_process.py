@@ -9,8 +9,8 @@ laws in place of exponentials.
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import CurvePrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
 

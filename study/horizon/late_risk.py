@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 from scipy.special import betaincinv
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import RiskPrior
 from gradstudy.study.horizon.cause_shares import CauseShares
 from gradstudy.study.horizon.causes import BLOW_UP, CAUSES, COLLAPSE, NO_RECOVERY

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import CurvePrior
 from gradstudy.study.horizon.curve_process import CurveProcess
 from gradstudy.study.horizon.runs_by_length import RunsByLength

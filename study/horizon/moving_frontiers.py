@@ -10,8 +10,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import expit, log_expit, logsumexp
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import LAPSE, LEVEL, Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import RiskPrior
 from gradstudy.study.horizon.runs_by_length import RunsByLength
 

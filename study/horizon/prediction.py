@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.special import betaincinv, ndtri
 
 from gradstudy.study.errors import BeyondHorizonError
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import Beliefs
 from gradstudy.study.horizon.causes import CAUSES
 from gradstudy.study.horizon.late_risk import LateRisk, interval

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import LARGEST_EXACT_MARGIN, Floats
 from gradstudy.study.frontier.margins import SMALLEST_VIOLATION
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.causes import causes_of
 from gradstudy.study.statistics.grouping import GROUP, SETTING
 from gradstudy.study.worth.observed import Observed, Settings

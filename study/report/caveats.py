@@ -21,6 +21,8 @@ from gradstudy.study.worth.usable_rates import TOLERANCE
 ADAPTIVE_SAMPLERS = ("auto", "tpe", "frontier")
 """Samplers that choose settings by how earlier trials ended."""
 FEW_RUNS = 10
+DISTRUST = 0.5
+"""Below this probability that what another study found tells of this one, it is said that it does not."""
 NONE_EXCLUDED: Mapping[int, str] = MappingProxyType({})
 BESIDE_HELD = 10.0
 """By how much a range reaches beyond a learning rate that was held, on both sides."""
@@ -58,6 +60,7 @@ def caveats(
         *_of_evidence(study, trials, confirms, len(excluded), has_causes=bool(causes)),
         *_of_learning_rates(study, trials),
         *_of_factors(study, trials),
+        *_of_like(study, frontiers),
         *_of_frontiers(frontiers),
         *_of_clipping(strategies, trials),
     ]
@@ -229,6 +232,18 @@ def _of_skipped(trials: pd.DataFrame) -> Iterator[str]:
             f"{int((of_runs > 0).sum()):,} of its {counted(len(runs), 'run')}: a skipped step changes neither the "
             "parameters nor the optimizer."
         )
+
+
+def _of_like(study: StudyRecord, frontiers: pd.DataFrame) -> Iterator[str]:
+    if "trust" in frontiers and len(frontiers):
+        trust, other = frontiers["trust"].mean(), study.spec["like"]["study"]
+        if trust < DISTRUST:
+            yield f"What study {other!r} found does not fit these runs: the frontiers rest on them alone."
+        else:
+            yield (
+                f"Frontiers and their intervals rest on what study {other!r} had found, too, which fits these runs "
+                f"({min(trust, 0.99):.0%} sure); the answer, its risk and all else rest on this study's own runs alone."
+            )
 
 
 def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import pandas as pd
 
 from gradstudy.study.report.report import Report
-from gradstudy.study.spec.differences import differing
+from gradstudy.study.spec.differences import comparable, differing
 from gradstudy.study.spec.study_spec import stored_spec
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.statistics.rates import rate_difference
@@ -36,8 +36,7 @@ class Comparison:
     def spec_differences(self) -> list[tuple[str, str, str]]:
         """Field, its value in A, its value in B; name and seed are left out."""
         # Parsed, so that a field that came with a later version has its default.
-        a, b = (stored_spec(report.study).model_dump(mode="json") for report in self.reports)
-        rows = differing("", a, b)
+        rows = differing("", *comparable(stored_spec(self.a.study), stored_spec(self.b.study)))
         return [(field, str(old), str(new)) for field, old, new in rows if field not in ("name", "seed")]
 
     @cached_property

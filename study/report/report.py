@@ -30,7 +30,7 @@ from gradstudy.study.report.caveats import caveats, of_length
 from gradstudy.study.report.without_spec.recorded_study import as_known
 from gradstudy.study.scaling.prediction import scale_table
 from gradstudy.study.scaling.words import scaled_in_words
-from gradstudy.study.spec.parts import ALL, KeptSteps
+from gradstudy.study.spec.parts import ALL, KeptSteps, Like
 from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.gradient_norms import gradient_norms, suggested_thresholds
 from gradstudy.study.statistics.grouping import group_keys, in_words
@@ -57,7 +57,8 @@ class Report:
             ``divergence_by``, with the worth of its best setting, see ``Appraisal.by_group``, and the lowest and
             highest bracketed frontier over the thresholds.
         metrics: what the best setting of each of these measured beside the loss, see ``Appraisal.metrics``.
-        frontiers: see ``frontier``.
+        frontiers: see ``frontier``; where the study is like another one, they rest on what that one found, too, and
+            nothing else does.
         confirmation: how fresh runs of chosen settings fared, see ``confirmation_table``; without rows where there are
             none. They are in no other table.
         confirms: the name of the study that this one confirms; None for one that searches.
@@ -234,7 +235,9 @@ def build_report(
     excluded = _excluded(trials)
     trials = trials[~trials["number"].isin(excluded)]
     keys = group_keys(trials)
-    frontiers = frontier(trials)
+    like = study.spec.get("like")
+    own = frontier(trials)
+    frontiers = own if like is None else frontier(trials, Like.model_validate(like))
     ends = frontiers.groupby(keys, as_index=False)["frontier"].agg(frontier_lowest="min", frontier_highest="max")
     confirmation, fresh = (pd.DataFrame(), None) if confirmed is None else confirmed
     runs = mark_fresh(trials, study.spec["sampler"], study.spec["seeds"], fresh)
@@ -244,7 +247,7 @@ def build_report(
         .merge(appraisal.by_group(), how="left", on=keys)
         .merge(ends, how="left", on=keys)
     )
-    recommendation = recommend(appraisal, frontiers, study.spec)
+    recommendation = recommend(appraisal, own, study.spec)
     horizons, longer_runs = (pd.DataFrame(), pd.DataFrame()) if longer is None else longer
     setting = None if recommendation is None else recommendation.setting
     at_horizon, predicted = answer_at_horizon(study.spec, runs, longer_runs, setting)
@@ -261,7 +264,7 @@ def build_report(
         horizons=horizons,
         at_horizon=at_horizon,
         predicted=predicted,
-        scaling=scale_table(study.spec, frontiers, appraisal),
+        scaling=scale_table(study.spec, own, appraisal),
         excluded=excluded,
     )
 

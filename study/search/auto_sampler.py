@@ -161,7 +161,7 @@ class AutoSampler(PlaceSampler):
             return None
         searched = int((~observed.fresh).sum())
         if search:
-            self._risk = searched, Risk(observed, self._candidates.everywhere)
+            self._risk = searched, Risk(observed, self._candidates.everywhere, self._candidates.like)
         elif self._risk is None or self._risk[0] != searched:
             self._risk = searched, Risk(observed)
         model = WorthModel(seen.strongest().observed, self._risk[1], self._hyperparameters, search=search)

@@ -1,13 +1,17 @@
 """Settings that might be run next, many at once: spread over the space, and around the best ones."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.prior import Readings
+from gradstudy.study.frontier.readings import Named, readings
 from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.axis import Range, ValueList, ends, half_decades, listed
 from gradstudy.study.spec.factors import in_order
+from gradstudy.study.spec.parts import Like
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.observed import STRATEGY, Settings
 
@@ -37,6 +41,17 @@ class Candidates:
         self._has_lists = self._listed_rates is not None or any(v is not None for v in self._listed_thresholds)
         self.everywhere = self._of_each_frontier()
         """One setting of each frontier of the space."""
+        self.like = None if spec.like is None else partial(self._readings, spec.like)
+        """What another study found, see ``Read``."""
+
+    def _readings(self, like: Like, keys: Floats, middle: float) -> Readings:
+        space, named = self._spec.space, []
+        for *codes, start in keys:
+            cell, strategy, *others = map(int, codes)
+            factors = {name: space.factors[name][code] for name, code in zip(self._names, others, strict=True)}
+            half = None if np.isnan(start) else round(2 * start)
+            named.append(Named(space.cells[cell], space.strategies[strategy], half, factors))
+        return readings(like, named, middle)
 
     def _of_each_frontier(self) -> Settings:
         codes, thresholds = [], []

@@ -33,4 +33,4 @@ def make_sampler(spec: StudySpec, worker: int = 0) -> BaseSampler:
         case "frontier":
             from gradstudy.study.search.frontier_sampler import FrontierSampler  # scipy.stats, which the others lack
 
-            return FrontierSampler(spec.seed)
+            return FrontierSampler(spec.seed, like=spec.like)

@@ -15,12 +15,15 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.storage.optuna_internals import trial_id_of
-from gradstudy.study.frontier.fit import MOST_TARGETS, Places, Runs
+from gradstudy.study.frontier.fit import MOST_TARGETS
+from gradstudy.study.frontier.places import Places, Runs
 from gradstudy.study.frontier.posterior import FrontierModel
+from gradstudy.study.frontier.readings import Named, readings
 from gradstudy.study.search.axes import Group, SearchAxes, find_axes
 from gradstudy.study.search.loss_model import LossModel
 from gradstudy.study.search.points import ORDINAL, PlaceSampler, SobolSampler, scale
 from gradstudy.study.search.space import CONSTRAINT
+from gradstudy.study.spec.parts import Like
 
 FEWEST_FIRST = 8
 """Trials that are spread before the model is asked, or two for each choice of the largest factor if that is more."""
@@ -65,15 +68,17 @@ class FrontierSampler(PlaceSampler):
     factor of two.
     """
 
-    def __init__(self, seed: int = 0, *, learning_rate: str | None = None) -> None:
+    def __init__(self, seed: int = 0, *, learning_rate: str | None = None, like: Like | None = None) -> None:
         """Make a sampler.
 
         Args:
             seed: of the spread trials; with the same seed and the same earlier trials, the next one is the same.
             learning_rate: the parameter's name, where it is neither ``learning_rate`` nor ``lr`` nor the only
                 logarithmic one that all trials have.
+            like: what another study found, of studies with gradstudy's parameters.
         """
         self._seed = seed
+        self._like = like
         self._learning_rate = learning_rate
         self._spread = SobolSampler(seed)
         self._found: dict[int, tuple[SearchAxes, list[FrozenTrial]]] = {}
@@ -96,7 +101,7 @@ class FrontierSampler(PlaceSampler):
         axes, trials = self._found.pop(trial_id_of(trial))
         place = _place(trial)
         axes = axes.restricted(self._block(axes, place))
-        search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE)
+        search = Search(axes, trials, minimize=study.direction is StudyDirection.MINIMIZE, like=self._like)
         chosen = search.best_setting() if place % SHARE_FOR_THE_BEST == SHARE_FOR_THE_BEST - 1 else None
         target, decade = chosen or search.next_at_the_frontier()
         shift, *spread = np.random.default_rng([self._seed, place]).random(1 + len(target.bins))
@@ -133,13 +138,16 @@ class FrontierSampler(PlaceSampler):
 class Search:
     """What the trials so far say about where to look next."""
 
-    def __init__(self, axes: SearchAxes, trials: Sequence[FrozenTrial], *, minimize: bool = True) -> None:
+    def __init__(
+        self, axes: SearchAxes, trials: Sequence[FrozenTrial], *, minimize: bool = True, like: Like | None = None
+    ) -> None:
         """Fit the model of the frontiers.
 
         Args:
             axes: of the study.
             trials: of the study; those that run are expected to end as the model believes.
             minimize: whether small objectives are good.
+            like: what another study found.
         """
         self._axes = axes
         self._sign = 1.0 if minimize else -1.0
@@ -153,7 +161,8 @@ class Search:
         running = [trial for trial in whole if trial.state is TrialState.RUNNING]
         self._seen = self._runs_of(self._judged)
         self._places = self._places_of_targets()
-        self.model = FrontierModel(self._places, self._seen, self._margins, self._runs_of(running))
+        read = None if like is None else readings(like, [self._named(target) for target in self.targets], self._middle)
+        self.model = FrontierModel(self._places, self._seen, self._margins, self._runs_of(running), read)
 
     def next_at_the_frontier(self) -> tuple[Target, float]:
         """Where a run is expected to tell most about all frontiers: a target with a learning rate, in decades."""
@@ -189,6 +198,13 @@ class Search:
         codes = self._axes.codes([target.group for target in self.targets])
         shape = (len(self.targets), len(self._axes.others))
         return Places(codes, np.array(middles, np.float64).reshape(shape))
+
+    def _named(self, target: Target) -> Named:
+        names = dict(zip(self._axes.factors, target.group, strict=True))
+        # A group that no trial had may be guessed to have several thresholds: nothing is known of it.
+        halves = [math.floor(round(2 * low, 9)) for low, _ in target.bins.values()]
+        cell, strategy = str(names.pop("cell", "")), str(names.pop("strategy", ""))
+        return Named(cell if len(halves) < 2 else "", strategy, halves[0] if halves else None, names)
 
     def _runs_of(self, trials: Sequence[FrozenTrial]) -> Runs:
         """Trials by target: a frontier is that of all thresholds of its bin."""

@@ -6,8 +6,8 @@ from itertools import zip_longest
 
 import numpy as np
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.worth import PROOF_RUNS, Worth
 

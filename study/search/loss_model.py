@@ -9,8 +9,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from gradstudy.study.frontier.fit import Ints, Places
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints, Places
 
 SHAPE_VARIANCE, FACTOR_VARIANCE, GROUP_VARIANCE, CURVE_VARIANCE = 0.6, 0.3, 0.1, 0.2
 """Of the shape that all groups share, of what a factor's value adds, a group, and a group at one threshold."""

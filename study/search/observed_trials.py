@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from gradstudy.study.frontier.fit import Ints
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.search.space import CONSTRAINT, Setting, suggest
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.worth.observed import Observed, Settings

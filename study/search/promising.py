@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradstudy.study.frontier.fit import Ints
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.worth import WorthModel
 

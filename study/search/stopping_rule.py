@@ -28,7 +28,7 @@ def are_frontiers_known(trials: pd.DataFrame, spec: StudySpec) -> bool:
     """
     if spec.frontier_width is None or trials.empty:
         return False
-    table = frontier(trials)
+    table = frontier(trials, spec.like)
     widths: dict[tuple[str, str, float | None], list[float]] = defaultdict(list)
     for key, width in zip(_keys(table), interval_widths(table), strict=True):
         widths[key].append(float(width))

@@ -1,9 +1,9 @@
-"""The parts of a spec: the model that trials train, and the space that is searched."""
+"""The parts of a spec: the model that trials train, the space that is searched, what another study found."""
 
 from math import ceil
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from gradstudy.models.attention_names import AttentionName
 from gradstudy.models.cell_names import Cell
@@ -155,3 +155,32 @@ def kept_every(keep: KeptSteps, steps: int) -> int:
         steps: of the longest trial.
     """
     return ceil(steps / keep) if isinstance(keep, int) else 1
+
+
+class FoundFrontier(Part):
+    """The frontier of one cell, strategy and half-decade of threshold, as another study knew it."""
+
+    cell: str = Field(description="the cell")
+    strategy: str = Field(description="the strategy")
+    threshold_bin: float | None = Field(default=None, gt=0, description="where the half-decade begins")
+    factors: dict[str, FactorValue] = Field(default_factory=dict, description="what the other study varied")
+    learning_rate: float = Field(gt=0, lt=float("inf"), description="of the frontier")
+    decades: float = Field(gt=0, le=100, description="standard deviation of its logarithm")
+
+
+class Like(Part):
+    """What another study found, as it was when this one was launched; given as its name, it is looked up then."""
+
+    study: str = Field(description="the other study, in the same database")
+    slope: float = Field(default=8.0, gt=0, le=1e6, description="log odds of divergence for each decade there")
+    rise: float = Field(default=6.0, gt=0, le=1e6, description="nats of the loss for each decade there")
+    frontiers: tuple[FoundFrontier, ...] = Field(default=(), description="what it found; filled in at launch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_name(cls, given: Any) -> Any:
+        return {"study": given} if isinstance(given, str) else given
+
+
+GivenByName = Annotated[Like, WithJsonSchema({"type": "string"})]
+"""As a file or a command line gives it."""

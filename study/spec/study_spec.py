@@ -37,7 +37,16 @@ from gradstudy.study.spec.optimizer.optimization import (
     schedule_of,
 )
 from gradstudy.study.spec.optimizer.searched import check_searched
-from gradstudy.study.spec.parts import ALL, MODULE_CELL, KeptSteps, ModelSpec, Part, Precision, SearchSpace
+from gradstudy.study.spec.parts import (
+    ALL,
+    MODULE_CELL,
+    GivenByName,
+    KeptSteps,
+    ModelSpec,
+    Part,
+    Precision,
+    SearchSpace,
+)
 from gradstudy.study.spec.study_name import checked_name
 
 DEFAULT_TASK = "cmudict"
@@ -101,6 +110,9 @@ class StudySpec(Part):
         default=None,
         gt=0,
         description="decades: the study ends when the 95% interval of every frontier is this narrow",
+    )
+    like: GivenByName | None = Field(
+        default=None, description="another study of the database, whose frontiers are expected to be near these"
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     keep_steps: KeptSteps = Field(

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.worth.worth import Worth
 
 TIE = 0.003

@@ -1,5 +1,6 @@
 """How likely a setting is to diverge: by the frontiers of the study, at its own learning rate and threshold."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,11 @@ from numpy.typing import NDArray
 from scipy.special import betainc, ndtri
 from scipy.stats import betabinom
 
-from gradstudy.study.frontier.fit import MOST_TARGETS, Ints, Places, Runs
+from gradstudy.study.frontier.fit import MOST_TARGETS
 from gradstudy.study.frontier.likelihood import LEVEL, Floats, risk
+from gradstudy.study.frontier.places import Ints, Places, Runs
 from gradstudy.study.frontier.posterior import FrontierModel
+from gradstudy.study.frontier.prior import Readings
 from gradstudy.study.worth.observed import BIN, STRATEGY, Observed, Settings
 
 FAR_BELOW = 0.5
@@ -23,6 +26,11 @@ MOST_PRIOR_RUNS = 50.0
 """For how many runs of a setting what the frontiers say of it counts at most."""
 # Of equal weight: over a wide range of positions the risk is nearly a step, of which a few Gaussian nodes make stairs.
 _NODES = ndtri((np.arange(101) + 0.5) / 101)
+
+
+Read = Callable[[Floats, float], Readings]
+"""From targets, [targets, factors + 1] with the beginning of the bin of threshold last, in decades, and the middle of
+the learning rates, in decades, to what another study says of them."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,13 @@ class Chances:
 class Risk:
     """P(diverged) by the frontiers, of which those in the same block learn from each other."""
 
-    def __init__(self, observed: Observed, others: Settings | None = None) -> None:
+    def __init__(self, observed: Observed, others: Settings | None = None, read: Read | None = None) -> None:
         """Fit the frontiers by the runs that are not fresh: fresh ones speak for their own setting.
 
         Args:
             observed: runs that have ended.
             others: settings that will be asked about; those observed always can be.
+            read: what another study found, where the frontiers may rest on that, too.
         """
         known = observed.settings if others is None else observed.settings.joined(others)
         self._keys, target = _targets(known)
@@ -85,7 +94,9 @@ class Risk:
             number[block] = np.arange(len(block))
             mine = number[target[setting]] >= 0
             runs = Runs(number[target[setting]][mine].astype(np.int64), decades[mine])
-            model = FrontierModel(_places(self._keys[block]), runs, observed.margins[searching][mine], Runs.none())
+            keys = self._keys[block]
+            readings = None if read is None else read(keys, self._middle)
+            model = FrontierModel(_places(keys), runs, observed.margins[searching][mine], Runs.none(), readings)
             self.crossings[block], self._sd[block], self._slope[block] = model.crossing, model.sd, model.best.slope
         away = decades - self._at_thresholds(self.crossings, observed.settings)[setting]
         far = away < -FAR_BELOW

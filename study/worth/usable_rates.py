@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.worth.observed import Settings
 from gradstudy.study.worth.worth import Worth, WorthModel
 

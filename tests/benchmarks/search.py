@@ -39,6 +39,7 @@ from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.frontier_sampler import FrontierSampler
 from gradstudy.study.search.observed_trials import UNTRAINED
 from gradstudy.study.search.space import CONSTRAINT
+from gradstudy.study.spec.parts import Like
 
 AT_ONCE = 8
 CHECKS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -74,10 +75,11 @@ def row_of(problem: Problem, point: Point, number: int, random: np.random.Genera
     }  # fmt: skip
 
 
-def searched(problem: Problem, name: str, seed: int, trials: int) -> list[dict[str, Any]]:
+def searched(problem: Problem, name: str, seed: int, trials: int, like: Like | None = None) -> list[dict[str, Any]]:
     """The rows of a study, in the order in which its trials ended."""
     random = np.random.default_rng([seed, 1])
-    study = optuna.create_study(sampler=sampler_of(problem, name, seed, trials))
+    sampler = FrontierSampler(seed, like=like) if like else sampler_of(problem, name, seed, trials)
+    study = optuna.create_study(sampler=sampler)
     rows: list[dict[str, Any]] = []
     running: list[tuple[optuna.Trial, Point]] = []
     while len(rows) < trials:
@@ -108,10 +110,10 @@ def grid(problem: Problem, step: float, seed: int) -> list[dict[str, Any]]:
     return [row_of(problem, point, number, random) for number, point in enumerate(points)]
 
 
-def errors(problem: Problem, rows: list[dict[str, Any]]) -> np.ndarray:
+def errors(problem: Problem, rows: list[dict[str, Any]], like: Like | None = None) -> np.ndarray:
     """How far each estimated frontier is from the truth, in decades; infinite where there is no estimate."""
     found: dict[Column, float] = {}
-    for row in frontier(pd.DataFrame(rows)).to_dict("records"):
+    for row in frontier(pd.DataFrame(rows), like).to_dict("records"):
         edge = None if np.isnan(row["threshold_bin"]) else float(row["threshold_bin"])
         found[(row["cell"], row["strategy"], edge)] = row["frontier"]
     missing = [abs(np.log10(found.get(column, np.nan)) - truth) for column, truth in problem.truth.items()]
@@ -171,7 +173,7 @@ def asking_milliseconds(counts: tuple[int, ...]) -> dict[int, float]:
     problem, random = SimulatedEdges("falling", 8), np.random.default_rng(0)
     study, measured = optuna.create_study(sampler=FrontierSampler(0)), {}
     for count in counts:
-        study.sampler = sampler_of(problem, "qmc", count)
+        study.sampler = sampler_of(problem, "qmc", 0, count)
         while len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < count:
             trial = study.ask()
             row = row_of(problem, problem.suggest(trial), 0, random)

@@ -3,8 +3,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from gradstudy.study.frontier.fit import Places, Runs
 from gradstudy.study.frontier.intervals import intervals
+from gradstudy.study.frontier.places import Places, Runs
 from gradstudy.study.frontier.posterior import FrontierModel
 
 RISE = 3.5
