@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradstudy.study.frontier.fit import Ints
+from gradstudy.study.frontier.places import Ints
 
 CAUSES = ("blow_up", "collapse", "no_recovery")
 """The loss blew up or was not finite; what had been learned was lost; the loss had not come back yet at the end."""

@@ -9,8 +9,8 @@ from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import Beliefs
 from gradstudy.study.horizon.causes import CAUSES
-from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
+from gradstudy.study.horizon.risk.late_risk import LateRisk, interval
 from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
 from gradstudy.study.spec.rungs import BEYOND
 from gradstudy.study.worth.risk import Chances

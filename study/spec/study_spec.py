@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from gradstudy.models.loss_names import LossKind
-from gradstudy.models.optimizer_settings import HYPERPARAMETERS, OPTIMIZERS, AnyOptimizerName, OptimizerSettings
+from gradstudy.models.optimizer_settings import HYPERPARAMETERS, AnyOptimizerName, OptimizerSettings
 from gradstudy.models.schedule_names import ScheduleName
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.catalogue import find_task
@@ -24,7 +24,7 @@ from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import ExternalStudyError, SpecError
 from gradstudy.study.spec.checks.budget import PrunerName, SamplerName, check_sampler, check_trials, with_sampler
 from gradstudy.study.spec.checks.horizon import check_horizon
-from gradstudy.study.spec.checks.model_of_the_task import check_model
+from gradstudy.study.spec.checks.model_of_the_task import check_model, check_own
 from gradstudy.study.spec.checks.recurrence import check_recurrence
 from gradstudy.study.spec.checks.scale import with_widths
 from gradstudy.study.spec.error_sentence import error_sentence
@@ -199,15 +199,7 @@ class StudySpec(Part):
             return self  # what its function takes is known where it can be imported
         task, _ = find_task(self.task)
         task.check_loss(self.loss)
-        if self.optimizer == "own":
-            raise ValueError(
-                f"optimizer 'own' is that of a model of your own: the built-in tasks take {', '.join(OPTIMIZERS)}"
-            )
-        for cell in self.space.cells:
-            if cell not in task.cells:
-                raise ValueError(
-                    f"space.cells of task {task.name!r} must be {' or '.join(task.cells)}, but got {cell!r}"
-                )
+        check_own(self.optimizer, self.space.cells, task)
         check_model(self.model, task, self.trained_loss)
         return self
 

@@ -14,9 +14,9 @@ from scipy.stats import betabinom, binom
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import Beliefs
 from gradstudy.study.horizon.causes import CAUSES
-from gradstudy.study.horizon.late_risk import LateRisk, interval
 from gradstudy.study.horizon.loss_curves import LossCurves
 from gradstudy.study.horizon.prediction import predict
+from gradstudy.study.horizon.risk.late_risk import LateRisk, interval
 from gradstudy.study.horizon.runs_by_length import runs_by_length
 from gradstudy.study.worth.risk import Chances
 

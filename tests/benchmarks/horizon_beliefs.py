@@ -11,10 +11,10 @@ from scipy.special import expit, logit, ndtri, stdtrit
 
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.horizon.beliefs import Beliefs, CurvePrior, HazardPrior, RiskPrior
-from gradstudy.study.horizon.cause_shares import band_counts
 from gradstudy.study.horizon.curve_process import CurveProcess
-from gradstudy.study.horizon.late_hazard import LateHazard, counted_from
-from gradstudy.study.horizon.late_risk import LATE, LateRisk, late_failures
+from gradstudy.study.horizon.risk.cause_shares import band_counts
+from gradstudy.study.horizon.risk.late_hazard import LateHazard, counted_from
+from gradstudy.study.horizon.risk.late_risk import LATE, LateRisk, late_failures
 from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
 
 START = CurvePrior(

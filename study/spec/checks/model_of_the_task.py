@@ -1,5 +1,8 @@
 """What of a model a task has a use for."""
 
+from collections.abc import Sequence
+
+from gradstudy.models.optimizer_settings import OPTIMIZERS
 from gradstudy.models.tasks.task import Task
 from gradstudy.study.spec.parts import ModelSpec
 
@@ -30,3 +33,20 @@ def check_model(model: ModelSpec, task: Task, loss: str) -> None:
             f"model.tied needs an embedding_size that is the hidden_size ({model.hidden_size}), "
             f"but got {model.embedding_size}"
         )
+
+
+def check_own(optimizer: str, cells: Sequence[str], task: Task) -> None:
+    """Raise ValueError where a task of the catalogue is to be trained as only a model of the user's own can be.
+
+    Args:
+        optimizer: of every trial.
+        cells: that are searched.
+        task: one of the catalogue.
+    """
+    if optimizer == "own":
+        raise ValueError(
+            f"optimizer 'own' is that of a model of your own: the built-in tasks take {', '.join(OPTIMIZERS)}"
+        )
+    for cell in cells:
+        if cell not in task.cells:
+            raise ValueError(f"space.cells of task {task.name!r} must be {' or '.join(task.cells)}, but got {cell!r}")

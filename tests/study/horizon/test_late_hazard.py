@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradstudy.study.horizon.beliefs import HazardPrior
-from gradstudy.study.horizon.late_hazard import BELOW, LateHazard
+from gradstudy.study.horizon.risk.late_hazard import BELOW, LateHazard
 
 AT_REFERENCE = -BELOW
 WEAK = HazardPrior(failures=0.3, units=1.0, rise=6.0, rise_sd=5.0)

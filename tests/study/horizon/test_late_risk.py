@@ -8,7 +8,7 @@ import pytest
 
 from gradstudy.study.horizon.beliefs import HazardPrior, RiskPrior
 from gradstudy.study.horizon.causes import BLOW_UP, CAUSES, COLLAPSE, NO_RECOVERY
-from gradstudy.study.horizon.late_risk import LateRisk, interval, late_failures
+from gradstudy.study.horizon.risk.late_risk import LateRisk, interval, late_failures
 from gradstudy.study.horizon.runs_by_length import RunsByLength, runs_by_length
 
 SHORT, UNTRAINED = 100, 3.0

@@ -14,10 +14,10 @@ from scipy.special import betaincinv
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import RiskPrior
-from gradstudy.study.horizon.cause_shares import CauseShares
 from gradstudy.study.horizon.causes import BLOW_UP, CAUSES, COLLAPSE, NO_RECOVERY
-from gradstudy.study.horizon.late_hazard import LateHazard
-from gradstudy.study.horizon.moving_frontiers import POSITION_SD, MovingFrontiers
+from gradstudy.study.horizon.risk.cause_shares import CauseShares
+from gradstudy.study.horizon.risk.late_hazard import LateHazard
+from gradstudy.study.horizon.risk.moving_frontiers import POSITION_SD, MovingFrontiers
 from gradstudy.study.horizon.runs_by_length import FACTOR, RunsByLength
 from gradstudy.study.worth.risk import Chances, Risk
 

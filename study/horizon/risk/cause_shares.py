@@ -6,11 +6,11 @@ have a Dirichlet distribution; within a band they do not depend on the setting, 
 
 import numpy as np
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import RiskPrior
 from gradstudy.study.horizon.causes import CAUSES
-from gradstudy.study.horizon.moving_frontiers import MovingFrontiers
+from gradstudy.study.horizon.risk.moving_frontiers import MovingFrontiers
 from gradstudy.study.horizon.runs_by_length import RunsByLength
 from gradstudy.study.worth.risk import FAR_BELOW
 

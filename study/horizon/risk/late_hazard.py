@@ -8,8 +8,8 @@ failure was seen, the upper end of the hazard is about three over the units that
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from gradstudy.study.frontier.fit import Ints
 from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import HazardPrior
 
 BELOW = 0.5
