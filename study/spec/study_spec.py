@@ -111,9 +111,7 @@ class StudySpec(Part):
         gt=0,
         description="decades: the study ends when the 95% interval of every frontier is this narrow",
     )
-    like: GivenByName | None = Field(
-        default=None, description="another study of the database, whose frontiers are expected to be near these"
-    )
+    like: GivenByName | None = Field(default=None, description="another study, whose frontiers are expected to be near")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the sampler and, with a trial's number, of each trial")
     keep_steps: KeptSteps = Field(
         default=ALL, description="of each trial's rows in step_result; spikes and the first bad step always are"
