@@ -346,5 +346,14 @@ def test_recording_needs_no_package_of_others() -> None:
         "    sys.modules[name] = None\n"
         "from gradstudy.study.integrations import record_run\n"
         "assert 'torch' not in sys.modules\n"
+        "import gradstudy.study.integrations as integrations\n"
+        "for name, extra in (('GradstudyCallback', 'lightning'), ('GradstudyTrainerCallback', 'transformers')):\n"
+        "    try:\n"
+        "        getattr(integrations, name)\n"
+        "    except ImportError as error:\n"
+        "        needed = f'install it with: pip install \"gradstudy[{extra}]\"'\n"
+        "        assert str(error) == f'{name} needs {extra}; {needed}', str(error)\n"
+        "    else:\n"
+        "        raise AssertionError(name)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
