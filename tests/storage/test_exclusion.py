@@ -20,13 +20,12 @@ def states(db: Database, study: StudyRecord) -> list[TrialState]:
 
 def test_trials_are_excluded_and_count_again(db: Database, launched: StudyRecord, run: Callable[..., Any]) -> None:
     told = [
-        ("trained", TrialState.COMPLETE, [0.5]),
-        ("pruned", TrialState.PRUNED, [0.7]),
+        ("trained", TrialState.COMPLETE, 0.5),
+        ("pruned", TrialState.PRUNED, 0.7),
         ("failed", TrialState.FAIL, None),
     ]
-    for outcome, state, values in told:
-        claim = run(outcome, objective=None if values is None else values[0])
-        db.optuna_storage.set_trial_state_values(claim.trial_id, state, values)
+    for outcome, _, objective in told:
+        run(outcome, objective=objective)
     before = states(db, launched)
     assert before == [state for _, state, _ in told]
     exclude_trials(db, launched, [0, 1, 2], "a 'why' with a \\ in it")
@@ -46,8 +45,7 @@ def test_a_summary_counts_no_excluded_trial(
     db: Database, launched: StudyRecord, run: Callable[..., Any], rows: Callable[[str], list[Any]]
 ) -> None:
     for outcome in ("trained", "diverged"):
-        claim = run(outcome, objective=0.5)
-        db.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [0.5])
+        run(outcome, objective=0.5)
     assert rows("SELECT n, diverged FROM setting_summary") == [(2, 1)]
     exclude_trials(db, launched, [1], "why")
     assert rows("SELECT n, diverged FROM setting_summary") == [(1, 0)]
@@ -56,8 +54,7 @@ def test_a_summary_counts_no_excluded_trial(
 def test_what_has_not_ended_or_is_not_there_is_refused(
     db: Database, launched: StudyRecord, run: Callable[..., Any], begin: Callable[..., Any]
 ) -> None:
-    claim = run("trained", objective=0.5)
-    db.optuna_storage.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [0.5])
+    run("trained", objective=0.5)
     begin()
     with pytest.raises(NotEndedError, match="trial 1 of study 's' has not ended"):
         exclude_trials(db, launched, [0, 1], "why")

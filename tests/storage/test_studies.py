@@ -5,10 +5,13 @@ from typing import Any
 
 import optuna
 import pytest
+from one_trial import record_trial
 
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, StudyExistsError
+from gradstudy.storage.recorder import OptunaAttributes, Steps
+from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.storage.studies import Versions, create_study, delete_study, find_study, list_studies
 
 VERSIONS = Versions(gradstudy="0.1", optuna="5.0.0", torch="2.9")
@@ -88,15 +91,14 @@ def delete_through_bare_optuna(db: Database) -> None:
 @pytest.mark.parametrize("delete", [delete_through_gradstudy, delete_through_bare_optuna])
 def test_a_deleted_study_leaves_nothing_behind(
     db: Database,
-    run: Callable[..., Claim],
+    begin: Callable[[], Claim],
     claim_next: Callable[[], Claim],
     rows: Callable[[str], list[Any]],
     delete: Callable[[Database], None],
 ) -> None:
-    done = run("diverged")
-    assert done.trial_id is not None
-    db.optuna_storage.set_trial_user_attr(done.trial_id, "outcome", "diverged")
-    db.optuna_storage.set_trial_state_values(done.trial_id, optuna.trial.TrialState.COMPLETE, [1.0])
+    result = TrialResult(outcome=Outcome.DIVERGED, steps=1, objective=1.0)
+    steps = Steps(loss=[1.0], grad_norm=1.0, applied_norm=1.0, learning_rate=0.5)
+    assert record_trial(db.engine, begin(), result, steps, OptunaAttributes({"outcome": "diverged"}, {"c": 1.0}))
     claim_next()
     assert all(rows(f"SELECT * FROM {table}") for table in TABLES)
     delete(db)
