@@ -125,6 +125,9 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "risk": ("diverges by then", percent),
         "risk_low": ("low", percent),
         "risk_high": ("high", percent),
+        "blow_up": ("by blowing up", percent),
+        "collapse": ("by losing what it learned", percent),
+        "no_recovery": ("by not coming back", percent),
         "at_risk": ("at risk", _whole),
         "surviving": ("not diverged", percent),
         "surviving_low": ("low", percent),
@@ -159,8 +162,8 @@ TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "at_horizon": (
             "At the horizon",
             "What each setting does at the horizon, with 90% intervals: measured where its longest runs are as long, "
-            "else extrapolated from them; the best one first. Runs and diverged: of these longest runs. Mean loss: a "
-            "diverged run counts as untrained.",
+            "else extrapolated from them; the best one first. Runs and diverged: of these longest runs. That a run "
+            "diverges is the sum of three causes. Mean loss: a diverged run counts as untrained.",
         ),
         "horizons": (
             "Settings trained longer",
