@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -150,12 +150,12 @@ class WorkerPool:
 
     def _start(self, log: Path) -> tuple[BaseProcess, Connection]:
         # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.
-        told, line = self._context.Pipe(duplex=False)
+        told, line = Pipe(duplex=False)
         environment = os.environ | {STORAGE_VARIABLE: self._storage}
         process = self._context.Process(target=run_forked, args=(self._arguments, environment, log, told))
         process.start()
         told.close()
-        return process, line
+        return process, line  # pyright: ignore[reportReturnType] (on Windows it is of another type)
 
 
 def _context() -> ForkServerContext | SpawnContext:

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from gradstudy.storage.checkpoints import save_checkpoint
-from gradstudy.storage.claims import claim_trial
+from gradstudy.storage.claiming import claim_trials
 from gradstudy.storage.database import Database
 from gradstudy.storage.workers import register_worker
 from gradstudy.study.launch import create_or_resume
@@ -35,13 +35,13 @@ def measure(spec: StudySpec, rounds: int) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder, Database.open(f"sqlite:///{folder}/cost.db", create=True) as database:
         study = create_or_resume(database, spec)
         worker = register_worker(database.engine, "here", 1, "cpu")
-        claims = [claim_trial(database.engine, study, worker, int) for _ in range(TRIALS)]
+        claims = claim_trials(database.engine, study, worker, int, wanted=TRIALS)
         for _ in range(rounds):
             slots.advance()
             begun = time.thread_time()
             states = [slots.state(trial) for trial in range(TRIALS)]
             made.append(time.thread_time() - begun)
-            known = [(claim, state) for claim, state in zip(claims, states, strict=True) if claim and state]
+            known = [(claim, state) for claim, state in zip(claims, states, strict=True) if state]
             assert len(known) == TRIALS
             size = sum(len(state) for _, state in known) / 2**20
             step = slots.steps()[0][1]

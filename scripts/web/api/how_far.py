@@ -12,6 +12,9 @@ from gradstudy.study.horizon import course
 from gradstudy.study.search.phases import phase_name
 from gradstudy.study.spec.study_spec import stored_spec
 
+RECORDED = "recorded"
+"""The task of a study whose runs their own programs record."""
+
 
 def how_far(database: Database, records: Sequence[StudyRecord]) -> list[Study]:
     """How far studies are, in their order."""
@@ -26,14 +29,14 @@ def _study(database: Database, record: StudyRecord, set_aside: Sequence[Reason],
     way = [_stretch(database, stretch) for stretch in course.stretches(database, record)]
     is_open = any(stretch.trials is None or is_under_way(stretch.trials) for stretch in way)
     phase = None
-    if is_under_way(counts):
+    if is_under_way(counts) and not record.is_external:
         phase = phase_name(stored_spec(record), record.budget - counts[REMAINING])
     elif is_open:
         begun = [stretch.steps for stretch in way if stretch.trials is not None]
         phase = f"{begun[-1]:,} of {way[-1].steps:,} steps"
     return Study(
         name=record.name,
-        task=record.spec["task"],
+        task=record.spec.get("task", RECORDED),
         launched=record.created_at,
         budget=record.budget,
         trials=counts,

@@ -13,6 +13,7 @@ from plain_programs import returns_nan
 from waiting import until
 from wsgi_client import Reply, get
 
+from gradstudy.scripts.web.api.how_far import RECORDED, how_far
 from gradstudy.scripts.web.pages.application import pages_application
 from gradstudy.scripts.web.pages.overview import STUDIES_OF_A_PAGE
 from gradstudy.scripts.web.pages.study_row import address_of
@@ -20,6 +21,7 @@ from gradstudy.storage.database import Database
 from gradstudy.storage.exclusion import exclude_trials, include_trials
 from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import delete_study, find_study
+from gradstudy.study.integrations import record_run
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.report import sentences
 from gradstudy.study.report.dashboard.content import write_content
@@ -212,3 +214,20 @@ def test_only_a_writable_service_offers_to_change_something(finished: Database, 
             page = report_of(lambda target, pages=pages, **given: get(pages, target, **given), "new")
             assert ("data-post" in get(pages, "/").text) is writable
             assert ("data-post" in page.text) is writable
+
+
+def test_runs_that_their_own_programs_record_are_shown_as_others_are(ask: Ask, finished: Database) -> None:
+    url = finished.url.render_as_string(hide_password=False)
+    with record_run(
+        "mine", storage=url, learning_rate=0.1, strategy="norm", threshold=1.0, cell="lstm", steps=3
+    ) as run:
+        for loss in (2.0, 1.0, 0.5):
+            run.step(loss, grad_norm=1.0)
+    page = ask("/")
+    assert page.status == 200
+    assert "runs that their own programs record" in page.text
+    assert "1 of 1 trials" in page.text
+    assert "mine" in report_of(ask, "mine").text
+    (told,) = [study for study in how_far(finished, [find_study(finished, "mine")])]
+    assert (told.task, told.is_open, sum(told.trials.values())) == (RECORDED, False, 1)
+    assert told.way[0].steps >= 1
