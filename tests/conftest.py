@@ -4,6 +4,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -19,6 +20,22 @@ from gradstudy.storage.query_role import make_query_role
 
 TEMPLATE = "template_with_tables"
 NUMBERS = count()
+
+
+ONE_IN = 3
+"""Of how many cases of a test that is ``sampled`` the usual suite has one."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave most cases of ``sampled`` tests to the soak."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            name = item.nodeid.partition("[")[0]
+            if (seen[name] + seen[name] // ONE_IN) % ONE_IN:  # of tables, not always the same column
+                item.add_marker(pytest.mark.soak)
+            seen[name] += 1
 
 
 @contextmanager

@@ -126,6 +126,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("optimizer", "cell", "trials", "dtype", "steps", "tolerance"),
     [
@@ -160,6 +161,7 @@ def test_training_equals_torchs_loop(data, torch_model, optimizer, cell, trials,
         np.testing.assert_allclose(telemetry.grad_norm[:, slot], norms, rtol=20 * tolerance)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 @pytest.mark.parametrize(
     ("strategy", "threshold"),

@@ -54,6 +54,7 @@ def branched(source: TrialArray, array: TrialArray, passed_over: int = 0) -> Tri
     return array
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("optimizer", ["momentum", "nadam"])
 def test_a_branch_without_a_change_goes_on_as_its_trial_does(data: TokenPairs, optimizer: str, strategy: str) -> None:

@@ -35,6 +35,7 @@ def new_clipper(names, slots=None, steps=100, dtype=torch.float64):
     return clip
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", AFTER_BACKWARD)
 def test_a_broken_trial_leaves_its_neighbours_alone(name, broken):

@@ -90,6 +90,7 @@ def loop(code, model, own_optimizer, losses_of_steps):
     return np.array(losses)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("optimizer", RATES)
 @pytest.mark.parametrize("guard", [False, True])
 @pytest.mark.parametrize("strategy", AFTER_BACKWARD)
@@ -130,6 +131,7 @@ def one_length():
     return load_task("reverse", min_length=6, max_length=6, symbols=7, examples=300)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_with_a_built_in_task(lengths_of_their_own, one_length, torch_model, strategy, optimizer):

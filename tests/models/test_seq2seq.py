@@ -49,6 +49,7 @@ def loss_and_gradients(model, rows, batch):
     return loss.detach(), gradients
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("trials", [1, 8])
 @pytest.mark.parametrize("shape", SHAPES)

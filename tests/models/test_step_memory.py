@@ -46,6 +46,7 @@ def tensors_in_circles(step):
         gc.enable()
 
 
+@pytest.mark.sampled
 @pytest.mark.filterwarnings("ignore")  # of torch, about what is out of fashion
 @pytest.mark.parametrize("name", KINDS)
 def test_a_step_of_a_users_model(name):

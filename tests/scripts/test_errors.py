@@ -131,7 +131,7 @@ def test_a_name_that_could_be_a_path_is_refused(refused: Callable[..., str], nam
                      "task_folder, file_digest, "
                      "loss, model, optimizer, momentum, beta1, beta2, epsilon, weight_decay, schedule, warmup, "
                      "halve_every, precision, steps, horizon, batch_size, trials, seeds, sampler, "
-                     "pruner, frontier_width, like, seed, guard, own_draws, "
+                     "pruner, frontier_width, like, seed, keep_steps, guard, own_draws, "
                      "space, divergence"),
         ("[model]\nwidth = 3", "there is no field 'model.width' in a spec; accepted here are hidden_size, "
                                "embedding_size, layers, bidirectional, attention, tied, label_smoothing, dropout, "

@@ -21,6 +21,7 @@ def problem(seed):
 BAD = (("launch", "s", "--trials=9"), ("--debug", "status", "nosuch"), ("query", "SELECT nosuch"))
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["postgresql", "mariadb"])
 def test_no_output_file_or_table_shows_the_password(
@@ -49,6 +50,7 @@ def test_no_output_file_or_table_shows_the_password(
     assert [secret for secret in (password, quoted) if secret in shown] == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_code_of_a_study_does_not_see_the_password_of_the_dashboard(folder: Path, workers: str) -> None:
     (folder / "curious.py").write_text(CURIOUS)

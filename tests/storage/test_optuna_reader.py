@@ -13,6 +13,7 @@ def test_who_only_reads_sees_what_others_write(db: Database, study_id: int) -> N
         assert len(storage.get_all_trials(study_id)) == 1
 
 
+@pytest.mark.sampled
 def test_the_database_refuses_what_a_reader_would_change(db: Database, study_id: int) -> None:
     with reading_storage(db) as storage:
         with pytest.raises(StorageInternalError):

@@ -91,6 +91,7 @@ def test_there_is_a_database_of_each_released_schema(db: Database) -> None:
     assert {*RELEASED, HEAD} == revisions
 
 
+@pytest.mark.sampled
 def test_an_older_database_keeps_every_row(old_url: str, revision: str) -> None:
     before = contents(old_url)
     assert sum(map(len, before.values())) > 20
@@ -107,6 +108,7 @@ def test_an_older_database_keeps_every_row(old_url: str, revision: str) -> None:
         assert kept == rows
 
 
+@pytest.mark.sampled
 def test_an_upgraded_database_is_as_good_as_a_new_one(old_url: str) -> None:
     with Database.open(old_url, create=True) as db:
         with db.engine.begin() as connection:

@@ -79,6 +79,7 @@ def by_hand(function, seed, company):
     return losses
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("name", "shared_draws"), [*((name, STUDY_SEED) for name in PROBLEMS), *((name, None) for name in DRAWING)]
 )

@@ -205,6 +205,7 @@ def filled(request: pytest.FixtureRequest, gradstudy: Run, flags: list[str]) -> 
         yield database
 
 
+@pytest.mark.sampled
 def test_deleting_a_study_in_a_writable_dashboard_leaves_nothing_of_it(filled: Database) -> None:
     with serving(filled.url.render_as_string(hide_password=False), "--writable") as dashboard:
         dashboard.until("api/studies", lambda answer: answer["study_summaries"])

@@ -73,6 +73,9 @@ def test_a_study_that_is_done_tells_optuna_what_a_dead_worker_could_not(finished
     ended.wait()
     with finished.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trials SET state = 'RUNNING' WHERE number = 7")
+        connection.exec_driver_sql(
+            "DELETE FROM trial_values WHERE trial_id = (SELECT trial_id FROM trials WHERE number = 7)"
+        )
         connection.exec_driver_sql(f"UPDATE gradstudy_worker SET pid = {ended.pid}")
     assert gradstudy("launch", "s").exit_code == 0
     study = optuna.load_study(study_name="s", storage=finished.optuna_storage)
@@ -123,6 +126,7 @@ def test_work_that_fails_exits_with_1(
     assert (result.exit_code, result.stderr) == (1, "gradstudy: every trial fails\n")
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_launch_gives_back_its_trials_and_the_same_command_goes_on(

@@ -13,6 +13,7 @@ PLACE = Path(__file__).parents[2] / "models" / "user_module"
 MANY, ONE = "many at a time, as one batched program", "one at a time: "
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ def test_a_study_that_exists_keeps_its_ranges(
 
 def test_a_probe_takes_the_flags_of_a_launch() -> None:
     of_launch, of_probe = (set(inspect.signature(verb).parameters) for verb in (launch, probe))
-    assert of_launch - of_probe == {"context", "workers", "slots", "engine", "gpus", "detach", "enqueue"}
+    assert of_launch - of_probe == {
+        *("context", "workers", "slots", "engine", "gpus", "detach", "enqueue"),
+        *("external", "server", "password_file"),
+    }
     assert of_probe <= of_launch
 
 

@@ -95,6 +95,7 @@ def visit(served: Served, browser: Any) -> Iterator[Visit]:
     assert visit.troubles == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "options",
     [

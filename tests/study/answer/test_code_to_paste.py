@@ -49,6 +49,7 @@ def loop_of(strategy: str, optimizer: str = "sgd", guard: bool = False, rate: fl
     return Loop(code)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("guard", [False, True])
 @pytest.mark.parametrize("strategy", STRATEGIES)

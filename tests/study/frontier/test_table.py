@@ -23,6 +23,7 @@ def errors(studies: int, runs: int, slope: float, edges: tuple[float, ...] = (0.
     return pd.DataFrame(found, columns=["error", "covered"])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("slope", [4.0, 8.0, 16.0])
 def test_the_frontier_of_a_logistic_edge_is_recovered_without_bias(slope: float) -> None:
     found = errors(60, 200, slope)

@@ -54,6 +54,7 @@ def opened(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str], li
     return page, said, asked
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "options",
     [

@@ -39,7 +39,7 @@ def report(trials: pd.DataFrame) -> Report:
 def test_too_many_frontiers_for_one_fit_are_fitted_for_each_value_alone(
     trials: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradstudy.study.frontier.table.MOST_TARGETS", 1)
+    monkeypatch.setattr("gradstudy.study.frontier.crossings.MOST_TARGETS", 1)
     table = frontier(trials)
     for length in EDGES:
         alone = frontier(simulated_trials(150, edges=(EDGES[length],), seed=length))

@@ -51,6 +51,7 @@ def interrupted(spec: StudySpec, data: TokenPairs, setting: Setting) -> tuple[Sl
     return second, second.admit("mine", setting, 7, states=[state])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_a_trial_goes_on_as_if_it_had_not_been_interrupted(spec: StudySpec, data: TokenPairs, strategy: str) -> None:
     spec, setting = long(spec), setting_of(strategy)

@@ -105,6 +105,7 @@ def steps_of(study: str) -> pd.DataFrame:
         return opened.steps()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize(("strategy", "threshold"), [("norm", 0.05), ("value", 0.01), ("autoclip", 30.0)])
 def test_a_trainer_clips_as_a_plain_loop_does(train: Train, strategy: str, threshold: float, accumulate: int) -> None:
