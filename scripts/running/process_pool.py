@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -68,11 +69,11 @@ class _Member:
 class WorkerPool:
     """Starts worker processes, replaces those that fail, asks them to stop, and says what went wrong.
 
-    They wait for ``begin``: meanwhile there may be a study to create.
+    They begin when told: what they need is loaded meanwhile, and there may be a study to create.
     """
 
     def __init__(self, count: int, storage: str, arguments: Sequence[str], spec: str | None = None) -> None:
-        """Start ``count`` processes of ``gradstudy work`` with these arguments.
+        """Get ``count`` processes of ``gradstudy work`` with these arguments ready.
 
         Args:
             count: how many.
@@ -85,12 +86,14 @@ class WorkerPool:
         self._storage = storage
         self._stopping = False
         self._begun = False
+        self._count = count
         self._context = _context()
-        self._members = []
-        with _environment(spec):
-            for number in range(count):
-                log = self._folder / f"worker-{number}.log"
-                self._members.append(_Member(log, *self._start(log)))
+        self._members: list[_Member] = []
+        if self._context.get_start_method() == "forkserver":
+            with _environment(spec):
+                forkserver.ensure_running()  # it loads; to fork from it is to wait until it has
+        else:
+            self._start_all()
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +113,8 @@ class WorkerPool:
     def begin(self) -> None:
         """Let every worker begin."""
         self._begun = True
+        if not self._members:
+            self._start_all()
         for member in self._members:
             member.tell()
 
@@ -147,6 +152,11 @@ class WorkerPool:
             for number, member in enumerate(self._members)
             if member.has_failed()
         ]
+
+    def _start_all(self) -> None:
+        for number in range(self._count):
+            log = self._folder / f"worker-{number}.log"
+            self._members.append(_Member(log, *self._start(log)))
 
     def _start(self, log: Path) -> tuple[BaseProcess, Connection]:
         # The pipe to a worker closes when this process dies, however it dies; the worker then stops in order.

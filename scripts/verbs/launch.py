@@ -101,19 +101,14 @@ def _open_to_programs(name: str | None, storage: str) -> None:
 
 
 def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, work: Work | None) -> None:
-    from gradstudy.models.user_module.loading import UserModule
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
     from gradstudy.storage.set_aside import take_back
     from gradstudy.storage.studies import find_study
-    from gradstudy.study.launch import create_or_resume, enqueue
     from gradstudy.study.spec.chosen_setting import chosen_setting, setting_in_words
     from gradstudy.study.spec.study_spec import refuse_external, stored_spec
-    from gradstudy.study.training.data import check_varied_data, load_data
     from gradstudy.study.training.device import check_device, check_precision
-    from gradstudy.study.training.own_optimizer import with_optimizer
-    from gradstudy.study.worker.job import Job
 
     spec, given = given_spec(name, flags)
     if work is not None and work.engine is Engine.LOCAL:  # with Ray the device is elsewhere
@@ -135,6 +130,13 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
             pool = make_pool(storage, spec, work)  # it gets ready while the study is created
             stack.push(pool)
+        # What follows takes seconds to load, which are those of the workers, too.
+        from gradstudy.models.user_module.loading import UserModule
+        from gradstudy.study.launch import create_or_resume, enqueue
+        from gradstudy.study.training.data import check_varied_data, load_data
+        from gradstudy.study.training.own_optimizer import with_optimizer
+        from gradstudy.study.worker.job import Job
+
         if stored is None:
             _announce_reading(spec.task)
             data = load_data(spec)  # what keeps a study from running is said before anything is made
