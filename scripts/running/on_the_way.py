@@ -71,6 +71,7 @@ class WayWatch:
         self._progress = progress
         self._way = stretches(database, record)
         self._shown = record
+        self._place = max(0, sum(stretch.record is not None for stretch in self._way) - 2)
         self._failures = FailureWatch(database, record)
 
     @property
@@ -92,7 +93,9 @@ class WayWatch:
             place, record, counts = self._now()
             if record.identity != self._shown.identity:
                 self._shown, self._failures = record, FailureWatch(self._database, record)
-                self._progress.say(in_words(self._way[place]))
+                for stretch in self._way[self._place + 1 : place + 1]:  # several may have begun since the last look
+                    self._progress.say(in_words(stretch))
+                self._place = place
             lengths, under_way = None, 0
             if self.is_long:
                 lengths, under_way = self._lengths(place), steps_under_way(self._database.engine, record)
