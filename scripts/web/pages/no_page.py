@@ -7,6 +7,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 
 from gradstudy.scripts.printable import sentence
 from gradstudy.storage.errors import NotFoundError, StorageError
+from gradstudy.storage.user_info import without_user_info
 from gradstudy.study.errors import StudyError
 from gradstudy.study.patience import UNANSWERED
 
@@ -28,7 +29,7 @@ class NoPageError(Exception):
 
 
 def why_no_page(error: Exception, name: str) -> NoPageError:
-    """What a person is told of an error; of one that is nobody's fault but gradstudy's, the terminal has more.
+    """What a person is told of an error; of the database's silence and gradstudy's own faults the terminal has more.
 
     Args:
         error: whichever.
@@ -39,6 +40,7 @@ def why_no_page(error: Exception, name: str) -> NoPageError:
     if isinstance(error, NotFoundError):
         return NoPageError(HTTPStatus.NOT_FOUND, f"There is no study “{name}” here; it may have been deleted.")
     if isinstance(error, (*UNANSWERED, NoConnectionFreeError)):
+        LOG.warning("the page of study %r waits for the database: %s", name, sentence(without_user_info(str(error))))
         text = "The database does not answer; this page tries again by itself."
         return NoPageError(HTTPStatus.SERVICE_UNAVAILABLE, text, is_passing=True)
     if isinstance(error, (StudyError, StorageError)):

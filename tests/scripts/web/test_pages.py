@@ -159,7 +159,9 @@ def test_a_study_that_is_deleted_has_no_page_any_more(ask: Ask, finished: Databa
     assert "There are no studies yet" in ask("/").text
 
 
-def test_a_database_that_is_away_is_said_and_asked_again(ask: Ask, finished: Database) -> None:
+def test_a_database_that_is_away_is_said_and_asked_again(
+    ask: Ask, finished: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     with finished.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gradstudy_study RENAME TO elsewhere")
     for target in ("/", "/studies/s"):
@@ -167,6 +169,9 @@ def test_a_database_that_is_away_is_said_and_asked_again(ask: Ask, finished: Dat
         assert page.status == 503
         assert "The database does not answer" in page.text
         assert '<meta http-equiv="refresh"' in page.text
+    waits = [each for each in caplog.messages if "waits for the database" in each]
+    assert len(waits) == 2
+    assert all("no such table: gradstudy_study" in each for each in waits)
     with finished.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO gradstudy_study")
     assert ask("/").status == 200

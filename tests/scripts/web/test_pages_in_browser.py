@@ -54,10 +54,6 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-TRIES_AGAIN = "503 (Service Unavailable)"
-"""What Chromium logs where the database did not answer in time, on a busy machine; the page tries again by itself."""
-
-
 class Visit:
     def __init__(self, browser: Any, home: str, **options: Any) -> None:
         self.context = browser.new_context(**options)
@@ -161,7 +157,6 @@ def test_pages_follow_what_happens_without_being_loaded_again(visit: Visit, stor
     visit.holds("document.querySelectorAll('.figure[data-drawn]').length > 0")
     other.context.close()
     assert other.troubles == []
-    visit.troubles = [each for each in visit.troubles if TRIES_AGAIN not in each]
 
 
 def test_the_forms_send_what_is_filled_in_and_show_what_is_answered(served: Served, browser: Any) -> None:
