@@ -111,6 +111,7 @@ def test_a_page_is_sent_again_only_when_something_has_changed(ask: Ask, finished
     until(lambda: "a bad disk" in ask("/studies/s").text)
     include_trials(finished, record, [0])
     until(lambda: ask("/studies/s", IF_NONE_MATCH=page.headers["etag"]).status == 304)
+    assert re.search(r"Written by gradstudy [^ ]+\.</p>", page.text)  # without the time, which would be a change
 
 
 def test_nothing_comes_from_elsewhere_and_no_script_is_within_a_page(ask: Ask) -> None:
