@@ -9,7 +9,7 @@ from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue] (
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-EMBEDDINGS = (torch.embedding, functional.embedding_bag)
+EMBEDDINGS = (torch.embedding, functional.embedding, functional.embedding_bag)
 
 
 class InRange(TorchFunctionMode):
