@@ -229,12 +229,12 @@ class Worker:
             groups[kind].append(Newcomer(begun, setting, begun.claim.seed, own, ready.states))
         for kind, newcomers in groups.items():
             self._slots_of(*kind).admit_all(newcomers)
-        for ready in together:
+        for one in together:
             self._asked.popleft()
-            self._ask_again = 0.0 if ready else time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
-            if ready:
-                self._checkpointing.begin(ready.begun)
-                self._listener.started(ready.begun.claim.ordinal)
+            self._ask_again = 0.0 if one else time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
+            if one:
+                self._checkpointing.begin(one.begun)
+                self._listener.started(one.begun.claim.ordinal)
 
     def _ready(self) -> int:
         """How many trials that were asked for have come."""
