@@ -14,7 +14,7 @@ from gradstudy.models.parameters import ParameterLayout
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.update import update
-from gradstudy.models.user_module.checks.comparison import agreement
+from gradstudy.models.user_module.checks.comparison import agreement, all_agree
 from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.gradients import ModuleGradients
 from gradstudy.models.user_module.loading import UserModule
@@ -23,6 +23,7 @@ from gradstudy.models.user_module.random_state import staying
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import ModuleRun
 from gradstudy.models.user_module.state.kept import UnkeptError, restore_run, run_state
+from gradstudy.models.user_module.untrained import measure_untrained
 
 T = TypeVar("T")
 
@@ -80,6 +81,18 @@ class ModuleArray(ModuleGradients):
         Raises:
             IndexError: all slots are taken.
         """
+        (slot,) = self.admit_all([run])
+        return slot
+
+    def admit_all(self, runs: Sequence[TrainingRun]) -> list[int]:
+        """The same of several trials that begin together, which is faster; raises IndexError, too."""
+        slots = [self._make(run) for run in runs]
+        if self._company is not None:
+            self._join({slot: made for slot in slots if (made := self._runs[slot]) is not None})
+        return slots
+
+    def _make(self, run: TrainingRun) -> int:
+        """Take the next free slot for a trial."""
         slot = free_slot(self.active, self.slots)
         self.active += 1
         self._runs.append(None)
@@ -89,16 +102,32 @@ class ModuleArray(ModuleGradients):
             if self._rows is None:
                 self._rows = ModuleRows(made, self.slots, self._schedule, self._optimizer, self._device, self._fail)
             self._rows.begin(slot, made, run)
-            if self._company is not None:
-                self._skeleton = self._skeleton or made
-                reason = agreement(self._skeleton, made)
-                self._alone[slot] = reason is not None or self._company_is_wrong
-                if reason is not None:
-                    print(f"seed {run.seed} is trained on its own: {reason}", file=sys.stderr)  # noqa: T201
             self._runs[slot] = made
         except (Exception, SystemExit):
             self._fail(slot)
         return slot
+
+    def _join(self, newcomers: dict[int, ModuleRun]) -> None:
+        """Have newcomers trained in company, but those who turn out not to be what they are alone."""
+        runs = list(newcomers.values())
+        if len(runs) > 1:
+            self._skeleton = self._skeleton or runs[0]
+            if all_agree(self._skeleton, runs):
+                for slot in newcomers:
+                    self._alone[slot] = self._company_is_wrong
+                measure_untrained(self._skeleton, runs)
+                return
+        for slot, run in newcomers.items():
+            try:
+                self._skeleton = self._skeleton or run
+                reason = agreement(self._skeleton, run)
+            except (Exception, SystemExit):
+                self._fail(slot)
+                self._runs[slot] = None
+                continue
+            self._alone[slot] = reason is not None or self._company_is_wrong
+            if reason is not None:
+                print(f"seed {run.seed} is trained on its own: {reason}", file=sys.stderr)  # noqa: T201
 
     def evict(self, slot: int) -> None:
         """Free a slot; the trial of the last active slot moves into it."""

@@ -18,7 +18,7 @@ from gradstudy.models.user_module.checks.spot_check import (
 )
 from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.own_traceback import own_traceback
-from gradstudy.models.user_module.program import batched_gradients
+from gradstudy.models.user_module.program import are_finite, batched_gradients
 from gradstudy.models.user_module.rows import ModuleRows
 from gradstudy.models.user_module.run import ModuleRun
 from gradstudy.models.user_module.state.stacked_state import state_signature
@@ -96,18 +96,12 @@ class ModuleGradients:
                 self._differentiate_alone(rows, slot, batch)
             return
         losses, gradients = together
-        computed = torch.zeros(len(slots), rows.layout.size, dtype=rows.gradients.dtype, device=self._device)
-        for view, gradient in zip(rows.views(computed, runs[0]).values(), gradients, strict=True):
-            if gradient is not None:
-                view.copy_(gradient)
+        rows.take_all_gradients(slots, runs[0], gradients)
         if self._own_optimizers:
             for run in runs:
                 run.note_gradients(gradients)
-        rows.gradients.index_copy_(0, index, computed)
         rows.loss.index_copy_(0, index, losses.to(rows.loss.dtype))
-        finite = (losses.isfinite() & computed.sum(1).isfinite()).tolist()
-        if not all(finite):  # a sum may overflow
-            finite = (losses.isfinite() & computed.isfinite().all(1)).tolist()
+        finite = are_finite(losses, gradients)
         for place in (
             place for place, is_finite in enumerate(finite) if not is_finite
         ):  # never by a fault of the batch

@@ -1,7 +1,7 @@
 """Several runs of the user's own model as one batched program, by ``torch.func``."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -58,14 +58,45 @@ def batched_gradients(
         RuntimeError: an operation cannot be batched, draws random numbers, or depends on the values of tensors; buffers
             are as before.
     """
+    trained = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+
+    def with_gradients(losses: Tensor) -> list[Tensor | None]:
+        found = torch.autograd.grad(losses.sum(), list(trained.values()), allow_unused=True)
+        return [_hooked(runs, name, gradient) for name, gradient in zip(trained, found, strict=True)]
+
+    return _carried_on(skeleton, runs, trained, batches, steps, with_gradients)
+
+
+@torch.no_grad()
+def batched_losses(
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
+) -> Tensor:
+    """The losses of ``batched_gradients`` alone, [K], with all else that a step leaves; raises what that raises."""
+    return _carried_on(skeleton, runs, parameters, batches, steps, lambda _: [])[0]
+
+
+def _carried_on(
+    skeleton: ModuleRun,
+    runs: Sequence[ModuleRun],
+    parameters: dict[str, Tensor],
+    batches: Sequence[Any],
+    steps: Sequence[int],
+    differentiate: Callable[[Tensor], list[Tensor | None]],
+) -> tuple[Tensor, list[Tensor | None]]:
+    """See ``batched_gradients``; gradients are what ``differentiate`` makes of losses [K]."""
     company, carried = skeleton.company, [run.carried for run in runs]
     assert company is not None
-    trained = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
     while True:
-        states = StackedState(carried, sorted(company.carried), list(trained.values()))
+        states = StackedState(carried, sorted(company.carried), list(parameters.values()))
         try:
             with skeleton.carried.lent():
-                losses, gradients, left, finite = _batched_gradients(skeleton, runs, trained, batches, steps, states)
+                losses, gradients, left, finite = _step(
+                    skeleton, runs, parameters, batches, steps, states, differentiate
+                )
         except NewlyCarriedError as error:
             company.carried |= error.attributes
         else:
@@ -73,13 +104,14 @@ def batched_gradients(
             return losses, gradients
 
 
-def _batched_gradients(
+def _step(
     skeleton: ModuleRun,
     runs: Sequence[ModuleRun],
     parameters: dict[str, Tensor],
     batches: Sequence[Any],
     steps: Sequence[int],
     states: StackedState,
+    differentiate: Callable[[Tensor], list[Tensor | None]],
 ) -> tuple[Tensor, list[Tensor | None], list[Tensor], Sequence[bool]]:
     """See ``batched_gradients``, and what the step leaves to be carried on, and which runs are finite.
 
@@ -124,8 +156,7 @@ def _batched_gradients(
         )
     if [tensor._version for tensor in unchanging] != versions:
         raise UnbatchedError("it changes its parameters in the forward pass")
-    found = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
-    gradients = [_hooked(runs, name, gradient) for name, gradient in zip(parameters, found, strict=True)]
+    gradients = differentiate(losses)
     _check_buffers(assigned, stacked)
     finite = are_finite(losses, gradients) if buffers or company.carried else [True] * len(runs)
     for number, one in enumerate(constants):

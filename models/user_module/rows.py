@@ -121,6 +121,14 @@ class ModuleRows:
         if found:
             torch._foreach_copy_([view for view, _ in found], [gradient for _, gradient in found])
 
+    def take_all_gradients(self, slots: Sequence[int], run: ModuleRun, gradients: Sequence[Tensor | None]) -> None:
+        """Copy gradients, each [n, *shape], into as many slots; see ``take_gradients``."""
+        first = list(slots) == list(range(len(slots)))  # slices are copied faster than what an index picks
+        into = slice(len(slots)) if first else torch.tensor(slots, device=self.gradients.device)
+        for view, gradient in zip(self.views(self.gradients, run).values(), gradients, strict=True):
+            if gradient is not None:
+                view[into] = gradient
+
     def store(self, slot: int, run: ModuleRun) -> None:
         """Give a slot the parameters of its run's module, which may change them in its forward pass."""
         with torch.no_grad():

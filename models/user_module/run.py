@@ -42,6 +42,7 @@ class ModuleRun:
         first_batches: of training.
         parameters: of the module that are trained, by name.
         without_gradient: names of those that play no part in the loss of this step.
+        known_losses: of the untrained module, on each of the first batches; None where they are to be measured.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class ModuleRun:
         if not self.parameters:
             raise ReturnedError(f"the module of {task.task} has no parameter to train")
         self.without_gradient: frozenset[str] = frozenset()
+        self.known_losses: list[float] | None = None
 
     @property
     def random_state(self) -> tuple[Any, ...]:
@@ -180,13 +182,22 @@ class ModuleRun:
     @torch.no_grad()
     def initial_losses(self) -> list[float]:
         """Training loss on each of the first batches; leaves no trace in buffers, state and random numbers."""
-        losses = []
+        if self.known_losses is not None:
+            return self.known_losses
         with self.unchanged(), self._random.inside(advance=False):
-            for step, batch in enumerate(self.first_batches):
-                with self._draws_of(step):
-                    losses.append(self.loss(self.module, batch))
+            losses = [self._loss_at(step) for step in range(len(self.first_batches))]
         of_all: list[float] = torch.stack(losses).tolist()
         return of_all
+
+    @torch.no_grad()
+    def next_initial_loss(self, step: int) -> Tensor:
+        """Training loss on one of the first batches, going on from what the module carries; leaves no trace."""
+        with self.unchanged(anew=False), self._random.inside(advance=False):
+            return self._loss_at(step)
+
+    def _loss_at(self, step: int) -> Tensor:
+        with self._draws_of(step):
+            return self.loss(self.module, self.first_batches[step])
 
     @torch.no_grad()
     def validation_loss(self) -> float:

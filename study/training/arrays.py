@@ -28,7 +28,7 @@ from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.checkpoint import Checkpoint, CheckpointError, to_bytes
 from gradstudy.study.training.device import check_precision
-from gradstudy.study.training.trial import Trial
+from gradstudy.study.training.trial import Newcomer, Trial
 
 if TYPE_CHECKING:
     from gradstudy.models.cell_names import Cell
@@ -71,39 +71,33 @@ class Slots(Generic[Key]):
         hyperparameters: Mapping[str, float] = MappingProxyType({}),
         states: Sequence[bytes] = (),
     ) -> int:
-        """Put a trial into a free slot and measure its untrained model, or go on from where it was.
+        """Put a trial into a free slot, see ``Newcomer``, and return the step that it goes on from."""
+        self.admit_all([Newcomer(key, setting, seed, hyperparameters, states)])
+        return self._trials[-1].monitor.steps
 
-        Args:
-            key: which the trial is known by.
-            setting: of the trial.
-            seed: of the trial.
-            hyperparameters: of its optimizer, that differ from those of the array.
-            states: of the same trial, see ``state``; it goes on from the first that can be read.
+    def admit_all(self, newcomers: Sequence[Newcomer[Key]]) -> None:
+        """Put trials into free slots; measure the untrained models of those that do not go on from where they were."""
+        begun = [(each.key, each.run) for each in newcomers if not self._has_resumed(each)]
+        runs, array = [run for _, run in begun], self.array
+        slots = array.admit_all(runs) if isinstance(array, ModuleArray) else [array.admit(run) for run in runs]
+        for slot, (key, run) in zip(slots, begun, strict=True):
+            monitor = DivergenceMonitor(
+                self.array.initial_losses(slot),
+                self._spec.divergence,
+                loss=self._spec.trained_loss,
+                guard=skips_steps(self.array, run),
+            )
+            self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), self._spec.learning_rates))
 
-        Returns:
-            The step that it goes on from.
-        """
-        run = TrainingRun(
-            seed=seed,
-            strategy=setting.strategy,
-            threshold=setting.threshold,
-            learning_rate=setting.learning_rate,
-            hyperparameters=hyperparameters,
-        )
-        for state in states:
+    def _has_resumed(self, newcomer: Newcomer[Key]) -> bool:
+        """Whether a trial goes on from one of its states."""
+        for state in newcomer.states:
             with suppress(CheckpointError):
-                return self._resume(key, run, Checkpoint(state))
-        slot = self.array.admit(run)
-        monitor = DivergenceMonitor(
-            self.array.initial_losses(slot),
-            self._spec.divergence,
-            loss=self._spec.trained_loss,
-            guard=skips_steps(self.array, run),
-        )
-        self.take_up(key, Trial(run, monitor, self.array.validation_loss(slot), self._spec.learning_rates))
-        return 0
+                self._resume(newcomer.key, newcomer.run, Checkpoint(state))
+                return True
+        return False
 
-    def _resume(self, key: Key, run: TrainingRun, checkpoint: Checkpoint) -> int:
+    def _resume(self, key: Key, run: TrainingRun, checkpoint: Checkpoint) -> None:
         """Put a trial into a free slot as it was; raises CheckpointError where that is of another model."""
         slot = self.array.admit(run)
         try:
@@ -116,7 +110,6 @@ class Slots(Generic[Key]):
         trial = Trial(run, monitor, math.nan, self._spec.learning_rates)
         checkpoint.take_up(trial)
         self.take_up(key, trial)
-        return trial.monitor.steps
 
     def steps(self) -> list[tuple[Key, int]]:
         """How many steps each trial has made."""

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,44 @@ from gradstudy.models.schedules import Schedule
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.storage.results import Outcome, TrialResult
 from gradstudy.study.divergence import DivergenceMonitor, Verdict
+from gradstudy.study.search.space import Setting
 from gradstudy.study.training.summary import objective_of, spikes, summarize_gradients
 from gradstudy.study.wording import not_finite
 
+Key = TypeVar("Key")
+
 EXCEPTION = "exception"
 """The reason of a trial that failed because the user's code did."""
+
+
+@dataclass(frozen=True)
+class Newcomer(Generic[Key]):
+    """A trial that is to be trained.
+
+    Attributes:
+        key: which the trial is known by.
+        setting: of the trial.
+        seed: of the trial.
+        hyperparameters: of its optimizer, that differ from those of the array.
+        states: of the same trial, see ``Slots.state``; it goes on from the first that can be read.
+    """
+
+    key: Key
+    setting: Setting
+    seed: int
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    states: Sequence[bytes] = ()
+
+    @property
+    def run(self) -> TrainingRun:
+        """What makes its training what it is."""
+        return TrainingRun(
+            seed=self.seed,
+            strategy=self.setting.strategy,
+            threshold=self.setting.threshold,
+            learning_rate=self.setting.learning_rate,
+            hyperparameters=self.hyperparameters,
+        )
 
 
 @dataclass

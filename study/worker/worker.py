@@ -4,7 +4,8 @@ import os
 import socket
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -14,12 +15,12 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.storage.workers import register_worker, stop_worker
 from gradstudy.study.errors import TrialsFailError
 from gradstudy.study.search.pruning import steps_between_rungs
-from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.spec.variations import in_common, own_hyperparameters, variations, varied
 from gradstudy.study.training.arrays import Ended, Slots, make_array, make_workspace
 from gradstudy.study.training.data import load_data
 from gradstudy.study.training.slots import begin_together
+from gradstudy.study.training.trial import Newcomer
 from gradstudy.study.worker.bookkeeping import Begun, Bookkeeping, Ready
 from gradstudy.study.worker.checkpointing import Checkpointing
 from gradstudy.study.worker.failures import FAILURES_IN_A_ROW
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 ASKED_AHEAD = 0.25
 """Trials that are asked for before a slot is free, as a share of the slots: those that end together are replaced at
-once, and an adaptive sampler's answers are not much older than the trials that they rest on."""
+once, and an adaptive sampler's answers are not much older than the trials that they rest on. None where all slots are
+filled at once: they would wait for the whole of a training, while other workers go without."""
 
 SECONDS_UNTIL_ASKED_AGAIN = 0.5
 """Time until a worker that got no trial asks again."""
@@ -186,10 +188,10 @@ class Worker:
         """Have trials asked for until those that run and those that come fill the slots, and some more."""
         if self._running() and time.monotonic() < self._ask_again:
             return
-        running = self._running()
-        if running and self._together == self._slots:  # none begins before all of these have ended
-            running = self._slots
-        wanted = self._slots + max(1, int(ASKED_AHEAD * self._slots)) - running - len(self._asked)
+        running, ahead = self._running(), max(1, int(ASKED_AHEAD * self._slots))
+        if self._together == self._slots > 1:  # none begins before all of these have ended
+            running, ahead = self._slots if running else 0, 0
+        wanted = self._slots + ahead - running - len(self._asked)
         if self._ask_again:  # there was none, and there may be one now: no need to hear it from several
             wanted = min(wanted, 1 - len(self._asked))
         if wanted > 0:
@@ -199,7 +201,7 @@ class Worker:
 
     @cached_property
     def _together(self) -> int:
-        """How many slots are filled at once; to find out, a user's model is tried, and trials are claimed meanwhile."""
+        """How many slots are filled at once; to find out, a user's model is tried."""
         return begin_together(self._job.spec, self._job.data, self._device, self._slots)
 
     def _admit(self) -> None:
@@ -207,19 +209,32 @@ class Worker:
         idle = not self._running()
         if not idle and min(self._slots - self._running(), self._ready()) < min(self._together, len(self._asked)):
             return
-        fills = idle and self._together > 1
-        while self._asked and self._running() < self._slots and (self._ready() or fills or not self._running()):
-            ready = self._asked[0].result()
-            if ready is None:
-                self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
-            else:
-                self._ask_again = 0.0
-                begun, setting = ready.begun, ready.begun.setting
-                own = own_hyperparameters(self._job.spec, setting.factors)
-                self._slots_of(setting).admit(begun, setting, begun.claim.seed, own, ready.states)
-                self._checkpointing.begin(begun)
-                self._listener.started(begun.claim.ordinal)
+        fills, together = idle and self._together > 1, list[Ready | None]()
+        while len(together) < len(self._asked) and self._running() + len(together) < self._slots:
+            if not (self._ready() or fills or not self._running()):
+                return
+            together.append(self._asked[len(together)].result())
+            if not fills:
+                self._begin(together)
+                together = []
+        self._begin(together)
+
+    def _begin(self, together: Sequence[Ready | None]) -> None:
+        """Put the next trials that were asked for into slots that are free; None is where there was none."""
+        groups: dict[tuple[CellName, Factors], list[Newcomer[Begun]]] = defaultdict(list)
+        for ready in filter(None, together):
+            begun, setting = ready.begun, ready.begun.setting
+            own = own_hyperparameters(self._job.spec, setting.factors)
+            kind = setting.cell, in_common(self._job.spec, setting.factors)
+            groups[kind].append(Newcomer(begun, setting, begun.claim.seed, own, ready.states))
+        for kind, newcomers in groups.items():
+            self._slots_of(*kind).admit_all(newcomers)
+        for one in together:
             self._asked.popleft()
+            self._ask_again = 0.0 if one else time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
+            if one:
+                self._checkpointing.begin(one.begun)
+                self._listener.started(one.begun.claim.ordinal)
 
     def _ready(self) -> int:
         """How many trials that were asked for have come."""
@@ -236,10 +251,9 @@ class Worker:
     def _running(self) -> int:
         return sum(len(slots.keys) for slots in self._arrays.values())
 
-    def _slots_of(self, setting: Setting) -> Slots[Begun]:
+    def _slots_of(self, cell: "CellName", factors: "Factors") -> Slots[Begun]:
         """The array for trials of one cell and one choice of factors, but for hyperparameters of the optimizer."""
-        factors = in_common(self._job.spec, setting.factors)
-        key = (setting.cell, factors)
+        key = (cell, factors)
         if key not in self._arrays:
             if factors:  # there may be many: those without trials make room
                 self._arrays = {known: slots for known, slots in self._arrays.items() if slots.keys}
@@ -247,7 +261,7 @@ class Worker:
             if spec.precision not in self._workspaces:
                 self._workspaces[spec.precision] = make_workspace(spec, self._device)
             workspace = self._workspaces[spec.precision]
-            array = make_array(spec, setting.cell, self._loaded(spec), self._slots, workspace)
+            array = make_array(spec, cell, self._loaded(spec), self._slots, workspace)
             self._arrays[key] = Slots(array, spec)
         return self._arrays[key]
 

@@ -162,6 +162,23 @@ class Comparison:
             found[place].append(Taken.of(run, losses[place], own))
 
 
+def all_agree(skeleton: ModuleRun, runs: Sequence[ModuleRun]) -> bool:
+    """Whether the first steps of several runs in one program give what each gives alone, see ``agreement``.
+
+    Where they do not, whatever the reason, each is to be looked at by itself.
+    """
+    assert skeleton.company is not None
+    if skeleton.company.padding is not None:  # each is compared at a step of its own
+        return False
+    try:
+        alone = Comparison(runs, [0], skeleton=skeleton)
+        if alone.carries:
+            alone = Comparison(runs, [0, 1], skeleton=skeleton)
+    except (Exception, SystemExit):  # its own trial will say more
+        return False
+    return alone.disagreement() is None
+
+
 def agreement(skeleton: ModuleRun, run: ModuleRun) -> str | None:
     """Why a run's first step, and where it carries anything the second, cannot be trusted to a batched program.
 

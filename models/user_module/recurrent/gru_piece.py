@@ -27,13 +27,33 @@ class GruPiece(Piece):
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
         """See Piece."""
         first = self.used
-        rows = self.project(inputs, self._bias)
+        rows = self._project(self.enter(inputs))
         self.h[:, first] = h0
         step = bind("gru_forward", self.workspace, rows, *self._written)
-        recurrent = self.weights.recurrent.transpose(1, 2)
         for t in range(first, first + inputs.shape[1]):
-            torch.bmm(self.h[:, t], recurrent, out=self.before)
+            torch.bmm(self.h[:, t], self.from_state, out=self.before)
             step(t)
+
+    def _index(self) -> Tensor:
+        """Which row enters which sequence of a call of one step, [S, K, B]."""
+        rows = torch.arange(self.trials * self.batch, device=self.weights.input.device)
+        return rows.view(1, self.trials, self.batch).repeat(self.room, 1, 1)
+
+    def _project(self, inputs: Tensor) -> Tensor:
+        """What inputs [K, T, B, I] add to the gates, [K * T * B, G]; ``index`` then tells the row of each step.
+
+        The candidate takes it apart from what the state adds.
+        """
+        trials, steps, batch, _ = inputs.shape
+        rows = inputs.flatten(1, 2)
+        if self._bias is None:
+            made = torch.bmm(rows, self.from_inputs)
+        else:
+            made = torch.baddbmm(self._bias.unsqueeze(1), rows, self.from_inputs)
+        if steps > 1:
+            index = torch.arange(trials * steps * batch, device=rows.device).view(trials, steps, batch)
+            self.index[self.used : self.used + steps] = index.transpose(0, 1)
+        return made.flatten(0, 1)
 
     def backward(self, first: int, steps: int, given: StateGradients, lengths: Tensor | None) -> tuple[Tensor, ...]:
         """See Piece."""

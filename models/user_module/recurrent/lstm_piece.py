@@ -17,10 +17,9 @@ class LstmPiece(Piece):
         self.c = self._empty(room + 1, batch, hidden)
         self.tanh_c = self._empty(room, batch, hidden)
         self.output = self.h if weights.projection is None else self._empty(room + 1, batch, hidden)
-        self._bias = sum(weights.biases[1:], weights.biases[0]) if weights.biases else None
         self._projected = self._empty(room, batch, weights.recurrent.shape[2]) if self.output is not self.h else None
         """Gradients of the projected states, [K, S, B, R]."""
-        arrays = (self.index, self.before, self.gates, self.c, self.tanh_c, self.output)
+        arrays = (self.bias, self.index, self.before, self.gates, self.c, self.tanh_c, self.output)
         self._written = viewed(self.workspace, *arrays)
         self._read = (*viewed(self.workspace, self.gates, self.c, self.tanh_c, self.index), self.no_rows)
 
@@ -32,12 +31,11 @@ class LstmPiece(Piece):
         """See Piece."""
         assert c0 is not None
         first = self.used
-        rows = self.project(inputs, self._bias)
+        entering, projection = self.enter(inputs), self.weights.projection
         self.h[:, first], self.c[:, first] = h0, c0
-        step = bind("lstm_forward", self.workspace, rows, *self._written)
-        recurrent, projection = self.weights.recurrent.transpose(1, 2), self.weights.projection
+        step = bind("lstm_forward", self.workspace, *self._written)
         for t in range(first, first + inputs.shape[1]):
-            torch.bmm(self.h[:, t], recurrent, out=self.before)
+            self.add_up(entering[:, t - first], self.h[:, t])
             step(t)
             if projection is not None:
                 self.h[:, t + 1] = torch.bmm(self.output[:, t + 1], projection.transpose(1, 2))

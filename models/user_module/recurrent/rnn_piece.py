@@ -17,22 +17,21 @@ class RnnPiece(Piece):
         """See Piece."""
         super().__init__(weights, batch, room, weights.recurrent.shape[1])
         self._relu = nonlinearity == "relu"
-        self._bias = sum(weights.biases[1:], weights.biases[0]) if weights.biases else None
         self._initial: dict[int, Tensor] = {}
         """The initial state of each call by its first step; its place in ``h`` is that of the last state before it,
         which that one's backward pass needs."""
-        index, before, gates, h = viewed(self.workspace, self.index, self.before, self.gates, self.h)
-        self._written, self._read = (index, before, self.everybody, h), (gates, h, index, self.no_rows)
+        arrays = (self.bias, self.index, self.before, self.gates, self.h)
+        bias, index, before, gates, h = viewed(self.workspace, *arrays)
+        self._written, self._read = (bias, index, before, self.everybody, h), (gates, h, index, self.no_rows)
 
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:
         """See Piece."""
         first = self.used
-        rows = self.project(inputs, self._bias)
+        entering = self.enter(inputs)
         self._initial[first] = h0
-        step = partial(bind("rnn_forward", self.workspace, rows, *self._written), self._relu)
-        recurrent = self.weights.recurrent.transpose(1, 2)
+        step = partial(bind("rnn_forward", self.workspace, *self._written), self._relu)
         for t in range(first, first + inputs.shape[1]):
-            torch.bmm(h0 if t == first else self.h[:, t], recurrent, out=self.before)
+            self.add_up(entering[:, t - first], h0 if t == first else self.h[:, t])
             step(t)
 
     def backward(self, first: int, steps: int, given: StateGradients, lengths: Tensor | None) -> tuple[Tensor, ...]:

@@ -68,8 +68,10 @@ class Piece(ABC):
         """What the backward pass replaces by gradients."""
         self.workspace = Workspace(weights.input.dtype, weights.input.device)
         self.before = self._empty(batch, weights.input.shape[1])
-        self.index = torch.arange(self.trials * batch, device=weights.input.device)
-        self.index = self.index.view(1, self.trials, batch).repeat(room, 1, 1)
+        self.from_inputs = weights.input.transpose(1, 2).contiguous()
+        self.from_state = weights.recurrent.transpose(1, 2).contiguous()
+        """The weights as products take them a quarter faster than turned, [K, I, G] and [K, R, G]."""
+        self.index = self._index()
         self.h = self._empty(room + 1, batch, weights.recurrent.shape[2])
         """The state that goes round: step t reads entry t and writes entry t + 1, [K, S + 1, B, R]."""
         everybody = self.index.new_empty(0, 0, 0, dtype=torch.bool)
@@ -83,17 +85,27 @@ class Piece(ABC):
     def _empty(self, *shape: int) -> Tensor:
         return self.weights.input.new_empty(self.trials, *shape)
 
-    def project(self, inputs: Tensor, bias: Tensor | None) -> Tensor:
-        """What inputs [K, T, B, I] add to the gates, [K * T * B, G]; ``index`` then tells the row of each step."""
-        trials, steps, batch, _ = inputs.shape
-        rows = inputs.reshape(trials, steps * batch, -1)
-        self.entering[self.used] = rows
-        weight = self.weights.input.transpose(1, 2)
-        made = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight)
-        if steps > 1:
-            index = torch.arange(trials * steps * batch, device=rows.device).view(trials, steps, batch)
-            self.index[self.used : self.used + steps] = index.transpose(0, 1)
-        return made.flatten(0, 1)
+    @property
+    def bias(self) -> Tensor:
+        """The sum of the biases, [K, G]."""
+        shape = self.from_inputs.shape
+        return sum(self.weights.biases, self.weights.input.new_zeros(shape[0], shape[2]))
+
+    def _index(self) -> Tensor:
+        """Which row is added to the product of each sequence, [S, K, B]: the bias of its trial."""
+        trials = torch.arange(self.trials, device=self.weights.input.device)
+        return trials.view(1, -1, 1).repeat(self.room, 1, self.batch)
+
+    def enter(self, inputs: Tensor) -> Tensor:
+        """Keep the inputs [K, T, B, I] of a call, in one piece of memory."""
+        inputs = inputs.contiguous()
+        self.entering[self.used] = inputs.flatten(1, 2)
+        return inputs
+
+    def add_up(self, inputs: Tensor, state: Tensor) -> None:
+        """Have ``before`` hold what the inputs [K, B, I] and the state [K, B, R] of a step add to the gates."""
+        torch.bmm(inputs, self.from_inputs, out=self.before)
+        torch.baddbmm(self.before, state, self.from_state, out=self.before)
 
     @abstractmethod
     def forward(self, inputs: Tensor, h0: Tensor, c0: Tensor | None) -> None:

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from gradstudy.storage.results import TrialResult
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import Slots
+from gradstudy.study.training.trial import Newcomer
 from gradstudy.study.worker import checkpointing
 
 Work = Callable[..., None]
@@ -77,13 +78,13 @@ class StopAfterBlocks:
 def begun_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The step from which each trial was trained."""
     steps: list[int] = []
-    admit = Slots.admit
+    admit_all = Slots.admit_all
 
-    def noted(slots: Slots[Any], *given: Any, **more: Any) -> int:
-        steps.append(admit(slots, *given, **more))
-        return steps[-1]
+    def noted(slots: Slots[Any], newcomers: Sequence[Newcomer[Any]]) -> None:
+        admit_all(slots, newcomers)
+        steps.extend(step for _, step in slots.steps()[-len(newcomers) :])
 
-    monkeypatch.setattr(Slots, "admit", noted)
+    monkeypatch.setattr(Slots, "admit_all", noted)
     return steps
 
 
