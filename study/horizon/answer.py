@@ -8,14 +8,12 @@ import pandas as pd
 
 from gradstudy.study.answer.code_to_paste import code_to_paste
 from gradstudy.study.answer.evidence import RecommendedSetting
-from gradstudy.study.answer.recommendation import or_none, written
+from gradstudy.study.answer.recommendation import or_none
 from gradstudy.study.errors import BeyondHorizonError
 from gradstudy.study.horizon.causes import CAUSES
 from gradstudy.study.horizon.prediction import predict
-from gradstudy.study.spec.factors import described
-from gradstudy.study.statistics.grouping import SETTING, all_values
+from gradstudy.study.horizon.rows import key_of, runs_to_predict
 
-KEYS = [*SETTING, "factors"]
 AS_GOOD = 0.02
 """Share of the untrained loss within which two settings are about as good."""
 
@@ -111,7 +109,9 @@ def answer_at_horizon(
     if longer.empty:
         return None, pd.DataFrame()
     steps = int(spec["steps"])
-    runs = pd.concat([_runs(trials, spec), _runs(longer.assign(number=-1), spec)], ignore_index=True)
+    runs = pd.concat(
+        [runs_to_predict(trials, spec), runs_to_predict(longer.assign(number=-1), spec)], ignore_index=True
+    )
     horizon = int(spec.get("horizon") or runs["steps"].max())
     runs = runs[runs["steps"] <= horizon]
     try:
@@ -121,9 +121,9 @@ def answer_at_horizon(
     if table.empty:
         return None, table
     by_key = dict(list(runs.groupby("key", sort=False)))
-    rows = {_key(row): row for row in table.to_dict("records")}
+    rows = {key_of(row): row for row in table.to_dict("records")}
     first = next(iter(rows))
-    known = short and next(iter(runs.loc[runs["number"] == short.number, "key"]), _key(vars(short)))
+    known = short and next(iter(runs.loc[runs["number"] == short.number, "key"]), key_of(vars(short)))
     best = _predicted(rows[first], by_key[first])
     of_best = by_key[first].iloc[0]
     return AtHorizon(
@@ -140,37 +140,6 @@ def answer_at_horizon(
             {**spec, "steps": horizon, **of_best["values"]},
         ),
     ), table
-
-
-def _runs(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows of ``trial_result`` as ``predict`` takes them, with the ``values`` of factors and a ``key`` for a setting.
-
-    Thresholds and learning rates are those that are written, as longer runs have them.
-    """
-    trials = trials.dropna(subset=["learning_rate"])
-    values = all_values(trials)
-    given = zip(trials["strategy"], trials["threshold"], trials["learning_rate"], strict=True)
-    rounded = [written(strategy, or_none(threshold), rate, spec["space"]) for strategy, threshold, rate in given]
-    runs = pd.DataFrame(
-        {
-            "cell": trials["cell"].to_numpy(),
-            "strategy": trials["strategy"].to_numpy(),
-            "threshold": [threshold for threshold, _ in rounded],
-            "learning_rate": [rate for _, rate in rounded],
-            "factors": [described(each) for each in values],
-            "values": values,
-            "steps": trials["horizon"].astype(int).to_numpy(),
-            "untrained": trials["initial_validation_loss"].to_numpy(),
-        }
-    ).astype({"threshold": float})
-    for name in ("number", "seed", "outcome", "reason", "objective", "diverged_at_step"):
-        runs[name] = trials[name].to_numpy()
-    return runs.assign(key=[_key(row) for row in runs.to_dict("records")])
-
-
-def _key(row: Mapping[Any, Any]) -> str:
-    """What tells a setting from others."""
-    return str([None if row[name] != row[name] else row[name] for name in KEYS])
 
 
 def _predicted(row: Mapping[Any, Any], runs: pd.DataFrame) -> Predicted:

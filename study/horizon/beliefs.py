@@ -23,24 +23,24 @@ class CurvePrior:
 
     slope: float = -0.28
     tilt: float = 0.35
-    level: float = 0.18
-    level_cell: float = 0.057
-    level_group: float = 0.043
-    level_rate: float = 0.27
-    level_own: float = 0.014
-    slope_sd: float = 0.18
-    slope_cell: float = 0.126
-    slope_group: float = 0.03
-    slope_rate: float = 0.19
-    slope_own: float = 0.018
+    level: float = 0.19
+    level_cell: float = 0.059
+    level_group: float = 0.04
+    level_rate: float = 0.26
+    level_own: float = 0.013
+    slope_sd: float = 0.187
+    slope_cell: float = 0.127
+    slope_group: float = 0.029
+    slope_rate: float = 0.185
+    slope_own: float = 0.017
     walk_cell: float = 0.128
-    walk: float = 0.102
+    walk: float = 0.108
     walk_own: float = 0.028
     noise: float = 0.049
-    noise_length: float = 0.45
+    noise_length: float = 0.44
     noise_rate: float = 0.64
-    decades: float = 0.67
-    across: float = 0.75
+    decades: float = 0.65
+    across: float = 0.74
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +69,12 @@ class RiskPrior:
     """
 
     shift: float = 0.0
-    shift_sd: float = 0.096
+    shift_sd: float = 0.097
     hazards: tuple[HazardPrior, HazardPrior] = (
-        HazardPrior(failures=0.1, units=920.0, rise=6.0, rise_sd=4.0),
-        HazardPrior(failures=0.51, units=1770.0, rise=7.5, rise_sd=4.0),
+        HazardPrior(failures=0.11, units=1020.0, rise=6.0, rise_sd=4.0),
+        HazardPrior(failures=0.54, units=2020.0, rise=7.6, rise_sd=4.0),
     )
-    shares: tuple[tuple[float, float, float], ...] = ((0.2, 0.2, 0.2), (1.2, 7.2, 28.7), (1.2, 0.2, 3.2))
+    shares: tuple[tuple[float, float, float], ...] = ((0.2, 0.2, 0.2), (1.7, 8.2, 31.2), (1.2, 0.2, 3.2))
 
 
 @dataclass(frozen=True, kw_only=True)

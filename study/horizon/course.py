@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
+import pandas as pd
+
 from gradstudy.storage.database import Database
+from gradstudy.storage.frames import read_trials
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
 from gradstudy.study.errors import NothingToExtendError
@@ -13,10 +16,10 @@ from gradstudy.study.horizon.extension import (
     find_extensions,
     first_settings,
     is_ended,
-    results,
 )
 from gradstudy.study.horizon.halving import survivors
-from gradstudy.study.spec.rungs import Rung, planned_rungs
+from gradstudy.study.horizon.rows import runs_to_predict
+from gradstudy.study.spec.rungs import BEYOND, Rung, planned_rungs
 
 RUNGS = "gradstudy:rungs"
 """Under this name a study says to which rungs it is extended, where that does not follow from its horizon."""
@@ -95,20 +98,24 @@ def next_rung(database: Database, study: StudyRecord) -> Extension | None:
     if not rungs or not is_ended(database, study):
         return None
     begun = {extension.steps: extension for extension in find_extensions(database, study)}
+    aim = max(int(study.spec.get("horizon") or 0), rungs[-1].steps)
     before: list[Extension] = []
     for rung in rungs:
-        extension = begun.get(rung.steps) or _begin(database, study, rung, before)
+        extension = begun.get(rung.steps) or _begin(database, study, rung, before, aim)
         if extension is None or not is_ended(database, extension.record):
             return extension
         before.append(extension)
     return None
 
 
-def _begin(database: Database, study: StudyRecord, rung: Rung, before: Sequence[Extension]) -> Extension | None:
-    """Begin a rung with the best settings of the study, or of the last of the rungs before it."""
+def _begin(
+    database: Database, study: StudyRecord, rung: Rung, before: Sequence[Extension], aim: int
+) -> Extension | None:
+    """Begin a rung with the best settings of the study, or with those of the last rung that may be best at ``aim``."""
     if before:
-        answer, last = before[0].chosen[0], before[-1]
-        chosen = survivors(last.chosen, results(database, last), answer, rung.settings)
+        longer = [runs_to_predict(read_trials(database, each.record.name), study.spec) for each in before]
+        runs = pd.concat([runs_to_predict(read_trials(database, study.name), study.spec), *longer])
+        chosen = survivors(before[-1].chosen, runs, min(aim, BEYOND * before[-1].steps), rung.settings)
     else:
         try:
             chosen = first_settings(database, study, (rung.settings + 1) // 2)[: rung.settings]

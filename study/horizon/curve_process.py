@@ -65,22 +65,17 @@ class CurveProcess:
         return np.asarray(prior.noise * np.exp(prior.noise_length * lengths + prior.noise_rate * above))
 
     def predict(self, places: Ints, length: float) -> tuple[Floats, Floats]:
-        """Mean and standard deviation [n] of what stands for the losses.
+        """Mean [n] and covariance [n, n] of what stands for the losses.
 
         Args:
             places: [n] of settings.
             length: of the runs, in units.
         """
-        prior, lengths = self._prior, np.full(len(places), length)
+        lengths = np.full(len(places), length)
         across = self._covariance(self._place, self._length, places, lengths)
         seen = solve_triangular(self._factor, across, lower=True)
-        level = prior.level, prior.level_cell, prior.level_group, prior.level_rate, prior.level_own
-        slope = prior.slope_sd, prior.slope_cell, prior.slope_group, prior.slope_rate, prior.slope_own
-        walk = prior.walk_cell, prior.walk, prior.walk_own
-        squares = [float(np.square(each).sum()) for each in (level, slope, walk)]
-        before = squares[0] + length**2 * squares[1] + length * squares[2]
         mean = self._mean + self._slope(places) * length + across.T @ self._weights
-        return mean, np.sqrt(np.maximum(before - (seen**2).sum(0), JITTER))
+        return mean, self._covariance(places, lengths, places, lengths) - seen.T @ seen
 
     def _slope(self, places: Ints) -> Floats:
         return np.asarray(self._prior.slope + self._prior.tilt * self._distances[places])

@@ -100,11 +100,6 @@ def is_ended(database: Database, study: StudyRecord) -> bool:
     return counts[REMAINING] + counts[RUNNING] == 0
 
 
-def results(database: Database, extension: Extension) -> pd.DataFrame:
-    """How its settings fared, see ``fared``."""
-    return fared(extension.chosen, read_trials(database, extension.record.name))
-
-
 def read_longer(database: Database, study: StudyRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
     """How the settings fared that were trained longer, of every extension whose runs have ended.
 

@@ -1,22 +1,21 @@
-"""Which settings go on from a rung to the next one, which is four times as long: the best ones."""
+"""Which settings go on from a rung to the next one, which is four times as long: those that may be the best there."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from gradstudy.study.answer.confirmation_plan import Chosen
+from gradstudy.study.frontier.likelihood import Floats
+from gradstudy.study.horizon.beliefs import Beliefs
+from gradstudy.study.horizon.prediction import BELIEFS, possible_worths
+from gradstudy.study.horizon.rows import settings_to_predict
 from gradstudy.study.statistics.grouping import SETTING, all_values, in_words
 from gradstudy.study.statistics.settings import by_setting
 from gradstudy.study.wording import three_digits
 
-QUARTER = 0.25
-"""Of the settings, that go on as best ones."""
-KEPT = 2
-"""Settings that go on at least."""
 HALF = 0.5
-"""Longer training wants lower learning rates: what goes on from the lowest of its rates has half of it tried, too."""
+"""Longer training wants lower learning rates: of the lowest of its rates half may go on, too."""
 MEASURED = ["runs", "diverged", "rate_low", "rate_high", "loss", "loss_away", "untrained"]
 
 
@@ -39,23 +38,40 @@ def fared(chosen: list[Chosen], trials: pd.DataFrame) -> pd.DataFrame:
     return table[[*SETTING[:2], "factors", *SETTING[2:], "multiple", *MEASURED]]
 
 
-def survivors(chosen: list[Chosen], table: pd.DataFrame, answer: Chosen, most: int) -> list[Chosen]:
-    """The settings that go on from a rung: the best quarter of all, the answer of the study, half of lowest rates.
+def survivors(
+    chosen: list[Chosen], runs: pd.DataFrame, horizon: int, most: int, beliefs: Beliefs = BELIEFS
+) -> list[Chosen]:
+    """The settings that go on from a rung: those of which the best one is expected to be as good as possible.
 
-    Where there is little room, the answer of the short runs takes no place of one that was better here: with three
-    places it cost 24% of the loss at 16 times the steps in one of four problems, see ``docs/benchmarks.md``.
+    If all that go on were measured at the horizon, the best of them would be the answer. So each place goes to the
+    setting that lowers the expected J of the best one most: by being good, or by being so little known that it may be.
+    The best ones of a rung alone would often be alike, and not the ones that are best four times further on.
 
     Args:
-        chosen: the settings of the rung.
-        table: see ``fared``.
-        answer: of the study.
-        most: settings that may go on.
+        chosen: the settings of the rung; those whose rate is the lowest of it may go on with half of it, too.
+        runs: of all lengths so far, see ``predict``.
+        horizon: steps.
+        most: settings that go on.
+        beliefs: before any run was seen.
+
+    Returns:
+        The most wanted first.
     """
-    order = np.argsort(table["loss"].fillna(math.inf).to_numpy(), kind="stable")
-    kept = [chosen[place] for place in order[: max(KEPT, math.ceil(QUARTER * len(chosen)))]]
-    if answer in chosen and answer not in kept:
-        kept.append(answer)
-    return [*kept, *(_halved(setting) for setting in kept if _is_lowest(setting, chosen))][:most]
+    settings = [*chosen, *(_halved(setting) for setting in chosen if _is_lowest(setting, chosen))]
+    worths = possible_worths(runs, settings_to_predict(settings), horizon, beliefs)
+    return [settings[place] for place in _best_together(worths, most)]
+
+
+def _best_together(worths: Floats, most: int) -> list[int]:
+    """Places whose lowest value is expected to be lowest, found one after the other; values are [draws, places]."""
+    found: list[int] = []
+    lowest = np.full(len(worths), np.inf)
+    for _ in range(min(most, worths.shape[1])):
+        expected = np.minimum(lowest[:, None], worths).mean(0)
+        expected[found] = np.inf
+        found.append(int(expected.argmin()))
+        lowest = np.minimum(lowest, worths[:, found[-1]])
+    return found
 
 
 def _halved(setting: Chosen) -> Chosen:

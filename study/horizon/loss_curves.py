@@ -7,7 +7,7 @@ import numpy as np
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.frontier.places import Ints
 from gradstudy.study.horizon.beliefs import CurvePrior
-from gradstudy.study.horizon.curve_process import CurveProcess
+from gradstudy.study.horizon.curve_process import JITTER, CurveProcess
 from gradstudy.study.horizon.runs_by_length import RunsByLength
 
 SMALLEST_SHARE = 1e-6
@@ -44,9 +44,29 @@ class LossCurves:
             places: [n] of settings.
             length: of the runs, in units.
         """
-        each = np.array([process.predict(places, length) for process in self._processes])
-        mean = self._weights @ each[:, 0]
-        return mean, np.sqrt(self._weights @ (each[:, 1] ** 2 + (each[:, 0] - mean) ** 2))
+        means, covariances = self._each(places, length)
+        variances = np.maximum(np.diagonal(covariances, axis1=1, axis2=2), JITTER)
+        mean = self._weights @ means
+        return mean, np.sqrt(self._weights @ (variances + (means - mean) ** 2))
+
+    def draws(self, places: Ints, length: float, normal: Floats) -> Floats:
+        """What ``predict`` is the mean of, drawn for all settings together, [draws, n].
+
+        Args:
+            places: [n] of settings.
+            length: of the runs, in units.
+            normal: [draws, n] independent numbers of the standard normal distribution.
+        """
+        means, covariances = self._each(places, length)
+        which = np.searchsorted(np.cumsum(self._weights)[:-1], (np.arange(len(normal)) + 0.5) / len(normal))
+        values, vectors = np.linalg.eigh(covariances)
+        roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        return np.asarray(means[which] + np.einsum("dij,dj->di", roots[which], normal))
+
+    def _each(self, places: Ints, length: float) -> tuple[Floats, Floats]:
+        """What each process predicts: means [processes, n] and covariances [processes, n, n]."""
+        means, covariances = zip(*(process.predict(places, length) for process in self._processes), strict=True)
+        return np.array(means), np.array(covariances)
 
     def noise(self, places: Ints, length: float) -> Floats:
         """The standard deviation [n] of one run of settings around that."""

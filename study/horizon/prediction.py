@@ -23,6 +23,7 @@ BEST_OF_SHORT = 12
 COLUMNS = [
     "measured", "runs", "diverged", "loss", "loss_low", "loss_high", "risk", "risk_low", "risk_high", *CAUSES
 ]  # fmt: skip
+DRAWS = 2000
 BELIEFS = Beliefs()
 _NODES = (np.arange(61) + 0.5) / 61
 
@@ -54,7 +55,7 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
             f"nothing is known beyond {BEYOND} times the longest run, which has {int(runs['steps'].max()):,} steps: "
             f"the horizon must be within that, but got {horizon:,}"
         )
-    given = runs_by_length(runs[runs["outcome"].isin(["trained", "stalled", "diverged"]) & (runs["steps"] <= horizon)])
+    given = runs_by_length(_told(runs, horizon))
     if given.diverged.all():
         return pd.DataFrame(columns=[*given.table.columns, *COLUMNS])
     risk = LateRisk.of(given, beliefs.risk)
@@ -80,6 +81,40 @@ def predict(runs: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> pd.
     table["risk"], (table["risk_low"], table["risk_high"]) = chances.mean, interval(chances, WITHIN)
     table[list(CAUSES)] = causes.means
     return table.iloc[_order(expected, chances.below(ACCEPTED_RISK), given.longest[places])].reset_index(drop=True)
+
+
+def possible_worths(runs: pd.DataFrame, settings: pd.DataFrame, horizon: int, beliefs: Beliefs = BELIEFS) -> Floats:
+    """J of settings at a horizon as it may be, drawn for all of them together: those that are alike err alike.
+
+    Args:
+        runs: see ``predict``, of which one was kept at least.
+        settings: that are asked about, with or without runs: ``SETTING`` columns and ``factors`` in words, as of runs.
+        horizon: steps.
+        beliefs: before any run was seen.
+
+    Returns:
+        [draws, settings] in shares of the untrained loss, raised as in the order of ``predict`` where it is not known
+        that few runs diverge. The same ones whoever asks.
+    """
+    given = runs_by_length(_told(runs, horizon), settings)
+    keys = list(given.table.columns)
+    places = settings.merge(given.table.reset_index(), how="left", on=keys)["index"].to_numpy(np.int64)
+    length = given.units_to(horizon)
+    chances = LateRisk.of(given, beliefs.risk).competing(places, length).chances
+    curves, random = LossCurves(given, beliefs.curves), np.random.default_rng(0)
+    values = curves.draws(places, length, random.normal(size=(DRAWS, len(places))))
+    kept = curves.shares(values, curves.noise(places, length))
+    lost = random.beta(chances.lost, chances.kept, kept.shape)
+    return np.asarray(lost + (1 - lost) * kept + _penalty(chances.below(ACCEPTED_RISK)))
+
+
+def _told(runs: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """The runs that tell something of a horizon."""
+    return runs[runs["outcome"].isin(["trained", "stalled", "diverged"]) & (runs["steps"] <= horizon)]
+
+
+def _penalty(safe: Floats) -> Floats:
+    return np.asarray(PENALTY * np.maximum(CONFIDENT - safe, 0.0))
 
 
 def _asked(given: RunsByLength) -> Ints:
@@ -111,6 +146,5 @@ def _order(expected: Floats, safe: Floats, measured: Ints) -> Ints:
     A setting that was not run as long as others cannot be the answer: that a law favours it may be its error. The
     others come by J, raised by how far they are from being known to be safe.
     """
-    rating = expected + PENALTY * np.maximum(CONFIDENT - safe, 0.0)
     first = (safe >= CONFIDENT) & (measured == measured.max(initial=0))
-    return np.lexsort([rating, ~first]).astype(np.int64)
+    return np.lexsort([expected + _penalty(safe), ~first]).astype(np.int64)

@@ -119,18 +119,18 @@ class RunsByLength:
         )
 
 
-def runs_by_length(runs: pd.DataFrame) -> RunsByLength:
+def runs_by_length(runs: pd.DataFrame, more: pd.DataFrame | None = None) -> RunsByLength:
     """Sort runs by their settings.
 
     Args:
         runs: see ``gradstudy.study.horizon.prediction.predict``.
+        more: settings that need not have any runs; those without come last.
     """
     keys = [*GROUP, "factors", *SETTING[2:]]
     runs = runs.dropna(subset=["learning_rate", "objective", "untrained"]).reset_index(drop=True)
     runs = runs.assign(threshold=runs["threshold"].astype(float))
     setting = runs.groupby(keys, dropna=False, sort=False).ngroup().to_numpy(np.int64)
-    _, first = np.unique(setting, return_index=True)
-    table = runs.loc[first, keys].reset_index(drop=True)
+    table = pd.concat([runs[keys], *([] if more is None else [more[keys]])]).drop_duplicates(ignore_index=True)
     codes = [pd.factorize(table[name])[0] for name in (*GROUP, "factors")]
     decades = np.log10(table[SETTING[2:]].to_numpy(float))
     steps, untrained = runs["steps"].to_numpy(np.int64), runs["untrained"].to_numpy(float)
@@ -138,6 +138,7 @@ def runs_by_length(runs: pd.DataFrame) -> RunsByLength:
     losses = np.where(diverged, untrained, runs["objective"].to_numpy(float))
     at = runs["diverged_at_step"].astype(float).to_numpy()
     of_settings = pd.DataFrame({"unit": units(losses, untrained), "untrained": untrained}).groupby(setting).mean()
+    of_settings = of_settings.reindex(range(len(table))).fillna(of_settings.mean())
     return RunsByLength(
         table=table,
         settings=Settings(np.stack(codes, 1).astype(np.int64), decades[:, 0], decades[:, 1]),

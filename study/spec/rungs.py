@@ -1,7 +1,8 @@
 """How long the longer runs of a study with a horizon are, and how many of them its budget pays.
 
-They get as many training steps as the study's own trials. The horizon is reached where half of these pay for two runs
-of that length; else the longest runs are what half of them pays for, and the rest of the way is extrapolated.
+They make twice as many training steps as the study's own trials: with as many, the last rung had too few runs to tell
+settings apart in one of four problems, see ``docs/benchmarks.md``. The horizon is reached where half of these pay for
+two runs of that length; else the longest runs are what half of them pays for, and the rest of the way is extrapolated.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,8 @@ FACTOR = 4
 """Between two rungs, of the steps."""
 BEYOND = 16
 """Times the longest run up to which it tells something."""
+LONGER = 2
+"""Times the steps of the study's own trials that the longer runs make, at most."""
 FEWEST = 2
 """Runs of the longest rung: of two settings, one each."""
 FIRST, LATER = 12, 4
@@ -49,7 +52,7 @@ def rung_steps(short: int, longest: int) -> list[int]:
 
 def longest_paid(short: int, trials: int) -> int:
     """The steps of the longest runs that the budget of a study pays, whose own trials make ``short``."""
-    budget = short * trials
+    budget = LONGER * short * trials
     alone = min(budget // FEWEST, 2 * FACTOR * short - FACTOR)  # beyond that there is a rung before it
     return max(alone, budget // (2 * FEWEST))
 
@@ -58,7 +61,7 @@ def planned_rungs(short: int, trials: int, horizon: int) -> list[Rung]:
     """The rungs of a study with a horizon, the shortest first.
 
     The longest one gets half of the budget, the one before it half of the rest, and so on; the first one gets what is
-    left. All together they make no more training steps than the trials of the study.
+    left. All together they make at most ``LONGER`` times as many training steps as the trials of the study.
 
     Args:
         short: steps of the study's own trials.
@@ -66,7 +69,7 @@ def planned_rungs(short: int, trials: int, horizon: int) -> list[Rung]:
         horizon: steps that its answer is for.
     """
     steps = rung_steps(short, min(horizon, longest_paid(short, trials)))
-    left, rungs = short * trials, list[Rung]()
+    left, rungs = LONGER * short * trials, list[Rung]()
     for each in reversed(steps):
         share = left if each == steps[0] else left // 2
         left -= share

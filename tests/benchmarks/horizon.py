@@ -8,7 +8,7 @@ The truth is ``data/horizon_runs.csv.gz``, see ``horizon_truth.py``. Beliefs are
 import numpy as np
 import pandas as pd
 from horizon_beliefs import fitted_beliefs
-from horizon_rungs import FACTOR, GROUP, KEYS, TIMES, Plan, Truth, read, seen_after
+from horizon_rungs import FACTOR, GROUP, KEYS, TIMES, Truth, read, seen_after
 from scipy.stats import betabinom, binom
 
 from gradstudy.study.frontier.likelihood import Floats
@@ -27,15 +27,13 @@ RULE = -0.32
 DRAWS = 4000
 SURER = 2
 """Times as many runs that what is known of P(diverge) might count for: whether narrower intervals would tell more."""
-PLANS = {"12 and 3 runs": Plan((12, 3), (1, 1)), "24 and 8 runs": Plan((12, 4), (2, 2))}
-MAIN = next(iter(PLANS))
 SHORT = (200, 800)
 
 
-def regret(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> dict[str, float]:
+def regret(truth: Truth, short: int, beliefs: Beliefs) -> dict[str, float]:
     """How far above the best known J that of the answer is, as a share of it, and which share of all steps it took."""
     horizon = TIMES * short
-    seen = seen_after(truth, short, plan)
+    seen = seen_after(truth, short, beliefs)
     known = truth.settings(horizon)
     answer = predict(seen, horizon, beliefs).merge(known, on=KEYS, suffixes=("_predicted", "")).iloc[0]
     best = known["loss"].min()
@@ -47,14 +45,14 @@ def regret(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> dict[str, 
     }  # fmt: skip
 
 
-def covered(truth: Truth, short: int, times: int, plan: Plan | None, beliefs: Beliefs) -> tuple[pd.DataFrame, ...]:
+def covered(truth: Truth, short: int, times: int, with_rungs: bool, beliefs: Beliefs) -> tuple[pd.DataFrame, ...]:
     """For each setting without runs at the horizon: whether its 90% intervals hold the truth, of J and of P(diverge).
 
     The truth is a mean of few runs: ``mean_holds`` is of the interval of such a mean, with their noise and with as many
     diverged ones as it happens to have, ``loss_holds`` of that of J itself.
     """
     horizon = short * times
-    seen = truth.of_length(short) if plan is None else seen_after(truth, short, plan)
+    seen = seen_after(truth, short, beliefs) if with_rungs else truth.of_length(short)
     seen = seen[seen["steps"] < horizon]
     given = runs_by_length(seen)
     places, length = np.arange(len(given.table)), given.units_to(horizon)
@@ -99,10 +97,10 @@ def _is_possible(low: float, high: float, lost: float, runs: float) -> bool:
     return bool(np.any(in_middle))
 
 
-def frontier_errors(truth: Truth, short: int, plan: Plan, beliefs: Beliefs) -> pd.DataFrame:
+def frontier_errors(truth: Truth, short: int, beliefs: Beliefs) -> pd.DataFrame:
     """Decades by which the frontiers at the horizon were missed, of groups that have one there."""
     horizon = TIMES * short
-    given = runs_by_length(seen_after(truth, short, plan)).up_to(horizon - 1)
+    given = runs_by_length(seen_after(truth, short, beliefs)).up_to(horizon - 1)
     risk = LateRisk.of(given, beliefs.risk)
     unchanged, _ = risk.frontiers.moved(0.0)
     ours, _ = risk.frontiers.moved(given.units_to(horizon))
@@ -127,23 +125,18 @@ def main() -> None:
     beliefs = {truth.name: fitted_beliefs([other for other in truths if other is not truth]) for truth in truths}
     for short in SHORT:
         able = [truth for truth in truths if (truth.settings(TIMES * short)["lost"] == 0).any()]
-        rows = [
-            {"plan": name, "problem": truth.name, **regret(truth, short, plan, beliefs[truth.name])}
-            for name, plan in PLANS.items()
-            for truth in able
-        ]
+        rows = [{"problem": truth.name, **regret(truth, short, beliefs[truth.name])} for truth in able]
         _show(f"answers of {short:,} steps at {TIMES * short:,}", pd.DataFrame(rows))
-        plan = PLANS[MAIN]
-        for times, known in ((FACTOR, None), (TIMES, None), (TIMES, plan)):
-            held = {truth.name: covered(truth, short, times, known, beliefs[truth.name]) for truth in able}
+        for times, with_rungs in ((FACTOR, False), (TIMES, False), (TIMES, True)):
+            held = {truth.name: covered(truth, short, times, with_rungs, beliefs[truth.name]) for truth in able}
             every = [*held.items(), ("all", tuple(map(pd.concat, zip(*held.values(), strict=True))))]
-            seen = "short runs" if known is None else f"runs up to {FACTOR * short:,}"
+            seen = f"runs up to {FACTOR * short:,}" if with_rungs else "short runs"
             at = f"at {times * short:,} steps, by {seen}"
             _show(f"90% intervals {at}", pd.DataFrame([{"problem": name, **_coverage(*each)} for name, each in every]))
             _show(f"diverged runs {at}: expected, seen", pd.DataFrame([
                 {"problem": name, **{cause: _told(risks, cause) for cause in CAUSES}} for name, (_, risks) in every
             ]))  # fmt: skip
-        errors = [frontier_errors(truth, short, plan, beliefs[truth.name]).assign(problem=truth.name) for truth in able]
+        errors = [frontier_errors(truth, short, beliefs[truth.name]).assign(problem=truth.name) for truth in able]
         table = pd.concat(errors)
         _show(f"frontiers at {TIMES * short:,} steps, decades", table)
         if len(table):

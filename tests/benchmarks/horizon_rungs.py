@@ -7,13 +7,17 @@ import pandas as pd
 
 from gradstudy.study.answer.confirmation_plan import Chosen
 from gradstudy.study.answer.recommendation import or_none
+from gradstudy.study.horizon.beliefs import Beliefs
 from gradstudy.study.horizon.causes import CAUSES, causes_of
 from gradstudy.study.horizon.halving import survivors
+from gradstudy.study.spec.rungs import Rung, planned_rungs
 
 DATA = Path(__file__).parent / "data" / "horizon_runs.csv.gz"
 GROUP = ["cell", "strategy", "threshold"]
 KEYS = [*GROUP, "learning_rate"]
 FACTOR, TIMES = 4, 16
+TRIALS = 96
+"""Short runs of each task and optimizer."""
 LOWER = 0.75
 """Of a learning rate, that the next lower one of the grid has at most."""
 
@@ -38,14 +42,6 @@ class Truth:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Settings at most, and runs of each, at 4 and at 16 times the short runs."""
-
-    settings: tuple[int, int]
-    runs: tuple[int, int]
-
-
 def read() -> list[Truth]:
     """The truth of every task and optimizer."""
     runs = pd.read_csv(DATA).rename(columns={"initial_validation_loss": "untrained"})
@@ -56,7 +52,12 @@ def read() -> list[Truth]:
     return [Truth(f"{task} {optimizer}", each.reset_index(drop=True)) for (task, optimizer), each in named]
 
 
-def seen_after(truth: Truth, short: int, plan: Plan) -> pd.DataFrame:
+def rungs_to(short: int) -> list[Rung]:
+    """Those of a launch with as many trials as there are short runs, to 16 times their steps."""
+    return planned_rungs(short, TRIALS, TIMES * short)
+
+
+def seen_after(truth: Truth, short: int, beliefs: Beliefs) -> pd.DataFrame:
     """The runs that a study has seen after its rungs.
 
     To the first go the best settings of different groups, each with the next lower learning rate of the grid in place
@@ -65,15 +66,14 @@ def seen_after(truth: Truth, short: int, plan: Plan) -> pd.DataFrame:
     seen = [truth.of_length(short)]
     ranked = truth.settings(short).sort_values("loss", kind="stable")
     chosen = _with_lower(ranked.groupby(GROUP, dropna=False).head(1), ranked)
-    answer = chosen[0]
-    for steps, count, runs in zip((FACTOR * short, TIMES * short), plan.settings, plan.runs, strict=True):
+    for rung in rungs_to(short):
         if len(seen) > 1:
-            last = seen[-1].groupby(KEYS, dropna=False, as_index=False).agg(loss=("objective", "mean"))
-            chosen = survivors(chosen, _rows(chosen).merge(last, how="left", on=KEYS), answer, count)
-        known = _rows(chosen).merge(truth.settings(steps)[KEYS], on=KEYS)[KEYS].head(count)
+            # Of those whose longer runs nobody made the next ones go on.
+            chosen = survivors(chosen, pd.concat(seen), TIMES * short, 2 * len(chosen), beliefs)
+        of_length = truth.of_length(rung.steps)
+        known = _rows(chosen).merge(truth.settings(rung.steps)[KEYS], on=KEYS)[KEYS].head(rung.settings)
         chosen = [_chosen(row) for row in known.to_dict("records")]
-        of_length = truth.of_length(steps)
-        seen.append(of_length[of_length["seed"] < runs].merge(known, on=KEYS))
+        seen.append(of_length[of_length["seed"] < rung.runs_of_each(rung.settings)].merge(known, on=KEYS))
     return pd.concat(seen)
 
 

@@ -22,9 +22,9 @@ from gradstudy.study.horizon.course import is_over, stretches
 
 Run = Callable[..., Result]
 TO_160 = ("--steps=10", "--trials=64", "--horizon=160")
-"""Of 640 training steps again, 8 runs of 40 steps and 2 of 160."""
+"""Of twice 640 training steps, 16 runs of 40 steps and 4 of 160."""
 TO_80 = ("--steps=10", "--trials=32", "--horizon=80", "--sampler=qmc")
-"""Of 320 training steps again, 8 runs of 20 steps and 2 of 80."""
+"""Of twice 320 training steps, 16 runs of 20 steps and 4 of 80."""
 SLOW = ("--lr=0.05:0.2", "--strategies=none,norm", "--slots=4", *TO_80)
 
 
@@ -50,13 +50,13 @@ def test_the_longer_runs_follow_by_themselves_and_the_answer_is_for_the_horizon(
     result = gradstudy("launch", "h", *flags, *TO_160, "--schedule=cosine")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert "longer runs of the best settings follow, by themselves: up to 8 of 40, then up to 2 of 160 steps" in lines
+    assert "longer runs of the best settings follow, by themselves: up to 16 of 40, then up to 4 of 160 steps" in lines
     begun = [re.fullmatch(r"(\d+) steps: (\d+) settings, (\d+) runs? of each", line) for line in lines]
     rungs = {int(found[1]): int(found[2]) * int(found[3]) for found in begun if found is not None}
     assert runs_of(db) == {10: 64, **rungs}
     assert list(rungs) == [40, 160]
-    assert 4 <= rungs[40] <= 8
-    assert rungs[160] == 2
+    assert 8 <= rungs[40] <= 16
+    assert rungs[160] == 4
     assert lines[-1] == "done; now: gradstudy report h"
 
     shown = gradstudy("report", "h").stdout
@@ -89,10 +89,10 @@ def test_a_horizon_that_cannot_be_reached_is_extrapolated_to_and_says_so(
     db: Database, gradstudy: Run, flags: list[str]
 ) -> None:
     assert gradstudy("launch", "h", *flags, "--steps=10", "--trials=32", "--horizon=640").exit_code == 0
-    assert (list(runs_of(db)), runs_of(db)[80]) == ([10, 20, 80], 2)
+    assert (list(runs_of(db)), runs_of(db)[160]) == ([10, 40, 160], 2)
     shown = gradstudy("report", "h").stdout
     assert "Answer for 640 steps, extrapolated" in shown
-    assert "Extrapolated: from 80 to 640 steps, 8 times beyond its longest runs; no run of it was made there." in shown
+    assert "Extrapolated: from 160 to 640 steps, 4 times beyond its longest runs; no run of it was made there." in shown
 
 
 def test_every_run_has_a_schedule_of_its_own_length_and_a_warm_up_of_as_many_steps(
@@ -181,7 +181,7 @@ def test_where_no_run_trained_it_ends_with_a_sentence(db: Database, gradstudy: R
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [(("--horizon=20",), "horizon must be above steps, which is 20, but got 20"),
-     (("--horizon=20000",), "8 trials of 20 steps pay for runs of 80 steps, and so for a horizon of 1,280, but got "),
+     (("--horizon=20000",), "8 trials of 20 steps pay for runs of 156 steps, and so for a horizon of 2,496, but got "),
      (("--task=sunspots", "--horizon=4"), "4 rows to forecast are --forecast 4")],
 )  # fmt: skip
 def test_a_horizon_that_means_nothing_is_refused(

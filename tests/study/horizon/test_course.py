@@ -58,7 +58,7 @@ def test_of_processes_that_begin_a_rung_together_one_does(request: pytest.Fixtur
         begun = run_together(4, begin_next_rung, url)
         [longer] = list_extensions(db, study)
         assert begun == [[longer.study_id, longer.budget]] * 4
-        assert longer.budget == 8  # two settings, and 8 runs of 40 steps are paid
+        assert longer.budget == 16  # two settings, and 16 runs of 40 steps are paid
         end_all(db, longer)
         assert len({tuple(each) for each in run_together(4, begin_next_rung, url)}) == 1
         assert [each.spec["steps"] for each in list_extensions(db, study)] == [40, 160]
@@ -68,12 +68,12 @@ def test_a_rung_begins_when_all_runs_before_it_have_ended(db: Database) -> None:
     study = launched(db, horizon=160)
     assert next_rung(db, study) is None
     assert [(each.steps, each.runs, each.record is None) for each in stretches(db, study)] == [
-        (10, 64, False), (40, 8, True), (160, 2, True)
+        (10, 64, False), (40, 16, True), (160, 4, True)
     ]  # fmt: skip
     end_all(db, study)
     first = next_rung(db, study)
     assert first is not None
-    assert (first.steps, first.runs) == (40, 4)
+    assert (first.steps, first.runs) == (40, 8)
     assert next_rung(db, study) == first
     end_all(db, first.record)
     last = next_rung(db, study)
@@ -103,7 +103,7 @@ def test_a_beginning_that_was_cut_off_goes_on(db: Database, monkeypatch: pytest.
     assert len(stretches(db, study)) == 3
     found = next_rung(db, study)
     assert found is not None
-    assert found.record.budget == 8
+    assert found.record.budget == 16
     assert len(list_studies(db)) == 2
 
 
