@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
-from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_rows import DraftRows, create_trials
 from gradstudy.storage.queue import SettingRow, enqueue_replicates
 from gradstudy.storage.transactions import writing
@@ -62,7 +61,7 @@ def begin_trials(engine: Engine, beginnings: Sequence[Beginning]) -> list[Claim 
                 {"trial_id": key, **columns[each.claim.id], ROW: each.claim.id}
                 for each, key in zip(new, keys, strict=True)
             ]
-            update_rows(connection, begun, started_at=utc_now())
+            update_rows(connection, begun, now="started_at")
             enqueue_replicates(connection, study_id, [(each.setting, each.replicates) for each in new])
     return [
         replace(each.claim, trial_id=attached[each.claim.id], setting=each.setting)

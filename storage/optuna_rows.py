@@ -25,6 +25,16 @@ OPEN = ("RUNNING", "WAITING")
 """The states of trials that have not ended."""
 
 
+# Statements of every group of trials are made once: to make them takes longer than to run them, and others may wait.
+OF_STUDY = TRIALS.c.study_id == bindparam("of")
+HELD = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("of")).with_for_update(key_share=True)
+NEWEST = select(TRIALS.c.trial_id, TRIALS.c.number).where(OF_STUDY).order_by(TRIALS.c.trial_id.desc()).limit(1)
+BEGUN = insert(TRIALS).values(
+    study_id=bindparam("of"), state="RUNNING", datetime_start=utc_now(), number=bindparam("n")
+)
+SINCE = select(TRIALS.c.trial_id).where(OF_STUDY, TRIALS.c.trial_id > bindparam("last")).order_by(TRIALS.c.trial_id)
+
+
 @dataclass(frozen=True)
 class DraftRows:
     """What is stored of a trial that is not there yet, made before the transaction: while it lasts, others may wait.
@@ -69,14 +79,10 @@ def create_trials(connection: Connection, study_id: int, trials: Sequence[DraftR
     Returns:
         The ``trial_id`` of each.
     """
-    of_study = TRIALS.c.study_id == study_id
-    connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update(key_share=True))
-    newest = select(TRIALS.c.trial_id, TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
-    last, number = connection.execute(newest).one_or_none() or (0, -1)
-    row = {"study_id": study_id, "state": "RUNNING", "datetime_start": utc_now(), "number": bindparam("n")}
-    connection.execute(insert(TRIALS).values(row), [{"n": number + 1 + place} for place in range(len(trials))])
-    new = select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > last).order_by(TRIALS.c.trial_id)
-    keys = list(connection.scalars(new))
+    connection.scalar(HELD, {"of": study_id})
+    last, number = connection.execute(NEWEST, {"of": study_id}).one_or_none() or (0, -1)
+    connection.execute(BEGUN, [{"of": study_id, "n": number + 1 + place} for place in range(len(trials))])
+    keys = list(connection.scalars(SINCE, {"of": study_id, "last": last}))
     rows = list(zip(keys, trials, strict=True))
     if parameters := [{"trial_id": key, **row} for key, trial in rows for row in trial.parameters]:
         connection.execute(insert(PARAMETERS), parameters)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Dialect, Engine
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
-from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_internals import SYSTEM_ATTRIBUTES, USER_ATTRIBUTES
 from gradstudy.storage.optuna_rows import attribute_rows, insert_attributes, tell_trials
 from gradstudy.storage.results import TrialResult
@@ -88,7 +87,7 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
         if new:
             if len(new) < len(endings):
                 prepared = _Prepared.of(engine.dialect, new)
-            update_rows(connection, prepared.trials, finished_at=utc_now())
+            update_rows(connection, prepared.trials, now="finished_at")
             discard_checkpoints(connection, [each.claim.id for each in new if each.has_states])
             prepared.steps.run(connection)
             insert_attributes(connection, USER_ATTRIBUTES, prepared.user)
