@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -129,10 +130,11 @@ class WorkerPool:
                     member.tell()
         return any(member.process.exitcode is None for member in self._members)
 
-    def wait(self) -> None:
-        """Wait until every worker has ended."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until every worker has ended, so many ``seconds`` at most."""
+        end = None if seconds is None else time.monotonic() + seconds
         for member in self._members:
-            member.process.join()
+            member.process.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def ask_to_stop(self) -> None:
         """Let every worker give back its trials and end."""

@@ -126,7 +126,8 @@ def _run_pool(job: "Job", pool: "WorkerPool | RayPool", watch: "WayWatch", stop:
 
     pool.begin()
     while pool.running():
-        if stop.wait(SECONDS_BETWEEN_LOOKS):
+        pool.wait(SECONDS_BETWEEN_LOOKS)
+        if stop.is_set():
             pool.ask_to_stop()
             pool.wait()
         if watch.look():

@@ -36,7 +36,8 @@ ASKED_AHEAD = 0.25
 once, and an adaptive sampler's answers are not much older than the trials that they rest on."""
 
 SECONDS_UNTIL_ASKED_AGAIN = 0.5
-"""Time until a worker that got no trial asks again."""
+"""Time until a worker that got no trial asks again; one that has none at all begins with less."""
+SHORTEST_PAUSE = 0.03
 
 
 class Listener(Protocol):
@@ -95,6 +96,7 @@ class Worker:
         self._checkpointing = Checkpointing()
         self._judged: deque[tuple[Begun, Future[bool]]] = deque()
         self._ask_again = 0.0
+        self._pause = SHORTEST_PAUSE
         self._worker_id = register_worker(
             job.database.engine, socket.gethostname(), os.getpid(), device, process_space()
         )
@@ -178,7 +180,8 @@ class Worker:
         """Wait for trials that others hold; False when there is nothing to wait for."""
         if not self._stand_by or bookkeeper.submit(books.is_complete).result():
             return False
-        stop.wait(SECONDS_UNTIL_ASKED_AGAIN)
+        stop.wait(self._pause)
+        self._pause = min(2 * self._pause, SECONDS_UNTIL_ASKED_AGAIN)
         bookkeeper.submit(books.recover).result()
         return True
 
@@ -213,7 +216,7 @@ class Worker:
             if ready is None:
                 self._ask_again = time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
             else:
-                self._ask_again = 0.0
+                self._ask_again, self._pause = 0.0, SHORTEST_PAUSE
                 begun, setting = ready.begun, ready.begun.setting
                 own = own_hyperparameters(self._job.spec, setting.factors)
                 self._slots_of(setting).admit(begun, setting, begun.claim.seed, own, ready.states)
