@@ -47,6 +47,7 @@ bench: $(READY)  ## time training steps, own models, whole studies, claims, chec
 	$(BIN)/python tests/benchmarks/own_model.py
 	$(BIN)/python tests/benchmarks/own_command.py
 	$(BIN)/python tests/benchmarks/whole_study.py
+	$(BIN)/python tests/benchmarks/workers.py
 	$(BIN)/python tests/benchmarks/where_time_goes.py
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/checkpoint_cost.py

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
-from gradstudy.storage.clock import utc_now
-from gradstudy.storage.optuna_rows import create_trials
+from gradstudy.storage.optuna_rows import DraftRows, create_trials
 from gradstudy.storage.queue import SettingRow, enqueue_replicates
 from gradstudy.storage.transactions import writing
 
@@ -48,15 +47,21 @@ def begin_trials(engine: Engine, beginnings: Sequence[Beginning]) -> list[Claim 
         The claims with their settings and ``trial_id``; None for a trial that belongs to another worker by now. It may
         be repeated when the database did not answer.
     """
+    drafts = {each.claim.id: DraftRows.of(each.trial) for each in beginnings}
+    columns = {each.claim.id: each.setting.columns() for each in beginnings}
     with writing(engine) as connection:
         rows = lock_owned(connection, [each.claim for each in beginnings])
         attached = {key: row["trial_id"] for key, row in rows.items() if row["outcome"] is None}
         new = [each for each in beginnings if each.claim.id in attached and attached[each.claim.id] is None]
         if new:
             study_id = new[0].claim.study_id
-            keys = create_trials(connection, study_id, [each.trial for each in new])
+            keys = create_trials(connection, study_id, [drafts[each.claim.id] for each in new])
             attached |= {each.claim.id: key for each, key in zip(new, keys, strict=True)}
-            _attach(connection, new, keys)
+            begun = [
+                {"trial_id": key, **columns[each.claim.id], ROW: each.claim.id}
+                for each, key in zip(new, keys, strict=True)
+            ]
+            update_rows(connection, begun, now="started_at")
             enqueue_replicates(connection, study_id, [(each.setting, each.replicates) for each in new])
     return [
         replace(each.claim, trial_id=attached[each.claim.id], setting=each.setting)
@@ -64,11 +69,3 @@ def begin_trials(engine: Engine, beginnings: Sequence[Beginning]) -> list[Claim 
         else None
         for each in beginnings
     ]
-
-
-def _attach(connection: Connection, beginnings: Sequence[Beginning], keys: Sequence[int]) -> None:
-    rows = [
-        {"trial_id": key, **each.setting.columns(), ROW: each.claim.id}
-        for each, key in zip(beginnings, keys, strict=True)
-    ]
-    update_rows(connection, rows, started_at=utc_now())

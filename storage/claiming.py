@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, case, func, insert, select, update
 
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.clock import utc_now
@@ -18,6 +17,24 @@ from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.workers import alive
 
 NO_LIMIT = 2**31 - 1
+
+
+OF_STUDY = TRIAL.c.study_id == bindparam("study_id")
+
+
+def _counted(*conditions: ColumnElement[bool]) -> Select[int]:
+    return select(func.count()).where(*conditions)
+
+
+# Statements of every claim are made once: to make them takes longer than to run them, and others may wait.
+STANDING = select(
+    select(func.max(TRIAL.c.ordinal)).where(OF_STUDY, TRIAL.c.ordinal < bindparam("places")).scalar_subquery(),
+    _counted(OF_STUDY, TRIAL.c.ordinal >= bindparam("places")).select_from(TRIAL).scalar_subquery(),
+    _counted(OF_STUDY, TRIAL.c.outcome.is_(None)).select_from(TRIAL).scalar_subquery(),
+    _counted(alive()).select_from(Worker).scalar_subquery(),
+)
+"""The attributes of a ``Standing``."""
+CLAIMED = select(*TRIAL.c).where(OF_STUDY, TRIAL.c.ordinal.in_(bindparam("ordinals", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -154,20 +171,7 @@ def _waiting(connection: Connection, study: StudyRecord, wanted: int, *, passing
 
 def _standing(connection: Connection, study_id: int, places: int) -> Standing:
     """Read each from an index."""
-    of_study = TRIAL.c.study_id == study_id
-
-    def counted(*conditions: Any) -> Any:
-        return select(func.count()).where(*conditions)
-
-    row = connection.execute(
-        select(
-            select(func.max(TRIAL.c.ordinal)).where(of_study, TRIAL.c.ordinal < places).scalar_subquery().label("last"),
-            counted(of_study, TRIAL.c.ordinal >= places).select_from(TRIAL).scalar_subquery().label("behind"),
-            counted(of_study, TRIAL.c.outcome.is_(None)).select_from(TRIAL).scalar_subquery().label("begun"),
-            counted(alive()).select_from(Worker).scalar_subquery().label("living"),
-        )
-    ).one()
-    return Standing(*row)
+    return Standing(*connection.execute(STANDING, {"study_id": study_id, "places": places}).one())
 
 
 def _first_unclaimed(last: int | None, replicates: int) -> int:
@@ -201,8 +205,8 @@ def _read(connection: Connection, study: StudyRecord, ordinals: Sequence[int]) -
     """The claims of these ordinals, in their order; Optuna is told of those that run again."""
     if not ordinals:
         return []
-    query = select(*TRIAL.c).where(TRIAL.c.study_id == study.study_id, TRIAL.c.ordinal.in_(ordinals))
-    by_ordinal = {row["ordinal"]: row for row in connection.execute(query).mappings()}
+    found = connection.execute(CLAIMED, {"study_id": study.study_id, "ordinals": ordinals})
+    by_ordinal = {row["ordinal"]: row for row in found.mappings()}
     rows = [by_ordinal[ordinal] for ordinal in ordinals]
     set_states(connection, [row["trial_id"] for row in rows if row["trial_id"] is not None], "RUNNING")
     kept = ("id", "study_id", "ordinal", "attempt", "worker_id", "trial_id", "seed", "losses")

@@ -6,10 +6,12 @@ deleted, cannot write to it any more, even where another study has the same numb
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Update, and_, bindparam, delete, select, update
 
+from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_rows import set_states
 from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.schema import TRIAL, Step
@@ -96,18 +98,26 @@ def belongs_to(claim: Claim) -> ColumnElement[bool]:
     )
 
 
+OWNED = (
+    select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.outcome, TRIAL.c.trial_id)
+    .where(
+        TRIAL.c.id.in_(bindparam("ids", expanding=True)),
+        TRIAL.c.study_id == number_of(bindparam("identity")),
+        TRIAL.c.worker_id == bindparam("worker_id"),
+    )
+    .with_for_update(key_share=True)
+)
+"""Trials of one worker; made once, as others may wait while a statement is made."""
+
+
 def lock_owned(connection: Connection, claims: Sequence[Claim]) -> dict[int, RowMapping]:
     """The rows that belong to claims of one worker, by ``id``, whether they are open or have ended in its hands.
 
     Nobody else changes them before the transaction ends. Each has its ``outcome`` and ``trial_id``.
     """
     first = claims[0]
-    query = select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.outcome, TRIAL.c.trial_id).where(
-        TRIAL.c.id.in_([claim.id for claim in claims]),
-        TRIAL.c.study_id == number_of(first.identity),
-        TRIAL.c.worker_id == first.worker_id,
-    )
-    rows = {row["id"]: row for row in connection.execute(query.with_for_update(key_share=True)).mappings()}
+    of_worker = {"identity": first.identity, "worker_id": first.worker_id, "ids": [claim.id for claim in claims]}
+    rows = {row["id"]: row for row in connection.execute(OWNED, of_worker).mappings()}
     attempts = {claim.id: claim.attempt for claim in claims}
     return {key: row for key, row in rows.items() if row["attempt"] == attempts[key]}
 
@@ -116,15 +126,19 @@ ROW = "row"
 """The name of the ``id`` among the values of a row that is to be changed."""
 
 
-def update_rows(connection: Connection, rows: Sequence[Mapping[str, Any]], **same: Any) -> None:
+def update_rows(connection: Connection, rows: Sequence[Mapping[str, Any]], *, now: str) -> None:
     """Change rows of ``gradstudy_trial`` in one statement.
 
     Args:
         connection: in a transaction.
         rows: each with the same columns, and its ``id`` as ``ROW``.
-        same: what is the same in each.
+        now: the column that gets the time.
     """
-    columns = TRIAL.c
-    values = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in rows[0] if name != ROW}
     given = [{name if name == ROW else f"new_{name}": value for name, value in row.items()} for row in rows]
-    connection.execute(update(TRIAL).where(TRIAL.c.id == bindparam(ROW)).values({**values, **same}), given)
+    connection.execute(_changed(tuple(name for name in rows[0] if name != ROW), now), given)
+
+
+@cache
+def _changed(names: tuple[str, ...], now: str) -> Update:
+    values = {name: bindparam(f"new_{name}", type_=TRIAL.c[name].type) for name in names}
+    return update(TRIAL).where(TRIAL.c.id == bindparam(ROW)).values({**values, now: utc_now()})

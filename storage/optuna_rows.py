@@ -7,11 +7,13 @@ other, in the order of their numbers, and one that has ended stays as it is.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, String, TableClause, bindparam, cast, insert, select, update
 
 from gradstudy.storage.clock import utc_now
+from gradstudy.storage.json_values import json_value
 from gradstudy.storage.optuna_internals import PARAMETERS, REPORTED, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES, VALUES
 from gradstudy.storage.results import TrialResult, told_state
 from gradstudy.storage.schema import STUDIES
@@ -23,7 +25,47 @@ OPEN = ("RUNNING", "WAITING")
 """The states of trials that have not ended."""
 
 
-def create_trials(connection: Connection, study_id: int, trials: "Sequence[FrozenTrial]") -> list[int]:
+# Statements of every group of trials are made once: to make them takes longer than to run them, and others may wait.
+OF_STUDY = TRIALS.c.study_id == bindparam("of")
+HELD = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("of")).with_for_update(key_share=True)
+NEWEST = select(TRIALS.c.trial_id, TRIALS.c.number).where(OF_STUDY).order_by(TRIALS.c.trial_id.desc()).limit(1)
+BEGUN = insert(TRIALS).values(
+    study_id=bindparam("of"), state="RUNNING", datetime_start=utc_now(), number=bindparam("n")
+)
+SINCE = select(TRIALS.c.trial_id).where(OF_STUDY, TRIALS.c.trial_id > bindparam("last")).order_by(TRIALS.c.trial_id)
+
+
+@dataclass(frozen=True)
+class DraftRows:
+    """What is stored of a trial that is not there yet, made before the transaction: while it lasts, others may wait.
+
+    Attributes:
+        parameters: the rows of its parameters but for its key.
+        system: its system attributes.
+        user: its user attributes.
+    """
+
+    parameters: list[dict[str, Any]]
+    system: Mapping[str, Any]
+    user: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, trial: "FrozenTrial") -> Self:
+        """The rows of a trial as Optuna gave it."""
+        from optuna.distributions import distribution_to_json
+
+        parameters = [
+            {
+                "param_name": name,
+                "param_value": trial.distributions[name].to_internal_repr(value),
+                "distribution_json": distribution_to_json(trial.distributions[name]),
+            }
+            for name, value in trial.params.items()
+        ]
+        return cls(parameters, trial.system_attrs, trial.user_attrs)
+
+
+def create_trials(connection: Connection, study_id: int, trials: Sequence[DraftRows]) -> list[int]:
     """Store new trials that run, with their parameters and attributes.
 
     Nobody else makes a trial of the study until the transaction has ended: samplers take it that trials become visible
@@ -37,41 +79,28 @@ def create_trials(connection: Connection, study_id: int, trials: "Sequence[Froze
     Returns:
         The ``trial_id`` of each.
     """
-    from optuna.distributions import distribution_to_json
-
-    of_study = TRIALS.c.study_id == study_id
-    connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update(key_share=True))
-    newest = select(TRIALS.c.trial_id, TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
-    last, number = connection.execute(newest).one_or_none() or (0, -1)
-    row = {"study_id": study_id, "state": "RUNNING", "datetime_start": utc_now(), "number": bindparam("n")}
-    connection.execute(insert(TRIALS).values(row), [{"n": number + 1 + place} for place in range(len(trials))])
-    new = select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > last).order_by(TRIALS.c.trial_id)
-    keys = list(connection.scalars(new))
-    parameters = [
-        {
-            "trial_id": key,
-            "param_name": name,
-            "param_value": trial.distributions[name].to_internal_repr(value),
-            "distribution_json": distribution_to_json(trial.distributions[name]),
-        }
-        for key, trial in zip(keys, trials, strict=True)
-        for name, value in trial.params.items()
-    ]
-    if parameters:
+    connection.scalar(HELD, {"of": study_id})
+    last, number = connection.execute(NEWEST, {"of": study_id}).one_or_none() or (0, -1)
+    connection.execute(BEGUN, [{"of": study_id, "n": number + 1 + place} for place in range(len(trials))])
+    keys = list(connection.scalars(SINCE, {"of": study_id, "last": last}))
+    rows = list(zip(keys, trials, strict=True))
+    if parameters := [{"trial_id": key, **row} for key, trial in rows for row in trial.parameters]:
         connection.execute(insert(PARAMETERS), parameters)
-    made = dict(zip(keys, trials, strict=True))
-    keep_attributes(connection, SYSTEM_ATTRIBUTES, {key: trial.system_attrs for key, trial in made.items()})
-    keep_attributes(connection, USER_ATTRIBUTES, {key: trial.user_attrs for key, trial in made.items()})
+    system = [row for key, trial in rows for row in attribute_rows(key, trial.system)]
+    insert_attributes(connection, SYSTEM_ATTRIBUTES, system)
+    insert_attributes(
+        connection, USER_ATTRIBUTES, [row for key, trial in rows for row in attribute_rows(key, trial.user)]
+    )
     return keys
 
 
-def keep_attributes(connection: Connection, kind: TableClause, attributes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Store attributes of trials that have none of these names, by ``trial_id``."""
-    rows = [
-        {"trial_id": key, "key": name, "value_json": json.dumps(value)}
-        for key, of_trial in attributes.items()
-        for name, value in of_trial.items()
-    ]
+def attribute_rows(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a trial's attributes."""
+    return [{"trial_id": trial_id, "key": name, "value_json": json.dumps(value)} for name, value in attributes.items()]
+
+
+def insert_attributes(connection: Connection, kind: TableClause, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store attributes of trials that have none of these names, as ``attribute_rows`` made them."""
     if rows:
         connection.execute(insert(kind), rows)
 
@@ -85,9 +114,9 @@ def tell_trials(connection: Connection, results: Mapping[int, TrialResult]) -> N
     is_open = (TRIALS.c.trial_id.in_(list(results)), TRIALS.c.state.in_(OPEN))
     told: dict[str, list[int]] = {}
     for key in connection.scalars(select(TRIALS.c.trial_id).where(*is_open).with_for_update(key_share=True)):
-        told.setdefault(told_state(results[key].outcome, results[key].columns()["objective"]), []).append(key)
+        told.setdefault(told_state(results[key].outcome, json_value(results[key].objective)), []).append(key)
     rows = [
-        {"trial_id": key, "objective": 0, "value": results[key].columns()["objective"], "value_type": "FINITE"}
+        {"trial_id": key, "objective": 0, "value": json_value(results[key].objective), "value_type": "FINITE"}
         for key in told.get("COMPLETE", [])
     ]
     rows += _last_reported(connection, told.get("PRUNED", []))

@@ -32,6 +32,16 @@ def count_outcomes(engine: Engine, study: StudyRecord) -> dict[str, int]:
     return _with_remaining(budget, counted.get(study.study_id, {}))
 
 
+def has_ended(engine: Engine, study: StudyRecord) -> bool:
+    """Whether all trials of a study have ended.
+
+    Raises:
+        StudyDeletedError: the study is not there any more.
+    """
+    counts = count_outcomes(engine, study)
+    return counts[REMAINING] + counts[RUNNING] == 0
+
+
 def count_outcomes_of(connection: Connection, studies: Sequence[StudyRecord]) -> dict[int, dict[str, int]]:
     """See ``count_outcomes``, of several studies with the budgets that they have there, by ``study_id``."""
     counted = _outcomes(connection, [study.study_id for study in studies])

@@ -3,23 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Dialect, Engine
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
-from gradstudy.storage.clock import utc_now
 from gradstudy.storage.optuna_internals import SYSTEM_ATTRIBUTES, USER_ATTRIBUTES
-from gradstudy.storage.optuna_rows import keep_attributes, tell_trials
+from gradstudy.storage.optuna_rows import attribute_rows, insert_attributes, tell_trials
 from gradstudy.storage.results import TrialResult
-from gradstudy.storage.schema import Step
+from gradstudy.storage.step_insert import StepInsert, StepRow
 from gradstudy.storage.transactions import writing
-
-StepRow = tuple[int, int, float | None, float | None, float | None, float | None]
-"""The columns of ``gradstudy_step`` in their order."""
 
 
 @dataclass(frozen=True)
@@ -84,29 +80,49 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
     Raises:
         UnavailableError: nothing was written.
     """
+    prepared = _Prepared.of(engine.dialect, endings)
     with writing(engine) as connection:
         rows = lock_owned(connection, [each.claim for each in endings])
         new = [each for each in endings if each.claim.id in rows and rows[each.claim.id]["outcome"] is None]
         if new:
-            ended = [{**each.result.columns(), ROW: each.claim.id} for each in new]
-            update_rows(connection, ended, finished_at=utc_now())
+            if len(new) < len(endings):
+                prepared = _Prepared.of(engine.dialect, new)
+            update_rows(connection, prepared.trials, now="finished_at")
             discard_checkpoints(connection, [each.claim.id for each in new if each.has_states])
-            steps = [row for each in new if each.steps is not None for row in _rows(each.claim, each.steps)]
-            if steps:
-                _insert(connection, steps)
-            kept = {each.claim.trial_id: each.attributes for each in new if each.attributes is not None}
-            begun = {key: attributes for key, attributes in kept.items() if key is not None}
-            keep_attributes(connection, USER_ATTRIBUTES, {key: each.user for key, each in begun.items()})
-            keep_attributes(connection, SYSTEM_ATTRIBUTES, {key: each.system for key, each in begun.items()})
+            prepared.steps.run(connection)
+            insert_attributes(connection, USER_ATTRIBUTES, prepared.user)
+            insert_attributes(connection, SYSTEM_ATTRIBUTES, prepared.system)
             told = {each.claim.trial_id: each.result for each in new}
             tell_trials(connection, {key: result for key, result in told.items() if key is not None})
     return [each.claim.id in rows for each in endings]
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What is written of endings, made before the transaction: while it lasts, other workers may wait."""
+
+    trials: list[dict[str, Any]]
+    steps: StepInsert
+    user: list[dict[str, Any]]
+    system: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, dialect: Dialect, endings: Sequence[Ending]) -> Self:
+        steps = [row for each in endings if each.steps is not None for row in _rows(each.claim, each.steps)]
+        kept = [(each.claim.trial_id, each.attributes) for each in endings if each.attributes is not None]
+        begun = [(key, attributes) for key, attributes in kept if key is not None]
+        return cls(
+            trials=[{**each.result.columns(), ROW: each.claim.id} for each in endings],
+            steps=StepInsert.of(dialect, steps),
+            user=[row for key, each in begun for row in attribute_rows(key, each.user)],
+            system=[row for key, each in begun for row in attribute_rows(key, each.system)],
+        )
+
+
 def insert_steps(connection: Connection, claim: Claim, steps: Steps) -> None:
     """Write steps of a trial that is attached, and that has none of these yet."""
     if np.size(steps.loss):
-        _insert(connection, _rows(claim, steps))
+        StepInsert.of(connection.dialect, _rows(claim, steps)).run(connection)
 
 
 def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
@@ -126,15 +142,3 @@ def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:
     for index in np.flatnonzero(~np.isfinite(array)):
         numbers[index] = None
     return iter(numbers)
-
-
-def _insert(connection: Connection, rows: list[StepRow]) -> None:
-    """Insert in the driver's own form: SQLAlchemy's would look at each of 10,000 rows."""
-    columns = Step.__table__.columns
-    into = f"INSERT INTO {Step.__tablename__} ({', '.join(column.name for column in columns)})"
-    if connection.dialect.name == "postgresql":  # whose server would run a statement for each row
-        arrays = ", ".join(f"%s::{column.type.compile(connection.dialect)}[]" for column in columns)
-        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", tuple(map(list, zip(*rows, strict=True))))
-    else:
-        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-        connection.exec_driver_sql(f"{into} VALUES ({', '.join([mark] * len(columns))})", rows)

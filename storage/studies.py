@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, insert, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, ScalarSelect, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
@@ -116,7 +116,7 @@ def is_study(record: StudyRecord) -> ColumnElement[bool]:
     return Study.identity == record.identity
 
 
-def number_of(identity: str) -> ScalarSelect[int]:
+def number_of(identity: str | BindParameter[str]) -> ScalarSelect[int]:
     """The number of the study of this identity, nothing once it is deleted."""
     return select(Study.study_id).where(Study.identity == identity).scalar_subquery()
 

@@ -12,12 +12,10 @@ from gradstudy.models.tasks.files.text_file import file_digest, files_of
 from gradstudy.models.tasks.module_task import is_module_task
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyExistsError
-from gradstudy.storage.frames import read_trials
 from gradstudy.storage.queue import SettingRow, enqueue_chosen
 from gradstudy.storage.studies import EXTERNAL, StudyRecord, Versions, create_study, find_study
 from gradstudy.study.divergence import DivergenceRule
 from gradstudy.study.errors import ExternalStudyError, SpecChangedError, SpecError
-from gradstudy.study.frontier.found import found
 from gradstudy.study.spec.differences import differences
 from gradstudy.study.spec.parts import Like
 from gradstudy.study.spec.seeds import trial_seed
@@ -143,6 +141,9 @@ def with_like(database: Database, spec: StudySpec) -> StudySpec:
         return spec
     like = spec.like
     if not like.frontiers:
+        from gradstudy.storage.frames import read_trials  # pandas, which few launches need
+        from gradstudy.study.frontier.found import found
+
         like = found(read_trials(database, find_study(database, like.study).name), like.study)
     space = spec.space
     if not any(each.cell in space.cells and each.strategy in space.strategies for each in like.frontiers):

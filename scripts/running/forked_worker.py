@@ -8,7 +8,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 SPEC_VARIABLE = "GRADSTUDY_PRELOADED_SPEC"
-"""The environment variable by which the process that workers are forked from gets the spec of their study, as JSON."""
+"""The environment variable that names the file by which the process that workers are forked from gets the spec of
+their study, as JSON; its lock is held until it is there."""
 
 
 def run_forked(arguments: Sequence[str], environment: Mapping[str, str], log: Path, told: Connection) -> None:

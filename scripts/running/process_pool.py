@@ -3,11 +3,13 @@
 They are forked from one process that has loaded what all of them need, see ``preloaded``: loading it takes seconds.
 """
 
+import fcntl
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -66,13 +68,45 @@ class _Member:
         return " / ".join(lines)
 
 
+class Loading:
+    """The process that workers are forked from, as it loads what they need: it begins before their study is known.
+
+    It gets the spec by a file, whose lock is held here until the spec is written.
+    """
+
+    def __init__(self) -> None:
+        """Let it begin, unless it has loaded for others before."""
+        self._spec = tempfile.NamedTemporaryFile("w", prefix="gradstudy-")  # noqa: SIM115 (it is closed by `close`)
+        fcntl.flock(self._spec, fcntl.LOCK_EX)
+        if _context().get_start_method() == "forkserver":
+            with _environment(self._spec.name):
+                forkserver.ensure_running()  # it loads; to fork from it is to wait until it has
+
+    def tell(self, spec: str | None) -> None:
+        """Let it load the data of the study with this spec, given as JSON; of none where there is no such study."""
+        self._spec.write(spec or "")
+        self._spec.flush()
+        fcntl.flock(self._spec, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let it wait no longer for a spec."""
+        self._spec.close()
+
+
 class WorkerPool:
     """Starts worker processes, replaces those that fail, asks them to stop, and says what went wrong.
 
     They begin when told: what they need is loaded meanwhile, and there may be a study to create.
     """
 
-    def __init__(self, count: int, storage: str, arguments: Sequence[str], spec: str | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        storage: str,
+        arguments: Sequence[str],
+        spec: str | None = None,
+        loading: Loading | None = None,
+    ) -> None:
         """Get ``count`` processes of ``gradstudy work`` with these arguments ready.
 
         Args:
@@ -80,6 +114,7 @@ class WorkerPool:
             storage: URL of the database; other users see it nowhere, nor its password.
             arguments: of each worker.
             spec: of the study as JSON, where there is one: its data are loaded once for all workers.
+            loading: the process that they are forked from, where it has begun to load.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="gradstudy-"))
         self._arguments = [*arguments, "--when-told"]
@@ -89,10 +124,9 @@ class WorkerPool:
         self._count = count
         self._context = _context()
         self._members: list[_Member] = []
-        if self._context.get_start_method() == "forkserver":
-            with _environment(spec):
-                forkserver.ensure_running()  # it loads; to fork from it is to wait until it has
-        else:
+        self._loading = loading or Loading()
+        self._loading.tell(spec)
+        if self._context.get_start_method() != "forkserver":
             self._start_all()
 
     def __enter__(self) -> Self:
@@ -101,6 +135,7 @@ class WorkerPool:
     def __exit__(self, *raised: object) -> None:
         """Leave no process behind: what still runs now is not asked but ended. Logs of failures stay."""
         self.ask_to_stop()
+        self._loading.close()
         failed = bool(self.failures())
         for member in self._members:
             if member.process.exitcode is None:
@@ -129,10 +164,11 @@ class WorkerPool:
                     member.tell()
         return any(member.process.exitcode is None for member in self._members)
 
-    def wait(self) -> None:
-        """Wait until every worker has ended."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until every worker has ended, so many ``seconds`` at most."""
+        end = None if seconds is None else time.monotonic() + seconds
         for member in self._members:
-            member.process.join()
+            member.process.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def ask_to_stop(self) -> None:
         """Let every worker give back its trials and end."""
@@ -178,12 +214,12 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 @contextmanager
-def _environment(spec: str | None) -> Iterator[None]:
-    """What the process sees that workers are forked from, which begins with the first of them.
+def _environment(spec: str) -> Iterator[None]:
+    """What the process sees that workers are forked from; ``spec`` is the file of their study's spec.
 
     What lies in the current folder, such as a random.py, is not imported for being there.
     """
-    seen = {"PYTHONSAFEPATH": "1"} | ({} if spec is None else {SPEC_VARIABLE: spec})
+    seen = {"PYTHONSAFEPATH": "1", SPEC_VARIABLE: spec}
     before = {name: os.environ.get(name) for name in seen}
     os.environ.update(seen)
     try:

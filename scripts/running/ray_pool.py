@@ -97,9 +97,9 @@ class RayPool:
         """Whether any worker still runs."""
         return bool(self._pending())
 
-    def wait(self) -> None:
-        """Wait until every worker has ended."""
-        self._ray.wait(self._tasks, num_returns=len(self._tasks), fetch_local=False)
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until every worker has ended, so many ``seconds`` at most."""
+        self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=seconds, fetch_local=False)
 
     def ask_to_stop(self) -> None:
         """Let every worker give back its trials and end."""

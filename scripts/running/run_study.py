@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import threading
 
     from gradstudy.scripts.running.on_the_way import WayWatch
-    from gradstudy.scripts.running.process_pool import WorkerPool
+    from gradstudy.scripts.running.process_pool import Loading, WorkerPool
     from gradstudy.scripts.running.ray_pool import RayPool
     from gradstudy.study.spec.study_spec import StudySpec
     from gradstudy.study.worker.job import Job
@@ -126,7 +126,8 @@ def _run_pool(job: "Job", pool: "WorkerPool | RayPool", watch: "WayWatch", stop:
 
     pool.begin()
     while pool.running():
-        if stop.wait(SECONDS_BETWEEN_LOOKS):
+        pool.wait(SECONDS_BETWEEN_LOOKS)
+        if stop.is_set():
             pool.ask_to_stop()
             pool.wait()
         if watch.look():
@@ -144,8 +145,10 @@ def _run_pool(job: "Job", pool: "WorkerPool | RayPool", watch: "WayWatch", stop:
         raise WorkFailedError("; ".join(failed))
 
 
-def make_pool(storage: str, spec: "StudySpec", work: Work) -> "WorkerPool | RayPool":
+def make_pool(storage: str, spec: "StudySpec", work: Work, loading: "Loading | None" = None) -> "WorkerPool | RayPool":
     """Get workers of a study ready; of the user's own code they import what this process would.
+
+    ``loading`` is the process that they are forked from, where it has begun to load.
 
     Raises:
         TaskError: the study's task has a name of another form.
@@ -168,4 +171,4 @@ def make_pool(storage: str, spec: "StudySpec", work: Work) -> "WorkerPool | RayP
     options = {"slots": work.slots, "threads": work.threads, "device": work.device, "workers": work.workers}
     arguments = [f"--{option}={value}" for option, value in options.items()]
     arguments += [f"{ALLOW_MODULES}={place}" for place in allowed]
-    return WorkerPool(work.workers, url, [spec.name, *arguments], spec.model_dump_json())
+    return WorkerPool(work.workers, url, [spec.name, *arguments], spec.model_dump_json(), loading)

@@ -1,7 +1,7 @@
 """``gradstudy launch``: create or resume a study and run it."""
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from gradstudy.scripts.client import Client
+    from gradstudy.scripts.running.process_pool import Loading
     from gradstudy.storage.database import Database
     from gradstudy.storage.studies import StudyRecord
 
@@ -80,7 +81,11 @@ def launch(
     work = Work(
         workers=workers or os.cpu_count() or 1, slots=slots, threads=threads, device=device, engine=engine, gpus=gpus
     )
-    _launch(name, flags, enqueue or [], storage, None if detach else work)
+    from gradstudy.scripts.running.process_pool import Loading
+
+    forks = not detach and engine is Engine.LOCAL and work.workers > 1
+    with closing(Loading()) if forks else nullcontext() as loading:  # which takes longest
+        _launch(name, flags, enqueue or [], storage, None if detach else work, loading)
 
 
 def _open_to_programs(name: str | None, storage: str) -> None:
@@ -100,7 +105,14 @@ def _open_to_programs(name: str | None, storage: str) -> None:
         )
 
 
-def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, work: Work | None) -> None:
+def _launch(
+    name: str | None,
+    flags: Values,
+    enqueued: list[str],
+    storage: str,
+    work: Work | None,
+    loading: "Loading | None",
+) -> None:
     from gradstudy.scripts.running.run_study import make_pool, run_study
     from gradstudy.scripts.running.users_code import refuse_batch_size, say_import
     from gradstudy.storage.database import Database
@@ -128,7 +140,7 @@ def _launch(name: str | None, flags: Values, enqueued: list[str], storage: str, 
     with ExitStack() as stack:
         pool = None
         if work is not None and (work.workers > 1 or work.engine is Engine.RAY):
-            pool = make_pool(storage, spec, work)  # it gets ready while the study is created
+            pool = make_pool(storage, spec, work, loading)  # it gets ready while the study is created
             stack.push(pool)
         # What follows takes seconds to load, which are those of the workers, too.
         from gradstudy.models.user_module.loading import UserModule

@@ -2,24 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from gradstudy.storage.database import Database
-from gradstudy.storage.frames import read_trials
+from gradstudy.storage.progress import has_ended
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.study_attributes import read_attribute, replace_attributes
 from gradstudy.study.errors import NothingToExtendError
-from gradstudy.study.horizon.extension import (
-    Extension,
-    begin_extension,
-    find_extensions,
-    first_settings,
-    is_ended,
-)
-from gradstudy.study.horizon.halving import survivors
-from gradstudy.study.horizon.rows import runs_to_predict
 from gradstudy.study.spec.rungs import BEYOND, Rung, planned_rungs
+
+if TYPE_CHECKING:
+    from gradstudy.study.horizon.extension import Extension
 
 RUNGS = "gradstudy:rungs"
 """Under this name a study says to which rungs it is extended, where that does not follow from its horizon."""
@@ -67,8 +60,11 @@ def stretches(database: Database, study: StudyRecord) -> list[Stretch]:
     Recorded runs are as long as they are, which the way does not tell: 0 steps.
     """
     way = [Stretch(steps=int(study.spec.get("steps", 0)), runs=study.budget, settings=0, record=study)]
-    rungs = rungs_of(database, study)
-    begun = {each.steps: each for each in find_extensions(database, study)} if rungs else {}
+    if not (rungs := rungs_of(database, study)):
+        return way
+    from gradstudy.study.horizon.extension import find_extensions  # which takes a second to load
+
+    begun = {each.steps: each for each in find_extensions(database, study)}
     for rung in rungs:
         if (known := begun.get(rung.steps)) is None:
             way.append(Stretch(steps=rung.steps, runs=rung.paid, settings=rung.settings, record=None))
@@ -80,10 +76,10 @@ def stretches(database: Database, study: StudyRecord) -> list[Stretch]:
 
 def is_over(database: Database, way: Sequence[Stretch]) -> bool:
     """Whether every run of a way has ended."""
-    return all(stretch.record is not None and is_ended(database, stretch.record) for stretch in way)
+    return all(stretch.record is not None and has_ended(database.engine, stretch.record) for stretch in way)
 
 
-def next_rung(database: Database, study: StudyRecord) -> Extension | None:
+def next_rung(database: Database, study: StudyRecord) -> "Extension | None":
     """The extension that has runs to be made, which is begun when all runs before it have ended.
 
     Any number of processes may ask for it at the same moment, on different machines.
@@ -95,23 +91,32 @@ def next_rung(database: Database, study: StudyRecord) -> Extension | None:
         StudyExistsError: the name of an extension is taken.
     """
     rungs = rungs_of(database, study)
-    if not rungs or not is_ended(database, study):
+    if not rungs or not has_ended(database.engine, study):
         return None
+    from gradstudy.study.horizon.extension import find_extensions
+
     begun = {extension.steps: extension for extension in find_extensions(database, study)}
     aim = max(int(study.spec.get("horizon") or 0), rungs[-1].steps)
     before: list[Extension] = []
     for rung in rungs:
         extension = begun.get(rung.steps) or _begin(database, study, rung, before, aim)
-        if extension is None or not is_ended(database, extension.record):
+        if extension is None or not has_ended(database.engine, extension.record):
             return extension
         before.append(extension)
     return None
 
 
 def _begin(
-    database: Database, study: StudyRecord, rung: Rung, before: Sequence[Extension], aim: int
-) -> Extension | None:
+    database: Database, study: StudyRecord, rung: Rung, before: "Sequence[Extension]", aim: int
+) -> "Extension | None":
     """Begin a rung with the best settings of the study, or with those of the last rung that may be best at ``aim``."""
+    import pandas as pd
+
+    from gradstudy.storage.frames import read_trials
+    from gradstudy.study.horizon.extension import begin_extension, first_settings
+    from gradstudy.study.horizon.halving import survivors
+    from gradstudy.study.horizon.rows import runs_to_predict
+
     if before:
         longer = [runs_to_predict(read_trials(database, each.record.name), study.spec) for each in before]
         runs = pd.concat([runs_to_predict(read_trials(database, study.name), study.spec), *longer])

@@ -6,7 +6,7 @@ import pandas as pd
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_trials
-from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
+from gradstudy.storage.progress import has_ended
 from gradstudy.storage.queue import enqueue_trials
 from gradstudy.storage.studies import StudyRecord, find_study, list_extensions
 from gradstudy.storage.study_attributes import read_attribute
@@ -94,12 +94,6 @@ def begin_extension(database: Database, study: StudyRecord, chosen: list[Chosen]
     return Extension(record=find_study(database, record.name), chosen=chosen, steps=steps)
 
 
-def is_ended(database: Database, study: StudyRecord) -> bool:
-    """Whether all runs of a study have ended."""
-    counts = count_outcomes(database.engine, study)
-    return counts[REMAINING] + counts[RUNNING] == 0
-
-
 def read_longer(database: Database, study: StudyRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
     """How the settings fared that were trained longer, of every extension whose runs have ended.
 
@@ -113,7 +107,7 @@ def read_longer(database: Database, study: StudyRecord) -> tuple[pd.DataFrame, p
     tables, runs = [], []
     extensions = find_extensions(database, study)
     for extension in extensions:
-        if not is_ended(database, extension.record):
+        if not has_ended(database.engine, extension.record):
             continue
         trials = read_trials(database, extension.record.name)
         table = fared(extension.chosen, trials)

@@ -11,10 +11,6 @@ from gradstudy.study.spec.axis import half_decades
 from gradstudy.study.spec.factors import combinations
 from gradstudy.study.spec.study_spec import StudySpec
 
-TRIALS_BETWEEN_CHECKS = 16
-CHECKED_SHARE = 0.05
-"""A worker checks after so many more trials, or this share of those that have ended if that is more."""
-
 
 def are_frontiers_known(trials: pd.DataFrame, spec: StudySpec) -> bool:
     """Whether every frontier of a study is known to ``spec.frontier_width``.

@@ -14,7 +14,6 @@ from gradstudy.storage.beginning import Beginning, begin_trials
 from gradstudy.storage.checkpoints import read_checkpoints, save_checkpoint, tell_steps
 from gradstudy.storage.claiming import claim_trials, end_study, is_complete
 from gradstudy.storage.claims import Claim, give_back, give_back_unknown, is_owned
-from gradstudy.storage.frames import read_trials
 from gradstudy.storage.recorder import Ending, Steps, record
 from gradstudy.storage.results import TrialResult
 from gradstudy.storage.studies import require_study
@@ -24,7 +23,6 @@ from gradstudy.study.patience import Patience
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.pruning import falls_behind, make_pruner
 from gradstudy.study.search.space import Setting, from_row, to_row
-from gradstudy.study.search.stopping_rule import CHECKED_SHARE, TRIALS_BETWEEN_CHECKS, are_frontiers_known
 from gradstudy.study.spec.seeds import trial_seed
 from gradstudy.study.training.arrays import Ended
 from gradstudy.study.training.summary import steps_to_keep
@@ -35,6 +33,10 @@ from gradstudy.study.worker.optuna_tell import attributes
 from gradstudy.study.worker.recovery import recover, release_lost
 
 T = TypeVar("T")
+
+TRIALS_BETWEEN_CHECKS = 16
+CHECKED_SHARE = 0.05
+"""A worker checks after so many more trials, or this share of those that have ended if that is more."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,9 @@ class Bookkeeping:
 
     def _end_when_known(self) -> None:
         """End the study when its frontiers are known as well as was wanted."""
+        from gradstudy.storage.frames import read_trials  # pandas, which few studies need
+        from gradstudy.study.search.stopping_rule import are_frontiers_known
+
         trials = read_trials(self._job.database, self._job.record.name)
         if are_frontiers_known(trials, self._job.spec):
             end_study(self._engine, self._job.record, self._job.spec.seeds, self._job.spec.trials)

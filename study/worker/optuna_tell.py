@@ -1,5 +1,6 @@
 """What Optuna is told of a trial that has ended, beside its objective."""
 
+from gradstudy.storage.json_values import json_value
 from gradstudy.storage.optuna_internals import constraint_attributes
 from gradstudy.storage.recorder import OptunaAttributes
 from gradstudy.storage.results import Outcome, TrialResult
@@ -28,9 +29,8 @@ METRIC = "metric_"
 
 def bounded_margin(result: TrialResult) -> float:
     """ln(s_T / l0) as it is told to Optuna, see ``bounded_margins``."""
-    columns = result.columns()
     diverged, finite = result.outcome is Outcome.DIVERGED, result.reason not in NON_FINITE
-    return float(bounded_margins(diverged, finite, columns["final_loss"], columns["initial_loss"]))
+    return float(bounded_margins(diverged, finite, json_value(result.final_loss), json_value(result.initial_loss)))
 
 
 def attributes(result: TrialResult) -> OptunaAttributes:

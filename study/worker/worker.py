@@ -38,7 +38,8 @@ once, and an adaptive sampler's answers are not much older than the trials that 
 filled at once: they would wait for the whole of a training, while other workers go without."""
 
 SECONDS_UNTIL_ASKED_AGAIN = 0.5
-"""Time until a worker that got no trial asks again."""
+"""Time until a worker that got no trial asks again; one that has none at all begins with less."""
+SHORTEST_PAUSE = 0.03
 
 
 class Listener(Protocol):
@@ -97,6 +98,7 @@ class Worker:
         self._checkpointing = Checkpointing()
         self._judged: deque[tuple[Begun, Future[bool]]] = deque()
         self._ask_again = 0.0
+        self._pause = SHORTEST_PAUSE
         self._worker_id = register_worker(
             job.database.engine, socket.gethostname(), os.getpid(), device, process_space()
         )
@@ -180,7 +182,8 @@ class Worker:
         """Wait for trials that others hold; False when there is nothing to wait for."""
         if not self._stand_by or bookkeeper.submit(books.is_complete).result():
             return False
-        stop.wait(SECONDS_UNTIL_ASKED_AGAIN)
+        stop.wait(self._pause)
+        self._pause = min(2 * self._pause, SECONDS_UNTIL_ASKED_AGAIN)
         bookkeeper.submit(books.recover).result()
         return True
 
@@ -233,6 +236,7 @@ class Worker:
             self._asked.popleft()
             self._ask_again = 0.0 if one else time.monotonic() + SECONDS_UNTIL_ASKED_AGAIN
             if one:
+                self._pause = SHORTEST_PAUSE
                 self._checkpointing.begin(one.begun)
                 self._listener.started(one.begun.claim.ordinal)
 

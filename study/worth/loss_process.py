@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.optimize import minimize
 
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.worth.observed import STRATEGY, Settings
@@ -81,6 +80,8 @@ class LossProcess:
         self._near = _Nearness(settings, self._distances, settings, self._distances)
         self.hyperparameters = self._prior if start is None else start
         if search:
+            from scipy.optimize import minimize  # which takes long to load
+
             bounds = [
                 (middle - FURTHEST * sd, middle + FURTHEST * sd)
                 for middle, sd in zip(self._prior, self._prior_sd, strict=True)

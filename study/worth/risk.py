@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, ndtri
-from scipy.stats import betabinom
 
 from gradstudy.study.frontier.fit import MOST_TARGETS
 from gradstudy.study.frontier.likelihood import LEVEL, Floats, risk
@@ -61,6 +60,8 @@ class Chances:
 
     def shown_below(self, limit: float, confidence: float, runs: int) -> Floats:
         """The probability [n] that after so many further runs P(diverged) is at most ``limit`` with ``confidence``."""
+        from scipy.stats import betabinom  # which takes half a second to load
+
         lost = np.arange(runs + 1)[:, None]
         shows = betainc(self.lost + lost, self.kept + (runs - lost), limit) >= confidence
         return np.asarray((betabinom.pmf(lost, runs, self.lost, self.kept) * shows).sum(0), np.float64)

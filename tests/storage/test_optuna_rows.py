@@ -16,7 +16,7 @@ from gradstudy.storage.claiming import claim_trials
 from gradstudy.storage.claims import give_back
 from gradstudy.storage.database import Database
 from gradstudy.storage.lost_workers import release_worker
-from gradstudy.storage.optuna_rows import create_trials, set_states, tell_trials
+from gradstudy.storage.optuna_rows import DraftRows, create_trials, set_states, tell_trials
 from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.recorder import Ending, OptunaAttributes, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
@@ -87,7 +87,7 @@ def studies(db: Database) -> list[StudyRecord]:
 def test_the_rows_of_trials_are_those_of_optuna(db: Database, studies: list[StudyRecord], rows: Rows) -> None:
     ours, theirs = (study.study_id for study in studies)
     with writing(db.engine) as connection:
-        made = create_trials(connection, ours, drafts())
+        made = create_trials(connection, ours, [DraftRows.of(each) for each in drafts()])
     report(db, made)
     with writing(db.engine) as connection:
         tell_trials(connection, dict(zip(made, RESULTS, strict=True)))
@@ -113,7 +113,7 @@ def test_numbers_go_on_after_trials_that_optuna_made_and_before_others(
     optuna.load_study(study_name="theirs", storage=db.optuna_storage).ask()
     study.ask()
     with writing(db.engine) as connection:
-        create_trials(connection, studies[0].study_id, drafts()[:3])
+        create_trials(connection, studies[0].study_id, [DraftRows.of(each) for each in drafts()[:3]])
     study.ask()
     assert [trial.number for trial in study.trials] == list(range(5))
     assert [trial.params.get("learning_rate") for trial in study.trials] == [None, 0.1, 0.2, 0.1 * 3, None]

@@ -79,4 +79,4 @@ def serving(storage: str, *options: str, verb: str = "dashboard", **environment:
             yield Served(process)
         finally:
             process.kill()
-            print(process.communicate()[1])  # what it said, which is shown of a test that fails
+            sys.stdout.write(process.communicate()[1])  # what it said, which is shown of a test that fails
