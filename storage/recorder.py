@@ -93,7 +93,7 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
             discard_checkpoints(connection, [each.claim.id for each in new if each.has_states])
             steps = [row for each in new if each.steps is not None for row in _rows(each.claim, each.steps)]
             if steps:
-                _insert(connection, steps)
+                insert_rows(connection, steps)
             kept = {each.claim.trial_id: each.attributes for each in new if each.attributes is not None}
             begun = {key: attributes for key, attributes in kept.items() if key is not None}
             keep_attributes(connection, USER_ATTRIBUTES, {key: each.user for key, each in begun.items()})
@@ -106,7 +106,7 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
 def insert_steps(connection: Connection, claim: Claim, steps: Steps) -> None:
     """Write steps of a trial that is attached, and that has none of these yet."""
     if np.size(steps.loss):
-        _insert(connection, _rows(claim, steps))
+        insert_rows(connection, _rows(claim, steps))
 
 
 def _rows(claim: Claim, steps: Steps) -> list[StepRow]:
@@ -128,8 +128,8 @@ def _nullable(values: ArrayLike, n: int) -> Iterator[float | None]:
     return iter(numbers)
 
 
-def _insert(connection: Connection, rows: list[StepRow]) -> None:
-    """Insert in the driver's own form: SQLAlchemy's would look at each of 10,000 rows."""
+def insert_rows(connection: Connection, rows: list[StepRow]) -> None:
+    """Insert rows of ``gradstudy_step`` in the driver's own form: SQLAlchemy's would look at each of 10,000."""
     columns = Step.__table__.columns
     into = f"INSERT INTO {Step.__tablename__} ({', '.join(column.name for column in columns)})"
     if connection.dialect.name == "postgresql":  # whose server would run a statement for each row

@@ -66,7 +66,7 @@ def _posteriors(fit: Fit, runs: Runs, margins: Floats, crossings: Floats) -> Ite
         expected = height + both / slope_variance * (slopes - slope)
         variance = height_variance - both**2 / slope_variance
         log_odds = heights[..., None] + slopes[:, None] * runs.decades[mine]
-        own = Seen(margins[mine], fit.usual / fit.rise).told(log_odds)[0].sum(-1)
+        own = Seen(margins[mine], fit.usual / fit.rise).likelihood(log_odds)
         density = own - 0.5 * (heights - expected) ** 2 / variance + np.log(slopes * _WEIGHTS)
         chance = np.exp(density - density.max()).sum(1)
         yield chance / chance.sum()

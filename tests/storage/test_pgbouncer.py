@@ -1,14 +1,21 @@
 """Behind PgBouncer a transaction has a session of the server, and the next one maybe another."""
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+import psycopg.rows
 import pytest
+from one_trial import begin_trial, claim_trial, record_trial
 from racing import claim_all, make_database, run_together
 from sqlalchemy import make_url, text
 from waiting import until
@@ -16,16 +23,30 @@ from waiting import until
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
 from gradstudy.storage.postgresql import IDLE_SECONDS
-from gradstudy.storage.studies import Versions, create_study
+from gradstudy.storage.queue import SettingRow
+from gradstudy.storage.recorder import Steps
+from gradstudy.storage.results import Outcome, TrialResult
+from gradstudy.storage.studies import Versions, create_study, find_study
+from gradstudy.storage.workers import register_worker
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SESSIONS = 3
-"""Of the server, for all clients together."""
 CLIENTS = 8
+WORKERS = 1000
+"""Each with a connection of its own to PgBouncer."""
+PROCESSES = 4
+"""That these workers are threads of."""
+BUDGET = 3000
 
 
 @pytest.fixture
-def bouncer(postgresql: EmbeddedServer, empty_postgresql_url: str) -> Iterator[str]:
+def sessions(request: pytest.FixtureRequest) -> int:
+    """Of the server, for all clients together."""
+    return int(getattr(request, "param", SESSIONS))
+
+
+@pytest.fixture
+def bouncer(postgresql: EmbeddedServer, empty_postgresql_url: str, sessions: int) -> Iterator[str]:
     """The URL of an empty database behind PgBouncer, which hands out sessions for a transaction each."""
     if PROGRAM is None:
         pytest.skip("PgBouncer is not installed (Debian: pgbouncer)")
@@ -37,17 +58,26 @@ def bouncer(postgresql: EmbeddedServer, empty_postgresql_url: str) -> Iterator[s
         settings = Path(folder, "pgbouncer.ini")
         settings.write_text(
             f"[databases]\n* = host={url.query['host']} user={url.username}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
-            f"default_pool_size = {SESSIONS}\nmax_client_conn = 1000\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = {url.username}\n"
+            f"pool_mode = transaction\ndefault_pool_size = {sessions}\nmax_client_conn = {2 * WORKERS}\n"
         )
         owner = postgresql.folder.stat().st_uid  # root may not run it
-        with subprocess.Popen([PROGRAM, "-q", str(settings)], user=owner) as process:
+        with many_files(), subprocess.Popen([PROGRAM, "-q", str(settings)], user=owner) as process:
             try:
                 until(lambda: _listens(port), or_ends=process.poll)
                 tcp = url.set(host="127.0.0.1", port=port, query={}, drivername="postgresql+psycopg")
                 yield tcp.render_as_string(hide_password=False)
             finally:
                 process.kill()
+
+
+@contextmanager
+def many_files() -> Iterator[None]:
+    """Let what is started here open as many files as it may: a connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _listens(port: int) -> bool:
@@ -71,3 +101,60 @@ def test_a_transaction_leaves_nothing_in_its_session(bouncer: str) -> None:
             assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
             assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
             assert connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
+
+
+def work_in_threads(url: str) -> list[int]:
+    """A part of the workers, none of which claims before all are connected; the ordinals that were recorded."""
+    many = WORKERS // PROCESSES
+    connected = threading.Barrier(many, lambda: until(lambda: len(clients(url)) == WORKERS))
+    ended = threading.Barrier(many)
+
+    def work(place: int) -> list[int]:
+        recorded = []
+        with Database.open(url) as db:
+            study = find_study(db, "s")
+            worker = register_worker(db.engine, "here", place, "cpu")  # its connection stays open
+            connected.wait()
+            while claim := claim_trial(db.engine, study, worker, int):
+                claim = begin_trial(db.engine, claim, SettingRow("lstm", "norm", 1.0, 0.1))
+                steps = Steps(loss=[3.0, 2.0], grad_norm=1.0, applied_norm=1.0, learning_rate=0.1)
+                if record_trial(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=2, objective=2.0), steps):
+                    recorded.append(claim.ordinal)
+            ended.wait()
+        return recorded
+
+    with ThreadPoolExecutor(many) as pool:
+        return [ordinal for each in pool.map(work, range(many)) for ordinal in each]
+
+
+def clients(url: str) -> list[str]:
+    """The connections that PgBouncer has to a database, as its console says."""
+    address = make_url(url)
+    with (
+        psycopg.connect(
+            host=address.host, port=address.port, user=address.username, dbname="pgbouncer", autocommit=True
+        ) as console,
+        console.cursor(row_factory=psycopg.rows.dict_row) as cursor,
+    ):
+        return [row["addr"] for row in cursor.execute("SHOW CLIENTS") if row["database"] == address.database]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("sessions", [20], indirect=True)
+def test_a_thousand_workers_run_every_trial_once_through_twenty_sessions(
+    bouncer: str, sessions: int, postgresql: EmbeddedServer
+) -> None:
+    with Database.open(bouncer, create=True) as db:
+        create_study(db, "s", {}, BUDGET, Versions(gradstudy="0", optuna="5", torch="2"))
+    recorded = [ordinal for ordinals in run_together(PROCESSES, work_in_threads, bouncer) for ordinal in ordinals]
+    assert sorted(recorded) == list(range(BUDGET))
+    with Database.open(bouncer) as db, db.engine.connect() as connection:
+        trials = "SELECT COUNT(*), COUNT(DISTINCT ordinal), COUNT(DISTINCT worker_id) FROM gradstudy_trial"
+        rows, ordinals, workers = connection.execute(text(f"{trials} WHERE outcome = 'trained'")).one()
+        assert (rows, ordinals) == (BUDGET, BUDGET)
+        assert workers > WORKERS / 2
+        assert connection.scalar(text("SELECT COUNT(*) FROM gradstudy_worker")) == WORKERS
+        assert connection.scalar(text("SELECT COUNT(*) FROM gradstudy_step")) == 2 * BUDGET
+        assert connection.scalar(text("SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'")) == BUDGET
+        running = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()"
+        assert int(connection.scalar(text(running)) or 0) <= sessions
