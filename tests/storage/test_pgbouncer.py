@@ -6,16 +6,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
-import psycopg.rows
 import pytest
-from one_trial import begin_trial, claim_trial, record_trial
+from many_workers import PROCESSES, WORKERS, work_in_threads
 from racing import claim_all, make_database, run_together
 from sqlalchemy import make_url, text
 from waiting import until
@@ -23,19 +19,11 @@ from waiting import until
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
 from gradstudy.storage.postgresql import IDLE_SECONDS
-from gradstudy.storage.queue import SettingRow
-from gradstudy.storage.recorder import Steps
-from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.storage.studies import Versions, create_study, find_study
-from gradstudy.storage.workers import register_worker
+from gradstudy.storage.studies import Versions, create_study
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SESSIONS = 3
 CLIENTS = 8
-WORKERS = 1000
-"""Each with a connection of its own to PgBouncer."""
-PROCESSES = 4
-"""That these workers are threads of."""
 BUDGET = 3000
 
 
@@ -101,42 +89,6 @@ def test_a_transaction_leaves_nothing_in_its_session(bouncer: str) -> None:
             assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
             assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
             assert connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
-
-
-def work_in_threads(url: str) -> list[int]:
-    """A part of the workers, none of which claims before all are connected; the ordinals that were recorded."""
-    many = WORKERS // PROCESSES
-    connected = threading.Barrier(many, lambda: until(lambda: len(clients(url)) == WORKERS))
-    ended = threading.Barrier(many)
-
-    def work(place: int) -> list[int]:
-        recorded = []
-        with Database.open(url) as db:
-            study = find_study(db, "s")
-            worker = register_worker(db.engine, "here", place, "cpu")  # its connection stays open
-            connected.wait()
-            while claim := claim_trial(db.engine, study, worker, int):
-                claim = begin_trial(db.engine, claim, SettingRow("lstm", "norm", 1.0, 0.1))
-                steps = Steps(loss=[3.0, 2.0], grad_norm=1.0, applied_norm=1.0, learning_rate=0.1)
-                if record_trial(db.engine, claim, TrialResult(outcome=Outcome.TRAINED, steps=2, objective=2.0), steps):
-                    recorded.append(claim.ordinal)
-            ended.wait()
-        return recorded
-
-    with ThreadPoolExecutor(many) as pool:
-        return [ordinal for each in pool.map(work, range(many)) for ordinal in each]
-
-
-def clients(url: str) -> list[str]:
-    """The connections that PgBouncer has to a database, as its console says."""
-    address = make_url(url)
-    with (
-        psycopg.connect(
-            host=address.host, port=address.port, user=address.username, dbname="pgbouncer", autocommit=True
-        ) as console,
-        console.cursor(row_factory=psycopg.rows.dict_row) as cursor,
-    ):
-        return [row["addr"] for row in cursor.execute("SHOW CLIENTS") if row["database"] == address.database]
 
 
 @pytest.mark.soak

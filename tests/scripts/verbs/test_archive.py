@@ -10,7 +10,7 @@ from gradstudy.storage.database import Database
 from gradstudy.study import open_study
 
 Run = Callable[..., Result]
-FORMS = ("terminal", "html", "markdown", "csv", "json", "parquet", "tensorboard")
+FORMS = ("terminal", "html", "markdown", "csv", "json", "parquet")
 MOMENTS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 """When a report was written."""
 
@@ -34,15 +34,13 @@ def study(
 
 
 def reports(gradstudy: Run, folder: Path, where: str) -> dict[str, bytes]:
-    """Every file of every form of the report, by its path, without moments."""
+    """Every form of the report that is one file, without moments."""
     found = {"terminal": done(gradstudy("report", "s")).encode()}
     for form in FORMS[1:]:
         out = folder / where / form
         out.parent.mkdir(exist_ok=True)
         done(gradstudy("report", "s", "--format", form, "--output", str(out)))
-        files = [out] if out.is_file() else sorted(file for file in out.rglob("*") if file.is_file())
-        for place, file in enumerate(files):  # their names have the moment, too
-            found[f"{form} {place}"] = MOMENTS.sub(b"", file.read_bytes())
+        found[form] = MOMENTS.sub(b"", out.read_bytes())
     return found
 
 
