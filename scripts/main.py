@@ -32,7 +32,7 @@ from gradstudy.scripts.verbs import (
     work,
 )
 from gradstudy.scripts.verbs.catalogue import presets, strategies, tasks
-from gradstudy.scripts.verbs.ending import delete, stop
+from gradstudy.scripts.verbs.ending import archive, delete, stop
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 """Of the garbage collector: with Python's 700 a fifth of the start is spent on looking for garbage among modules."""
@@ -81,6 +81,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     strategies.strategies,
     tasks.tasks,
     presets.presets,
+    archive.archive,
     stop.stop,
     delete.delete,
 )

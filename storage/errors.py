@@ -16,6 +16,7 @@ StorageError
 │   └── BeingMadeError             another process is making its tables
 ├── StudyExistsError (ValueError)  the name is taken
 ├── NotEndedError (ValueError)     the trial has no result yet
+├── ArchiveError                   archived steps cannot be written or read
 ├── ClaimLostError                 the run is not its program's any more
 └── QueryError                     a read-only query cannot be answered
     ├── WriteRefusedError          it would have changed the database
@@ -96,6 +97,10 @@ class StudyExistsError(StorageError, ValueError):
 
 class NotEndedError(StorageError, ValueError):
     """The trial has not ended."""
+
+
+class ArchiveError(StorageError):
+    """A file of archived steps is not there, cannot be written, or is not what it should be."""
 
 
 class ClaimLostError(StorageError):

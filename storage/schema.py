@@ -221,6 +221,22 @@ class Checkpoint(Base):
     state: Mapped[bytes] = mapped_column(LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb"))
 
 
+class ArchivedSteps(Base):
+    """A Parquet file that steps of a study were moved to; see ``storage.archive``."""
+
+    __tablename__ = "gradstudy_archive"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("gradstudy_study.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    file: Mapped[str] = mapped_column(String(64), primary_key=True)
+    folder: Mapped[str] = mapped_column(Text)
+    first_number: Mapped[int]
+    last_number: Mapped[int]
+    """Of the trials in it; others between these two may be elsewhere."""
+    step_rows: Mapped[int]
+
+
 class Step(Base):
     """One training step of one trial; a number that was not finite is NULL."""
 

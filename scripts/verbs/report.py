@@ -97,8 +97,13 @@ def report(
     if client is not None:
         _write_theirs(client, names, form, output)
         return
+    from threadpoolctl import threadpool_limits
+
     from gradstudy.study.opened_study import open_study
 
+    threadpool_limits(
+        1, user_api="blas"
+    )  # its matrices are small: threads wait for each other longer than they compute
     folder = output or Path(f"{names[0]}-{form}")
     if form == "mlflow" or form == "tensorboard" or form == "wandb":
         if len(names) > 1:

@@ -65,8 +65,10 @@ def _posteriors(fit: Fit, runs: Runs, margins: Floats, crossings: Floats) -> Ite
         heights = LEVEL - slopes * crossings[target][:, None]
         expected = height + both / slope_variance * (slopes - slope)
         variance = height_variance - both**2 / slope_variance
-        log_odds = heights[..., None] + slopes[:, None] * runs.decades[mine]
-        own = Seen(margins[mine], fit.usual / fit.rise).told(log_odds)[0].sum(-1)
+        seen, decades = Seen(margins[mine], fit.usual / fit.rise), runs.decades[mine]
+        # One slope of each crossing after the other: all at once are gigabytes where a target has many runs.
+        columns = [seen.likelihood(heights[:, [node]] + slopes[node] * decades) for node in range(len(_NODES))]
+        own = np.stack(columns, 1)
         density = own - 0.5 * (heights - expected) ** 2 / variance + np.log(slopes * _WEIGHTS)
         chance = np.exp(density - density.max()).sum(1)
         yield chance / chance.sum()

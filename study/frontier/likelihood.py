@@ -45,6 +45,13 @@ class Seen:
         found[..., ~exact] = _of_sides(away[..., ~exact], self._diverged[~exact], self._lapse)
         return found
 
+    def likelihood(self, log_odds: Floats) -> Floats:
+        """The log likelihood of all runs together at log odds [..., n], [...]."""
+        away, exact = log_odds - self._offset, self._exact
+        lost, _ = risk(away[..., ~exact], self._lapse)
+        sides = np.log(np.where(self._diverged[~exact], lost, 1 - lost)).sum(-1)
+        return np.asarray(sides + _of_margins(away[..., exact], self._turned, self._lapse)[0].sum(-1), np.float64)
+
 
 def _of_sides(log_odds: Floats, diverged: NDArray[np.bool_], lapse: float) -> Floats:
     """Log likelihood, score and Fisher's information, [3, n], of runs of which it is known that u > 0, or not."""

@@ -33,7 +33,7 @@ def searched_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
 
 def in_words(trials: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``trial_result`` with ``factors`` in words, see ``described``; empty where nothing is varied."""
-    words = [described(factors) if isinstance(factors, dict) else "" for factors in trials["factors"]]
+    words = [described(factors) if factors and isinstance(factors, dict) else "" for factors in trials["factors"]]
     return trials.assign(factors=pd.Series(words, index=trials.index, dtype="str"))
 
 

@@ -44,6 +44,7 @@ STUDY = "bench"
 STEPS = 300
 TRIALS = 4096
 """Trials that are measured, by all workers together, when they go in groups."""
+FILLED_AT_ONCE = 10_000
 GROUP = 16
 """Slots of a worker: so many trials begin and end together."""
 SPEC = StudySpec.model_validate({"name": STUDY, "sampler": "random"})
@@ -120,44 +121,44 @@ def measure(url: str, workers: int, group: int = GROUP) -> dict[str, float]:
     }
 
 
-def fill(url: str, finished: int, trials: int) -> None:
-    """Make a study with finished trials, and a budget that leaves some."""
+def fill(url: str, finished: int, trials: int, steps: int = STEPS) -> None:
+    """Make a study with finished trials of so many kept steps, and a budget that leaves some."""
     with Database.open(url, create=True) as database:
         versions = Versions(gradstudy="0", optuna="5", torch="2")
         study_id = create_study(database, STUDY, {}, finished + trials, versions).study_id
         worker = register_worker(database.engine, "past", 1, "cpu")
-        then = datetime(2026, 1, 1)  # without a zone, as Optuna has it
-        times = {"datetime_start": then, "datetime_complete": then}
-        ids = range(1, finished + 1)
         optunas = MetaData()
         with database.engine.begin() as connection:
             optunas.reflect(connection, only=["trials", "trial_values", "trial_params"])
-            rows = {
-                "trials": [{"number": i - 1, "study_id": study_id, "state": "COMPLETE", **times} for i in ids],
-                "trial_values": [{"trial_id": i, "objective": 0, "value": 2.0, "value_type": "FINITE"} for i in ids],
-                "trial_params": [
-                    {
-                        "trial_id": i,
-                        "param_name": "learning_rate",
-                        "param_value": 1.0,
-                        "distribution_json": DISTRIBUTION,
-                    }
-                    for i in ids
-                ],
-            }
-            for name, made in rows.items():
-                connection.execute(insert(optunas.tables[name]), made)
-            past = {
-                "study_id": study_id, "worker_id": worker, "attempt": 1, "seed": 1, "cell": "lstm", "strategy": "norm",
-                "threshold": 1.0, "learning_rate": 1.0, "factors": {}, **RESULT.columns(),
-            }  # fmt: skip
-            connection.execute(insert(Trial), [{"ordinal": i - 1, "trial_id": i, **past} for i in ids])
-            connection.execute(
-                text(
-                    "INSERT INTO gradstudy_step WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
-                    f"WHERE i + 1 < {STEPS}) SELECT trial_id, i, 2.0, 1.0, 1.0, 1.0 FROM trials, n"
+        for first in range(1, finished + 1, FILLED_AT_ONCE):
+            ids = range(first, min(first + FILLED_AT_ONCE, finished + 1))
+            with database.engine.begin() as connection:
+                for name, made in optuna_rows(ids, study_id).items():
+                    connection.execute(insert(optunas.tables[name]), made)
+                past = {
+                    "study_id": study_id, "worker_id": worker, "attempt": 1, "seed": 1, "cell": "lstm",
+                    "strategy": "norm", "threshold": 1.0, "learning_rate": 1.0, "factors": {}, **RESULT.columns(),
+                }  # fmt: skip
+                connection.execute(insert(Trial), [{"ordinal": i - 1, "trial_id": i, **past} for i in ids])
+                connection.execute(
+                    text(
+                        "INSERT INTO gradstudy_step WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
+                        f"WHERE i + 1 < {steps}) SELECT trial_id, i, 2.0, 1.0, 1.0, 1.0 FROM trials, n "
+                        f"WHERE trial_id BETWEEN {ids[0]} AND {ids[-1]}"
+                    )
                 )
-            )
+
+
+def optuna_rows(ids: range, study_id: int) -> dict[str, list[dict[str, Any]]]:
+    """What Optuna has of finished trials, by table."""
+    then = datetime(2026, 1, 1)  # without a zone, as Optuna has it
+    ended = {"study_id": study_id, "state": "COMPLETE", "datetime_start": then, "datetime_complete": then}
+    parameter = {"param_name": "learning_rate", "param_value": 1.0, "distribution_json": DISTRIBUTION}
+    return {
+        "trials": [{"number": i - 1, **ended} for i in ids],
+        "trial_values": [{"trial_id": i, "objective": 0, "value": 2.0, "value_type": "FINITE"} for i in ids],
+        "trial_params": [{"trial_id": i, **parameter} for i in ids],
+    }
 
 
 @contextmanager

@@ -24,6 +24,8 @@ def delete(
     if client is not None:
         _delete_there(client, name, yes=yes)
         return
+    from gradstudy.scripts.printable import printable
+    from gradstudy.storage.archive.records import archive_folder
     from gradstudy.storage.database import Database
     from gradstudy.storage.progress import REMAINING, RUNNING, count_outcomes
     from gradstudy.storage.studies import find_study
@@ -32,11 +34,14 @@ def delete(
     with Database.open(storage) as database:
         record = find_study(database, name)
         counts = count_outcomes(database.engine, record)
+        files = archive_folder(database, record)
         begun = record.budget - counts[REMAINING]
         if not yes:
             typer.confirm(f"Delete study {name} with {begun} trials from {database.display_url}?", abort=True)
         delete_whole(database, record)
     _say_deleted(name, begun, counts[RUNNING])
+    if files is not None:
+        typer.echo(f"the files of its archived steps stay in {printable(str(files))}")
 
 
 def _delete_there(client: "Client", name: str, *, yes: bool) -> None:
