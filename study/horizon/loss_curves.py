@@ -60,7 +60,8 @@ class LossCurves:
         means, covariances = self._each(places, length)
         which = np.searchsorted(np.cumsum(self._weights)[:-1], (np.arange(len(normal)) + 0.5) / len(normal))
         values, vectors = np.linalg.eigh(covariances)
-        roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        # The symmetric root: eigenvectors may have either sign, by the machine's rounding.
+        roots = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.transpose(0, 2, 1)
         return np.asarray(means[which] + np.einsum("dij,dj->di", roots[which], normal))
 
     def _each(self, places: Ints, length: float) -> tuple[Floats, Floats]:
