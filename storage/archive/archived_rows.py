@@ -30,7 +30,7 @@ def archived_rows(
     last: dict[int, int] = {}
     if every > 1:
         query = text("SELECT number, steps - 1 FROM trial_result WHERE study = :study")
-        last = dict(connection.execute(query, {"study": study.name}).all())
+        last = {row[0]: row[1] for row in connection.execute(query, {"study": study.name})}
     found = []
     for part in parts:
         rows = read_part(part.path, study.name, numbers).to_pandas()

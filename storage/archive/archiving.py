@@ -75,9 +75,9 @@ def _parts(database: Database, study: StudyRecord) -> Iterator[dict[int, int]]:
     after = -1
     while True:
         with reading(database.engine) as connection:
-            ended = dict(connection.execute(_ended(study, after)).all())
-            counted = select(Step.trial_id, func.count()).where(Step.trial_id.in_(list(ended)))
-            counts = dict(connection.execute(counted.group_by(Step.trial_id)).all())
+            ended = {row.trial_id: row.number for row in connection.execute(_ended(study, after))}
+            counted = select(Step.trial_id, func.count().label("steps")).where(Step.trial_id.in_(list(ended)))
+            counts = {row.trial_id: row.steps for row in connection.execute(counted.group_by(Step.trial_id))}
         part: dict[int, int] = {}
         rows = 0
         for trial_id, number in ended.items():

@@ -91,7 +91,7 @@ def read_part(path: Path, study: str, numbers: Sequence[int] | None = None) -> "
 
     filters = None if numbers is None else [("number", "in", list(numbers))]
     try:
-        return parquet.read_table(path, filters=filters, partitioning=None)
+        return parquet.ParquetFile(path).read() if filters is None else parquet.read_table(path, filters=filters)
     except (OSError, pa.ArrowException) as error:
         why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ArchiveError(
