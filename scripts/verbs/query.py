@@ -1,15 +1,21 @@
 """``gradstudy query "SELECT ..."``: read-only SQL against the results."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gradstudy.scripts.options import Storage
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
+if TYPE_CHECKING:
+    from gradstudy.storage.database import Database
+
 LONGEST_TIMEOUT = 1_000_000.0
 """Seconds, nearly twelve days: PostgreSQL counts milliseconds in 31 bits."""
+STEPS = re.compile(r"\b(step_result|gradstudy_step)\b", re.IGNORECASE)
+"""What a statement that reads steps names."""
 
 
 def _checked_timeout(seconds: float) -> float:
@@ -54,3 +60,16 @@ def query(
                 err=True,
             )
         WRITERS[form](answer.columns, answer.chunks, file)
+        _say_what_is_elsewhere(database, sql)
+
+
+def _say_what_is_elsewhere(database: "Database", sql: str) -> None:
+    """Say which steps a statement about steps has not seen."""
+    from gradstudy.storage.archive.records import archives
+
+    if STEPS.search(sql):
+        for name, folder in archives(database).items():
+            typer.echo(
+                f"gradstudy: no row is of the steps of study {name!r} that are archived; they are in {folder}",
+                err=True,
+            )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import ArchiveError
-from gradstudy.storage.schema import ArchivedSteps, Study
+from gradstudy.storage.schema import STUDIES, ArchivedSteps, Study
 from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import reading, writing
 
@@ -59,6 +59,18 @@ def archive_folder(database: Database, study: StudyRecord) -> Path | None:
     with reading(database.engine) as connection:
         parts = read_parts(connection, study)
     return parts[0].folder if parts else None
+
+
+def archives(database: Database) -> dict[str, Path]:
+    """The studies that have files, by name, and where these are."""
+    query = (
+        select(STUDIES.c.study_name, ArchivedSteps.folder)
+        .join_from(ArchivedSteps, STUDIES, STUDIES.c.study_id == ArchivedSteps.study_id)
+        .distinct()
+        .order_by(STUDIES.c.study_name)
+    )
+    with reading(database.engine) as connection:
+        return {name: Path(folder) for name, folder in connection.execute(query)}
 
 
 def move_archive(database: Database, study: StudyRecord, folder: Path) -> None:

@@ -50,7 +50,11 @@ def test_every_report_is_the_same_with_its_steps_archived(gradstudy: Run, study:
     before = reports(gradstudy, study, "before")
     said = done(gradstudy("archive", "s"))
     assert said == f"archived {len(steps)} steps (1 file) of study s in {study / 's-steps'}\n"
-    assert done(gradstudy("query", "SELECT COUNT(*) AS n FROM gradstudy_step", "--format", "csv")).split() == ["n", "0"]
+    asked = gradstudy("query", "SELECT COUNT(*) AS n FROM gradstudy_step", "--format", "csv")
+    assert (asked.exit_code, asked.stdout.split()) == (0, ["n", "0"])
+    elsewhere = f"gradstudy: no row is of the steps of study 's' that are archived; they are in {study / 's-steps'}\n"
+    assert asked.stderr == elsewhere
+    done(gradstudy("query", "SELECT COUNT(*) AS n FROM trial_result"))
     after = reports(gradstudy, study, "after")
     assert [name for name in before if after[name] != before[name]] == []
     assert after.keys() == before.keys()
