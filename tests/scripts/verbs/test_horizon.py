@@ -116,7 +116,7 @@ def test_ctrl_c_stops_the_longer_runs_in_order_and_the_same_command_goes_on(
     words = ["launch", "h", *slow.flags(), *SLOW]
     code, output = interrupt_once_running(words, db, at=lambda: len(list_studies(db)) == 2)
     assert code == 130, output
-    assert "stopped: 8 trials left; the same command goes on" in output
+    assert "stopped: 16 trials left; the same command goes on" in output
     with db.engine.connect() as connection:
         held = "SELECT COUNT(*) FROM gradstudy_trial WHERE worker_id IS NOT NULL AND outcome IS NULL"
         assert connection.exec_driver_sql(held).scalar_one() == 0
