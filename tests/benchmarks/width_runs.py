@@ -27,7 +27,7 @@ DATA = Path(__file__).parent / "data"
 BASE, SMALL, LARGE = 64, (32, 64, 128), 512
 STEP = 0.2
 """Decades from one learning rate to the next."""
-SEEDS = {32: 2, 64: 2, 128: 2, 512: 1}
+SEEDS = {32: 2, 64: 2, 128: 2, 512: 3}
 SLOTS = {32: 16, 64: 16, 128: 8, 512: 4}
 DECADES = {"sgd": (-5, 11), "adam": (-15, 1)}
 """The lowest and the highest learning rate, in steps from 1."""

@@ -60,6 +60,7 @@ def faults(run: Callable[[str], Result], inputs: tuple[str, ...]) -> dict[str, s
     return {given: fault for given, fault in found.items() if fault is not None}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("words", [LAUNCH, ("status",), ("query", "SELECT 1")], ids=lambda words: words[0])
 def test_database_urls(gradstudy: Run, surroundings: Path, words: tuple[str, ...]) -> None:
     before = state(surroundings)

@@ -198,6 +198,7 @@ def test_a_socket_of_a_long_path_is_in_a_folder_that_only_the_server_opens(folde
     assert not socket_folder.exists()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["with blanks", "with 'quotes'", "with, comma", "größe;&|>"])
 def test_the_name_of_a_folder_may_hold_much(folder: Path, name: str) -> None:
     with EmbeddedServer.start(folder.parent / name) as server, Database.open(server.url, create=True) as db:

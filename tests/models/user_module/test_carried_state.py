@@ -464,6 +464,7 @@ def always(monkeypatch, *, due):
     monkeypatch.setattr(spot_check.SpotChecks, "due", lambda self: due)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("make", [*MODELS, Drawn])
 def test_looking_at_a_trial_alone_finds_nothing_and_changes_nothing(make, monkeypatch):
     found, in_float64 = [], []

@@ -131,6 +131,7 @@ def test_pages_are_compressed_for_those_who_take_it(ask: Ask) -> None:
     assert gzip.decompress(page.body) == ask("/").body
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_any_letters_have_a_page(ask: Ask, finished: Database, name: str) -> None:
     url = finished.url.render_as_string(hide_password=False)

@@ -41,6 +41,7 @@ def outcomes(name: str, url: str, **said: Any) -> dict[int, str]:
     return dict(zip(rows["number"], rows["outcome"], strict=True))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "program",
     [
