@@ -174,7 +174,7 @@ OF_TRAINING = (
         "--horizon",
         "horizon",
         int,
-        "Steps that the answer is for: the best settings are trained longer, as far as a second budget of steps pays.",
+        "Steps that the answer is for: the best settings are trained longer, as far as twice the trials' steps pay.",
         default="--steps",
     ),
     Flag("--batch-size", "batch_size", int, "Sequences in a batch."),
