@@ -12,6 +12,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, event
 
 from gradstudy.storage.errors import ForeignDatabaseError, UnwritableError
+from gradstudy.storage.first_bytes import first_bytes
 from gradstudy.storage.transactions import READS_ONLY
 from gradstudy.storage.write_queue import QueuedConnection
 
@@ -79,9 +80,7 @@ def connect_untouched(path: Path) -> sqlite3.Connection:
     """
     log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
     if _is_empty(log):
-        with path.open("rb") as file:
-            file.seek(LOGGED_AT)
-            logged = file.read(1) == LOGGED
+        logged = first_bytes(path, LOGGED_AT + 1)[LOGGED_AT:] == LOGGED
         return _connect(path, "mode=ro&immutable=1" if logged else "mode=ro")
     if not _is_empty(index):
         return _connect(path, "mode=ro")
@@ -118,9 +117,7 @@ def table_names(path: Path) -> set[str]:
             raise ForeignDatabaseError(f"{path} is a folder, not an SQLite file")
         if not path.is_file():
             raise ForeignDatabaseError(f"{path} is a device, a pipe or a socket, not an SQLite file")
-        with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-        if start not in {b"", MAGIC}:
+        if first_bytes(path, len(MAGIC)) not in {b"", MAGIC}:
             raise ForeignDatabaseError(f"{path} is not an SQLite file")
         with closing(connect_untouched(path)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
