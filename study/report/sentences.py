@@ -157,12 +157,9 @@ def evidence_of_short_runs(report: Report) -> list[str]:
     lines += _measured(found)
     lines += [_beside(runs, best.setting.learning_rate) for runs in found.beside]
     rate = best.setting.learning_rate
-    # Where little is known the model may think another range safer; of that this setting is no part.
-    if found.usable_low < found.usable_high and found.usable_low / NEAR <= rate <= found.usable_high * NEAR:
-        lines.append(
-            f"Learning rates from {found.usable_low:.2g} to {found.usable_high:.2g} are about as good "
-            f"(within 2% of {reference_in_words(spec)})."
-        )
+    if ends := usable_ends(found.usable_low, found.usable_high, rate):
+        good = f"are about as good (within 2% of {reference_in_words(spec)})."
+        lines.append(f"Learning rates from {ends[0]} to {ends[1]} {good}")
     if best.frontier is not None and best.frontier.learning_rate is not None:
         margin = best.frontier.learning_rate / best.setting.learning_rate
         low = "" if best.frontier.low is None else f" (at least {best.frontier.low:.3g})"
@@ -171,6 +168,23 @@ def evidence_of_short_runs(report: Report) -> list[str]:
     if found.rival is not None:
         lines.append(_rival(found.rival, sign=-1.0 if is_maximized(spec) else 1.0))
     return [*lines, *found.cautions]
+
+
+def usable_ends(low: float, high: float, rate: float) -> tuple[str, str] | None:
+    """The ends of the learning rates that are about as good as the answer's, which is one of them.
+
+    Args:
+        low: the lowest of them, which is drawn in steps, as the highest is.
+        high: the highest.
+        rate: of the answer.
+
+    Returns:
+        None where the answer's is no part of them: where little is known the model may think another range safer.
+    """
+    if not (low < high and low / NEAR <= rate <= high * NEAR):
+        return None
+    ends = f"{low:.2g}", f"{high:.2g}"
+    return ends[0] if float(ends[0]) <= rate else f"{rate:.3g}", ends[1] if float(ends[1]) >= rate else f"{rate:.3g}"
 
 
 def _fresh(fresh: FreshRuns, steps: int | None) -> str:
