@@ -101,9 +101,8 @@ def report(
 
     from gradstudy.study.opened_study import open_study
 
-    threadpool_limits(
-        1, user_api="blas"
-    )  # its matrices are small: threads wait for each other longer than they compute
+    # The matrices of a report are small: threads would wait for each other longer than they compute.
+    threadpool_limits(1, user_api="blas")
     folder = output or Path(f"{names[0]}-{form}")
     if form == "mlflow" or form == "tensorboard" or form == "wandb":
         if len(names) > 1:
