@@ -1,5 +1,6 @@
 """A database that holds gradstudy's studies: opening it, making it, closing it."""
 
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +16,7 @@ from gradstudy.storage.errors import (
     PlainDatabaseError,
     SchemaVersionError,
 )
+from gradstudy.storage.first_bytes import leave, use
 from gradstudy.storage.network_filesystem import refuse_network_filesystem
 from gradstudy.storage.optuna_proxy import connect_proxy
 from gradstudy.storage.optuna_storage import (
@@ -55,6 +57,9 @@ class Database:
         self._optuna_proxy = optuna_proxy
         self.display_url = display(url)
         self.path = sqlite_path(url)
+        self._in_use = ExitStack()
+        if self.path is not None:
+            self._in_use.callback(leave, use(self.path))
         self.engine = create_engine(url, **POOL)
         configure(self.engine)
 
@@ -95,6 +100,7 @@ class Database:
         self.engine.dispose()
         if "optuna_storage" in self.__dict__:
             close_optuna_storage(self.optuna_storage)
+        self._in_use.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,19 +2,31 @@
 
 A process that closes any descriptor of a file loses all its POSIX locks on it, those of SQLite's connections too
 (https://sqlite.org/howtocorrupt.html, section 2.2). Another process would then take itself for the last one that has
-the file open, and delete the write-ahead log under them. So descriptors stay open for a while.
+the file open, and delete the write-ahead log under them. So descriptors stay open as long as the file is in use.
 """
 
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter
 from pathlib import Path
 
-MOST = 64
-"""Descriptors that are kept; a process that uses as many other files afterwards is thought to have left a file."""
-
-_kept: OrderedDict[tuple[int, int], int] = OrderedDict()
+_users: Counter[Path] = Counter()
+_kept: dict[Path, dict[tuple[int, int], int]] = {}
 _lock = threading.Lock()
+
+
+def use(path: Path) -> Path:
+    """Say that this process will have connections to a file, until it says ``leave`` of the path that is returned."""
+    with _lock:
+        _users[path.resolve()] += 1
+    return path.resolve()
+
+
+def leave(path: Path) -> None:
+    """Say that the connections of one ``use`` are closed."""
+    with _lock:
+        _users[path] -= 1
+        _close_unused(path)
 
 
 def first_bytes(path: Path, count: int) -> bytes:
@@ -25,10 +37,17 @@ def first_bytes(path: Path, count: int) -> bytes:
     """
     with _lock:
         found = path.stat()
-        key = found.st_dev, found.st_ino
-        if key not in _kept:
-            _kept[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        _kept.move_to_end(key)
-        if len(_kept) > MOST:
-            os.close(_kept.popitem(last=False)[1])
-        return os.pread(_kept[key], count, 0)
+        kept, key = _kept.setdefault(path.resolve(), {}), (found.st_dev, found.st_ino)
+        try:
+            if key not in kept:
+                kept[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(kept[key], count, 0)
+        finally:
+            _close_unused(path.resolve())
+
+
+def _close_unused(path: Path) -> None:
+    if _users[path] == 0:
+        del _users[path]
+        for descriptor in _kept.pop(path, {}).values():
+            os.close(descriptor)
