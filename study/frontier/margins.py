@@ -25,7 +25,7 @@ def bounded_margins(
         initial_loss: l0, of the untrained model.
     """
     final, initial = np.asarray(final_loss, np.float64), np.asarray(initial_loss, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         margin = np.log(final / initial)
     # Losses below zero have no ratio: all that such a run tells is its side.
     margin = np.where((final <= 0) | (initial <= 0), np.where(diverged, np.inf, -np.inf), margin)

@@ -16,6 +16,9 @@ FENCE = 1.5
 """Interquartile ranges beyond the upper quartile from which on a loss is an outlier (Tukey 1977)."""
 FEWEST, SLOWEST = 3, 0.25
 """Runs of the lowest learning rates that are asked what they reported first, and their share of all."""
+LARGEST = 1e100
+"""From here on a value is infinite: a training that leaves it has diverged, or the program says so by it, and sums and
+squares of such values have no room in a float."""
 FAR = 10.0
 """Times the median loss from which on a value that returns is no loss but stands in for one."""
 
@@ -44,13 +47,16 @@ class Losses:
     def curve(self, trial: FrozenTrial) -> tuple[list[int], list[float]]:
         """The steps at which a trial reported, and what."""
         steps = sorted(trial.intermediate_values)
-        return steps, [self.sign * trial.intermediate_values[step] for step in steps]
+        return steps, [self._loss(trial.intermediate_values[step]) for step in steps]
 
     def final(self, trial: FrozenTrial) -> float:
         """The loss of a trial that is complete, else NaN."""
         if trial.state is not TrialState.COMPLETE or trial.values is None:
             return math.nan
-        return float(self.sign * trial.values[self.objective])
+        return self._loss(trial.values[self.objective])
+
+    def _loss(self, value: float) -> float:
+        return math.copysign(math.inf, self.sign * value) if abs(value) >= LARGEST else self.sign * value
 
 
 @dataclass(frozen=True, kw_only=True)

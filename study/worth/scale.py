@@ -27,4 +27,4 @@ def units(losses: Floats, untrained: Floats) -> Floats:
 
 def shares(losses: Floats, untrained: Floats) -> Floats:
     """The losses [n] on that scale, at most 1; NaN where there is none."""
-    return np.asarray(np.minimum(1 + (losses - untrained) / units(losses, untrained), 1.0))
+    return 1 + (np.minimum(losses, untrained) - untrained) / units(losses, untrained)

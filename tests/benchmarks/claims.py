@@ -61,7 +61,7 @@ RESULT = TrialResult(
 
 
 def work(url: str, group: int, barrier: Barrier, results: Any) -> None:
-    """Run trials until there are none; put (start, end, seconds of each claim, seconds of each group)."""
+    """Run trials until there are none; put (start, end, seconds of each claim and group, trials, of the processor)."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     losses = np.linspace(3.7, 2.0, STEPS)
     claims, groups, trials = [], [], 0
@@ -70,11 +70,11 @@ def work(url: str, group: int, barrier: Barrier, results: Any) -> None:
         worker = register_worker(database.engine, "bench", os.getpid(), "cpu")
         sampler = RandomSampler(seed=1)
         study = optuna.load_study(study_name=STUDY, storage=database.optuna_storage, sampler=sampler)
-        start = None
+        start, processor = None, 0.0
         while True:
             if len(groups) == 1 and start is None:
                 barrier.wait()
-                start = time.time()
+                start, processor = time.time(), time.process_time()
                 claims, groups, trials = [], [], 0
             began = time.perf_counter()
             claimed = claim_trials(database.engine, launched, worker, int, wanted=group)
@@ -95,7 +95,7 @@ def work(url: str, group: int, barrier: Barrier, results: Any) -> None:
             assert record(database.engine, endings) == [True] * len(claimed)
             groups.append(time.perf_counter() - began)
             trials += len(claimed)
-    results.put((start, time.time(), claims, groups, trials))
+    results.put((start, time.time(), claims, groups, trials, time.process_time() - processor))
 
 
 def measure(url: str, workers: int, group: int = GROUP) -> dict[str, float]:
@@ -107,13 +107,14 @@ def measure(url: str, workers: int, group: int = GROUP) -> dict[str, float]:
     found = [results.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    claims = np.concatenate([claims for _, _, claims, _, _ in found])
-    groups = np.concatenate([groups for _, _, _, groups, _ in found])
-    trials = sum(trials for *_, trials in found)
+    claims = np.concatenate([claims for _, _, claims, *_ in found])
+    groups = np.concatenate([groups for _, _, _, groups, *_ in found])
+    trials = sum(trials for *_, trials, _ in found)
     seconds = max(end for _, end, *_ in found) - min(start for start, *_ in found)
     return {
         "trials": trials,
         "trials_per_second": trials / seconds,
+        "worker_ms": 1000 * sum(processor for *_, processor in found) / trials,
         "claim_median_ms": 1000 * float(np.median(claims)),
         "claim_p95_ms": 1000 * float(np.percentile(claims, 95)),
         "group_median_ms": 1000 * float(np.median(groups)),

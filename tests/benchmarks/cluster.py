@@ -1,8 +1,9 @@
 """What one PostgreSQL bears: its load by trial, measured, and how many trials a second a cluster gets, simulated.
 
 One worker runs groups of trials, without training, and each phase is timed: how long the worker's own processor takes,
-and how long the server. A simulation of workers that queue for processors and for the rows that they lock is compared
-with real runs of 1, 8 and 32 workers on this machine; then it is asked about workers that train elsewhere.
+and how long the server. Real runs say how much more both take when 32 workers are at it. With these costs a simulation
+of workers that queue for processors and for the rows that they lock is compared with real runs of 1, 8 and 32 workers
+on this machine; then it is asked about workers that train elsewhere.
 
     python tests/benchmarks/cluster.py [--quick] [--output FOLDER]
 """
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 import optuna
+import psutil
 import simpy
-from claims import GROUP, RESULT, SPEC, STUDY, databases, fill, measure
+from claims import GROUP, RESULT, SPEC, STUDY, TRIALS, databases, fill, measure
 from sqlalchemy import event, text
 
 from gradstudy.storage.beginning import Beginning, begin_trials
@@ -38,6 +40,8 @@ from gradstudy.study.worker.optuna_tell import attributes
 FINISHED = 1_000
 KEPT = {"all of 300": 300, "10": 10, "none": 1}
 """What ``--keep-steps`` leaves of a trial, of which nothing stands out but its end."""
+BUSY = 32
+"""Workers at once, when a group costs more than alone: each one's code and data leave the processor's caches."""
 QUANTUM = 0.002
 """Seconds after which a processor takes the next one who waits."""
 ROUND_TRIP = 0.0005
@@ -134,6 +138,25 @@ def load(url: str, groups: int, steps: int) -> dict[str, Any]:
     }
 
 
+def server_seconds(folder: Path) -> float:
+    """Seconds of processors that a server has had, all its processes together, those that have ended among them."""
+    first = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    gone = first.cpu_times()
+    alive = [process.cpu_times() for process in first.children(recursive=True)]
+    return sum(each.user + each.system for each in (gone, *alive)) + gone.children_user + gone.children_system
+
+
+def busy(loads: dict[str, dict[str, Phase]], together: dict[str, float]) -> dict[str, dict[str, Phase]]:
+    """What each phase costs when many are at it: as much more as a whole trial that keeps all its steps does."""
+    alone = loads["all of 300"].values()
+    worker = together["worker_ms"] * GROUP / 1000 / sum(phase.worker for phase in alone)
+    server = together["server_ms"] * GROUP / 1000 / sum(phase.server for phase in alone)
+    return {
+        kept: {name: Phase(each.worker * worker, each.server * server, each.statements) for name, each in load.items()}
+        for kept, load in loads.items()
+    }
+
+
 def simulate(
     phases: dict[str, Phase], workers: int, *, processors: int, seconds: float, training: float = 0.0,
     apart: bool = False, seed: int = 0,
@@ -197,7 +220,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    groups, many, trials = (4, [1, 4], 64) if given.quick else (40, [1, 8, 32], 1024)
+    groups, many, trials = (4, [1, 4], 64) if given.quick else (40, [1, 8, BUSY], TRIALS)
     found: dict[str, Any] = {"cores": os.cpu_count(), "load": {}, "validation": [], "simulated": []}
     with tempfile.TemporaryDirectory(prefix="gradstudy-bench-") as folder, databases(Path(folder)) as backends:
         number = 0
@@ -215,13 +238,23 @@ def main() -> None:
                   for kept, one in found["load"].items()}  # fmt: skip
         for name, each in phases["all of 300"].items():
             print(f"{name}: worker {1000 * each.worker:.1f} ms, server {1000 * each.server:.1f} ms, {each.statements}")
+        real: dict[int, dict[str, float]] = {}
         for workers in many:
             url, number = backends["PostgreSQL"](number), number + 1
-            fill(url, FINISHED, trials)
-            real = measure(url, workers)["trials_per_second"]
+            fill(url, FINISHED, trials + workers * GROUP)
+            before = server_seconds(Path(folder) / "postgresql")
+            real[workers] = measure(url, workers)
+            served = server_seconds(Path(folder) / "postgresql") - before
+            real[workers]["server_ms"] = 1000 * served / (trials + workers * GROUP)
+        phases = busy(phases, real[many[-1]])
+        for workers, each in real.items():
             said = simulate(phases["all of 300"], workers, processors=os.cpu_count() or 1, seconds=20)
-            found["validation"].append({"workers": workers, "measured": real, "simulated": said})
-            print(f"| {workers} workers | measured {real:.0f} | simulated {said:.0f} trials/s |", flush=True)
+            found["validation"].append({"workers": workers, **each, "simulated": said})
+            print(
+                f"| {workers} workers | measured {each['trials_per_second']:.0f} | simulated {said:.0f} trials/s "
+                f"| of a processor, ms a trial: worker {each['worker_ms']:.1f}, server {each['server_ms']:.1f} |",
+                flush=True,
+            )
     for kept, processors, training, workers in product(
         ("all of 300", "10"), (2, 16), (10.0, 60.0, 600.0), (10, 100, 1_000, 5_000)
     ):

@@ -1,6 +1,7 @@
 """Reports of studies that programs wrote with Optuna alone, against what is known of them in closed form."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gradstudy.study import open_study
 from gradstudy.study.errors import UnreadableStudyError
+from gradstudy.study.report.html import html_report
 
 
 @pytest.fixture
@@ -160,6 +162,18 @@ def test_a_constraint_about_divergence_is_believed_and_others_leave_a_trial_out(
     assert outcomes("plain", url) == expected
     with open_study("plain", url) as opened:
         assert any("memory" in caveat for caveat in opened.summary().caveats)
+
+
+@pytest.mark.parametrize("penalty", [sys.float_info.max, 1e200])
+def test_values_of_any_size_are_reported(url: str, penalty: float) -> None:
+    """Those that squares of have no room in a float, beside losses that are as good as nothing."""
+    study = optuna.create_study(study_name="plain", storage=url)
+    for lr in (0.001, 0.3, 0.49, 0.5, 0.7, 0.93, 1.6, 1.98, 2.1, 2.5, 50.0):
+        study.enqueue_trial({"lr": lr})
+    study.optimize(lambda trial: min(penalty, programs.returns_nan(trial)), n_trials=11)
+    assert outcomes("plain", url) == {trial.number: truth(trial) for trial in study.trials}
+    with open_study("plain", url) as opened:
+        assert "1e+200" not in html_report(opened.summary(), opened.steps())
 
 
 def test_a_journal_file_is_read(tmp_path: Path) -> None:
