@@ -45,9 +45,9 @@ bench: $(READY)  ## time training steps, own models, whole studies, claims, chec
 	$(BIN)/python tests/benchmarks/training_step.py
 	$(BIN)/python tests/benchmarks/strategy_steps.py
 	$(BIN)/python tests/benchmarks/own_model.py
-	$(BIN)/python tests/benchmarks/own_command.py
-	$(BIN)/python tests/benchmarks/whole_study.py
-	$(BIN)/python tests/benchmarks/workers.py
+	$(BIN)/python tests/benchmarks/own_command.py --rounds 1
+	$(BIN)/python tests/benchmarks/whole_study.py --rounds 1
+	$(BIN)/python tests/benchmarks/workers.py --rounds 1
 	$(BIN)/python tests/benchmarks/where_time_goes.py
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/checkpoint_cost.py

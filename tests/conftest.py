@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
 from mariadb import find_mariadb, running_mariadb, statements_that_copy
-from sqlalchemy import Connection, NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
@@ -36,6 +38,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if (seen[name] + seen[name] // ONE_IN) % ONE_IN:  # of tables, not always the same column
                 item.add_marker(pytest.mark.soak)
             seen[name] += 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests of commands wait for other processes."""
+    return (psutil.cpu_count(logical=False) or 1) + 1
+
+
+@event.listens_for(Engine, "connect")
+def no_test_cuts_the_power(connection: object, record: object) -> None:
+    """So none needs to wait for the disk, as Optuna's own storage does at each of its commits."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ All run the same settings for the same number of steps over the same data, with 
 each, into an SQLite database, and keep loss and gradient norm of every step. They alternate in one run, each in
 processes of its own; the time is that of the whole command, start-up included.
 
-    python tests/benchmarks/whole_study.py [--quick] [--output FOLDER]
+    python tests/benchmarks/whole_study.py [--quick] [--rounds 3] [--output FOLDER]
 """
 
 import argparse
@@ -70,6 +70,7 @@ def seconds(kind: str, spec: StudySpec, workers: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of hidden 32")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
@@ -80,7 +81,7 @@ def main() -> None:
         spec = spec_for(hidden, options.trials, options.steps)
         rounds = [
             {kind: seconds(kind, spec, workers) for kind in ("gradstudy", *PEERS)}
-            for _ in range(1 if options.quick else 3)
+            for _ in range(1 if options.quick else options.rounds)
         ]
         row: dict[str, float] = {"hidden": hidden}
         for kind in ("gradstudy", *PEERS):

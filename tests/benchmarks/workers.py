@@ -46,9 +46,10 @@ def launch(options: tuple[str, ...], workers: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round of the tiny study")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
     given = parser.parse_args()
-    rounds = 1 if given.quick else 3
+    rounds = 1 if given.quick else given.rounds
     found = {}
     for name, options in (("tiny", TINY),) if given.quick else (("tiny", TINY), ("study", STUDY)):
         runs = [{workers: launch(options, workers) for workers in (1, 2)} for _ in range(rounds)]
