@@ -21,8 +21,9 @@ from gradstudy.models.slot_state import named, part_of
 from gradstudy.models.state_clipping import StateClipper, StateLimits
 from gradstudy.models.step_rates import StepRates
 from gradstudy.models.strategies import find_strategy
-from gradstudy.models.tasks.batches import TaskData, TrialBatches
+from gradstudy.models.tasks.batches import TrialBatches
 from gradstudy.models.telemetry import Telemetry
+from gradstudy.models.trainable import TaskData
 from gradstudy.models.update import update
 from gradstudy.models.workspace import Workspace
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from gradstudy.models.cell_names import GATES as GATES_OF_CELLS
 from gradstudy.models.gate_inputs import GateInputs
 from gradstudy.models.kernels import bind
 from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import LayerBuffers, Workspace, start_gradient
 
-GATES = 4
+GATES = GATES_OF_CELLS["lstm"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,19 @@
 """What the models of one array have in common: their sizes, their parameters, the form of their batches.
 
-Shapes: K trials, B sequences a batch, S source positions, U target positions, F real values.
+Does not import torch. Shapes: K trials, B sequences a batch, S source positions, U target positions, F real values.
 """
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from gradstudy.models.attention_names import AttentionName
-from gradstudy.models.cell_names import Cell
-from gradstudy.models.gru import GATES as GRU_GATES
+from gradstudy.models.cell_names import GATES, Cell
 from gradstudy.models.loss_names import LossKind
-from gradstudy.models.lstm import GATES as LSTM_GATES
 from gradstudy.models.parameters import ParameterLayout
-from gradstudy.models.rnn import GATES as RNN_GATES
 
-GATES: dict[Cell, int] = {
-    "lstm": LSTM_GATES,
-    "gru": GRU_GATES,
-    "rnn_tanh": RNN_GATES,
-    "rnn_relu": RNN_GATES,
-    "dense": 1,
-}
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PAD = 0
 """The symbol number that fills up short sequences."""
 BEGIN = 1
@@ -103,8 +95,8 @@ class TokenBatch:
         target: symbol numbers, padded at the end, with the end symbol, [K, B, U].
     """
 
-    source: Tensor
-    target: Tensor
+    source: "Tensor"
+    target: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -116,8 +108,8 @@ class ValueBatch:
         target: [K, U, B, F].
     """
 
-    source: Tensor
-    target: Tensor
+    source: "Tensor"
+    target: "Tensor"
 
 
 Batch = TokenBatch | ValueBatch

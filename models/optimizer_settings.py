@@ -11,6 +11,12 @@ OptimizerName = Literal[
 AnyOptimizerName = Literal[OptimizerName, "own"]
 """``own`` is that of the user's own model, which their function returns."""
 
+OPTIMIZER_STATES: dict[OptimizerName, int] = {
+    "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "adadelta": 2, "rmsprop": 1, "adam": 2, "adamw": 2,
+    "nadam": 2, "radam": 2,
+}  # fmt: skip
+"""Numbers that an optimizer keeps for each parameter."""
+
 HYPERPARAMETERS = ("momentum", "beta1", "beta2", "epsilon", "weight_decay")
 """What can be set of an optimizer beside its learning rate; each takes some of them."""
 CODE_DIGITS = 6

@@ -15,12 +15,6 @@ from torch import Tensor
 from gradstudy.models.optimizer_settings import OptimizerName, OptimizerSettings
 from gradstudy.models.slot_values import SlotValues
 
-OPTIMIZER_STATES: dict[OptimizerName, int] = {
-    "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "adadelta": 2, "rmsprop": 1, "adam": 2, "adamw": 2,
-    "nadam": 2, "radam": 2,
-}  # fmt: skip
-"""Numbers that an optimizer keeps for each parameter."""
-
 RMSPROP_DECAY = 0.99
 ADADELTA_DECAY = 0.9
 NADAM_MOMENTUM_DECAY = 4e-3

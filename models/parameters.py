@@ -1,10 +1,12 @@
-"""The parameters of K models of one shape as one flat tensor ``[K, P]``."""
+"""The parameters of K models of one shape as one flat tensor ``[K, P]``. Does not import torch."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ALIGNMENT = 16
 """Every parameter starts at a multiple of this many elements: 64 bytes in float32, one cache line."""
@@ -32,7 +34,7 @@ class Parameter:
         """The number of elements in one trial's tensor."""
         return math.prod(self.shape)
 
-    def view(self, flat: Tensor) -> Tensor:
+    def view(self, flat: "Tensor") -> "Tensor":
         """The parameter's part of a flat tensor ``[K, P]`` as ``[K, *shape]``, sharing memory."""
         view: Tensor = flat[:, self.offset : self.offset + self.numel].unflatten(1, self.shape)
         return view
@@ -55,6 +57,6 @@ class ParameterLayout:
         self.parameters = tuple(parameters)
         self.size = offset
 
-    def views(self, flat: Tensor) -> dict[str, Tensor]:
+    def views(self, flat: "Tensor") -> "dict[str, Tensor]":
         """Every parameter's part of ``flat`` ``[K, P]`` as ``[K, *shape]``, sharing memory."""
         return {parameter.name: parameter.view(flat) for parameter in self.parameters}

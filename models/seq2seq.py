@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from gradstudy.models.attention import AdditiveAttention, dot_product
-from gradstudy.models.cell_names import PLAIN_CELLS
+from gradstudy.models.cell_names import GATES, PLAIN_CELLS
 from gradstudy.models.dropout import dropout
 from gradstudy.models.gate_inputs import dense_inputs, embedded, reversal, token_inputs
 from gradstudy.models.gru import gru
 from gradstudy.models.initial_parameters import initial_parameters
 from gradstudy.models.layers import affine, cross_entropy, value_loss
 from gradstudy.models.lstm import lstm
-from gradstudy.models.model_shape import BEGIN, GATES, PAD, Batch, ModelShape, ValueBatch, parameter_layout
+from gradstudy.models.model_shape import BEGIN, PAD, Batch, ModelShape, ValueBatch, parameter_layout
 from gradstudy.models.rnn import rnn
 from gradstudy.models.state_clipping import StateLimits
 from gradstudy.models.workspace import Workspace

@@ -115,11 +115,12 @@ def checked_spec(name: str | None, from_file: Values, flags: Values) -> "tuple[S
     Raises:
         SpecError: it cannot be made, or a flag has no effect on it.
     """
-    from gradstudy.study.literature.presets import preset_values
     from gradstudy.study.spec.checks.without_effect import beside_factors, without_defaults, without_effect
 
     values = merged(({"name": name} if name else {}) | from_file, flags)
     if values.get("preset") is not None:
+        from gradstudy.study.literature.presets import preset_values  # pandas and scipy
+
         space = values.get("space")
         strategies = space.get("strategies") if isinstance(space, dict) else None
         values = merged(preset_values(values["preset"], strategies if isinstance(strategies, list) else None), values)

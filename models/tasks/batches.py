@@ -1,19 +1,66 @@
 """Batches of a task's examples for many trials at once."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from gradstudy.models.model_shape import Batch
+from gradstudy.models.model_shape import Batch, TokenBatch, ValueBatch
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.order import ExampleOrder
 from gradstudy.models.tasks.pairs import TokenPairs
-from gradstudy.models.tasks.values import ValueSequences
+from gradstudy.models.trainable import TaskData
 from gradstudy.models.upload import upload
 
-TaskData = TokenPairs | ValueSequences
-"""Both have ``train``, ``validation``, ``source_steps``, ``target_steps``, ``sizes``, ``decoder``, ``origin``,
-``details``, ``reading``, ``file_digest``, ``to(device)`` and ``batch(numbers)``."""
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Pairs on a device, see ``TokenPairs``."""
+
+    source: Tensor
+    target: Tensor
+
+    def batch(self, numbers: Tensor) -> TokenBatch:
+        """The pairs of these numbers [n, B], on the same device."""
+        index = numbers.flatten()
+        source, target = self.source.index_select(0, index).long(), self.target.index_select(0, index).long()
+        return TokenBatch(source.view(*numbers.shape, -1), target.view(*numbers.shape, -1))
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Stretches of rows on a device, see ``ValueSequences``."""
+
+    source: Tensor
+    target: Tensor
+    source_start: Tensor
+    target_start: Tensor
+    source_steps: int
+    target_steps: int
+
+    def batch(self, numbers: Tensor) -> ValueBatch:
+        """The examples of these numbers [n, B], on the same device."""
+        return ValueBatch(
+            _rows(self.source, self.source_start[numbers], self.source_steps),
+            _rows(self.target, self.target_start[numbers], self.target_steps),
+        )
+
+
+def _rows(table: Tensor, start: Tensor, steps: int) -> Tensor:
+    """From each start [n, B] the next ``steps`` rows of a table [R, F], as [n, steps, B, F]."""
+    index = start.unsqueeze(1) + torch.arange(steps, device=start.device).view(-1, 1)
+    return table.index_select(0, index.flatten()).view(*index.shape, -1)
+
+
+def on_device(data: TaskData, device: torch.device) -> _Tokens | _Values:
+    """The examples on a device; on a CPU they share memory with ``data``."""
+    source, target = (torch.from_numpy(each).to(device) for each in (data.source, data.target))
+    if isinstance(data, TokenPairs):
+        return _Tokens(source, target)
+    source_start, target_start = (torch.from_numpy(each).to(device) for each in (data.source_start, data.target_start))
+    return _Values(source, target, source_start, target_start, data.source_steps, data.target_steps)
 
 
 class TrialBatches:
@@ -31,9 +78,9 @@ class TrialBatches:
                 f"but got {batch_size}"
             )
         self._device = torch.device(device)
-        self._data = data.to(self._device)
-        self._validation = data.validation.numpy()
-        self._order = ExampleOrder(data.train.numpy(), slots, batch_size)
+        self._data = on_device(data, self._device)
+        self._validation = data.validation
+        self._order = ExampleOrder(data.train, slots, batch_size)
 
     def admit(self, slot: int, seed: int) -> None:
         """Begin a trial in ``slot`` with the order of ``seed``."""

@@ -11,7 +11,7 @@ from gradstudy.models.tasks.options import AUTO, Choice, LineNumber, Names, Swit
 from gradstudy.models.tasks.task import VALUE_LOSSES, Task
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.batches import TaskData
+    from gradstudy.models.trainable import TaskData
 
 _EXAMPLES = WholeNumber("examples", 10_000, "pairs to draw before equal ones are dropped", 2, 100_000)
 _SEED = WholeNumber("seed", 0, "seed of the draw, the same for every trial", 0, 2**32 - 1)

@@ -1,7 +1,7 @@
 """The literature's tasks of long time lags: adding and temporal order."""
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from gradstudy.models.tasks.pairs import SOURCE_RESERVED, TokenPairs, hold_out
 from gradstudy.models.tasks.values import ValueSequences
@@ -27,10 +27,10 @@ def load_adding(length: int, examples: int, seed: int) -> ValueSequences:
     np.put_along_axis(marks, marked, 1, axis=1)
     train, validation = _split(examples, seed)
     return ValueSequences(
-        source=torch.from_numpy(np.stack([numbers, marks], 2)).flatten(0, 1),
-        target=torch.from_numpy(np.take_along_axis(numbers, marked, axis=1).sum(1, keepdims=True)),
-        source_start=torch.arange(0, examples * length, length),
-        target_start=torch.arange(examples),
+        source=np.stack([numbers, marks], 2).reshape(-1, 2),
+        target=np.take_along_axis(numbers, marked, axis=1).sum(1, keepdims=True),
+        source_start=np.arange(0, examples * length, length),
+        target_start=np.arange(examples),
         source_steps=length,
         target_steps=1,
         decoder=False,
@@ -59,10 +59,10 @@ def load_temporal_order(length: int, examples: int, seed: int) -> TokenPairs:
     np.put_along_axis(source, np.stack(places, 1), (vocabulary.index("X") + relevant).astype(np.int16), axis=1)
     train, validation = _split(examples, seed)
     return TokenPairs(
-        source=torch.from_numpy(source),
-        source_length=torch.full((examples,), length),
-        target=torch.from_numpy(relevant @ np.array([2, 1])).unsqueeze(1),
-        target_length=torch.ones(examples, dtype=torch.int64),
+        source=source,
+        source_length=np.full(examples, length),
+        target=(relevant @ np.array([2, 1]))[:, None],
+        target_length=np.ones(examples, dtype=np.int64),
         source_vocabulary=vocabulary,
         target_vocabulary=_CLASSES,
         train=train,
@@ -73,7 +73,7 @@ def load_temporal_order(length: int, examples: int, seed: int) -> TokenPairs:
     )
 
 
-def _split(examples: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _split(examples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the training and of the validation sequences."""
     held_out = hold_out(examples, HELD_OUT_SHARE, seed)
-    return torch.from_numpy(np.setdiff1d(np.arange(examples), held_out)), torch.from_numpy(held_out)
+    return np.setdiff1d(np.arange(examples), held_out), held_out

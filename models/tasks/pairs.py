@@ -1,16 +1,13 @@
-"""Pairs of symbol sequences as padded tensors: what a token task trains on."""
+"""Pairs of symbol sequences as padded arrays: what a token task trains on. Does not import torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gradstudy.models.model_shape import BEGIN, END, PAD, TokenBatch
+from gradstudy.models.model_shape import BEGIN, END, PAD
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.files.skipped import skipped_in_words
 
@@ -46,14 +43,14 @@ class TokenPairs:
         file_digest: of the file that they were read from; None where there is none.
     """
 
-    source: Tensor
-    source_length: Tensor
-    target: Tensor
-    target_length: Tensor
+    source: NDArray[np.signedinteger]
+    source_length: NDArray[np.int64]
+    target: NDArray[np.signedinteger]
+    target_length: NDArray[np.int64]
     source_vocabulary: tuple[str, ...]
     target_vocabulary: tuple[str, ...]
-    train: Tensor
-    validation: Tensor
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
     dropped: Mapping[str, int] = field(default_factory=dict)
     origin: str
     notes: tuple[str, ...] = ()
@@ -64,12 +61,12 @@ class TokenPairs:
     @property
     def source_steps(self) -> int:
         """Positions of a source, S."""
-        return self.source.shape[1]
+        return int(self.source.shape[1])
 
     @property
     def target_steps(self) -> int:
         """Positions of a target, U."""
-        return self.target.shape[1]
+        return int(self.target.shape[1])
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -88,16 +85,6 @@ class TokenPairs:
         parts = [f"{symbols}, {len(self.target_vocabulary) - reserved} target symbols", longest, *self.notes]
         return "; ".join(parts + skipped_in_words(self.dropped))
 
-    def to(self, device: torch.device) -> Self:
-        """The same with its sequences on a device."""
-        return replace(self, source=self.source.to(device), target=self.target.to(device))
-
-    def batch(self, numbers: Tensor) -> TokenBatch:
-        """The pairs of these numbers [n, B], on the device of the data."""
-        index = numbers.flatten()
-        source, target = self.source.index_select(0, index).long(), self.target.index_select(0, index).long()
-        return TokenBatch(source.view(*numbers.shape, -1), target.view(*numbers.shape, -1))
-
     def source_symbols(self, pair: int) -> list[str]:
         """The source sequence of a pair."""
         return self._symbols(self.source[pair], self.source_vocabulary)
@@ -107,7 +94,7 @@ class TokenPairs:
         return self._symbols(self.target[pair], self.target_vocabulary)[:-1]
 
     @staticmethod
-    def _symbols(row: Tensor, vocabulary: tuple[str, ...]) -> list[str]:
+    def _symbols(row: NDArray[np.signedinteger], vocabulary: tuple[str, ...]) -> list[str]:
         return [vocabulary[number] for number in row.tolist() if number != PAD]
 
 
@@ -148,14 +135,14 @@ def encode_pairs(
     target, target_length = _encode(targets, target_vocabulary)
     train = np.setdiff1d(np.arange(len(sources)), held_out)
     return TokenPairs(
-        source=torch.from_numpy(_pad_front(source, source_length, len(source_vocabulary))),
-        source_length=torch.from_numpy(source_length),
-        target=torch.from_numpy(_pad_end(target, target_length, len(target_vocabulary))),
-        target_length=torch.from_numpy(target_length + 1),
+        source=_pad_front(source, source_length, len(source_vocabulary)),
+        source_length=source_length,
+        target=_pad_end(target, target_length, len(target_vocabulary)),
+        target_length=target_length + 1,
         source_vocabulary=source_vocabulary,
         target_vocabulary=target_vocabulary,
-        train=torch.from_numpy(train),
-        validation=torch.from_numpy(held_out),
+        train=train,
+        validation=held_out,
         dropped=dropped or {},
         origin=origin,
         notes=notes,

@@ -1,7 +1,6 @@
 """A noisy linear function with targets in the hundreds: the experiment on exploding gradients of tutorials."""
 
 import numpy as np
-import torch
 
 from gradstudy.models.tasks.values import ValueSequences
 
@@ -31,15 +30,15 @@ def load_regression(features: int, examples: int, standardize: bool, seed: int) 
     if standardize:
         target = (target - target[:train].mean()) / target[:train].std()
     return ValueSequences(
-        source=torch.from_numpy(inputs.astype(np.float32)),
-        target=torch.from_numpy(target.astype(np.float32)),
-        source_start=torch.arange(examples),
-        target_start=torch.arange(examples),
+        source=inputs.astype(np.float32),
+        target=target.astype(np.float32),
+        source_start=np.arange(examples),
+        target_start=np.arange(examples),
         source_steps=1,
         target_steps=1,
         decoder=False,
-        train=torch.arange(train),
-        validation=torch.arange(train, examples),
+        train=np.arange(train),
+        validation=np.arange(train, examples),
         origin=f"{examples:,} rows of {features} inputs and a linear target, seed {seed}",
         details=f"standard deviation of the targets {target[:train].std():.3g}",
     )

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gradstudy.models.tasks.errors import TaskError
@@ -105,22 +104,21 @@ def _windows(table: NumericTable, origin: str, window: int, horizon: int, standa
     if standardize:
         mean, std = values[:split].mean(0, dtype=np.float64), values[:split].std(0, dtype=np.float64)
         values = ((values - mean) / std).astype(np.float32)
-    rows = torch.from_numpy(values)
     numbers = np.arange(train + validation)
     start = np.where(numbers < train, numbers, numbers - train + first_validation)
     names = ", ".join(table.names[:5]) + (f" and {len(table.names) - 5} more" if len(table.names) > 5 else "")
     scale = "scaled by the training rows" if standardize else "as they are"
     details = [f"{len(values):,} rows, the first {split:,} to train on", f"columns {names}, {scale}"]
     return ValueSequences(
-        source=rows,
-        target=rows,
-        source_start=torch.from_numpy(start),
-        target_start=torch.from_numpy(start + window),
+        source=values,
+        target=values,
+        source_start=start,
+        target_start=start + window,
         source_steps=window,
         target_steps=horizon,
         decoder=True,
-        train=torch.arange(train),
-        validation=torch.from_numpy(train + np.random.default_rng(0).permutation(validation)),
+        train=np.arange(train),
+        validation=train + np.random.default_rng(0).permutation(validation),
         origin=f"{origin}, {window} rows to read and {horizon} to forecast",
         details="; ".join(details),
         file_digest=table.digest,

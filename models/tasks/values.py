@@ -1,12 +1,9 @@
-"""Real-valued sequences: what a task of vectors trains on."""
+"""Real-valued sequences: what a task of vectors trains on. Does not import torch."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from gradstudy.models.model_shape import ValueBatch
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +28,15 @@ class ValueSequences:
         file_digest: of the file that they were read from; None where there is none.
     """
 
-    source: Tensor
-    target: Tensor
-    source_start: Tensor
-    target_start: Tensor
+    source: NDArray[np.float32]
+    target: NDArray[np.float32]
+    source_start: NDArray[np.int64]
+    target_start: NDArray[np.int64]
     source_steps: int
     target_steps: int
     decoder: bool
-    train: Tensor
-    validation: Tensor
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
     origin: str
     details: str
     reading: tuple[str, ...] = ()
@@ -49,26 +46,3 @@ class ValueSequences:
     def sizes(self) -> dict[str, int]:
         """The fields of a ModelShape that the data decide on."""
         return {"source_features": self.source.shape[1], "target_features": self.target.shape[1]}
-
-    def to(self, device: torch.device) -> Self:
-        """The same on a device."""
-        return replace(
-            self,
-            source=self.source.to(device),
-            target=self.target.to(device),
-            source_start=self.source_start.to(device),
-            target_start=self.target_start.to(device),
-        )
-
-    def batch(self, numbers: Tensor) -> ValueBatch:
-        """The examples of these numbers [n, B], on the device of the data."""
-        return ValueBatch(
-            _rows(self.source, self.source_start[numbers], self.source_steps),
-            _rows(self.target, self.target_start[numbers], self.target_steps),
-        )
-
-
-def _rows(table: Tensor, start: Tensor, steps: int) -> Tensor:
-    """From each start [n, B] the next ``steps`` rows of a table [R, F], as [n, steps, B, F]."""
-    index = start.unsqueeze(1) + torch.arange(steps, device=start.device).view(-1, 1)
-    return table.index_select(0, index.flatten()).view(*index.shape, -1)

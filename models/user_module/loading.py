@@ -1,14 +1,15 @@
-"""The user's own model, data and loss: what their function is given."""
+"""The user's own model, data and loss: what their function is given. Does not import torch."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.user_module.importing import digest_of, folders_of, import_function
-from gradstudy.models.user_module.returned.forms import as_setup
-from gradstudy.models.user_module.returned.problem import Setup
+
+if TYPE_CHECKING:
+    from gradstudy.models.user_module.returned.problem import Setup
 
 GIVEN = ("seed", "cell", "batch_size", "device")
 """What a function is given where it has a parameter of that name; options of the task come on top."""
@@ -39,12 +40,14 @@ class UserModule:
         """Whether the function has a parameter of that name."""
         return name in inspect.signature(self.function).parameters
 
-    def setup(self, **given: Any) -> Setup:
+    def setup(self, **given: Any) -> "Setup":
         """Call the function with what it takes of ``given`` (``GIVEN``).
 
         Raises:
             ReturnedError: it returned what cannot be studied; and whatever the user's code raises.
         """
+        from gradstudy.models.user_module.returned.forms import as_setup
+
         taken = {name: value for name, value in given.items() if self.takes(name)}
         return as_setup(self.task, self.function(**taken, **self.options))
 

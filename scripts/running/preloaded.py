@@ -18,10 +18,14 @@ from pathlib import Path
 SET_SIGNAL_OF_PARENTS_END = 1
 system = ctypes.CDLL(None)
 system.prctl(SET_SIGNAL_OF_PARENTS_END, signal.SIGTERM)
+gc.disable()  # what is loaded here stays: to look for garbage in it takes a tenth of the time of loading it
 
+import alembic.context  # noqa: F401  (of Optuna's storage)
 import torch
 
+import gradstudy.scripts.running.every_study
 import gradstudy.scripts.running.on_the_way
+import gradstudy.study.search.auto_sampler
 import gradstudy.study.worker.worker  # noqa: F401
 from gradstudy.models.warm_up import load_kernels
 from gradstudy.scripts.running.forked_worker import SPEC_VARIABLE
@@ -36,6 +40,6 @@ if (place := os.environ.pop(SPEC_VARIABLE, None)) is not None:
     with suppress(Exception), Path(place).open() as spec:  # of which the worker says what it is
         fcntl.flock(spec, fcntl.LOCK_SH)
         keep_data(StudySpec.model_validate_json(spec.read()))
-gc.collect()
+gc.enable()
 gc.freeze()  # memory that no later collection writes to stays shared
 system.prctl(SET_SIGNAL_OF_PARENTS_END, 0)

@@ -9,12 +9,11 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,7 +28,10 @@ LAST_LINES = 5
 MAX_RESTARTS = 3
 """How many times a worker that failed is started anew."""
 
-ORDERLY = (0, 130)
+THROUGH = 0
+"""Exit code of a worker that found every trial of its study ended."""
+
+ORDERLY = (THROUGH, 130)
 """Exit codes of a worker that was through, or was asked to stop."""
 
 WRONG_USAGE = 2
@@ -154,7 +156,11 @@ class WorkerPool:
             member.tell()
 
     def running(self) -> bool:
-        """Whether any worker still runs; one that has failed is started anew, a bounded number of times."""
+        """Whether any worker still runs.
+
+        One that has failed is started anew, a bounded number of times. Once one is through, nothing is left to do:
+        those that wait for it to be told so need not.
+        """
         for member in self._members:
             if member.can_be_restarted() and not self._stopping:
                 member.restarts += 1
@@ -162,13 +168,18 @@ class WorkerPool:
                 member.process, member.line = self._start(member.log)
                 if self._begun:
                     member.tell()
+        if any(member.process.exitcode == THROUGH for member in self._members):
+            for member in self._members:
+                member.line.close()
         return any(member.process.exitcode is None for member in self._members)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until every worker has ended, so many ``seconds`` at most."""
-        end = None if seconds is None else time.monotonic() + seconds
+        """Wait until every worker has ended; given ``seconds``, no longer than these, nor than until one more has."""
+        if seconds is not None:
+            wait([member.process.sentinel for member in self._members if member.process.exitcode is None], seconds)
+            return
         for member in self._members:
-            member.process.join(None if end is None else max(0.0, end - time.monotonic()))
+            member.process.join()
 
     def ask_to_stop(self) -> None:
         """Let every worker give back its trials and end."""

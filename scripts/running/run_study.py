@@ -39,13 +39,16 @@ def run_study(
     Returns:
         Whether all trials have ended.
     """
+    from gradstudy.models.tasks.module_task import is_module_task
     from gradstudy.scripts.running.on_the_way import WayWatch, work_here
     from gradstudy.scripts.running.progress import StudyProgress
     from gradstudy.scripts.running.stopping import stop_on_signal
     from gradstudy.study.search.phases import phase_name
-    from gradstudy.study.training.device import set_up_process
 
-    set_up_process(work.threads)  # this process tries a model of the user's, beside workers that begin
+    if is_module_task(job.spec.task):
+        from gradstudy.study.training.device import set_up_process
+
+        set_up_process(work.threads)  # this process tries a model of the user's, beside workers that begin
     database, record = job.database, job.record
     _say_what_runs(job, counts, work)
     with (

@@ -195,10 +195,10 @@ def _launch_there(client: "Client", name: str | None, flags: Values, enqueued: l
 
 def _say_verdicts(database: "Database", record: "StudyRecord") -> None:
     """Say whether the experiment of the literature holds that the study is made from."""
-    from gradstudy.storage.frames import read_trials
-    from gradstudy.study.literature.presets import verdicts
-
     if record.spec.get("preset"):
+        from gradstudy.storage.frames import read_trials
+        from gradstudy.study.literature.presets import verdicts  # pandas
+
         for sentence in verdicts(record.spec, read_trials(database, record.name)):
             typer.echo(sentence)
 

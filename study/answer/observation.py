@@ -18,8 +18,8 @@ from gradstudy.study.statistics.grouping import (
 from gradstudy.study.statistics.metrics import METRIC, metric_columns, with_metrics
 from gradstudy.study.statistics.rates import judged
 from gradstudy.study.worth.observed import Observed, Settings
+from gradstudy.study.worth.proof import PROOF_RUNS
 from gradstudy.study.worth.scale import shares, units
-from gradstudy.study.worth.worth import PROOF_RUNS
 
 CHOOSING_SAMPLER = "auto"
 """The sampler that runs settings again after it has chosen them."""

@@ -20,7 +20,8 @@ from gradstudy.study.spec.plain import is_plain
 from gradstudy.study.statistics.grouping import GROUP
 from gradstudy.study.statistics.rates import CONFIDENCE
 from gradstudy.study.wording import counted, three_digits
-from gradstudy.study.worth.worth import CONFIDENT, PROOF_RUNS, Worth
+from gradstudy.study.worth.proof import PROOF_RUNS
+from gradstudy.study.worth.worth import CONFIDENT, Worth
 
 NEARER = 0.5
 """Factors of two within which a learning rate is not another one."""

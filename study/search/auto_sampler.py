@@ -20,8 +20,9 @@ from gradstudy.study.search.promising import promising
 from gradstudy.study.search.space import Setting, distributions, parameters, rounded, rounded_within
 from gradstudy.study.spec.axis import ends, listed
 from gradstudy.study.spec.study_spec import StudySpec
+from gradstudy.study.worth.proof import PROOF_RUNS
 from gradstudy.study.worth.risk import Risk
-from gradstudy.study.worth.worth import PROOF_RUNS, WorthModel
+from gradstudy.study.worth.worth import WorthModel
 
 if TYPE_CHECKING:
     from gradstudy.study.frontier.likelihood import Floats

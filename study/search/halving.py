@@ -9,7 +9,8 @@ import numpy as np
 from gradstudy.study.frontier.likelihood import Floats
 from gradstudy.study.frontier.places import Ints
 from gradstudy.study.worth.observed import Settings
-from gradstudy.study.worth.worth import PROOF_RUNS, Worth
+from gradstudy.study.worth.proof import PROOF_RUNS
+from gradstudy.study.worth.worth import Worth
 
 FINALISTS = 8
 FEWEST_RUNS_EACH = 2

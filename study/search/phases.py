@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.worth.worth import PROOF_RUNS
+from gradstudy.study.worth.proof import PROOF_RUNS
 
 SPREAD_SHARE = 0.12
 FEWEST_SPREAD = 10

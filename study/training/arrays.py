@@ -3,18 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import torch
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.models.tasks.batches import TaskData
 from gradstudy.models.telemetry import Telemetry
 from gradstudy.models.trainable import Trainable
 from gradstudy.models.user_module.array import ModuleArray
@@ -27,11 +25,9 @@ from gradstudy.study.search.space import Setting
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.checkpoint import Checkpoint, CheckpointError, to_bytes
+from gradstudy.study.training.data import model_shape
 from gradstudy.study.training.device import check_precision
 from gradstudy.study.training.trial import Newcomer, Trial
-
-if TYPE_CHECKING:
-    from gradstudy.models.cell_names import Cell
 
 Key = TypeVar("Key")
 
@@ -199,32 +195,6 @@ def make_workspace(spec: StudySpec, device: str) -> Workspace:
     """
     check_precision(spec, device)
     return Workspace(getattr(torch, spec.precision), torch.device(device))
-
-
-def model_shape(spec: StudySpec, cell: CellName, data: TaskData) -> ModelShape:
-    """The models that a study trains with one cell."""
-    model, sizes = spec.model, cast("dict[str, Any]", data.sizes)
-    shape = ModelShape(
-        cell=cast("Cell", cell),
-        **sizes,
-        embedding_size=model.embedding_size or model.hidden_size,
-        hidden_size=model.hidden_size,
-        layers=model.layers,
-        bidirectional=model.bidirectional,
-        attention=model.attention,
-        tied=model.tied,
-        label_smoothing=model.label_smoothing,
-        dropout=model.dropout,
-        decoder=data.decoder,
-        loss=spec.trained_loss,
-        forget_bias=model.forget_bias,
-    )
-    if model.parametrization == "standard":
-        return shape
-    embedding = None if model.tied else model.embedding_size
-    return replace(
-        shape, base=replace(shape, hidden_size=model.base_width, embedding_size=embedding or model.base_width)
-    )
 
 
 def batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> Batching:

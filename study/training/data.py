@@ -1,8 +1,10 @@
-"""The data of a study's task, as every worker loads them."""
+"""The data of a study's task, as every worker loads them, and the models that fit them. Does not import torch."""
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
+from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.models.tasks.errors import TaskError
 from gradstudy.models.tasks.module_task import is_module_task
@@ -11,8 +13,9 @@ from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.spec.variations import variations
 
 if TYPE_CHECKING:
-    from gradstudy.models.tasks.batches import TaskData
-    from gradstudy.models.trainable import Trainable
+    from gradstudy.models.cell_names import Cell
+    from gradstudy.models.trainable import TaskData, Trainable
+    from gradstudy.study.spec.parts import CellName
 
 
 def load_data(spec: StudySpec) -> "Trainable":
@@ -77,4 +80,30 @@ def changed_file(task: str, expected: str, found: str | None) -> str:
     return (
         f"the file of task {task!r} has changed: the study was launched with one of digest {expected}, and now it is "
         f"{found}; put the old file back, or launch a study of another name"
+    )
+
+
+def model_shape(spec: StudySpec, cell: "CellName", data: "TaskData") -> ModelShape:
+    """The models that a study trains with one cell."""
+    model, sizes = spec.model, cast("dict[str, Any]", data.sizes)
+    shape = ModelShape(
+        cell=cast("Cell", cell),
+        **sizes,
+        embedding_size=model.embedding_size or model.hidden_size,
+        hidden_size=model.hidden_size,
+        layers=model.layers,
+        bidirectional=model.bidirectional,
+        attention=model.attention,
+        tied=model.tied,
+        label_smoothing=model.label_smoothing,
+        dropout=model.dropout,
+        decoder=data.decoder,
+        loss=spec.trained_loss,
+        forget_bias=model.forget_bias,
+    )
+    if model.parametrization == "standard":
+        return shape
+    embedding = None if model.tied else model.embedding_size
+    return replace(
+        shape, base=replace(shape, hidden_size=model.base_width, embedding_size=embedding or model.base_width)
     )

@@ -1,22 +1,22 @@
-"""How many trials a worker trains at once."""
+"""How many trials a worker trains at once. Does not import torch for the data of a task on a CPU."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from math import ceil
-
-import torch
+from typing import TYPE_CHECKING
 
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.model_shape import parameter_layout
 from gradstudy.models.trainable import Trainable
-from gradstudy.models.user_module.batching import Batching
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.study.spec.factors import described as factors_in_words
 from gradstudy.study.spec.parts import CellName
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.spec.variations import variations
-from gradstudy.study.training.arrays import batching, model_shape
-from gradstudy.study.training.data import load_data
+from gradstudy.study.training.data import load_data, model_shape
+
+if TYPE_CHECKING:
+    from gradstudy.models.user_module.batching import Batching
 
 CPU_SLOTS = 16
 """Beyond this, a core gains nothing: the memory that a step touches no longer fits its cache."""
@@ -26,6 +26,9 @@ CPU_BYTES = 512 * 2**20
 
 CPU_SLOTS_TOGETHER = 32
 """As many for trials that begin together: one program takes a step of all of them, and each costs as much to call."""
+
+ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number, by precision."""
 
 GPU_SLOTS = 256
 GPU_SHARE = 0.5
@@ -53,19 +56,25 @@ def _varied_with_data(spec: StudySpec, data: Trainable) -> Iterator[tuple[StudyS
         yield one, found
 
 
-def tried_batching(spec: StudySpec, data: Trainable, device: str) -> list[tuple[StudySpec, CellName, Batching]]:
+def tried_batching(spec: StudySpec, data: Trainable, device: str) -> list[tuple[StudySpec, CellName, "Batching"]]:
     """How a user's module is trained with each combination of factors and each cell; of a task of ours, nothing."""
     return [
-        (one, cell, batching(one, cell, of_one, device))
+        (one, cell, _batching(one, cell, of_one, device))
         for one, of_one in _varied_with_data(spec, data)
         if isinstance(of_one, UserModule)
         for cell in one.space.cells
     ]
 
 
+def _batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> "Batching":
+    from gradstudy.study.training.arrays import batching  # torch
+
+    return batching(spec, cell, task, device)
+
+
 def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
     if isinstance(data, UserModule):
-        return max(1, *(batching(spec, cell, data, device).trial_bytes for cell in spec.space.cells))
+        return max(1, *(_batching(spec, cell, data, device).trial_bytes for cell in spec.space.cells))
     sizes = []
     for cell in spec.space.cells:
         shape = model_shape(spec, cell, data)
@@ -77,7 +86,7 @@ def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
                 source_steps=data.source_steps,
                 target_steps=data.target_steps,
                 optimizer=spec.named_optimizer.name,
-                dtype=getattr(torch, spec.precision),
+                itemsize=ITEMSIZE[spec.precision],
             )
         )
     return max(sizes)
@@ -93,7 +102,9 @@ def choose_slots(spec: StudySpec, data: Trainable, device: str, workers: int = 1
     if not all(one.batched for _, _, one in tried):
         return 1
     together = _begin_together(tried)
-    if torch.device(device).type == "cuda":
+    if device.startswith("cuda"):
+        import torch
+
         free, _ = torch.cuda.mem_get_info(device)
         most, room = GPU_SLOTS, int(GPU_SHARE * free)
     else:
@@ -105,7 +116,7 @@ def choose_slots(spec: StudySpec, data: Trainable, device: str, workers: int = 1
     return ceil(of_worker / ceil(of_worker / most))
 
 
-def _begin_together(tried: list[tuple[StudySpec, CellName, Batching]]) -> bool:
+def _begin_together(tried: list[tuple[StudySpec, CellName, "Batching"]]) -> bool:
     return any(one.shares_coins or one.counts_steps for _, _, one in tried)
 
 
@@ -157,7 +168,7 @@ def _choice(spec: StudySpec, one: StudySpec) -> str:
     return f" with {varied}" if varied else ""
 
 
-def _way(tried: Batching) -> str:
+def _way(tried: "Batching") -> str:
     how = "many at a time, as one batched program" if tried.batched else "one at a time"
     because = f": {tried.reason}" if tried.reason else ""
     if tried.shares_coins:

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from gradstudy.study.frontier.likelihood import ACCEPTED_RISK, Floats
 from gradstudy.study.worth.loss_process import LossProcess
 from gradstudy.study.worth.observed import Observed, Settings
+from gradstudy.study.worth.proof import PROOF_RUNS
 from gradstudy.study.worth.risk import Chances, Risk
 
 CONFIDENT = 0.8
 """Probability with which the risk of a setting must be acceptable."""
-PROOF_RUNS = 18
-"""Fresh runs without a divergence whose 95% interval ends below 20%."""
 LIKELY = 0.5
 """Probability with which so many runs must show that a setting is safe, for it to be rated as if it were."""
 PENALTY = 0.4

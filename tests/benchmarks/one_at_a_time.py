@@ -20,7 +20,7 @@ from gradstudy.models.tasks.catalogue import load_task
 from gradstudy.study.search.from_spec import make_sampler
 from gradstudy.study.search.space import suggest
 from gradstudy.study.spec.study_spec import StudySpec
-from gradstudy.study.training.arrays import model_shape
+from gradstudy.study.training.data import model_shape
 
 
 def clip(model: nn.Module, strategy: str, threshold: float | None) -> Tensor:

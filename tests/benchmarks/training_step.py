@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from gradstudy.models.array import TrainingRun, TrialArray
-from gradstudy.models.cell_names import Cell
-from gradstudy.models.model_shape import BEGIN, GATES, ModelShape
+from gradstudy.models.cell_names import GATES, Cell
+from gradstudy.models.model_shape import BEGIN, ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.batches import TrialBatches

@@ -57,7 +57,7 @@ def held_and_predicted(array, data, shape):
         source_steps=data.source_steps,
         target_steps=data.target_steps,
         optimizer="adam",
-        dtype=torch.float32,
+        itemsize=4,
     )
     return held, predicted
 

@@ -1,7 +1,7 @@
 import builtins
 
+import numpy as np
 import pytest
-import torch
 
 from gradstudy.models.model_shape import BEGIN, END, PAD
 from gradstudy.models.tasks import TASKS, TaskError, load_task
@@ -29,7 +29,7 @@ def all_pairs(data, numbers=None):
 
 
 def test_every_pair_is_either_trained_or_validated_on(pairs):
-    numbers = torch.cat([pairs.train, pairs.validation])
+    numbers = np.concatenate([pairs.train, pairs.validation])
     assert sorted(numbers.tolist()) == list(range(len(pairs.source)))
 
 
@@ -53,13 +53,13 @@ def test_lengths_count_what_is_not_padding(pairs):
 
 def test_sources_are_padded_at_the_front_and_targets_at_the_end(pairs):
     assert (pairs.source[:, -1] != PAD).all()
-    source_steps, target_steps = (pairs.source != PAD).int(), (pairs.target != PAD).int()
-    assert (source_steps.diff(dim=1) >= 0).all()
-    assert (target_steps.diff(dim=1) <= 0).all()
+    source_steps, target_steps = (pairs.source != PAD).astype(int), (pairs.target != PAD).astype(int)
+    assert (np.diff(source_steps, axis=1) >= 0).all()
+    assert (np.diff(target_steps, axis=1) <= 0).all()
 
 
 def test_targets_end_with_the_end_symbol_and_never_hold_the_begin_symbol(pairs):
-    last = pairs.target.gather(1, pairs.target_length[:, None] - 1)
+    last = np.take_along_axis(pairs.target, pairs.target_length[:, None] - 1, axis=1)
     assert (last == END).all()
     assert ((pairs.target == END).sum(1) == 1).all()
     assert not (pairs.target == BEGIN).any()
@@ -143,7 +143,7 @@ def test_numbers_are_spelled(number, words):
 
 def test_numbers_have_every_length():
     data = load_task("numbers", max_length=4, examples=1000)
-    lengths = data.source_length.bincount().tolist()
+    lengths = np.bincount(data.source_length).tolist()
     assert lengths == [0, 10, 90, 450, 450]
     assert dict(all_pairs(data))["0"] == "zero"
     assert not any(source.startswith("0") for source, _ in all_pairs(data) if source != "0")
@@ -158,7 +158,7 @@ def test_copy_and_reverse_do_what_they_say():
 
 def test_sequences_keep_to_their_lengths_and_symbols():
     data = load_task("copy", min_length=4, max_length=7, symbols=3, examples=500)
-    assert data.source_length.unique().tolist() == [4, 5, 6, 7]
+    assert np.unique(data.source_length).tolist() == [4, 5, 6, 7]
     assert data.source_vocabulary == ("<pad>", "0", "1", "2")
     assert data.dropped["repeated"] == 500 - len(data.source) > 0
 
@@ -214,7 +214,7 @@ def test_what_is_not_accepted_is_named(name, options, message):
 
 
 def test_pairs_are_numbered_in_the_order_of_their_symbols():
-    data = encode_pairs(["ba", "c"], [["y"], ["x", "y"]], held_out=torch.tensor([1]).numpy(), origin="two")
+    data = encode_pairs(["ba", "c"], [["y"], ["x", "y"]], held_out=np.array([1]), origin="two")
     assert data.source.tolist() == [[2, 1], [0, 3]]
     assert data.target.tolist() == [[4, 2, 0], [3, 4, 2]]
     assert data.source_vocabulary == ("<pad>", "a", "b", "c")

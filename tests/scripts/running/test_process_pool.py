@@ -49,6 +49,17 @@ def test_two_worker_processes_run_exactly_the_budget(url):
         assert (trials["state"] == "COMPLETE").all()
 
 
+def test_workers_that_wait_end_in_order_once_one_has_found_all_trials_ended(url):
+    with Database.open(url, create=True) as database:
+        create_or_resume(database, parse_spec(SPEC | {"trials": 1}))
+        with WorkerPool(2, url, ["pool"]) as pool:
+            pool.begin()
+            while pool.running():
+                pool.wait(60)
+            assert pool.failures() == []
+        assert (read_trials(database, "pool")["state"] == "COMPLETE").all()
+
+
 def test_a_worker_imports_nothing_for_lying_in_the_current_folder(url, tmp_path, monkeypatch):
     (tmp_path / "random.py").write_text("raise SystemExit('a stranger')\n")
     monkeypatch.chdir(tmp_path)

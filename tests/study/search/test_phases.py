@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from gradstudy.study.search.phases import Phases, phase_name
 from gradstudy.study.spec.study_spec import SamplerName, StudySpec, parse_spec
-from gradstudy.study.worth.worth import PROOF_RUNS
+from gradstudy.study.worth.proof import PROOF_RUNS
 
 BUDGETS = range(1, 401)
 IN_ORDER = ["spreading", "searching", "fresh runs"]
