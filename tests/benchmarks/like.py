@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from search import WANTED, errors, searched, steps_to
-from search_problems import Point, SimulatedEdges
+from search_problems import SHAPES, Point, SimulatedEdges
 
 from gradstudy.study.frontier.found import found
 
@@ -35,11 +35,13 @@ class Case:
         shape: of its edges.
         moved: decades by which they all lie higher.
         tilt: standard deviation, in decades, of what each end of each group's thresholds is moved besides.
+        turned: whether they are at the largest threshold what the shape is at the smallest.
     """
 
     shape: str
     moved: float = 0.0
     tilt: float = 0.0
+    turned: bool = False
 
 
 SHAPE, SLOPE = "falling", 8.0
@@ -50,7 +52,8 @@ CASES = {
     "moved": Case("falling", 0.5, 0.05),
     "tilted": Case("falling", 0.2, 0.2),
     "other": Case("flat", -0.8, 0.1),
-    "opposite": Case("knee", 1.0, 0.3),
+    "knee": Case("knee", 1.0, 0.3),
+    "opposite": Case("falling", tilt=0.1, turned=True),
 }
 
 
@@ -60,6 +63,8 @@ class MovedEdges(SimulatedEdges):
     def __init__(self, case: Case, seed: int) -> None:
         super().__init__(case.shape, SLOPE)
         self._case, random = case, np.random.default_rng([seed, 3])
+        if case.turned:
+            self._edge = lambda share: SHAPES[case.shape](1 - share)
         groups = [(cell, strategy) for cell in self.spec.space.cells for strategy in self.spec.space.strategies]
         self._tilts = {group: random.normal(0, case.tilt, 2) for group in groups}
 
