@@ -1,4 +1,4 @@
-"""The callbacks in float16 with a real ``GradScaler``, on the processor, against a plain loop that unscales and clips."""
+"""The callbacks in float16 with a real ``GradScaler``, on the processor, against a plain loop that does as much."""
 
 import copy
 import math
