@@ -26,7 +26,7 @@ def test_one_trial_is_called_one_trial() -> None:
 def test_a_study_in_which_all_diverged_says_so() -> None:
     text = said(simulated_trials(20).assign(outcome="diverged"))
     assert "Every run diverged" in text
-    assert "1 below them" in text
+    assert "The frontier, below the learning rates tried, is not bracketed." in text
 
 
 def test_a_study_in_which_none_diverged_says_so() -> None:
