@@ -121,7 +121,7 @@ def templates(*further: BaseLoader) -> Environment:
 
 def with_code(sentence: str) -> Markup:
     """A sentence in which what stands between backticks is a command."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(sentence)))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def rendered(template: Template, figures: dict[str, Any], **context: Any) -> str:
