@@ -18,6 +18,11 @@ def three_digits(number: float) -> float:
     return float(f"{number:.3g}")
 
 
+def times(ratio: float) -> str:
+    """``1.6 times``, ``110 times``: two digits, and no power of ten."""
+    return f"{float(f'{ratio:.2g}'):,.12g} times"
+
+
 def step_in_words(step: float) -> str:
     """``1,200``; a part of an epoch as it is."""
     return f"{step:,.0f}" if step == int(step) else f"{step:.6g}"

@@ -35,4 +35,4 @@ def exclude(
         else:
             exclude_trials(database, record, chosen, why)
     trials = f"{counted(len(chosen), 'trial')} of study {name}: {', '.join(map(str, chosen))}"
-    typer.echo(f"counted again are {trials}" if undo else f"excluded {trials}")
+    typer.echo(f"{'included' if undo else 'excluded'} {trials}")

@@ -1,6 +1,7 @@
 """``gradstudy report NAME``: which settings avoid divergence, in the terminal or as a file."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,13 +14,16 @@ from gradstudy.scripts.server_options import takes_server
 from gradstudy.storage.default_storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradstudy.scripts.client import Client
     from gradstudy.study.opened_study import OpenStudy
     from gradstudy.study.report.comparison import Comparison
     from gradstudy.study.report.report import Report
 
 InOne = Literal["terminal", "html", "markdown", "csv", "json", "parquet"]
-Form = Literal[InOne, "mlflow", "tensorboard", "wandb"]
+OfRuns = Literal["mlflow", "tensorboard", "wandb"]
+Form = Literal[InOne, OfRuns]
 Failures = Literal["diverged", "failed"]
 FILES_ONLY = ("html", "parquet")
 
@@ -79,7 +83,6 @@ def report(
 ) -> None:
     """Say which settings avoid divergence: the answer, what it rests on, the tables, the map."""
     from gradstudy.scripts.errors import UsageError, require_extra
-    from gradstudy.scripts.output.exports import check_export, export
 
     if client is not None:
         reason = "with --server, which reads a plain study as its names say"
@@ -103,25 +106,34 @@ def report(
 
     # The matrices of a report are small: threads would wait for each other longer than they compute.
     threadpool_limits(1, user_api="blas")
-    folder = output or Path(f"{names[0]}-{form}")
-    if form == "mlflow" or form == "tensorboard" or form == "wandb":
-        if len(names) > 1:
-            raise UsageError(
-                f"--format {form} writes the trials of one study, but got {len(names)}: {', '.join(names)}"
-            )
-        check_export(form, folder)
-    pairs = _pairs(axis or [])
-    opened = (
-        open_study(name, storage, axes=pairs, objective=objective, untrained=untrained, failures=failures)
-        for name in names
+    open_one = partial(
+        open_study,
+        storage=storage,
+        axes=_pairs(axis or []),
+        objective=objective,
+        untrained=untrained,
+        failures=failures,
     )
+    if form == "mlflow" or form == "tensorboard" or form == "wandb":
+        _export(open_one, names, form, output)
+        return
     with ExitStack() as stack:
-        studies = [stack.enter_context(study) for study in opened]
+        studies = [stack.enter_context(open_one(name)) for name in names]
         reports = [study.summary() for study in studies]
-        if form == "mlflow" or form == "tensorboard" or form == "wandb":
-            export(studies[0], reports[0], form, folder)
-            return
         _write(studies[0], reports[0] if len(reports) == 1 else _compared(*reports), form, output)
+
+
+def _export(open_one: "Callable[[str], OpenStudy]", names: list[str], form: OfRuns, output: Path | None) -> None:
+    """Write the trials of a study as runs of another program."""
+    from gradstudy.scripts.errors import UsageError
+    from gradstudy.scripts.output.exports import check_export, export
+
+    if len(names) > 1:
+        raise UsageError(f"--format {form} writes the trials of one study, but got {len(names)}: {', '.join(names)}")
+    folder = output or Path(f"{names[0]}-{form}")
+    check_export(form, folder)
+    with open_one(names[0]) as study:
+        export(study, study.summary(), form, folder)
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

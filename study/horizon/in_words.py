@@ -5,7 +5,7 @@ from gradstudy.study.horizon.answer import AS_GOOD, AtHorizon, Predicted
 from gradstudy.study.horizon.causes import CAUSES
 from gradstudy.study.spec.plain import UNKNOWN_CELL, UNKNOWN_STRATEGY
 from gradstudy.study.spec.rungs import BEYOND
-from gradstudy.study.wording import counted
+from gradstudy.study.wording import counted, times
 
 BY_CAUSE = {
     "blow_up": "blow up",
@@ -83,7 +83,7 @@ def _extrapolated(answer: AtHorizon) -> list[str]:
     if answer.is_measured:
         return []
     return [
-        f"Extrapolated: from {last:,} to {answer.steps:,} steps, {answer.steps / last:.2g} times beyond its longest "
+        f"Extrapolated: from {last:,} to {answer.steps:,} steps, {times(answer.steps / last)} beyond its longest "
         "runs; no run of it was made there."
     ]
 

@@ -249,14 +249,17 @@ def _of_like(study: StudyRecord, frontiers: pd.DataFrame) -> Iterator[str]:
 def _of_frontiers(frontiers: pd.DataFrame) -> Iterator[str]:
     status = frontiers["status"].value_counts()
     total = len(frontiers)
-    if total and status.get(BRACKETED, 0) < total:
+    if missing := total - status.get(BRACKETED, 0):
         parts = {
             TOO_FEW: "with too few runs",
             ABOVE: "above the learning rates tried",
-            BELOW: "below them",
+            BELOW: "below them" if status.get(ABOVE) else "below the learning rates tried",
         }
         shown = [f"{status[kind]} {words}" for kind, words in parts.items() if status.get(kind)]
-        yield f"Of {counted(total, 'frontier')} not bracketed: {', '.join(shown)}."
+        are = "is" if missing == 1 else "are"
+        one = f"The frontier, {next(words for kind, words in parts.items() if status.get(kind))}, is not bracketed."
+        many = f"{missing} of {total} frontiers {are} not bracketed: {', '.join(shown)}."
+        yield one if total == 1 else many
 
 
 def _named(row: dict[Hashable, Any]) -> str:

@@ -1,11 +1,13 @@
 """A report as one HTML file that opens without a network: text, figures and tables."""
 
+import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from gradstudy.models.tasks.catalogue import TASKS
 from gradstudy.storage.database import Database
@@ -113,7 +115,13 @@ def templates(*further: BaseLoader) -> Environment:
         trim_blocks=True,
     )
     environment.globals["plotly"] = get_plotlyjs
+    environment.filters["with_code"] = with_code
     return environment
+
+
+def with_code(sentence: str) -> Markup:
+    """A sentence in which what stands between backticks is a command."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def rendered(template: Template, figures: dict[str, Any], **context: Any) -> str:

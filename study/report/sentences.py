@@ -13,7 +13,7 @@ from gradstudy.study.report.report import Report
 from gradstudy.study.spec.axis import ends, read_axis
 from gradstudy.study.spec.factors import shown
 from gradstudy.study.spec.plain import is_maximized, is_plain, is_recorded, reference_in_words
-from gradstudy.study.wording import counted
+from gradstudy.study.wording import counted, times
 
 PROBABLE = 0.75
 """Probability of a runner-up to be the better one above which a reader asks why it is not the answer."""
@@ -164,9 +164,9 @@ def evidence_of_short_runs(report: Report) -> list[str]:
         margin = best.frontier.learning_rate / best.setting.learning_rate
         low = "" if best.frontier.low is None else f" (at least {best.frontier.low:.3g})"
         edge = f"10% of runs diverge at learning rate {best.frontier.learning_rate:.3g}{low}"
-        lines.append(f"{edge}: {margin:.2g} times as high.")
+        lines.append(f"{edge}: {times(margin)} as high.")
     if found.rival is not None:
-        lines.append(_rival(found.rival, sign=-1.0 if is_maximized(spec) else 1.0))
+        lines.append(_rival(found.rival, sign=-1.0 if is_maximized(spec) else 1.0, of_objective=is_plain(spec)))
     return [*lines, *found.cautions]
 
 
@@ -227,13 +227,13 @@ def _measured(found: Evidence) -> list[str]:
 
 def _beside(runs: FreshRuns, chosen: float) -> str:
     return (
-        f"At {runs.learning_rate / chosen:.2g} times its learning rate ({runs.learning_rate:.3g}) {runs.diverged} of "
+        f"At {times(runs.learning_rate / chosen)} its learning rate ({runs.learning_rate:.3g}) {runs.diverged} of "
         f"{counted(runs.runs, 'fresh run')} diverged, with a mean loss of {runs.loss:.3f}."
     )
 
 
-def _rival(rival: Rival, *, sign: float) -> str:
-    shown = f"loss {rival.loss:.3f}" if sign > 0 else f"objective {sign * rival.loss:.3g}"
+def _rival(rival: Rival, *, sign: float, of_objective: bool) -> str:
+    shown = f"objective {sign * rival.loss:.3g}" if of_objective else f"loss {rival.loss:.3f}"
     why_not = ", but its runs do not show as well that it is safe" if rival.probability > PROBABLE else ""
     return (
         f"The runner-up, {named(rival.setting)} ({shown}), is the better one with a probability of "

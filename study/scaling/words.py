@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gradstudy.study.wording import times
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,7 +25,7 @@ def scaled_in_words(spec: Mapping[str, Any], table: "pd.DataFrame") -> list[str]
     said = [_of_group(factor, row) for row in table.to_dict("records")]
     said.append(
         f"All this is extrapolated from {factor} {tried} at {spec['steps']:,} steps: nothing was trained at "
-        f"{target:g}, {target / largest:.2g} times the largest. Intervals are of 95%. To see whether it holds, launch "
+        f"{target:g}, {times(target / largest)} the largest. Intervals are of 95%. To see whether it holds, launch "
         f"the same study with {factor} {target:g} alone and learning rates of such an interval."
     )
     return said

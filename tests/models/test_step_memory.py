@@ -4,6 +4,7 @@ import gc
 
 import pytest
 import torch
+from module_arrays import module_array
 from peoples_models import PROBLEMS
 
 from gradstudy.models.array import TrainingRun, TrialArray
@@ -11,7 +12,6 @@ from gradstudy.models.model_shape import ModelShape
 from gradstudy.models.optimizer_settings import OptimizerSettings
 from gradstudy.models.schedules import Schedule
 from gradstudy.models.tasks.catalogue import load_task
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.models.workspace import Workspace
@@ -52,18 +52,8 @@ def tensors_in_circles(step):
 def test_a_step_of_a_users_model(name):
     user = UserModule("module:m:p", PROBLEMS[name], {}, None, "")
     tried = try_batching(user, "module", 4, CPU, 7)
-    array = ModuleArray(
-        user,
-        "module",
-        slots=2,
-        batch_size=4,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 9),
-        guard=False,
-        device=CPU,
-        batched=tried.batched,
-        shared_draws=7,
-        padding=tried.padding,
+    array = module_array(
+        user, slots=2, batch_size=4, steps=9, batched=tried.batched, shared_draws=7, padding=tried.padding
     )
     for seed in range(2):
         array.admit(TrainingRun(seed=seed, strategy="norm", threshold=1.0, learning_rate=0.01))

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from one_trial import claim_trial
+from silent import Silent
 
 from gradstudy.models.tasks.pairs import TokenPairs
 from gradstudy.storage.claims import Claim
 from gradstudy.storage.database import Database
-from gradstudy.storage.results import TrialResult
 from gradstudy.storage.workers import register_worker
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
@@ -43,17 +43,6 @@ SPEC = StudySpec.model_validate(
         },
     }
 )
-
-
-class Silent:
-    def started(self, ordinal: int) -> None:
-        pass
-
-    def finished(self, ordinal: int, result: TrialResult) -> None:
-        pass
-
-    def waiting(self, message: str) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,6 +1,7 @@
 """A callback of Hugging Face's trainer that clips, watches, and records a run."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -84,13 +85,14 @@ class GradstudyTrainerCallback(TrainerCallback):  # type: ignore[misc] # of a pa
         """Clip, and look whether the run goes on."""
         optimizer = given["optimizer"]
         if (scaler := getattr(optimizer, "scaler", None)) is not None:
-            scaler.unscale_(optimizer.optimizer)
+            with suppress(RuntimeError):  # trainers that log the norm have unscaled already
+                scaler.unscale_(optimizer.optimizer)
         if not self._losses:
             raise SpecError("GradstudyTrainerCallback reads the loss that the model returns, but it returned none")
         losses = torch.stack([loss for loss, _ in self._losses])
         loss = losses.sum() if self._losses[0][1] else losses.mean()
         self._losses.clear()
-        stepped = self._watch.step(given["model"], optimizer, loss, [given["lr_scheduler"]])
+        stepped = self._watch.step(given["model"], optimizer, loss, [given["lr_scheduler"]], scaler)
         self._norms = {"grad_norm": stepped.norm, "applied_norm": stepped.applied_norm}
         if not stepped.goes_on:
             control.should_training_stop = True

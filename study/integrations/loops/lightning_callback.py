@@ -94,7 +94,7 @@ class GradstudyCallback(Callback):  # type: ignore[misc] # of a package that is 
 
     def on_before_backward(self, trainer: "Trainer", pl_module: "LightningModule", loss: torch.Tensor) -> None:
         """Keep the loss of a batch, which may be one of several of a step."""
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        scaler = _scaler_of(trainer)
         scale = 1.0 if scaler is None else scaler.get_scale()
         self._losses.append(loss.detach() / scale * trainer.accumulate_grad_batches)
 
@@ -105,7 +105,7 @@ class GradstudyCallback(Callback):  # type: ignore[misc] # of a package that is 
         loss = torch.stack(self._losses).mean()
         self._losses.clear()
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        stepped = self._watch.step(pl_module, optimizer, loss, schedulers)
+        stepped = self._watch.step(pl_module, optimizer, loss, schedulers, _scaler_of(trainer))
         norms = {"grad_norm": stepped.norm, "applied_norm": stepped.applied_norm}
         pl_module.log_dict(norms, on_step=True, on_epoch=False, batch_size=1)
         if not stepped.goes_on:
@@ -128,3 +128,8 @@ class GradstudyCallback(Callback):  # type: ignore[misc] # of a package that is 
     def on_exception(self, trainer: "Trainer", pl_module: "LightningModule", exception: BaseException) -> None:
         """Write that the run failed."""
         self._watch.end(exception)
+
+
+def _scaler_of(trainer: "Trainer") -> torch.amp.GradScaler | None:
+    """What scales the losses of float16, whose gradients Lightning unscales before its callbacks."""
+    return getattr(trainer.precision_plugin, "scaler", None)

@@ -102,7 +102,14 @@ class LoopWatch:
         self._watched = self.run.__enter__()
         atexit.register(self.abandon)
 
-    def step(self, model: nn.Module, optimizer: Any, loss: torch.Tensor, schedulers: Iterable[Any] = ()) -> Stepped:
+    def step(
+        self,
+        model: nn.Module,
+        optimizer: Any,
+        loss: torch.Tensor,
+        schedulers: Iterable[Any] = (),
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> Stepped:
         """Clip the gradients of a model, and watch what they say; those of a step that is to be skipped are dropped.
 
         Args:
@@ -110,6 +117,8 @@ class LoopWatch:
             optimizer: that is about to make its step.
             loss: of the step.
             schedulers: of its learning rate.
+            scaler: that has unscaled the gradients, where there is one. It skips a step whose gradient overflowed: as
+                in a study, where a smaller scale mends that, it is no divergence, and its norm is kept as 0.
         """
         watched = self._watched
         assert watched is not None, "a training begins before its steps"
@@ -117,6 +126,8 @@ class LoopWatch:
             self._keep_snapshot(watched, model, optimizer)
         clipped = self.clipper.clip(model.named_parameters(), loss)
         number, norm, applied = float(loss), float(clipped.grad_norm), float(clipped.applied_norm)
+        if scaler is not None and math.isfinite(number) and not math.isfinite(norm) and scaler.get_scale() > 1:
+            norm = applied = 0.0
         rate = max(group["lr"] for group in optimizer.param_groups)
         self._steps += 1
         went_on = watched.step(number, grad_norm=norm, applied_norm=applied, learning_rate=rate)

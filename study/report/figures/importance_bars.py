@@ -9,7 +9,7 @@ from gradstudy.study.report.figures.style import BLUE, GREY, figure, plain, roun
 def importance_bars(table: pd.DataFrame) -> go.Figure:
     """Draw the rows of ``divergence_importance``, the most important on top."""
     rows = table.iloc[::-1]
-    made = figure("", "share of the uncertainty about divergence that it takes away", "", height=80 + 32 * len(rows))
+    made = figure("", "uncertainty taken away", "", height=80 + 32 * len(rows))
     made.update_xaxes(tickformat=".0%", rangemode="tozero")
     made.add_bar(
         x=rounded(rows["importance"]), y=[plain(name.replace("_", " ")) for name in rows["factor"]], orientation="h",

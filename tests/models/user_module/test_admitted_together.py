@@ -5,13 +5,11 @@ import random
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from torch import nn
 
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module import untrained
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.loading import UserModule
 
 SYMBOLS, LENGTH, BATCH, HIDDEN, TRIALS = 7, 5, 3, 4, 6
@@ -76,18 +74,8 @@ class Measured:
 
 
 def array(function):
-    return ModuleArray(
-        UserModule("module:m:p", function, {}, None, ""),
-        "module",
-        slots=TRIALS,
-        batch_size=BATCH,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 40),
-        guard=False,
-        device=CPU,
-        batched=True,
-        shared_draws=7,
-    )
+    user = UserModule("module:m:p", function, {}, None, "")
+    return module_array(user, slots=TRIALS, batch_size=BATCH, shared_draws=7)
 
 
 RUNS = [TrainingRun(seed=seed, strategy="norm", threshold=0.5, learning_rate=0.3) for seed in range(TRIALS)]

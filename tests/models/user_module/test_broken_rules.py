@@ -5,14 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gradstudy.models.array import TrainingRun
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.checks import spot_check
 from gradstudy.models.user_module.company import Company
@@ -90,18 +88,7 @@ def tried(user):
 
 
 def array(user, *, batched=True):
-    return ModuleArray(
-        user,
-        "module",
-        slots=2,
-        batch_size=BATCH,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 300),
-        guard=False,
-        device=CPU,
-        batched=batched,
-        shared_draws=STUDY_SEED,
-    )
+    return module_array(user, slots=2, batch_size=BATCH, steps=300, batched=batched, shared_draws=STUDY_SEED)
 
 
 def admit(trained, seed):

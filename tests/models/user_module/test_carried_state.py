@@ -6,14 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from torch import nn
 from torch.autograd import Variable
 
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
 from gradstudy.models.user_module import gradients
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.checks import spot_check
 from gradstudy.models.user_module.company import Company
@@ -218,18 +216,7 @@ def task(make, batches=even_batches_of, loss=loss_of):
 
 
 def array(user, slots=8):
-    return ModuleArray(
-        user,
-        "module",
-        slots=slots,
-        batch_size=STREAMS,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 40),
-        guard=False,
-        device=CPU,
-        batched=True,
-        shared_draws=STUDY_SEED,
-    )
+    return module_array(user, slots=slots, batch_size=STREAMS, shared_draws=STUDY_SEED)
 
 
 def run(seed=0, learning_rate=0.3):

@@ -5,16 +5,14 @@ import random
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from thresholds import AFTER_BACKWARD
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.clipping import Clipper
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
 from gradstudy.models.strategies import STRATEGIES
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.checks.spot_check import SpotChecks
 from gradstudy.models.user_module.company import Company
@@ -71,18 +69,7 @@ def task(make=Seq2Seq, loss=loss_of):
 
 
 def array(user, *, slots=8, shared_draws=STUDY_SEED):
-    return ModuleArray(
-        user,
-        "module",
-        slots=slots,
-        batch_size=BATCH,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 40),
-        guard=False,
-        device=CPU,
-        batched=True,
-        shared_draws=shared_draws,
-    )
+    return module_array(user, slots=slots, batch_size=BATCH, shared_draws=shared_draws)
 
 
 def run(seed=0, strategy="norm", threshold=0.5, learning_rate=0.3):

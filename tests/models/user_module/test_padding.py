@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from gradstudy.models.array import TrainingRun
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import MOST_SHAPES, try_batching
 from gradstudy.models.user_module.checks.spot_check import LOOKED_AT
 from gradstudy.models.user_module.loading import UserModule
@@ -155,19 +153,7 @@ def tried(user):
 
 
 def array(user, *, batched=True, padding=None):
-    return ModuleArray(
-        user,
-        "module",
-        slots=8,
-        batch_size=BATCH,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 40),
-        guard=False,
-        device=CPU,
-        batched=batched,
-        shared_draws=7,
-        padding=padding,
-    )
+    return module_array(user, slots=8, batch_size=BATCH, batched=batched, shared_draws=7, padding=padding)
 
 
 def admit(trained, *seeds):

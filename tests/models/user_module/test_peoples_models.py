@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from peoples_models import PROBLEMS, row
 from torch import nn
 
 from gradstudy.models.array import INITIAL_BATCHES, TrainingRun
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.loading import UserModule
@@ -41,18 +39,7 @@ def _double():
 
 
 def array(user, tried, shared_draws):
-    return ModuleArray(
-        user,
-        "module",
-        slots=3,
-        batch_size=4,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 2 * STEPS),
-        guard=False,
-        device=CPU,
-        batched=tried.batched,
-        shared_draws=shared_draws,
-    )
+    return module_array(user, slots=3, batch_size=4, steps=2 * STEPS, batched=tried.batched, shared_draws=shared_draws)
 
 
 def by_hand(function, seed, company):

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from module_arrays import module_array
 from scipy import stats
 from torch import nn
 from torch.func import vmap
@@ -12,9 +13,6 @@ from torch.nn import functional
 
 from gradstudy.models.array import TrainingRun
 from gradstudy.models.dropout import random_bits
-from gradstudy.models.optimizer_settings import OptimizerSettings
-from gradstudy.models.schedules import Schedule
-from gradstudy.models.user_module.array import ModuleArray
 from gradstudy.models.user_module.batching import try_batching
 from gradstudy.models.user_module.company import Company
 from gradstudy.models.user_module.draws import numbers
@@ -214,18 +212,7 @@ def tried(user, shared_draws=STUDY_SEED):
 
 def test_a_model_that_draws_in_all_ways_is_a_loop_of_torch_in_company_that_comes_and_goes(monkeypatch):
     assert tried(task()).reason is None
-    trained = ModuleArray(
-        task(),
-        "module",
-        slots=4,
-        batch_size=4,
-        optimizer=OptimizerSettings("sgd"),
-        schedule=Schedule("constant", 40),
-        guard=False,
-        device=CPU,
-        batched=True,
-        shared_draws=STUDY_SEED,
-    )
+    trained = module_array(task(), slots=4, batch_size=4, shared_draws=STUDY_SEED)
     for seed in (1, 2, 5):
         slot = trained.admit(TrainingRun(seed=seed, strategy="none", threshold=None, learning_rate=0.1))
         first = trained.initial_losses(slot)

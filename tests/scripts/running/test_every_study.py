@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from silent import Silent
 from typer.testing import Result
 
 from gradstudy.models.user_module.trusted import trusting_only
 from gradstudy.scripts.running.every_study import work_on_every_study
 from gradstudy.storage.database import Database
 from gradstudy.storage.progress import count_outcomes
-from gradstudy.storage.results import TrialResult
 from gradstudy.storage.set_aside import reasons
 from gradstudy.storage.studies import find_study, list_studies
 from gradstudy.storage.workers import living_workers
@@ -33,17 +33,6 @@ import torch
 def problem(seed):
     return torch.nn.Linear(1, 1), [torch.ones(1, 1)], lambda module, batch: module(batch).square().sum()
 """
-
-
-class Silent:
-    def started(self, ordinal: int) -> None:
-        pass
-
-    def finished(self, ordinal: int, result: TrialResult) -> None:
-        pass
-
-    def waiting(self, message: str) -> None:
-        pass
 
 
 class WhenIdle(threading.Event):

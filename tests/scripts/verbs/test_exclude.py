@@ -74,9 +74,7 @@ def test_what_was_excluded_counts_again(finished: Database, gradstudy: Run) -> N
     done(gradstudy("exclude", "s", "0", "5", "3", "--why", "first thought"))
     done(gradstudy("exclude", "s", "0", "--why", "second thought"))
     assert read_report(finished, "s").excluded == {0: "second thought", 3: "first thought", 5: "first thought"}
-    assert (
-        done(gradstudy("exclude", "s", "3", "0", "5", "--undo")) == "counted again are 3 trials of study s: 0, 3, 5\n"
-    )
+    assert done(gradstudy("exclude", "s", "3", "0", "5", "--undo")) == "included 3 trials of study s: 0, 3, 5\n"
     assert [rows(finished, sql) for sql in tables] == before
     assert (
         optuna.load_study(study_name="s", storage=finished.optuna_storage).get_trials()[0].user_attrs.get("excluded")

@@ -26,13 +26,19 @@ def test_one_trial_is_called_one_trial() -> None:
 def test_a_study_in_which_all_diverged_says_so() -> None:
     text = said(simulated_trials(20).assign(outcome="diverged"))
     assert "Every run diverged" in text
-    assert "1 below them" in text
+    assert "The frontier, below the learning rates tried, is not bracketed." in text
 
 
 def test_a_study_in_which_none_diverged_says_so() -> None:
     text = said(simulated_trials(20).assign(outcome="trained"))
     assert "No run diverged" in text
-    assert "1 above the learning rates tried" in text
+    assert "The frontier, above the learning rates tried, is not bracketed." in text
+
+
+def test_how_many_of_several_frontiers_are_not_bracketed_is_said() -> None:
+    trained = simulated_trials(20).assign(outcome="trained")
+    text = said(pd.concat([trained, trained.assign(cell="gru"), trained.head(3).assign(strategy="value")]))
+    assert "3 of 3 frontiers are not bracketed: 1 with too few runs, 2 above the learning rates tried." in text
 
 
 def test_trials_that_have_not_ended_or_failed_are_counted() -> None:

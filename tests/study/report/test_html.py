@@ -10,7 +10,7 @@ from simulated import STEPS, frame_of, simulated_study, simulated_trials
 from gradstudy.study.report.comparison import Comparison
 from gradstudy.study.report.figures.collection import report_figures
 from gradstudy.study.report.figures.loss_curves import drawn_trials, every_nth
-from gradstudy.study.report.html import html_comparison, html_report
+from gradstudy.study.report.html import html_comparison, html_report, with_code
 from gradstudy.study.report.report import Report, build_report
 
 MIXED = simulated_trials(150, edges=(0.5,) * 4, cells=("gru", "lstm"), strategies=("norm", "none"))
@@ -108,6 +108,12 @@ def test_studies_with_little_to_say_have_a_page_that_says_so(trials: pd.DataFram
     page = page_of(trials)
     assert said in page
     figures_in(page)
+
+
+def test_commands_in_a_sentence_are_code_and_the_rest_is_text() -> None:
+    page = page_of(simulated_trials(300))
+    assert re.search("<code>gradstudy extend [^<`]+</code> trains the best settings longer", page)
+    assert with_code("`a & b` <b>") == "<code>a &amp; b</code> &lt;b&gt;"
 
 
 def test_text_from_a_study_is_no_markup() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from silent import Silent
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.errors import NotFoundError
@@ -156,9 +157,6 @@ def test_a_users_model_that_carries_draws_and_decides_is_replayed(db: Database, 
     tried = batching(spec, "module", data, "cpu")
     assert (tried.reason, tried.shares_coins, tried.counts_steps) == (None, True, True)
     record = create_or_resume(db, spec)
-
-    class Silent:
-        started = finished = waiting = lambda self, *given: None
 
     Worker(Job(db, record, spec, data), slots=4, listener=Silent()).run(threading.Event())
     trials = read_trials(db, "s")

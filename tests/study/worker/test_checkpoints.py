@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from silent import Silent
 
 from gradstudy.storage.database import Database
 from gradstudy.storage.frames import read_steps, read_trials
-from gradstudy.storage.results import TrialResult
 from gradstudy.study.launch import create_or_resume
 from gradstudy.study.spec.study_spec import StudySpec
 from gradstudy.study.training.arrays import Slots
@@ -50,7 +50,7 @@ with Database.open(sys.argv[1]) as db:
 """
 
 
-class StopAfterBlocks:
+class StopAfterBlocks(Silent):
     """Stops the work when the arrays have trained so many blocks of steps."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
@@ -63,15 +63,6 @@ class StopAfterBlocks:
             return advance(slots, *given)
 
         monkeypatch.setattr(Slots, "advance", counted)
-
-    def started(self, ordinal: int) -> None:
-        pass
-
-    def finished(self, ordinal: int, result: TrialResult) -> None:
-        pass
-
-    def waiting(self, message: str) -> None:
-        pass
 
 
 @pytest.fixture
