@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VERSION_TABLE = "gradstudy_alembic_version"
 """Optuna owns ``alembic_version``; a second history needs a table of its own."""
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision, known without importing Alembic."""
 
 

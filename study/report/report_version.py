@@ -6,8 +6,9 @@ from importlib.metadata import version
 from sqlalchemy import func, or_, select
 
 from gradstudy.storage.database import Database
+from gradstudy.storage.ended import read_ended
 from gradstudy.storage.optuna_internals import TRIALS
-from gradstudy.storage.schema import STUDIES, Study, Trial
+from gradstudy.storage.schema import STUDIES, Study
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.transactions import reading
 from gradstudy.study.answer.confirmation_study import confirmation_name
@@ -35,10 +36,8 @@ def report_version(database: Database, record: StudyRecord) -> str:
     )
     with reading(database.engine) as connection:
         studies = connection.execute(family).all()
-        of_them = Trial.study_id.in_([study.study_id for study in studies])
-        ended = select(Trial.study_id, Trial.outcome, Trial.excluded, func.count(), func.max(Trial.finished_at))
-        groups = connection.execute(ended.where(of_them).group_by(Trial.study_id, Trial.outcome, Trial.excluded)).all()
-    return _digest([*map(str, studies), *sorted(map(str, groups))])
+        ended = read_ended(connection, [study.study_id for study in studies])
+    return _digest([*map(str, studies), *sorted(map(str, ended.items()))])
 
 
 def plain_report_version(database: Database, name: str) -> str:

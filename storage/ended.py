@@ -1,0 +1,109 @@
+"""How many trials have ended, kept as sums: whoever ends trials adds them in the same transaction.
+
+So nobody reads a million rows to count them. A study has a row of sums for each of ``SHARES`` groups of its workers:
+those who end trials at one moment do not wait for each other's commit, and to read is to add up so many rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+
+from gradstudy.storage.results import EXCLUDED, Outcome
+from gradstudy.storage.schema import EndedTrials
+
+SHARES = 16
+"""Rows of sums for each study."""
+SUMS = cast("Table", EndedTrials.__table__)
+NAMES = (*map(str, Outcome), EXCLUDED)
+"""What is counted, each in a column of that name."""
+CHANGES = "changes"
+"""The column that counts whatever made a report another one."""
+
+# Made once, as statements of every group of trials are.
+ADDED = (
+    update(SUMS)
+    .where(SUMS.c.study_id == bindparam("of"), SUMS.c.share == bindparam("by"))
+    .values({name: SUMS.c[name] + bindparam(f"new_{name}") for name in (*NAMES, CHANGES)})
+)
+READ = select(SUMS.c.study_id, *(func.sum(SUMS.c[name]).label(name) for name in (*NAMES, CHANGES))).group_by(
+    SUMS.c.study_id
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a trial is counted by.
+
+    Attributes:
+        outcome: None as long as it has not ended.
+        excluded: why it counts nowhere; None where it counts.
+    """
+
+    outcome: Outcome | None
+    excluded: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What it is counted as; None where it is not counted, as it has not ended."""
+        return EXCLUDED if self.excluded is not None else self.outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The trials of a study that have ended.
+
+    Attributes:
+        counts: how many there are of each outcome, and excluded ones, which are counted as that alone.
+        changes: grows with each trial that ends, is excluded or counts again.
+    """
+
+    counts: dict[str, int]
+    changes: int
+
+    @property
+    def trials(self) -> int:
+        """How many have ended, excluded ones among them."""
+        return sum(self.counts.values())
+
+
+NOTHING = Ended(counts=dict.fromkeys(NAMES, 0), changes=0)
+"""Of a study in which nothing has ended."""
+
+
+def begin_sums(connection: Connection, study_id: int) -> None:
+    """Make the sums of a new study."""
+    connection.execute(insert(SUMS), [{"study_id": study_id, "share": share} for share in range(SHARES)])
+
+
+def add_changes(connection: Connection, study_id: int, worker_id: int, changed: Iterable[tuple[State, State]]) -> None:
+    """Count trials that are changed in this transaction, whose rows it holds; the last thing that it does.
+
+    Others wait for the sums until it is committed, and those who hold sums wait for nothing else.
+
+    Args:
+        connection: in the transaction.
+        study_id: of the trials.
+        worker_id: whose share they are added to.
+        changed: of each, what it was and what it is.
+    """
+    added: Counter[str] = Counter()
+    for before, after in changed:
+        added[CHANGES] += 1
+        for state, one in ((before, -1), (after, 1)):
+            if state.name is not None:
+                added[state.name] += one
+    if added:
+        values = {f"new_{name}": added[name] for name in (*NAMES, CHANGES)}
+        connection.execute(ADDED, {"of": study_id, "by": worker_id % SHARES, **values})
+
+
+def read_ended(connection: Connection, studies: Sequence[int] | None = None) -> dict[int, Ended]:
+    """The trials that have ended by ``study_id``, of some studies or all."""
+    query = READ if studies is None else READ.where(SUMS.c.study_id.in_(studies))
+    return {
+        row["study_id"]: Ended(counts={name: int(row[name]) for name in NAMES}, changes=int(row[CHANGES]))
+        for row in connection.execute(query).mappings()
+    }
