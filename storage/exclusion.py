@@ -42,7 +42,7 @@ def exclude_trials(db: Database, study: StudyRecord, numbers: Sequence[int], why
     with writing(db.engine) as connection:
         found = _found(connection, study, numbers)
         keys = [row["trial_id"] for row in found.values()]
-        _forget(connection, keys)
+        _forget(connection, [row["trial_id"] for row in found.values() if row["excluded"] is not None])
         connection.execute(update(Trial).where(Trial.trial_id.in_(keys)).values(excluded=why))
         _set_state(connection, keys, "FAIL")
         shown = [{"trial_id": key, "key": EXCLUDED, "value_json": json.dumps(why)} for key in keys]
@@ -100,6 +100,7 @@ def _count(connection: Connection, study: StudyRecord, rows: Iterable[RowMapping
 
 
 def _forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Take back why trials are excluded; MySQL would lock what is beside a row that is not there."""
     attribute = USER_ATTRIBUTES.c.trial_id.in_(keys), USER_ATTRIBUTES.c.key == EXCLUDED
     connection.execute(delete(USER_ATTRIBUTES).where(*attribute))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from ended_trials import assert_sums_are_counts
 from sqlalchemy import JSON, Column, Connection, MetaData, create_engine, insert, select, text
 
 from gradstudy.storage.database import Database
@@ -16,6 +17,7 @@ from gradstudy.storage.errors import SchemaVersionError
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.migrate import HEAD, config
 from gradstudy.storage.optuna_storage import open_optuna_storage
+from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import list_extensions, list_studies
 from gradstudy.storage.urls import parse
 
@@ -133,6 +135,19 @@ def test_a_study_that_extended_another_one_still_does(old_url: str) -> None:
         with db.engine.connect() as connection:
             steps = connection.exec_driver_sql("SELECT steps FROM gradstudy_study ORDER BY study_id").scalars().all()
         assert steps == [None, 1200]
+
+
+@pytest.mark.parametrize("revision", ["0010"])
+def test_the_sums_of_an_older_database_are_what_its_rows_say(old_url: str) -> None:
+    engine = create_engine(old_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_trial SET excluded = 'why' WHERE outcome = 'diverged'"))
+    engine.dispose()
+    with Database.open(old_url, create=True) as db:
+        assert_sums_are_counts(db)
+        study = list_studies(db)[0]
+        counts = {"trained": 1, "excluded": 1, "remaining": 2}
+        assert {name: count for name, count in count_outcomes(db.engine, study).items() if count} == counts
 
 
 def test_a_newer_database_is_refused(url: str) -> None:
