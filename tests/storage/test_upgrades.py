@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from gradstudy.storage.urls import parse
 
 DATABASES = Path(__file__).with_name("databases")
 RELEASED = sorted(path.stem.removeprefix("v") for path in DATABASES.glob("v*.sql"))
+NOW = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.000000}"
+"""As databases have times."""
 HISTORIES = {"alembic_version", "version_info", "gradstudy_alembic_version"}
 
 Contents = dict[str, list[dict[str, Any]]]
@@ -148,6 +151,21 @@ def test_the_sums_of_an_older_database_are_what_its_rows_say(old_url: str) -> No
         study = list_studies(db)[0]
         counts = {"trained": 1, "excluded": 1, "remaining": 2}
         assert {name: count for name, count in count_outcomes(db.engine, study).items() if count} == counts
+
+
+@pytest.mark.parametrize("revision", ["0001", "0010"])
+def test_no_database_is_upgraded_under_workers_that_run(old_url: str) -> None:
+    engine = create_engine(old_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = NULL, last_seen_at = :now"), {"now": NOW})
+    before = contents(old_url)
+    with pytest.raises(SchemaVersionError, match="older gradstudy, and 1 of its workers run; end them first"):
+        Database.open(old_url, create=True)
+    assert contents(old_url) == before
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = :now"), {"now": NOW})
+    engine.dispose()
+    Database.open(old_url, create=True).close()
 
 
 def test_a_newer_database_is_refused(url: str) -> None:
