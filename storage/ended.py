@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
+from zlib import crc32
 
 from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
 
@@ -19,16 +20,16 @@ SHARES = 16
 SUMS = cast("Table", EndedTrials.__table__)
 NAMES = (*map(str, Outcome), EXCLUDED)
 """What is counted, each in a column of that name."""
-CHANGES = "changes"
-"""The column that counts whatever made a report another one."""
+MARKS = "marks"
+"""The column that tells which trials are excluded, and why."""
 
 # Made once, as statements of every group of trials are.
 ADDED = (
     update(SUMS)
     .where(SUMS.c.study_id == bindparam("of"), SUMS.c.share == bindparam("by"))
-    .values({name: SUMS.c[name] + bindparam(f"new_{name}") for name in (*NAMES, CHANGES)})
+    .values({name: SUMS.c[name] + bindparam(f"new_{name}") for name in (*NAMES, MARKS)})
 )
-READ = select(SUMS.c.study_id, *(func.sum(SUMS.c[name]).label(name) for name in (*NAMES, CHANGES))).group_by(
+READ = select(SUMS.c.study_id, *(func.sum(SUMS.c[name]).label(name) for name in (*NAMES, MARKS))).group_by(
     SUMS.c.study_id
 )
 
@@ -40,15 +41,22 @@ class State:
     Attributes:
         outcome: None as long as it has not ended.
         excluded: why it counts nowhere; None where it counts.
+        trial_id: of a trial that is excluded now or counts again; others need none.
     """
 
     outcome: Outcome | None
     excluded: str | None = None
+    trial_id: int | None = None
 
     @property
     def name(self) -> str | None:
         """What it is counted as; None where it is not counted, as it has not ended."""
         return EXCLUDED if self.excluded is not None else self.outcome
+
+    @property
+    def mark(self) -> int:
+        """What it adds to the marks."""
+        return 0 if self.excluded is None else crc32(f"{self.trial_id} {self.excluded}".encode())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +65,11 @@ class Ended:
 
     Attributes:
         counts: how many there are of each outcome, and excluded ones, which are counted as that alone.
-        changes: grows with each trial that ends, is excluded or counts again.
+        marks: the same as before where the same trials are excluded for the same reasons.
     """
 
     counts: dict[str, int]
-    changes: int
+    marks: int
 
     @property
     def trials(self) -> int:
@@ -69,7 +77,7 @@ class Ended:
         return sum(self.counts.values())
 
 
-NOTHING = Ended(counts=dict.fromkeys(NAMES, 0), changes=0)
+NOTHING = Ended(counts=dict.fromkeys(NAMES, 0), marks=0)
 """Of a study in which nothing has ended."""
 
 
@@ -91,12 +99,12 @@ def add_changes(connection: Connection, study_id: int, worker_id: int, changed: 
     """
     added: Counter[str] = Counter()
     for before, after in changed:
-        added[CHANGES] += 1
         for state, one in ((before, -1), (after, 1)):
+            added[MARKS] += one * state.mark
             if state.name is not None:
                 added[state.name] += one
-    if added:
-        values = {f"new_{name}": added[name] for name in (*NAMES, CHANGES)}
+    if any(added.values()):
+        values = {f"new_{name}": added[name] for name in (*NAMES, MARKS)}
         connection.execute(ADDED, {"of": study_id, "by": worker_id % SHARES, **values})
 
 
@@ -104,6 +112,6 @@ def read_ended(connection: Connection, studies: Sequence[int] | None = None) -> 
     """The trials that have ended by ``study_id``, of some studies or all."""
     query = READ if studies is None else READ.where(SUMS.c.study_id.in_(studies))
     return {
-        row["study_id"]: Ended(counts={name: int(row[name]) for name in NAMES}, changes=int(row[CHANGES]))
+        row["study_id"]: Ended(counts={name: int(row[name]) for name in NAMES}, marks=int(row[MARKS]))
         for row in connection.execute(query).mappings()
     }

@@ -95,7 +95,10 @@ def _found(connection: Connection, study: StudyRecord, numbers: Sequence[int]) -
 
 def _count(connection: Connection, study: StudyRecord, rows: Iterable[RowMapping], excluded: str | None) -> None:
     """Count trials anew that are excluded now, or count again."""
-    changed = [(State(row["outcome"], row["excluded"]), State(row["outcome"], excluded)) for row in rows]
+    changed = [
+        (State(row["outcome"], row["excluded"], row["trial_id"]), State(row["outcome"], excluded, row["trial_id"]))
+        for row in rows
+    ]
     add_changes(connection, study.study_id, 0, changed)
 
 

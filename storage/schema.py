@@ -225,8 +225,8 @@ class EndedTrials(Base):
     failed: Mapped[int] = mapped_column(server_default="0")
     excluded: Mapped[int] = mapped_column(server_default="0")
     """Whatever their outcome; they are in no other column."""
-    changes: Mapped[int] = mapped_column(server_default="0")
-    """Grows with each trial that ends, is excluded or counts again."""
+    marks: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Tells which trials are excluded, and why: where these are the same, so is it."""
 
 
 class Checkpoint(Base):

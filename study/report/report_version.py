@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select
 from gradstudy.storage.database import Database
 from gradstudy.storage.ended import read_ended
 from gradstudy.storage.optuna_internals import TRIALS
-from gradstudy.storage.schema import STUDIES, Study
+from gradstudy.storage.schema import STUDIES, Study, Trial
 from gradstudy.storage.studies import StudyRecord
 from gradstudy.storage.transactions import reading
 from gradstudy.study.answer.confirmation_study import confirmation_name
@@ -28,8 +28,9 @@ def report_version(database: Database, record: StudyRecord) -> str:
         Study.extends == record.identity,
         STUDIES.c.study_name == confirmation_name(record.name),
     )
+    last = select(func.max(Trial.finished_at)).where(Trial.study_id == Study.study_id).scalar_subquery()
     family = (
-        select(Study.study_id, Study.identity, Study.budget)
+        select(Study.study_id, Study.identity, Study.budget, last.label("last"))
         .join_from(Study, STUDIES, STUDIES.c.study_id == Study.study_id)
         .where(of_report)
         .order_by(Study.study_id)

@@ -15,8 +15,8 @@ COUNTED = ", ".join(
     f"COUNT(CASE WHEN t.excluded IS NULL AND t.outcome = '{outcome}' THEN 1 END)" for outcome in OUTCOMES
 )
 FILL = f"""
-INSERT INTO gradstudy_ended (study_id, share, {", ".join(OUTCOMES)}, excluded, changes)
-SELECT s.study_id, 0, {COUNTED}, COUNT(t.excluded), COUNT(t.outcome)
+INSERT INTO gradstudy_ended (study_id, share, {", ".join(OUTCOMES)}, excluded)
+SELECT s.study_id, 0, {COUNTED}, COUNT(t.excluded)
 FROM gradstudy_study s
 LEFT JOIN gradstudy_trial t ON t.study_id = s.study_id
 GROUP BY s.study_id
@@ -42,10 +42,8 @@ def upgrade() -> None:
             autoincrement=False,
         ),
         sa.Column("share", sa.Integer, primary_key=True, autoincrement=False),
-        *(
-            sa.Column(name, sa.Integer, nullable=False, server_default="0")
-            for name in (*OUTCOMES, "excluded", "changes")
-        ),
+        *(sa.Column(name, sa.Integer, nullable=False, server_default="0") for name in (*OUTCOMES, "excluded")),
+        sa.Column("marks", sa.BigInteger, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("study_id", "share", name="pk_gradstudy_ended"),
     )
     op.execute(FILL)
