@@ -99,7 +99,7 @@ def belongs_to(claim: Claim) -> ColumnElement[bool]:
 
 
 OWNED = (
-    select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.outcome, TRIAL.c.trial_id)
+    select(TRIAL.c.id, TRIAL.c.attempt, TRIAL.c.outcome, TRIAL.c.excluded, TRIAL.c.trial_id)
     .where(
         TRIAL.c.id.in_(bindparam("ids", expanding=True)),
         TRIAL.c.study_id == number_of(bindparam("identity")),
@@ -113,7 +113,8 @@ OWNED = (
 def lock_owned(connection: Connection, claims: Sequence[Claim]) -> dict[int, RowMapping]:
     """The rows that belong to claims of one worker, by ``id``, whether they are open or have ended in its hands.
 
-    Nobody else changes them before the transaction ends. Each has its ``outcome`` and ``trial_id``.
+    Nobody else changes them before the transaction ends. Each has its ``outcome``, ``excluded`` and
+    ``trial_id``.
     """
     first = claims[0]
     of_worker = {"identity": first.identity, "worker_id": first.worker_id, "ids": [claim.id for claim in claims]}

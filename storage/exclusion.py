@@ -4,12 +4,13 @@ Optuna sees such a trial as failed: no sampler learns from it, no pruner compare
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, String, cast, delete, insert, literal_column, select, update
+from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, join, literal_column, select, update
 
 from gradstudy.storage.database import Database
+from gradstudy.storage.ended import State, add_changes
 from gradstudy.storage.errors import NotEndedError, NotFoundError
 from gradstudy.storage.optuna_internals import TRIALS as STATES
 from gradstudy.storage.optuna_internals import USER_ATTRIBUTES
@@ -41,11 +42,12 @@ def exclude_trials(db: Database, study: StudyRecord, numbers: Sequence[int], why
     with writing(db.engine) as connection:
         found = _found(connection, study, numbers)
         keys = [row["trial_id"] for row in found.values()]
-        _forget(connection, keys)
+        _forget(connection, [row["trial_id"] for row in found.values() if row["excluded"] is not None])
         connection.execute(update(Trial).where(Trial.trial_id.in_(keys)).values(excluded=why))
         _set_state(connection, keys, "FAIL")
         shown = [{"trial_id": key, "key": EXCLUDED, "value_json": json.dumps(why)} for key in keys]
         connection.execute(insert(USER_ATTRIBUTES), shown)
+        _count(connection, study, found.values(), why)
 
 
 def include_trials(db: Database, study: StudyRecord, numbers: Sequence[int]) -> None:
@@ -65,28 +67,43 @@ def include_trials(db: Database, study: StudyRecord, numbers: Sequence[int]) -> 
         for state in ("COMPLETE", "PRUNED", "FAIL"):
             were = [row["trial_id"] for row in found.values() if told_state(row["outcome"], row["objective"]) == state]
             _set_state(connection, were, state)
+        _count(connection, study, found.values(), None)
 
 
 def _found(connection: Connection, study: StudyRecord, numbers: Sequence[int]) -> Mapping[int, RowMapping]:
-    """The trials by number, all of which have ended."""
+    """The trials by number, all of which have ended; nobody else changes them before the transaction ends."""
     require_study(connection, study)
-    query = (
-        select(TRIALS.c.number, Trial.trial_id, Trial.outcome, Trial.objective, Trial.excluded, STATE.label("state"))
-        .join(TRIALS, TRIALS.c.trial_id == Trial.trial_id)
-        .join(SEEN, SEEN.c.trial_id == Trial.trial_id)
-        .where(Trial.study_id == study.study_id)
+    of_study = join(Trial, TRIALS, TRIALS.c.trial_id == Trial.trial_id).join(SEEN, SEEN.c.trial_id == Trial.trial_id)
+    seen = (
+        select(TRIALS.c.number, Trial.trial_id, STATE.label("state"))
+        .select_from(of_study)
+        .where(Trial.study_id == study.study_id, TRIALS.c.number.in_(numbers))
     )
-    known = {row["number"]: row for row in connection.execute(query).mappings()}
+    known = {row.number: row for row in connection.execute(seen)}
+    held = select(Trial.trial_id, Trial.outcome, Trial.objective, Trial.excluded).order_by(Trial.trial_id)
+    held = held.where(Trial.trial_id.in_([row.trial_id for row in known.values()])).with_for_update()
+    rows = {row["trial_id"]: row for row in connection.execute(held).mappings()}
     for number in numbers:
         if number not in known:
-            there_are = f"0 to {max(known)}" if known else "none yet"
+            last = select(func.max(TRIALS.c.number)).select_from(of_study).where(Trial.study_id == study.study_id)
+            there_are = "none yet" if (largest := connection.scalar(last)) is None else f"0 to {largest}"
             raise NotFoundError(f"study '{study.name}' has no trial {number}; its trials are {there_are}")
-        if known[number]["outcome"] is None or known[number]["state"] in ("RUNNING", "WAITING"):
+        if rows[known[number].trial_id]["outcome"] is None or known[number].state in ("RUNNING", "WAITING"):
             raise NotEndedError(f"trial {number} of study '{study.name}' has not ended yet")
-    return {number: known[number] for number in numbers}
+    return {number: rows[known[number].trial_id] for number in numbers}
+
+
+def _count(connection: Connection, study: StudyRecord, rows: Iterable[RowMapping], excluded: str | None) -> None:
+    """Count trials anew that are excluded now, or count again."""
+    changed = [
+        (State(row["outcome"], row["excluded"], row["trial_id"]), State(row["outcome"], excluded, row["trial_id"]))
+        for row in rows
+    ]
+    add_changes(connection, study.study_id, 0, changed)
 
 
 def _forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Take back why trials are excluded; MySQL would lock what is beside a row that is not there."""
     attribute = USER_ATTRIBUTES.c.trial_id.in_(keys), USER_ATTRIBUTES.c.key == EXCLUDED
     connection.execute(delete(USER_ATTRIBUTES).where(*attribute))
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, Row, delete, or_, select, update
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.clock import utc_now
+from gradstudy.storage.ended import State, add_changes
 from gradstudy.storage.optuna_rows import set_states
 from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Step, Study, Trial, Worker
@@ -43,6 +44,7 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
     open_rows = (Trial.worker_id == worker_id, Trial.outcome.is_(None))
     waiting: list[int] = []
     failed: list[int] = []
+    ended: dict[int, list[tuple[State, State]]] = {}
     with writing(engine) as connection:
         rows = connection.execute(
             select(*Trial.__table__.c).where(*open_rows).order_by(Trial.ordinal).with_for_update()
@@ -50,7 +52,9 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
         external = _external(connection, {row.study_id for row in rows})
         for row in rows:
             if row.study_id in external:
-                failed += _end_recorded(connection, row)
+                failed += (of_run := _end_recorded(connection, row))
+                if of_run:
+                    ended.setdefault(row.study_id, []).append(_as_failed(row))
                 continue
             failures = row.failures + 1 if row.lost_at == row.steps else 1
             counted = {"failures": failures, "losses": row.losses + 1, "lost_at": row.steps}
@@ -61,12 +65,20 @@ def release_worker(engine: Engine, worker_id: int) -> Released:
             if row.trial_id is not None and ends_workers:
                 discard_checkpoints(connection, [row.id])
                 counted |= {"outcome": Outcome.FAILED, "reason": WORKER_LOST, "finished_at": utc_now()}
+                ended.setdefault(row.study_id, []).append(_as_failed(row))
             else:
                 counted |= {"worker_id": None, "steps": 0}
             connection.execute(update(Trial).where(Trial.id == row.id).values(counted))
         set_states(connection, waiting, "WAITING")
         set_states(connection, failed, "FAIL")
+        for study_id in sorted(ended):  # in the order in which others who end trials of several wait for them
+            add_changes(connection, study_id, worker_id, ended[study_id])
     return Released(waiting=waiting, failed=failed)
+
+
+def _as_failed(row: Row[Any]) -> tuple[State, State]:
+    """What an open trial was counted by, and what it is once it has failed."""
+    return State(None, row.excluded), State(Outcome.FAILED, row.excluded)
 
 
 def _external(connection: Connection, studies: set[int]) -> set[int]:

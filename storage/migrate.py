@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 from gradstudy.storage.errors import SchemaVersionError
+from gradstudy.storage.schema import Worker
 from gradstudy.storage.transactions import reading, writing
 from gradstudy.storage.urls import display
+from gradstudy.storage.workers import alive
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 VERSION_TABLE = "gradstudy_alembic_version"
 """Optuna owns ``alembic_version``; a second history needs a table of its own."""
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision, known without importing Alembic."""
 
 
@@ -34,8 +36,21 @@ def config(connection: Connection) -> "Config":
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring gradstudy's tables to the newest revision, in one transaction where the database can."""
+    """Bring gradstudy's tables to the newest revision, in one transaction where the database can.
+
+    Raises:
+        SchemaVersionError: workers of an older gradstudy run, which would write what the newer tables do not expect.
+    """
     from alembic import command
+
+    if inspect(engine).has_table(VERSION_TABLE):
+        with reading(engine) as connection:
+            workers = connection.scalar(select(func.count()).select_from(Worker).where(alive()))
+        if workers:
+            raise SchemaVersionError(
+                f"{display(engine.url)} was made by an older gradstudy, and {workers} of its workers run; end them "
+                "first (one that was killed counts as running for a minute)"
+            )
 
     with writing(engine) as connection:
         command.upgrade(config(connection), "head")

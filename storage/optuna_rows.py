@@ -29,6 +29,8 @@ OPEN = ("RUNNING", "WAITING")
 OF_STUDY = TRIALS.c.study_id == bindparam("of")
 HELD = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("of")).with_for_update(key_share=True)
 NEWEST = select(TRIALS.c.trial_id, TRIALS.c.number).where(OF_STUDY).order_by(TRIALS.c.trial_id.desc()).limit(1)
+NEWEST_NOW = NEWEST.with_for_update()
+"""As others have committed it by now: MySQL's snapshot may be older than the lock that was waited for."""
 BEGUN = insert(TRIALS).values(
     study_id=bindparam("of"), state="RUNNING", datetime_start=utc_now(), number=bindparam("n")
 )
@@ -80,7 +82,8 @@ def create_trials(connection: Connection, study_id: int, trials: Sequence[DraftR
         The ``trial_id`` of each.
     """
     connection.scalar(HELD, {"of": study_id})
-    last, number = connection.execute(NEWEST, {"of": study_id}).one_or_none() or (0, -1)
+    newest = NEWEST_NOW if connection.dialect.name in ("mysql", "mariadb") else NEWEST
+    last, number = connection.execute(newest, {"of": study_id}).one_or_none() or (0, -1)
     connection.execute(BEGUN, [{"of": study_id, "n": number + 1 + place} for place in range(len(trials))])
     keys = list(connection.scalars(SINCE, {"of": study_id, "last": last}))
     rows = list(zip(keys, trials, strict=True))

@@ -4,11 +4,13 @@ import numpy as np
 from sqlalchemy import Engine, delete, func, insert, literal_column, select, update
 
 from gradstudy.storage.claims import Claim, belongs_to, still_owned
+from gradstudy.storage.ended import State, add_changes
 from gradstudy.storage.errors import ClaimLostError, StudyDeletedError
 from gradstudy.storage.lost_workers import WORKER_LOST
 from gradstudy.storage.optuna_internals import TRIALS as STATES
 from gradstudy.storage.queue import SettingRow
 from gradstudy.storage.recorder import Steps, insert_steps
+from gradstudy.storage.results import Outcome
 from gradstudy.storage.schema import Step, Study, Trial
 from gradstudy.storage.studies import StudyRecord, is_study
 from gradstudy.storage.transactions import writing
@@ -45,6 +47,7 @@ def keep_steps(engine: Engine, claim: Claim, steps: Steps) -> None:
     Raises:
         ClaimLostError: the run is not there any more.
     """
+    goes_on = False
     with writing(engine) as connection:
         known = update(Trial).where(still_owned(claim)).values(steps=steps.first + np.size(steps.loss))
         if connection.execute(known).rowcount != 1:
@@ -55,5 +58,10 @@ def keep_steps(engine: Engine, claim: Claim, steps: Steps) -> None:
             runs = update(STATES).where(STATES.c.trial_id == claim.trial_id).values(state=literal_column("'RUNNING'"))
             connection.execute(runs)
             connection.execute(known)
+            goes_on = True
         connection.execute(delete(Step).where(Step.trial_id == claim.trial_id, Step.step >= steps.first))
         insert_steps(connection, claim, steps)
+        if goes_on:
+            excluded = connection.scalar(select(Trial.excluded).where(Trial.id == claim.id))
+            changed = State(Outcome.FAILED, excluded), State(None, excluded)
+            add_changes(connection, claim.study_id, claim.worker_id, [changed])

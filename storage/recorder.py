@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Dialect, Engine
 
 from gradstudy.storage.checkpoints import discard_checkpoints
 from gradstudy.storage.claims import ROW, Claim, lock_owned, update_rows
+from gradstudy.storage.ended import State, add_changes
 from gradstudy.storage.optuna_internals import SYSTEM_ATTRIBUTES, USER_ATTRIBUTES
 from gradstudy.storage.optuna_rows import attribute_rows, insert_attributes, tell_trials
 from gradstudy.storage.results import TrialResult
@@ -94,6 +95,12 @@ def record(engine: Engine, endings: Sequence[Ending]) -> list[bool]:
             insert_attributes(connection, SYSTEM_ATTRIBUTES, prepared.system)
             told = {each.claim.trial_id: each.result for each in new}
             tell_trials(connection, {key: result for key, result in told.items() if key is not None})
+            reasons = {each.claim.id: rows[each.claim.id]["excluded"] for each in new}
+            changed = [
+                (State(None, reasons[each.claim.id]), State(each.result.outcome, reasons[each.claim.id]))
+                for each in new
+            ]
+            add_changes(connection, new[0].claim.study_id, new[0].claim.worker_id, changed)
     return [each.claim.id in rows for each in endings]
 
 

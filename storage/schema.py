@@ -147,6 +147,7 @@ class Trial(Base):
         UniqueConstraint("trial_id"),
         Index(None, "worker_id"),
         Index(None, "study_id", "outcome"),
+        Index(None, "study_id", "finished_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -206,6 +207,26 @@ class Trial(Base):
 
 TRIAL = cast("Table", Trial.__table__)
 """The same table for statements that are made for every trial: those on the class take three times as long to make."""
+
+
+class EndedTrials(Base):
+    """How many trials of a study have ended; its rows add up to that, see ``storage.ended``."""
+
+    __tablename__ = "gradstudy_ended"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("gradstudy_study.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    share: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    trained: Mapped[int] = mapped_column(server_default="0")
+    stalled: Mapped[int] = mapped_column(server_default="0")
+    diverged: Mapped[int] = mapped_column(server_default="0")
+    pruned: Mapped[int] = mapped_column(server_default="0")
+    failed: Mapped[int] = mapped_column(server_default="0")
+    excluded: Mapped[int] = mapped_column(server_default="0")
+    """Whatever their outcome; they are in no other column."""
+    marks: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Tells which trials are excluded, and why: where these are the same, so is it."""
 
 
 class Checkpoint(Base):

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gradstudy.storage.clock import utc_now
 from gradstudy.storage.database import Database
+from gradstudy.storage.ended import begin_sums
 from gradstudy.storage.errors import NotFoundError, PlainStudyError, StudyDeletedError, StudyExistsError
 from gradstudy.storage.schema import STUDIES, TRIALS, Study
 from gradstudy.storage.transactions import reading, writing
@@ -81,6 +82,7 @@ def create_study(
     try:
         with writing(db.engine) as connection:
             connection.execute(row)
+            begin_sums(connection, study_id)
     except IntegrityError as error:
         raise StudyExistsError(f"there is a study '{name}' in {db.display_url} already") from error
     return find_study(db, name)

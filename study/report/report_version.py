@@ -6,6 +6,7 @@ from importlib.metadata import version
 from sqlalchemy import func, or_, select
 
 from gradstudy.storage.database import Database
+from gradstudy.storage.ended import read_ended
 from gradstudy.storage.optuna_internals import TRIALS
 from gradstudy.storage.schema import STUDIES, Study, Trial
 from gradstudy.storage.studies import StudyRecord
@@ -27,18 +28,17 @@ def report_version(database: Database, record: StudyRecord) -> str:
         Study.extends == record.identity,
         STUDIES.c.study_name == confirmation_name(record.name),
     )
+    last = select(func.max(Trial.finished_at)).where(Trial.study_id == Study.study_id).scalar_subquery()
     family = (
-        select(Study.study_id, Study.identity, Study.budget)
+        select(Study.study_id, Study.identity, Study.budget, last.label("last"))
         .join_from(Study, STUDIES, STUDIES.c.study_id == Study.study_id)
         .where(of_report)
         .order_by(Study.study_id)
     )
     with reading(database.engine) as connection:
         studies = connection.execute(family).all()
-        of_them = Trial.study_id.in_([study.study_id for study in studies])
-        ended = select(Trial.study_id, Trial.outcome, Trial.excluded, func.count(), func.max(Trial.finished_at))
-        groups = connection.execute(ended.where(of_them).group_by(Trial.study_id, Trial.outcome, Trial.excluded)).all()
-    return _digest([*map(str, studies), *sorted(map(str, groups))])
+        ended = read_ended(connection, [study.study_id for study in studies])
+    return _digest([*map(str, studies), *sorted(map(str, ended.items()))])
 
 
 def plain_report_version(database: Database, name: str) -> str:

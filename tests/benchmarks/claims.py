@@ -15,23 +15,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from itertools import product
+from itertools import product, repeat
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from sqlalchemy import MetaData, insert, text
 
 from gradstudy.storage.beginning import Beginning, begin_trials
 from gradstudy.storage.claiming import claim_trials
 from gradstudy.storage.database import Database
 from gradstudy.storage.embedded import EmbeddedServer
+from gradstudy.storage.ended import State, add_changes
 from gradstudy.storage.recorder import Ending, Steps, record
 from gradstudy.storage.results import Outcome, TrialResult
-from gradstudy.storage.schema import Trial
 from gradstudy.storage.studies import Versions, create_study, find_study
 from gradstudy.storage.workers import register_worker
 from gradstudy.study.search.points import RandomSampler
@@ -128,40 +126,47 @@ def fill(url: str, finished: int, trials: int, steps: int = STEPS) -> None:
     """Make a study with finished trials of so many kept steps, and a budget that leaves some."""
     with Database.open(url, create=True) as database:
         versions = Versions(gradstudy="0", optuna="5", torch="2")
-        study_id = create_study(database, STUDY, {}, finished + trials, versions).study_id
+        spec = SPEC.model_dump(mode="json")
+        study_id = create_study(database, STUDY, spec, finished + trials, versions).study_id
         worker = register_worker(database.engine, "past", 1, "cpu")
-        optunas = MetaData()
-        with database.engine.begin() as connection:
-            optunas.reflect(connection, only=["trials", "trial_values", "trial_params"])
         for first in range(1, finished + 1, FILLED_AT_ONCE):
-            ids = range(first, min(first + FILLED_AT_ONCE, finished + 1))
             with database.engine.begin() as connection:
-                for name, made in optuna_rows(ids, study_id).items():
-                    connection.execute(insert(optunas.tables[name]), made)
-                past = {
-                    "study_id": study_id, "worker_id": worker, "attempt": 1, "seed": 1, "cell": "lstm",
-                    "strategy": "norm", "threshold": 1.0, "learning_rate": 1.0, "factors": {}, **RESULT.columns(),
-                }  # fmt: skip
-                connection.execute(insert(Trial), [{"ordinal": i - 1, "trial_id": i, **past} for i in ids])
-                connection.execute(
-                    text(
-                        "INSERT INTO gradstudy_step WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
-                        f"WHERE i + 1 < {steps}) SELECT trial_id, i, 2.0, 1.0, 1.0, 1.0 FROM trials, n "
-                        f"WHERE trial_id BETWEEN {ids[0]} AND {ids[-1]}"
-                    )
-                )
+                for statement in filled(
+                    range(first, min(first + FILLED_AT_ONCE, finished + 1)), study_id, worker, steps
+                ):
+                    connection.exec_driver_sql(statement)
+        with database.engine.begin() as connection:
+            one = State(None), State(RESULT.outcome)
+            add_changes(connection, study_id, worker, repeat(one, finished))
+        if database.path is None:
+            with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM (ANALYZE)")  # as a server does by itself, some time later
 
 
-def optuna_rows(ids: range, study_id: int) -> dict[str, list[dict[str, Any]]]:
-    """What Optuna has of finished trials, by table."""
-    then = datetime(2026, 1, 1)  # without a zone, as Optuna has it
-    ended = {"study_id": study_id, "state": "COMPLETE", "datetime_start": then, "datetime_complete": then}
-    parameter = {"param_name": "learning_rate", "param_value": 1.0, "distribution_json": DISTRIBUTION}
-    return {
-        "trials": [{"number": i - 1, **ended} for i in ids],
-        "trial_values": [{"trial_id": i, "objective": 0, "value": 2.0, "value_type": "FINITE"} for i in ids],
-        "trial_params": [{"trial_id": i, **parameter} for i in ids],
-    }
+def filled(ids: range, study_id: int, worker: int, steps: int) -> list[str]:
+    """The statements that make trials which have ended, Optuna's rows and gradstudy's; the database counts ``ids``."""
+    then = "'2026-01-01 00:00:00.000000'"  # without a zone, as Optuna has it
+    result = {name: repr(value) for name, value in RESULT.columns().items() if value is not None}
+    result["outcome"] = f"'{RESULT.outcome}'"
+
+    def numbers(first: int, last: int) -> str:
+        return f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
+
+    of_trials = numbers(ids[0], ids[-1])
+    return [
+        "INSERT INTO trials (number, study_id, state, datetime_start, datetime_complete) "
+        f"{of_trials} SELECT i - 1, {study_id}, 'COMPLETE', {then}, {then} FROM n",
+        "INSERT INTO trial_values (trial_id, objective, value, value_type) "
+        f"{of_trials} SELECT i, 0, 2.0, 'FINITE' FROM n",
+        "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
+        f"{of_trials} SELECT i, 'learning_rate', 1.0, '{DISTRIBUTION}' FROM n",
+        "INSERT INTO gradstudy_trial (ordinal, trial_id, study_id, worker_id, attempt, seed, cell, strategy, "
+        f"threshold, learning_rate, factors, started_at, finished_at, {', '.join(result)}) "
+        f"{of_trials} SELECT i - 1, i, {study_id}, {worker}, 1, 1, 'lstm', 'norm', 1.0, 1.0, '{{}}', {then}, {then}, "
+        f"{', '.join(result.values())} FROM n",
+        f"INSERT INTO gradstudy_step {numbers(0, steps - 1)} SELECT trial_id, i, 2.0, 1.0, 1.0, 1.0 FROM trials, n "
+        f"WHERE trial_id BETWEEN {ids[0]} AND {ids[-1]}",
+    ]
 
 
 @contextmanager

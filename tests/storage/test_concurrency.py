@@ -4,7 +4,7 @@ import optuna
 import pytest
 from alembic import command
 from one_trial import claim_trial
-from racing import claim_all, make_database, run_together
+from racing import begin_all, claim_all, make_database, run_together
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import InternalError
 
@@ -25,6 +25,12 @@ def test_processes_that_claim_together_share_the_budget(db: Database, url: str) 
     create_study(db, "s", {}, 60, Versions(gradstudy="0", optuna="5", torch="2"))
     claimed = [ordinal for ordinals in run_together(CLAIMERS, claim_all, url) for ordinal in ordinals]
     assert sorted(claimed) == list(range(60))
+
+
+def test_trials_that_begin_together_have_numbers_of_their_own(db: Database, url: str) -> None:
+    create_study(db, "s", {}, 60, Versions(gradstudy="0", optuna="5", torch="2"))
+    numbers = [number for begun in run_together(CLAIMERS, begin_all, url) for number in begun]
+    assert sorted(numbers) == list(range(60))
 
 
 def test_processes_that_create_together_make_one_database(empty_url: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from ended_trials import assert_sums_are_counts
 from sqlalchemy import JSON, Column, Connection, MetaData, create_engine, insert, select, text
 
 from gradstudy.storage.database import Database
@@ -16,11 +18,14 @@ from gradstudy.storage.errors import SchemaVersionError
 from gradstudy.storage.frames import read_steps, read_trials
 from gradstudy.storage.migrate import HEAD, config
 from gradstudy.storage.optuna_storage import open_optuna_storage
+from gradstudy.storage.progress import count_outcomes
 from gradstudy.storage.studies import list_extensions, list_studies
 from gradstudy.storage.urls import parse
 
 DATABASES = Path(__file__).with_name("databases")
 RELEASED = sorted(path.stem.removeprefix("v") for path in DATABASES.glob("v*.sql"))
+NOW = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.000000}"
+"""As databases have times."""
 HISTORIES = {"alembic_version", "version_info", "gradstudy_alembic_version"}
 
 Contents = dict[str, list[dict[str, Any]]]
@@ -133,6 +138,34 @@ def test_a_study_that_extended_another_one_still_does(old_url: str) -> None:
         with db.engine.connect() as connection:
             steps = connection.exec_driver_sql("SELECT steps FROM gradstudy_study ORDER BY study_id").scalars().all()
         assert steps == [None, 1200]
+
+
+@pytest.mark.parametrize("revision", ["0010"])
+def test_the_sums_of_an_older_database_are_what_its_rows_say(old_url: str) -> None:
+    engine = create_engine(old_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_trial SET excluded = 'why' WHERE outcome = 'diverged'"))
+    engine.dispose()
+    with Database.open(old_url, create=True) as db:
+        assert_sums_are_counts(db)
+        study = list_studies(db)[0]
+        counts = {"trained": 1, "excluded": 1, "remaining": 2}
+        assert {name: count for name, count in count_outcomes(db.engine, study).items() if count} == counts
+
+
+@pytest.mark.parametrize("revision", ["0001", "0010"])
+def test_no_database_is_upgraded_under_workers_that_run(old_url: str) -> None:
+    engine = create_engine(old_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = NULL, last_seen_at = :now"), {"now": NOW})
+    before = contents(old_url)
+    with pytest.raises(SchemaVersionError, match="older gradstudy, and 1 of its workers run; end them first"):
+        Database.open(old_url, create=True)
+    assert contents(old_url) == before
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = :now"), {"now": NOW})
+    engine.dispose()
+    Database.open(old_url, create=True).close()
 
 
 def test_a_newer_database_is_refused(url: str) -> None:

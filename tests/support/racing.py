@@ -61,6 +61,25 @@ def claim_all(url: str) -> list[int]:
     return claimed
 
 
+def begin_all(url: str) -> list[int]:
+    """Claim and begin trials of study s until there is none; their numbers in Optuna."""
+    from one_trial import begin_trial, claim_trial
+
+    from gradstudy.storage.database import Database
+    from gradstudy.storage.queue import SettingRow
+    from gradstudy.storage.studies import find_study
+    from gradstudy.storage.workers import register_worker
+
+    begun = []
+    with Database.open(url) as db:
+        study = find_study(db, "s")
+        worker = register_worker(db.engine, "here", 1, "cpu")
+        while claim := claim_trial(db.engine, study, worker, int):
+            setting = SettingRow(cell="lstm", strategy="norm", threshold=1.0, learning_rate=0.1)
+            begun.append(begin_trial(db.engine, claim, setting).trial_id or 0)
+        return [db.optuna_storage.get_trial(trial_id).number for trial_id in begun]
+
+
 def keep_own_number(url: str) -> list[int]:
     """Put this process's number into study s unless another was faster; the one that is there."""
     from gradstudy.storage.database import Database

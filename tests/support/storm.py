@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 import optuna
 import torch
+from ended_trials import assert_sums_are_counts
 from sqlalchemy.exc import DBAPIError
 from waiting import PATIENCE_SECONDS, until
 
@@ -178,6 +179,7 @@ def assert_nothing_is_lost(url: str, spec: StudySpec) -> None:
         trials = read_trials(database, spec.name)
         steps = read_steps(database, spec.name)
         theirs = optuna.load_study(study_name=spec.name, storage=database.optuna_storage).trials
+        assert_sums_are_counts(database)
     assert sorted(trials["ordinal"]) == list(range(spec.trials))
     assert trials["outcome"].isin(["trained", "stalled", "diverged"]).all()
     settings = trials.assign(place=trials["ordinal"] // spec.seeds).groupby("place")

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from gradstudy.scripts.web.pages.study_row import StudyRow, read_rows
 from gradstudy.storage.database import Database
-from gradstudy.storage.progress import count_ended
+from gradstudy.storage.ended import NOTHING, read_ended
 from gradstudy.storage.schema import STUDIES, Study
 from gradstudy.storage.studies import read_records
 from gradstudy.storage.transactions import reading
@@ -45,10 +45,10 @@ def read_overview(database: Database, containing: str, page: int) -> Overview:
     """
     is_wanted = STUDIES.c.study_name.icontains(containing, autoescape=True)
     with reading(database.engine) as connection:
-        ended = count_ended(connection)
+        ended = read_ended(connection)
         ours = select(Study.study_id, Study.budget).join_from(Study, STUDIES, STUDIES.c.study_id == Study.study_id)
         found = connection.execute(ours.where(is_wanted)).all()
-        is_open = {study.study_id: study.budget > ended.get(study.study_id, 0) for study in found}
+        is_open = {study.study_id: study.budget > ended.get(study.study_id, NOTHING).trials for study in found}
         order = sorted(is_open, key=lambda study_id: (not is_open[study_id], -study_id))
         pages = max(1, -(-len(order) // STUDIES_OF_A_PAGE))
         page = min(max(page, 1), pages)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from gradstudy.storage.database import Database
+from gradstudy.storage.ended import NOTHING, Ended, read_ended
 from gradstudy.storage.errors import NotFoundError, StorageError
-from gradstudy.storage.progress import count_ended, count_excluded, count_outcomes
+from gradstudy.storage.progress import count_outcomes
+from gradstudy.storage.results import EXCLUDED
 from gradstudy.storage.studies import StudyRecord, list_studies
 from gradstudy.storage.transactions import reading
 from gradstudy.study.answer.confirmation_study import confirmation_name
@@ -44,7 +46,7 @@ class _Refresher:
         self._database = database
         self._announce = announce
         self._shown: dict[str, str] = {}
-        """What had ended when the note of a study was written, by its identity, see ``_ended``."""
+        """What had ended when the note of a study was written, by its identity, see ``_in_words``."""
         self._defects: set[str] = set()
         self._trouble = ""
         self._behind = False
@@ -78,12 +80,12 @@ class _Refresher:
         """The studies whose notes are older than what has ended in them, and what that is."""
         records = list_studies(self._database)
         with reading(self._database.engine) as connection:
-            ended, excluded = count_ended(connection), count_excluded(connection)
+            ended = read_ended(connection)
             if not self._shown:
                 written = read_answer_lines(connection, records)
                 self._shown = {line.identity: line.ended for line in written.values()}
-        of_each = _ended(records, ended, excluded)
-        records.sort(key=lambda record: (ended.get(record.study_id, 0) >= record.budget, -record.study_id))
+        of_each = _in_words(records, ended)
+        records.sort(key=lambda record: (ended.get(record.study_id, NOTHING).trials >= record.budget, -record.study_id))
         changed = [(record, of_each[record.identity]) for record in records]
         return [(record, now) for record, now in changed if self._shown.get(record.identity) != now]
 
@@ -108,7 +110,7 @@ class _Refresher:
             self._announce(text)
 
 
-def _ended(records: Sequence[StudyRecord], ended: Mapping[int, int], excluded: Mapping[int, int]) -> dict[str, str]:
+def _in_words(records: Sequence[StudyRecord], ended: Mapping[int, Ended]) -> dict[str, str]:
     """How many trials have ended and are excluded, by identity: of a study, of what confirms it and what extends it."""
     by_name = {record.name: record for record in records}
     longer: dict[str | None, list[StudyRecord]] = {}
@@ -119,8 +121,9 @@ def _ended(records: Sequence[StudyRecord], ended: Mapping[int, int], excluded: M
         family = [record, *longer.get(record.identity, ())]
         if (confirmation := by_name.get(confirmation_name(record.name))) is not None:
             family.append(confirmation)
-        counts = [sum(found.get(each.study_id, 0) for each in family) for found in (ended, excluded)]
-        of_each[record.identity] = f"{counts[0]} ended, {counts[1]} excluded"
+        found = [ended.get(each.study_id, NOTHING) for each in family]
+        excluded = sum(each.counts[EXCLUDED] for each in found)
+        of_each[record.identity] = f"{sum(each.trials for each in found)} ended, {excluded} excluded"
     return of_each
 
 
