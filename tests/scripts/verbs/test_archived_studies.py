@@ -57,9 +57,7 @@ def test_other_programs_are_given_the_same_runs(both: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["mlflow", "tensorboard", "wandb"])
-def test_exports_are_written_of_archived_steps(
-    both: tuple[str, str], folder: Path, gradstudy: Run, form: str
-) -> None:
+def test_exports_are_written_of_archived_steps(both: tuple[str, str], folder: Path, gradstudy: Run, form: str) -> None:
     sizes = []
     for url in both:
         out = folder / url.rpartition("/")[2].removesuffix(".db")
