@@ -28,11 +28,11 @@ pytestmark = [
 def both(finished: Database, folder: Path, gradstudy: Run) -> tuple[str, str]:
     """The URLs of a study with its steps in the database, and of the same one with them in files."""
     finished.close()
-    urls = tuple(f"sqlite:///{folder / name}.db" for name in ("kept", "archived"))
+    urls = [f"sqlite:///{folder / name}.db" for name in ("kept", "archived")]
     for url in urls:
         shutil.copy("gradstudy.db", url.removeprefix("sqlite:///"))
     assert gradstudy("archive", "s", "--storage", urls[1]).exit_code == 0
-    return urls
+    return urls[0], urls[1]
 
 
 def exported(url: str) -> list[ExportedRun]:
