@@ -67,8 +67,7 @@ def _posteriors(fit: Fit, runs: Runs, margins: Floats, crossings: Floats) -> Ite
         variance = height_variance - both**2 / slope_variance
         seen, decades = Seen(margins[mine], fit.usual / fit.rise), runs.decades[mine]
         # One slope of each crossing after the other: all at once are gigabytes where a target has many runs.
-        columns = [seen.likelihood(heights[:, [node]] + slopes[node] * decades) for node in range(len(_NODES))]
-        own = np.stack(columns, 1)
+        own = np.stack([seen.likelihood(heights[:, node], slopes[node] * decades) for node in range(len(_NODES))], 1)
         density = own - 0.5 * (heights - expected) ** 2 / variance + np.log(slopes * _WEIGHTS)
         chance = np.exp(density - density.max()).sum(1)
         yield chance / chance.sum()

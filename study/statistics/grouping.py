@@ -15,9 +15,13 @@ SETTING = ["cell", "strategy", "threshold", "learning_rate"]
 
 def setting_of(trials: pd.DataFrame) -> "pd.Series[int]":
     """A number for each row of ``trial_result``, the same for the runs of one setting."""
-    searched = pd.Series([str(each) for each in searched_values(trials)], trials.index, dtype="str")
-    keys = trials[SETTING].assign(factors=trials["factors"].map(str), searched=searched)
-    return keys.groupby([*SETTING, "factors", "searched"], dropna=False, sort=False).ngroup()
+    keys = trials[SETTING]
+    # What no trial has tells none apart; words of every row take longer than all else here.
+    if is_varied(trials):
+        keys = keys.assign(factors=trials["factors"].map(str))
+    if any(searched := searched_values(trials)):
+        keys = keys.assign(searched=pd.Series([str(each) for each in searched], trials.index, dtype="str"))
+    return keys.groupby(list(keys), dropna=False, sort=False).ngroup()
 
 
 def all_values(trials: pd.DataFrame) -> list[dict[str, Any]]:
@@ -50,7 +54,10 @@ def group_keys(trials: pd.DataFrame) -> list[str]:
 
 def is_varied(trials: pd.DataFrame) -> bool:
     """Whether the trials have factors, as dictionaries or in words."""
-    return "factors" in trials and any(bool(factors) and factors != "{}" for factors in trials["factors"])
+    if "factors" not in trials:
+        return False
+    factors = trials["factors"]
+    return any(each and each != "{}" for each in (factors if factors.dtype == object else factors.unique()))
 
 
 def weights(trials: pd.DataFrame) -> "pd.Series[float]":

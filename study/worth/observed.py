@@ -53,7 +53,11 @@ class Settings:
 
     def groups(self) -> Ints:
         """A number [n] for each, the same for those that differ in threshold and learning rate only."""
-        return np.unique(self.factors, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        group = np.zeros(len(self), np.int64)
+        for codes in self.factors.T:  # all at once, NumPy compares bytes of rows, which takes ten times as long
+            _, code = np.unique(codes, return_inverse=True)
+            _, group = np.unique(group * (len(code) + 1) + code, return_inverse=True)
+        return group.astype(np.int64)
 
     def bins(self) -> Floats:
         """Where each one's half-decade of threshold begins, [n] in decades; NaN where there is none."""

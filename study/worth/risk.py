@@ -161,10 +161,11 @@ class Risk:
 
 def _targets(settings: Settings) -> tuple[Floats, Ints]:
     """The targets, [targets, factors + 1] with the beginning of the bin last, and the place of each setting's."""
-    rows = np.column_stack([settings.factors.astype(float), settings.bins()])
-    keys, target = np.unique(np.nan_to_num(rows, nan=np.inf), axis=0, return_inverse=True)
-    keys[np.isinf(keys)] = np.nan
-    return keys, target.reshape(-1).astype(np.int64)
+    bins = settings.bins()
+    beginnings, of_bins = np.unique(bins, return_inverse=True)  # NaN comes last
+    numbers = settings.groups() * len(beginnings) + of_bins
+    _, first, target = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.column_stack([settings.factors[first].astype(float), bins[first]]), target.astype(np.int64)
 
 
 def _blocks(keys: Floats) -> list[NDArray[np.int64]]:
