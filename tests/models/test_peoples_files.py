@@ -270,7 +270,7 @@ def test_a_table_of_people_is_read_as_they_mean_it(name: str, tmp_path: Path) ->
     path.write_bytes(case.text if isinstance(case.text, bytes) else case.text.encode())
     data = load_task(f"series:{path}", window=4, horizon=1, standardize=False, **case.options or {})
     expected = np.array([list(map(float, column)) for column in case.values]).T
-    np.testing.assert_allclose(data.source.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(data.source, expected, rtol=1e-6)
     for sentence in case.said:
         assert sentence in "\n".join(data.reading)
     assert sum(line.startswith("careful") for line in data.reading) == sum(
@@ -391,6 +391,6 @@ def test_gaps_are_filled_as_it_is_said(tmp_path: Path) -> None:
     }
     for gaps, expected in columns.items():
         data = load_task(f"series:{path}", window=1, horizon=1, standardize=False, gaps=gaps)
-        np.testing.assert_array_equal(data.source.numpy(), np.array(expected).T)
+        np.testing.assert_array_equal(data.source, np.array(expected).T)
     with pytest.raises(TaskError, match=r", line 2: the cell of column 'a' is missing: gaps=forward, "):
         load_task(f"series:{path}", window=1, horizon=1, gaps="error")

@@ -24,8 +24,6 @@ from gradstudy.storage.urls import parse
 
 DATABASES = Path(__file__).with_name("databases")
 RELEASED = sorted(path.stem.removeprefix("v") for path in DATABASES.glob("v*.sql"))
-NOW = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.000000}"
-"""As databases have times."""
 HISTORIES = {"alembic_version", "version_info", "gradstudy_alembic_version"}
 
 Contents = dict[str, list[dict[str, Any]]]
@@ -155,15 +153,16 @@ def test_the_sums_of_an_older_database_are_what_its_rows_say(old_url: str) -> No
 
 @pytest.mark.parametrize("revision", ["0001", "0010"])
 def test_no_database_is_upgraded_under_workers_that_run(old_url: str) -> None:
+    now = {"now": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.000000}"}  # as databases have times
     engine = create_engine(old_url)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = NULL, last_seen_at = :now"), {"now": NOW})
+        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = NULL, last_seen_at = :now"), now)
     before = contents(old_url)
     with pytest.raises(SchemaVersionError, match="older gradstudy, and 1 of its workers run; end them first"):
         Database.open(old_url, create=True)
     assert contents(old_url) == before
     with engine.begin() as connection:
-        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = :now"), {"now": NOW})
+        connection.execute(text("UPDATE gradstudy_worker SET stopped_at = :now"), now)
     engine.dispose()
     Database.open(old_url, create=True).close()
 
