@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -141,9 +142,13 @@ def load(url: str, groups: int, steps: int) -> dict[str, Any]:
 def server_seconds(folder: Path) -> float:
     """Seconds of processors that a server has had, all its processes together, those that have ended among them."""
     first = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-    gone = first.cpu_times()
-    alive = [process.cpu_times() for process in first.children(recursive=True)]
-    return sum(each.user + each.system for each in (gone, *alive)) + gone.children_user + gone.children_system
+    alive = 0.0
+    for process in first.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # ended meanwhile: among those that are gone
+            times = process.cpu_times()
+            alive += times.user + times.system
+    own = first.cpu_times()
+    return alive + own.user + own.system + own.children_user + own.children_system
 
 
 def busy(loads: dict[str, dict[str, Phase]], together: dict[str, float]) -> dict[str, dict[str, Phase]]:
