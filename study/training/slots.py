@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradstudy.models.footprint import bytes_per_trial
 from gradstudy.models.model_shape import parameter_layout
-from gradstudy.models.trainable import Trainable
+from gradstudy.models.trainable import TaskData, Trainable
 from gradstudy.models.user_module.loading import UserModule
 from gradstudy.study.spec.factors import described as factors_in_words
 from gradstudy.study.spec.parts import CellName
@@ -37,7 +37,11 @@ GPU_SHARE = 0.5
 
 def trial_bytes(spec: StudySpec, data: Trainable, device: str = "cpu") -> int:
     """The memory that one more trial takes, in bytes: that of the study's largest cell and factors."""
-    return max(_trial_bytes(one, of_one, device) for one, of_one in _varied_with_data(spec, data))
+    if tried := tried_batching(spec, data, device):
+        return max(1, *(one.trial_bytes for _, _, one in tried))
+    return max(
+        _trial_bytes(one, of_one) for one, of_one in _varied_with_data(spec, data) if not isinstance(of_one, UserModule)
+    )
 
 
 def _varied_with_data(spec: StudySpec, data: Trainable) -> Iterator[tuple[StudySpec, Trainable]]:
@@ -58,23 +62,15 @@ def _varied_with_data(spec: StudySpec, data: Trainable) -> Iterator[tuple[StudyS
 
 def tried_batching(spec: StudySpec, data: Trainable, device: str) -> list[tuple[StudySpec, CellName, "Batching"]]:
     """How a user's module is trained with each combination of factors and each cell; of a task of ours, nothing."""
-    return [
-        (one, cell, _batching(one, cell, of_one, device))
-        for one, of_one in _varied_with_data(spec, data)
-        if isinstance(of_one, UserModule)
-        for cell in one.space.cells
-    ]
-
-
-def _batching(spec: StudySpec, cell: CellName, task: UserModule, device: str) -> "Batching":
+    modules = [(one, of_one) for one, of_one in _varied_with_data(spec, data) if isinstance(of_one, UserModule)]
+    if not modules:
+        return []
     from gradstudy.study.training.arrays import batching  # torch
 
-    return batching(spec, cell, task, device)
+    return [(one, cell, batching(one, cell, of_one, device)) for one, of_one in modules for cell in one.space.cells]
 
 
-def _trial_bytes(spec: StudySpec, data: Trainable, device: str) -> int:
-    if isinstance(data, UserModule):
-        return max(1, *(_batching(spec, cell, data, device).trial_bytes for cell in spec.space.cells))
+def _trial_bytes(spec: StudySpec, data: TaskData) -> int:
     sizes = []
     for cell in spec.space.cells:
         shape = model_shape(spec, cell, data)
