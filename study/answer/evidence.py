@@ -85,6 +85,8 @@ class Evidence:
         beside: the same at other learning rates, the lowest first.
         usable_low: the lowest learning rate within 2% of the untrained loss of the best one, at an acceptable risk.
         usable_high: the highest one.
+        untried_below: below this nothing was tried, and it is about as good itself; None where worse ones were.
+        untried_above: above this, likewise.
         rival: which setting might be better.
         metrics: what the user's own function measured beside the loss: name, mean, and over how many runs of the
             setting, of the fresh ones where there are any. They decide nothing.
@@ -104,6 +106,8 @@ class Evidence:
     usable_low: float
     usable_high: float
     rival: Rival | None
+    untried_below: float | None = None
+    untried_above: float | None = None
     metrics: tuple[tuple[str, float, int], ...] = ()
     cautions: tuple[str, ...] = ()
 

@@ -143,6 +143,8 @@ def _evidence(
         usable_low=10.0**rates.low,
         usable_high=10.0**rates.high,
         rival=_rival(appraisal, worth, choice),
+        untried_below=10.0**rates.low if rates.is_open_below else None,
+        untried_above=10.0**rates.high if rates.is_open_above else None,
     )
     one_rate = len(np.unique(appraisal.observed.settings.learning_rates)) == 1
     plain = is_plain(spec)
@@ -221,6 +223,9 @@ def _cautions(evidence: Evidence, frontier: "pd.Series[Any] | None", *, one_rate
             f"The fresh runs alone cannot rule out a divergence rate of up to {fresh.rate_high:.0%}; "
             f"{ACCEPTABLE_UPPER_BOUND:.0%} would be acceptable."
         )
+    for end, side in ((evidence.untried_below, "below"), (evidence.untried_above, "above")):
+        if end is not None:
+            yield f"Learning rates {side} {end:.3g} were not tried with this cell and strategy, and may be better."
     if one_rate:  # nobody asked for a frontier
         return
     if frontier is None or frontier["status"] == TOO_FEW:

@@ -28,6 +28,8 @@ class UsableRates:
             that is expected may be wider: where little is known it is smooth.
         width_low: lower end of the 95% interval of it.
         width_high: upper end.
+        is_open_below: whether the lowest one that was tried is among them, so that lower ones may be as good.
+        is_open_above: the same of the highest one.
     """
 
     low: float
@@ -35,6 +37,8 @@ class UsableRates:
     width: float
     width_low: float
     width_high: float
+    is_open_below: bool = False
+    is_open_above: bool = False
 
 
 def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float]) -> UsableRates:
@@ -55,7 +59,10 @@ def usable_rates(model: WorthModel, setting: Settings, tried: tuple[float, float
     tail = (1 - PROBABILITY) / 2
     width_low, width, width_high = map(float, np.quantile(widths, [tail, 0.5, 1 - tail]))
     inside = _around(good, int(np.argmin(np.where(good, worth.expected, np.inf))))
-    return UsableRates(float(grid[inside].min()), float(grid[inside].max()), width, width_low, width_high)
+    return UsableRates(
+        float(grid[inside].min()), float(grid[inside].max()), width, width_low, width_high,
+        is_open_below=bool(inside[0] == 0), is_open_above=bool(inside[-1] == len(grid) - 1),
+    )  # fmt: skip
 
 
 def drawn_losses(model: WorthModel, setting: Settings, tried: tuple[float, float]) -> tuple[Floats, Worth, Floats]:

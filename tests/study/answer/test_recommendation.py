@@ -155,6 +155,7 @@ def test_no_run_above_the_frontier_is_said_to_bound_it_only() -> None:
     kept = [{"learning_rate": 0.1 * 1.2**n, "validation_loss": 2.0} for n in range(12)]
     cautions = answer_of(frame(*kept)).evidence.cautions
     assert any(caution.startswith("No run above it diverged") for caution in cautions)
+    assert "Learning rates below 0.1 were not tried with this cell and strategy, and may be better." in cautions
 
 
 def test_where_no_risk_is_acceptable_the_answer_says_so() -> None:

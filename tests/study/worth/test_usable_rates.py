@@ -69,6 +69,7 @@ def test_the_range_of_a_smooth_valley_is_near_the_true_one(width: float, bottom:
         assert found.high == pytest.approx(high, abs=0.13)
         assert found.width == pytest.approx(high - low, abs=0.2)
         assert found.width_low <= found.width <= found.width_high
+        assert (found.is_open_below, found.is_open_above) == (False, False)
 
 
 def test_nineteen_of_twenty_intervals_hold_the_true_width() -> None:
@@ -103,6 +104,9 @@ def test_no_learning_rate_beyond_those_tried_is_usable() -> None:
     assert low < found.low == -0.55
     assert found.high == pytest.approx(high, abs=0.13)
     assert found.width_high <= 1.5 + 0.55
+    assert (found.is_open_below, found.is_open_above) == (True, False)
+    cut_above = found_in(model, (-2.5, -0.55))
+    assert (cut_above.is_open_below, cut_above.is_open_above) == (False, True)
 
 
 def test_where_the_valley_lies_beyond_the_frontier_the_rates_below_the_frontier_are_usable() -> None:
