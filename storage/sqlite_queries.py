@@ -12,6 +12,9 @@ from gradstudy.storage.errors import QueryError, WriteRefusedError
 from gradstudy.storage.query_clock import CHUNK, Answer, QueryClock, Rows
 from gradstudy.storage.sqlite import connect_read_only
 
+OTHER_FILE = "too many attached databases"
+"""How SQLite begins to say that a statement would open another file."""
+
 INSTRUCTIONS = 10_000
 """How many steps of SQLite's machine pass between two looks at the clock: well under a millisecond."""
 
@@ -21,8 +24,9 @@ def run_on_sqlite(db: Database, sql: str, clock: QueryClock) -> Iterator[Answer]
     """See `gradstudy.storage.queries.run_query`."""
     assert db.path is not None
     with closing(connect_read_only(db.path)) as connection:
-        # A read-only connection may still write other files (ATTACH, VACUUM INTO).
-        connection.set_authorizer(_no_other_files)
+        # A read-only connection may still write other files (ATTACH, VACUUM INTO). A limit of SQLite itself refuses it:
+        # Ctrl-C in a function that it asked would be taken for a refusal.
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.set_progress_handler(clock.has_run_out, INSTRUCTIONS)
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
@@ -44,16 +48,12 @@ def _fetch(cursor: sqlite3.Cursor, path: Path, clock: QueryClock) -> Rows:
         raise _explained(error, path, clock) from error
 
 
-def _no_other_files(action: int, *details: str | None) -> int:
-    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
-
-
 def _explained(error: Exception, path: Path, clock: QueryClock) -> BaseException:
     # The low byte is the kind of error (https://sqlite.org/rescode.html).
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         refuse_damage(path, error)
-    if kind in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}:
+    if kind == sqlite3.SQLITE_READONLY or str(error).startswith(OTHER_FILE):
         return WriteRefusedError(f"only queries that read are allowed here; the database refused: {error}")
     if kind == sqlite3.SQLITE_INTERRUPT and clock.has_run_out():
         return clock.timeout()
